@@ -1,0 +1,233 @@
+package reconcile
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+)
+
+// redsToFail is how often in a row something must be red before it is a failure.
+// One red alone starts the stability window anew.
+const redsToFail = 3
+
+// minHosts is how many independent hosts must have answered in the baseline
+// before silence is judged: the outage of one git server must never become a
+// rollback of the whole fleet.
+const minHosts = 2
+
+// A Sampling is one look at the node's health.
+type Sampling struct {
+	Known   bool // the units could be listed; what is not known is neither red nor green
+	Units   Units
+	Checks  map[string]CheckResult
+	Targets map[string]bool // of the baseline's targets: did it answer
+}
+
+// Units is a look at all units of the node.
+type Units struct {
+	Failed   []string          // failed units
+	Active   []string          // active services
+	Restarts map[string]uint32 // automatic restarts so far, of services that had any
+	// Of the services of a baseline: those that exist and are wanted but
+	// inactive, and those that are starting or stopping just now.
+	Stopped, Pending []string
+}
+
+// A Watch sums up the samplings of one phase.
+type Watch struct {
+	Last       time.Duration // boot-time clock of the newest sampling; 0: none
+	GreenSince time.Duration // boot-time clock; 0: not green now
+	Red        map[string]Red
+	Greens     map[string]int           // successes in a row, by check
+	Ran        map[string]time.Duration // boot-time clock, by check
+	Results    map[string]CheckResult   // newest, by check
+	Silent     bool                     // every target of the baseline is silent
+	restarts   map[string]uint32
+	flaps      map[string]int
+}
+
+// A Red is something that is not healthy now.
+type Red struct {
+	Cause
+	Times int           // in a row
+	Grace time.Duration // how long after the activation it is no failure
+}
+
+// with returns w after one more sampling, judged by the given checks.
+func (w Watch) with(t Trial, checks []Check, s Sampling, now time.Duration) Watch {
+	next := Watch{
+		Last: now, Red: map[string]Red{}, restarts: s.Units.Restarts,
+		Greens: cloned(w.Greens), Ran: cloned(w.Ran), Results: cloned(w.Results), flaps: cloned(w.flaps),
+	}
+	red := func(key string, reason Reason, grace time.Duration, seen bool, why string) {
+		r := Red{Cause{reason, why}, w.Red[key].Times, grace}
+		if seen {
+			r.Times++
+		}
+		next.Red[key] = r
+	}
+	ignored := func(unit string) bool { return ignoredUnit(unit, t.Deployment.Confirm.IgnoreUnits) }
+	for _, u := range s.Units.Failed {
+		if !ignored(u) && !slices.Contains(t.Baseline.Failed, u) {
+			red("failed "+u, ReasonUnit, 0, true, fmt.Sprintf("unit %s failed", u))
+		}
+	}
+	for _, u := range s.Units.Stopped {
+		if !ignored(u) {
+			red("stopped "+u, ReasonUnit, 0, true, fmt.Sprintf("unit %s was active before and is not now", u))
+		}
+	}
+	for u, n := range s.Units.Restarts {
+		if before, known := w.restarts[u]; !ignored(u) && w.Last > 0 && (known && n > before || !known) {
+			next.flaps[u] += int(n - before)
+			red("restarts "+u, ReasonUnit, 0, true, fmt.Sprintf("unit %s restarted %d times", u, next.flaps[u]))
+			if next.flaps[u] >= redsToFail {
+				next.Red["restarts "+u] = Red{next.Red["restarts "+u].Cause, redsToFail, 0}
+			}
+		}
+	}
+	pending := !s.Known || slices.ContainsFunc(s.Units.Pending, func(u string) bool { return !ignored(u) })
+	for _, c := range checks {
+		res, ran := s.Checks[c.Name]
+		if ran {
+			next.Ran[c.Name], next.Results[c.Name] = now, res
+			next.Greens[c.Name]++
+			if !res.OK {
+				next.Greens[c.Name] = 0
+			}
+		}
+		if !judged(t, c) {
+			continue
+		}
+		if last, known := next.Results[c.Name]; known && !last.OK {
+			red("check "+c.Name, ReasonCheck, c.Within, ran, fmt.Sprintf("check %s is red: %s", c.Name, last.Detail))
+		} else if next.Greens[c.Name] < c.Successes {
+			pending = true
+		}
+	}
+	next.Silent = len(s.Targets) > 0 && !slices.Contains(slices.Collect(maps.Values(s.Targets)), true)
+	if next.Silent && hosts(t.Baseline.Targets) >= minHosts {
+		red("connectivity", ReasonConnectivity, 0, true, "no target answers any more: "+strings.Join(t.Baseline.Targets, ", "))
+	}
+	if len(next.Red) == 0 && !pending {
+		next.GreenSince = w.GreenSince
+		if next.GreenSince == 0 {
+			next.GreenSince = now
+		}
+	}
+	return next
+}
+
+// judged reports whether c counts: a check that good had too, and that was red
+// before the trial began, says nothing about the trial.
+func judged(t Trial, c Check) bool {
+	green, ran := t.Baseline.Checks[c.Name]
+	same := slices.ContainsFunc(t.Deployment.Old.Checks, func(o Check) bool { return reflect.DeepEqual(o, c) })
+	return c.Required && (!same || !ran || green)
+}
+
+// failure returns the first thing that was red often enough, and is past its
+// grace. An impatient caller grants no grace.
+func (w Watch) failure(since, now time.Duration, impatient bool) (Cause, bool) {
+	for _, key := range slices.Sorted(maps.Keys(w.Red)) {
+		r := w.Red[key]
+		if r.Times >= redsToFail && (impatient || now >= since+r.Grace) {
+			return r.Cause, true
+		}
+	}
+	return Cause{}, false
+}
+
+// story tells what is red now, in one line.
+func (w Watch) story() string {
+	var whys []string
+	for _, red := range w.Reds() {
+		whys = append(whys, red.Why)
+	}
+	return strings.Join(whys, "; ")
+}
+
+// due returns the checks that are to run at now.
+func (w Watch) due(checks []Check, now time.Duration) []Check {
+	var due []Check
+	for _, c := range checks {
+		if ran, known := w.Ran[c.Name]; !known || now >= ran+c.Interval {
+			due = append(due, c)
+		}
+	}
+	return due
+}
+
+// pace is the time between two samplings: about ten of them fill the window.
+func pace(window time.Duration) time.Duration {
+	return min(max(window/10, 200*time.Millisecond), 5*time.Second)
+}
+
+// nextSampling returns when the next sampling is due.
+func (w Watch) nextSampling(c Confirm, checks []Check) time.Duration {
+	next := w.Last + pace(c.Window)
+	for _, k := range checks {
+		next = min(next, w.Ran[k.Name]+max(k.Interval, 100*time.Millisecond))
+	}
+	return next
+}
+
+// ignoredUnit reports whether a unit's state says nothing about the trial.
+// The agent's own transient units never do.
+func ignoredUnit(unit string, globs []string) bool {
+	if strings.HasPrefix(unit, "infra-agent-") {
+		return true
+	}
+	return slices.ContainsFunc(globs, func(g string) bool { ok, _ := path.Match(g, unit); return ok })
+}
+
+// hosts counts the distinct hosts among targets (host:port or URLs).
+func hosts(targets []string) int {
+	seen := map[string]bool{}
+	for _, t := range targets {
+		seen[host(t)] = true
+	}
+	return len(seen)
+}
+
+func host(target string) string {
+	if _, rest, ok := strings.Cut(target, "://"); ok {
+		target, _, _ = strings.Cut(rest, "/")
+	}
+	if i := strings.LastIndexByte(target, ':'); i >= 0 {
+		return target[:i]
+	}
+	return target
+}
+
+// triage returns the failed units of an activation that were not broken before.
+func triage(t Trial, failed []string) []string {
+	var fresh []string
+	for _, u := range failed {
+		if !slices.Contains(t.Baseline.Failed, u) && !ignoredUnit(u, t.Deployment.Confirm.IgnoreUnits) {
+			fresh = append(fresh, u)
+		}
+	}
+	slices.Sort(fresh)
+	return slices.Compact(fresh)
+}
+
+func cloned[K comparable, V any](m map[K]V) map[K]V {
+	if m == nil {
+		return map[K]V{}
+	}
+	return maps.Clone(m)
+}
+
+// Reds lists what is not healthy, sorted.
+func (w Watch) Reds() []Red {
+	var reds []Red
+	for _, key := range slices.Sorted(maps.Keys(w.Red)) {
+		reds = append(reds, w.Red[key])
+	}
+	return reds
+}

@@ -1,0 +1,159 @@
+package reconcile
+
+import "time"
+
+// An Action is the one thing to do now.
+type Action interface{ action() }
+
+type (
+	// Wait: nothing to do before Until, or before the next event. A zero Until
+	// waits for an event.
+	Wait struct{ Until time.Time }
+	// Note: write the event down; nothing needs doing for it.
+	Note struct{ Event Event }
+	// Run: start the job, unless it runs already.
+	Run struct{ Job Job }
+	// Cancel: end the running job; something else is wanted now.
+	Cancel struct{}
+)
+
+func (Wait) action()   {}
+func (Note) action()   {}
+func (Run) action()    {}
+func (Cancel) action() {}
+
+// An Event is a fact for the record.
+type Event interface{ event() }
+
+// Events from the outside.
+type (
+	// Polled: a remote answered, or did not.
+	Polled struct{ Answer Answer }
+	// Reloaded: the settings changed; the tip is looked at again.
+	Reloaded struct{}
+)
+
+// Ends of jobs.
+type (
+	// Advanced: a preparing job ended well.
+	Advanced struct {
+		Job  Job
+		Step Step
+		At   time.Time
+		Took time.Duration
+	}
+	// Done: a job without a result ended well.
+	Done struct {
+		Job  Job
+		Took time.Duration
+	}
+	// Failed: a job ended badly. Gate is set when trying again cannot help.
+	Failed struct {
+		Job  Job
+		Gate Gate
+		Why  string
+		At   time.Time
+		// Spread is a random factor around 1 that keeps a fleet from retrying in step.
+		Spread float64
+	}
+	// Armed: the guard is armed.
+	Armed struct{ Baseline Baseline }
+	// Activated: the trial unit ended.
+	Activated struct {
+		Activation Activation
+		Took       time.Duration
+	}
+	// Sampled: one look at the trial's health.
+	Sampled struct {
+		Sample Sampling
+		Uptime time.Duration
+	}
+)
+
+// Decisions.
+type (
+	// Entered: the phase changes. It is on disk before anything is done in it.
+	Entered struct {
+		Phase Phase
+		At    time.Time
+	}
+	// Aborted: the deployment ended before anything was changed.
+	Aborted struct {
+		Gate Gate
+		Why  string
+		At   time.Time
+	}
+	// Promoted: the new system is good.
+	Promoted struct{ At time.Time }
+	// RolledBack: the old system runs again. Unhealthy says why it is not as it
+	// was; Silent that no connectivity target answers it either.
+	RolledBack struct {
+		At        time.Time
+		Unhealthy string
+		Silent    bool
+	}
+	// Abandoned: a person switched to a third system; nothing is undone.
+	Abandoned struct{ At time.Time }
+	// Adopted: the running system is good. ByHand: a person switched to it.
+	Adopted struct {
+		System Toplevel
+		ByHand bool
+		At     time.Time
+	}
+	// Converged: the revision describes the system that is good already.
+	Converged struct {
+		Revision Revision
+		Checks   []Check
+		At       time.Time
+	}
+)
+
+// Operators' wishes that change no phase by themselves.
+type (
+	// Suspended: nothing leaves Idle until Resumed.
+	Suspended struct {
+		Reason string
+		At     time.Time
+	}
+	// Barred: a person does not want this system any more.
+	Barred struct {
+		Toplevel Toplevel
+		Block    Block
+	}
+	// Resumed ends a suspension.
+	Resumed struct{}
+	// Retried: forget what failed.
+	Retried struct{}
+	// Synced: poll now, and forget short waits.
+	Synced struct{}
+	// Rewound: this revision may be accepted once though it is no descendant.
+	Rewound struct{ To Commit }
+	// Accepted: running system, profile and boot default differ, and a person says so be it.
+	Accepted struct {
+		Slots Slots
+		At    time.Time
+	}
+)
+
+func (Polled) event()     {}
+func (Reloaded) event()   {}
+func (Advanced) event()   {}
+func (Done) event()       {}
+func (Failed) event()     {}
+func (Armed) event()      {}
+func (Activated) event()  {}
+func (Sampled) event()    {}
+func (Entered) event()    {}
+func (Aborted) event()    {}
+func (Promoted) event()   {}
+func (RolledBack) event() {}
+func (Abandoned) event()  {}
+func (Adopted) event()    {}
+func (Converged) event()  {}
+func (Suspended) event()  {}
+func (Barred) event()     {}
+func (Resumed) event()    {}
+func (Retried) event()    {}
+func (Synced) event()     {}
+func (Rewound) event()    {}
+func (Accepted) event()   {}

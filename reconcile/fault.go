@@ -1,0 +1,50 @@
+package reconcile
+
+import "errors"
+
+// A Gate names a reason why the node does not deploy. The set is closed: it is
+// a label of the metric infra_agent_gate_blocked.
+type Gate string
+
+// The gates.
+const (
+	GateSuspend    Gate = "suspend"    // an operator suspended deployments
+	GateLock       Gate = "lock"       // another switch holds NixOS's switch lock
+	GateBlocked    Gate = "blocked"    // the wanted system failed here before
+	GateUnverified Gate = "unverified" // the newest revision is refused: ancestry, signature
+	GateSource     Gate = "source"     // no remote answers, or the branch is missing or lags
+	GateIdentity   Gate = "identity"   // the node is not in the registry, unmanaged or ambiguous
+	GateEvaluate   Gate = "evaluate"   // the configuration does not evaluate
+	GateBuild      Gate = "build"      // the system does not build
+	GatePreflight  Gate = "preflight"  // no space, failing pre-switch check, unreadable record
+	GateReboot     Gate = "reboot"     // the change can only be activated by a reboot
+	GateDrift      Gate = "drift"      // a person switched, or running, profile and boot default differ
+	GateState      Gate = "state"      // the agent's record is damaged, or newer than the agent
+)
+
+// Gates lists every gate, in the order of the documentation.
+var Gates = []Gate{
+	GateSuspend, GateLock, GateBlocked, GateUnverified, GateSource, GateIdentity,
+	GateEvaluate, GateBuild, GatePreflight, GateReboot, GateDrift, GateState,
+}
+
+// A RejectedError is a failure that trying again cannot mend: the revision
+// itself caused it. Every other error is taken as passing and tried again.
+type RejectedError struct {
+	Gate Gate
+	Err  error
+}
+
+func (e *RejectedError) Error() string { return e.Err.Error() }
+func (e *RejectedError) Unwrap() error { return e.Err }
+
+// Rejected marks err as caused by the revision.
+func Rejected(gate Gate, err error) error { return &RejectedError{Gate: gate, Err: err} }
+
+// RejectedBy reports whether err was marked by [Rejected], and with which gate.
+func RejectedBy(err error) (Gate, bool) {
+	if e, ok := errors.AsType[*RejectedError](err); ok {
+		return e.Gate, true
+	}
+	return "", false
+}

@@ -1,0 +1,205 @@
+package reconcile
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Hold is why nothing is deployed now.
+type Hold struct {
+	Gate  Gate      `json:"gate"`
+	Why   string    `json:"why"`
+	Hint  string    `json:"hint,omitempty"` // what a person can do
+	Until time.Time `json:"until,omitzero"` // when it is looked at again by itself; zero: when something changes
+}
+
+// Holds returns every reason why the node does not deploy, the deciding one first.
+func Holds(r Record, o Observation) []Hold {
+	var holds []Hold
+	if r.Unreadable != "" {
+		return []Hold{{Gate: GateState, Why: r.Unreadable, Hint: "read the runbook in docs/state.md before you move the record away"}}
+	}
+	if _, ok := r.Phase.(Idle); ok {
+		if _, h := idle(r, o); h.Gate != "" {
+			holds = append(holds, h)
+		}
+	}
+	for _, h := range []Hold{suspended(r), silentSource(r)} {
+		if h.Gate != "" && !slices.ContainsFunc(holds, func(k Hold) bool { return k.Gate == h.Gate }) {
+			holds = append(holds, h)
+		}
+	}
+	return holds
+}
+
+func suspended(r Record) Hold {
+	if r.Suspended.Since.IsZero() {
+		return Hold{}
+	}
+	return Hold{Gate: GateSuspend, Why: "suspended: " + r.Suspended.Reason, Hint: `run "infra-agent resume"`}
+}
+
+// idle decides while nothing is in flight. The hold is set when something is
+// wanted, or amiss, and must wait.
+func idle(r Record, o Observation) (Action, Hold) {
+	held := func(h Hold) (Action, Hold) { return Wait{Until: h.Until}, h }
+	if !r.Work.Tidied {
+		return Run{Tidy{Keep: keep(r, o)}}, Hold{}
+	}
+	if act, h := ownSystem(r, o); act != nil || h.Gate != "" {
+		if act == nil {
+			return held(h)
+		}
+		return act, h
+	}
+	if h := usableTip(r); h.Gate != "" {
+		return held(h)
+	}
+	tip := r.Work.Tip
+	if h := failure(r, o, revisionKey(tip.Commit)); h.Gate != "" {
+		return held(h)
+	}
+	if r.Work.Step == nil || r.Work.Step.fetched().Revision.Commit != tip.Commit {
+		return Run{Fetch{Tip: tip, Anchor: r.Anchor, Accepted: r.Accepted, Rewind: r.Rewind}}, Hold{}
+	}
+	switch s := r.Work.Step.(type) {
+	case Fetched:
+		return Run{Resolve{s}}, Hold{}
+	case Resolved:
+		return Run{Evaluate{s}}, Hold{}
+	case Evaluated:
+		return evaluated(s, r, o)
+	case Built:
+		if h := wanted(s.Toplevel, r, o); h.Gate != "" {
+			return held(h)
+		}
+		return Run{Preflight{From: s, Old: o.Slots.Running}}, Hold{}
+	case Ready:
+		if h := wanted(s.Toplevel, r, o); h.Gate != "" {
+			return held(h)
+		}
+		return enter(Arming{deployment(r.Good, System{s.Toplevel, s.Revision.Commit, s.Checks}, s.Target.Rollback, o)}, o), Hold{}
+	}
+	panic(unknown("step", r.Work.Step))
+}
+
+// deployment starts the attempt to bring the node from old to new.
+func deployment(old, new System, mode RollbackMode, o Observation) Deployment {
+	if mode == "" {
+		mode = o.Policy.Rollback
+	}
+	return Deployment{
+		ID: o.Now.UTC().Format("20060102T150405"), Old: old, New: new, Boot: o.Boot,
+		Started: o.Now, Rollback: mode, Confirm: o.Policy.Confirm,
+	}
+}
+
+// ownSystem makes sure that the running system is the good one: it adopts, or
+// holds over a system that somebody else put there.
+func ownSystem(r Record, o Observation) (Action, Hold) {
+	s := o.Slots
+	drift := func(why string) (Action, Hold) {
+		return nil, Hold{Gate: GateDrift, Why: why, Hint: `make running system, profile and boot default agree, or run "infra-agent adopt"`}
+	}
+	switch {
+	case s.Running == "":
+		return drift("/run/current-system cannot be read")
+	case s == r.Foreign.Accepted && s.Running == r.Good.Toplevel:
+	case s.Running != r.Good.Toplevel && s.agree():
+		return Note{Adopted{System: s.Running, ByHand: r.Good.Toplevel != "", At: o.Now}}, Hold{}
+	case s.Profile != s.Running:
+		return drift(fmt.Sprintf("the running system %s is not the system profile %s", s.Running, s.Profile))
+	case !s.agree():
+		return drift(fmt.Sprintf("the running system %s is not the boot default %s", s.Running, s.Default))
+	}
+	if tip := r.Foreign.Tip; tip != "" && (r.Work.Tip.Commit == tip || r.Work.Tip.Commit == "") {
+		return nil, Hold{
+			Gate: GateDrift, Why: "a person switched by hand; waiting for a commit after " + tip.Short(),
+			Hint: `run "infra-agent retry" to deploy the branch over it`,
+		}
+	}
+	return nil, Hold{}
+}
+
+func evaluated(s Evaluated, r Record, o Observation) (Action, Hold) {
+	if s.Toplevel == r.Good.Toplevel {
+		if r.Good.Revision == s.Revision.Commit {
+			return Wait{}, Hold{}
+		}
+		return Note{Converged{Revision: s.Revision, Checks: MergeChecks(o.Policy.Checks, s.Target.Checks), At: o.Now}}, Hold{}
+	}
+	h := blocked(s.Toplevel, r)
+	if h.Gate == "" {
+		h = failure(r, o, derivationKey(s.Derivation))
+	}
+	if h.Gate != "" {
+		return Wait{Until: h.Until}, h
+	}
+	return Run{Build{s}}, Hold{}
+}
+
+// wanted holds while a built system must not be tried.
+func wanted(t Toplevel, r Record, o Observation) Hold {
+	if h := blocked(t, r); h.Gate != "" {
+		return h
+	}
+	if h := suspended(r); h.Gate != "" {
+		return h
+	}
+	return failure(r, o, toplevelKey(t))
+}
+
+func blocked(t Toplevel, r Record) Hold {
+	b, is := r.Blocked[t]
+	if !is {
+		return Hold{}
+	}
+	return Hold{
+		Gate: GateBlocked, Why: fmt.Sprintf("this system failed here on %s: %s", b.At.UTC().Format(time.RFC3339), b.Why),
+		Hint: `push a fix, or run "infra-agent retry"`,
+	}
+}
+
+// failure holds while key has failed and is not to be tried yet.
+func failure(r Record, o Observation, key string) Hold {
+	f, failed := r.Failures[key]
+	if !failed || !f.After.IsZero() && !o.Now.Before(f.After) {
+		return Hold{}
+	}
+	h := Hold{Gate: f.Gate, Why: f.Why, Until: f.After}
+	switch {
+	case f.Gate == GateUnverified:
+		h.Hint = `if the branch was rewritten on purpose: "infra-agent allow-rewind" and the commit`
+	case f.Gate == GateReboot:
+		h.Hint = `run "nixos-rebuild boot" and reboot in a maintenance window`
+	case f.After.IsZero():
+		h.Hint = `push a fix, or run "infra-agent retry"`
+	}
+	return h
+}
+
+func revisionKey(c Commit) string       { return "revision " + string(c) }
+func derivationKey(d Derivation) string { return "derivation " + string(d) }
+func toplevelKey(t Toplevel) string     { return "toplevel " + string(t) }
+
+// keep lists the toplevels that must not be garbage collected, without repeats.
+func keep(r Record, o Observation) []Toplevel {
+	all := []Toplevel{o.Slots.Running, o.Booted, r.Good.Toplevel, r.Previous.Toplevel}
+	slices.Sort(all)
+	return slices.DeleteFunc(slices.Compact(all), func(t Toplevel) bool { return t == "" })
+}
+
+// MergeChecks returns both sets sorted by name; a check of the second replaces
+// one of the first that has its name.
+func MergeChecks(first, second []Check) []Check {
+	merged := slices.Clone(second)
+	for _, c := range first {
+		if !slices.ContainsFunc(second, func(s Check) bool { return s.Name == c.Name }) {
+			merged = append(merged, c)
+		}
+	}
+	slices.SortFunc(merged, func(a, b Check) int { return strings.Compare(a.Name, b.Name) })
+	return merged
+}

@@ -1,0 +1,82 @@
+package reconcile
+
+import "time"
+
+// An Observation is one look at the node. It is taken afresh for every decision.
+type Observation struct {
+	Now     time.Time     // wall clock
+	Uptime  time.Duration // boot-time clock: it counts while suspended, and no one can set it
+	Boot    BootID
+	Slots   Slots
+	Booted  Toplevel      // /run/booted-system
+	AgentUp time.Duration // how long this agent process runs
+	Agent   string        // the program that runs: its store path
+	// TrialAgent is the program that the system on trial starts as its agent;
+	// empty when it has none, or when nothing is on trial.
+	TrialAgent string
+	Guard      GuardState
+	Job        Job // what is being done now; nil: nothing
+	Policy     Policy
+}
+
+// Slots are the three links that say which system the node runs and will run.
+type Slots struct {
+	Running Toplevel `json:"running,omitempty"` // /run/current-system
+	Profile Toplevel `json:"profile,omitempty"` // /nix/var/nix/profiles/system
+	Default Toplevel `json:"default,omitempty"` // what the boot loader starts; empty: cannot be read
+}
+
+// agree reports whether a reboot would start what runs now. A boot default that
+// cannot be read back is taken to follow the profile.
+func (s Slots) agree() bool {
+	return s.Running != "" && s.Profile == s.Running && (s.Default == "" || s.Default == s.Running)
+}
+
+// GuardState is what guard.json and the guard's unit say.
+type GuardState struct {
+	ID       string        // deployment that it belongs to
+	Until    time.Duration // when it goes back, on the boot-time clock; 0: it is off
+	Alive    bool          // its unit runs
+	Claimed  bool          // it has begun to go back, and has not ended
+	Rebooted bool          // it has asked for a reboot
+}
+
+// Policy is what the agent's settings say about deployments.
+type Policy struct {
+	Limits     Limits
+	Confirm    Confirm
+	Rollback   RollbackMode
+	LastResort LastResort
+	Checks     []Check // of the settings that run now; adopted systems are judged by them
+}
+
+// LastResort says what to do when the old system cannot be brought back.
+type LastResort string
+
+// The last resorts.
+const (
+	LastResortReboot LastResort = "reboot"
+	LastResortStuck  LastResort = "stuck"
+)
+
+// Limits bound how long each step may take.
+type Limits struct {
+	Evaluate, Build, Activate, Promote, Rollback, VerifyRollback time.Duration
+}
+
+// Limits that are not settings.
+const (
+	limitArm     = 30 * time.Second
+	limitReboot  = 5 * time.Minute
+	promoteTries = 3
+)
+
+// Confirm says when a trial is healthy.
+type Confirm struct {
+	Settle      time.Duration `json:"settle"`       // after activation, before the first look
+	Window      time.Duration `json:"window"`       // how long everything must be green
+	Deadline    time.Duration `json:"deadline"`     // from the end of the activation
+	DeadlineMax time.Duration `json:"deadline_max"` // furthest that "extend" can move it
+	Targets     []string      `json:"targets,omitempty"`
+	IgnoreUnits []string      `json:"ignore_units,omitempty"` // globs
+}

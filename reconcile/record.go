@@ -1,0 +1,146 @@
+package reconcile
+
+import (
+	"fmt"
+	"time"
+)
+
+// A Record is everything the agent remembers. All of it but Work is written to
+// disk; losing Work costs a fetch and an evaluation, never a decision.
+type Record struct {
+	Anchor    Commit             `json:"anchor,omitempty"`   // the newest accepted revision
+	Accepted  []Commit           `json:"accepted,omitempty"` // the last 100, newest last
+	Rewind    Commit             `json:"rewind,omitempty"`   // allowed once, though it is no descendant of Anchor
+	Good      System             `json:"good"`               // zero before the first adoption
+	Previous  System             `json:"previous"`           // good before Good
+	Phase     Phase              `json:"-"`                  // encoded by package store
+	Blocked   map[Toplevel]Block `json:"blocked,omitempty"`
+	Losses    map[Toplevel]int   `json:"losses,omitempty"`   // power lost while it was on trial
+	Failures  map[string]Failure `json:"failures,omitempty"` // by revision, derivation or toplevel
+	Suspended Suspension         `json:"suspended"`
+	Foreign   Foreign            `json:"foreign"`
+	Tally     Tally              `json:"tally"`
+	History   []Outcome          `json:"history,omitempty"` // the last 100 deployments, newest last
+
+	// Unreadable says why the record on disk cannot be used; such an agent
+	// holds at every start and writes nothing.
+	Unreadable string `json:"-"`
+	Work       Work   `json:"-"`
+}
+
+// New returns the record of a node on which the agent never ran.
+func New() Record { return Record{Phase: Idle{}} }
+
+// A Block keeps a system that failed from being tried again by itself.
+type Block struct {
+	Cause
+	Revision Commit    `json:"revision,omitempty"`
+	At       time.Time `json:"at"`
+	// UntilPoll ends the block at the next successful poll: the trial lost
+	// every connection, and the old system had none either.
+	UntilPoll bool `json:"until_poll,omitempty"`
+}
+
+// A Failure is remembered so that the same thing is not tried too soon.
+type Failure struct {
+	Gate  Gate      `json:"gate"`
+	Why   string    `json:"why"`
+	Tries int       `json:"tries"`
+	At    time.Time `json:"at"`
+	// After is when to try again; zero: not before the tip moves, or a person says retry.
+	After time.Time `json:"after,omitzero"`
+}
+
+// A Suspension is an operator's wish that nothing is deployed. Zero: none.
+type Suspension struct {
+	Reason string    `json:"reason,omitempty"`
+	Since  time.Time `json:"since,omitzero"`
+}
+
+// Foreign remembers what people did by hand.
+type Foreign struct {
+	// Tip is the revision at which a hand-made switch was adopted: nothing is
+	// deployed over it until the tip moves.
+	Tip Commit `json:"tip,omitempty"`
+	// Accepted is a disagreement of running system, profile and boot default
+	// that a person accepted with "adopt".
+	Accepted Slots `json:"accepted"`
+}
+
+// An Outcome is how a deployment ended.
+type Outcome struct {
+	ID       string    `json:"id"`
+	Result   Result    `json:"result"`
+	Cause    Cause     `json:"cause"`
+	Revision Commit    `json:"revision,omitempty"`
+	From     Toplevel  `json:"from"`
+	To       Toplevel  `json:"to"`
+	Started  time.Time `json:"started"`
+	Ended    time.Time `json:"ended"`
+}
+
+// A Result says in one word how a deployment ended. The set is closed: it is a
+// label of the metric infra_agent_deployments_total.
+type Result string
+
+// The results of a deployment.
+const (
+	ResultPromoted         Result = "promoted"
+	ResultRolledBack       Result = "rolled_back"
+	ResultRollbackFailed   Result = "rollback_failed"
+	ResultEvaluationFailed Result = "evaluation_failed"
+	ResultBuildFailed      Result = "build_failed"
+	ResultCancelled        Result = "cancelled"
+)
+
+// Results lists every result, in the order of the documentation.
+var Results = []Result{
+	ResultPromoted, ResultRolledBack, ResultRollbackFailed,
+	ResultEvaluationFailed, ResultBuildFailed, ResultCancelled,
+}
+
+// A Stage is a milestone that a revision reaches on a node.
+type Stage string
+
+// The stages that the record remembers.
+const (
+	StageSeen     Stage = "seen"
+	StageVerified Stage = "verified"
+	StageBuilt    Stage = "built"
+	StageRunning  Stage = "running"
+	StageGood     Stage = "good"
+)
+
+// Stages lists every stage, in order.
+var Stages = []Stage{StageSeen, StageVerified, StageBuilt, StageRunning, StageGood}
+
+// A Mark says which revision reached a stage, and when.
+type Mark struct {
+	Revision Commit    `json:"revision"`
+	Time     time.Time `json:"time,omitzero"` // the committer's date; zero: not known yet
+	Reached  time.Time `json:"reached"`
+}
+
+// Tally holds counters and times for the metrics. It is written together with
+// the next durable change, never for its own sake.
+type Tally struct {
+	Deployments    map[Result]int           `json:"deployments,omitempty"`
+	LastDeployment map[Result]time.Time     `json:"last_deployment,omitempty"`
+	Rollbacks      map[Reason]int           `json:"rollbacks,omitempty"`
+	LastRollback   time.Time                `json:"last_rollback,omitzero"`
+	Consecutive    int                      `json:"consecutive_failures,omitempty"`
+	RollbackFailed bool                     `json:"rollback_failed,omitempty"`
+	Entered        time.Time                `json:"entered,omitzero"` // the phase
+	OutOfSync      time.Time                `json:"out_of_sync,omitzero"`
+	LastPollOK     time.Time                `json:"last_poll_ok,omitzero"`
+	Marks          map[Stage]Mark           `json:"marks,omitempty"`
+	Took           map[string]time.Duration `json:"took,omitempty"` // last duration by job or phase
+}
+
+const (
+	keepAccepted = 100
+	keepHistory  = 100
+	keepFailures = 50
+)
+
+func unknown(what string, v any) string { return fmt.Sprintf("unknown %s %T", what, v) }

@@ -1,0 +1,196 @@
+package reconcile
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// entered changes the phase, and blocks a system that is being rolled back
+// before anything is undone.
+func entered(r Record, e Entered) Record {
+	before := r.Phase
+	r.Phase = e.Phase
+	r.Tally.Entered = e.At
+	_, was := before.(Confirming)
+	if _, is := e.Phase.(Confirming); !was || !is { // an extended or approved trial keeps what was seen of it
+		r.Work = Work{Remotes: r.Work.Remotes, Tip: r.Work.Tip, Step: r.Work.Step}
+	}
+	switch p := e.Phase.(type) {
+	case Confirming:
+		r = mark(r, StageRunning, Revision{Commit: p.Deployment.New.Revision, Time: r.Tally.Marks[StageBuilt].Time}, e.At)
+	case RollingBack:
+		if !GoingBack(before) {
+			r = counted(block(r, p.Trial, p.Cause, e.At), p.Cause, e.At)
+		}
+	case VerifyingRollback:
+		if !GoingBack(before) {
+			r = counted(block(r, p.Trial, p.Cause, e.At), p.Cause, e.At)
+		}
+		r = mark(r, StageRunning, Revision{Commit: p.Deployment.Old.Revision}, e.At)
+	case Stuck:
+		r.Tally.RollbackFailed = true
+	case Idle, Arming, Activating, Promoting, RebootingBack:
+	default:
+		panic(unknown("phase", p))
+	}
+	return r
+}
+
+// GoingBack reports whether the old system is being brought back, or should be.
+func GoingBack(p Phase) bool {
+	switch p.(type) {
+	case RollingBack, VerifyingRollback, RebootingBack, Stuck:
+		return true
+	}
+	return false
+}
+
+func counted(r Record, c Cause, at time.Time) Record {
+	r.Tally.Rollbacks = plus(r.Tally.Rollbacks, c.Reason)
+	r.Tally.LastRollback = at
+	return r
+}
+
+// block remembers that the trial's system failed. The first loss of power says
+// nothing about it, and neither does a promotion that could not be written.
+func block(r Record, t Trial, c Cause, at time.Time) Record {
+	top := t.Deployment.New.Toplevel
+	switch c.Reason {
+	case ReasonReboot:
+		r.Losses = plus(r.Losses, top)
+		if r.Losses[top] < 2 {
+			return r
+		}
+	case ReasonPromotion:
+		f := r.Failures[toplevelKey(top)]
+		r.Failures = remembered(r.Failures, toplevelKey(top), Failure{
+			Gate: GatePreflight, Why: c.Why, Tries: f.Tries + 1, At: at, After: at.Add(backoff(buildBackoff, f.Tries+1, 1)),
+		})
+		return r
+	}
+	r.Blocked = with(r.Blocked, top, Block{Cause: c, Revision: t.Deployment.New.Revision, At: at})
+	return r
+}
+
+func aborted(r Record, e Aborted) Record {
+	d, _ := DeploymentOf(r.Phase)
+	if e.Gate != "" {
+		key := toplevelKey(d.New.Toplevel)
+		r.Failures = remembered(r.Failures, key, Failure{
+			Gate: e.Gate, Why: e.Why, Tries: r.Failures[key].Tries + 1, At: e.At, After: e.At.Add(preflightAgain),
+		})
+	}
+	return idleAgain(r, e.At)
+}
+
+func promoted(r Record, e Promoted) Record {
+	d, _ := DeploymentOf(r.Phase)
+	r = outcome(r, ResultPromoted, Cause{}, e.At)
+	r.Previous, r.Good = d.Old, d.New
+	r.Foreign = Foreign{}
+	r.Losses = nil
+	r.Tally.Consecutive, r.Tally.RollbackFailed = 0, false
+	r.Tally.OutOfSync = time.Time{}
+	if r.Work.Tip.Commit != "" && r.Work.Tip.Commit != d.New.Revision {
+		r.Tally.OutOfSync = e.At
+	}
+	r = mark(r, StageGood, Revision{Commit: d.New.Revision, Time: r.Tally.Marks[StageBuilt].Time}, e.At)
+	return idleAgain(r, e.At)
+}
+
+func rolledBack(r Record, e RolledBack) Record {
+	cause, top := Cause{}, Toplevel("")
+	switch p := r.Phase.(type) {
+	case VerifyingRollback:
+		cause, top = p.Cause, p.Deployment.New.Toplevel
+	case Stuck:
+		cause = p.Cause
+	}
+	res := ResultRolledBack
+	switch {
+	case cause.Reason == ReasonOperator:
+		res = ResultCancelled
+	case e.Unhealthy != "":
+		res = ResultRollbackFailed
+		cause.Why += "; the old system is not as it was: " + e.Unhealthy
+	}
+	r.Tally.RollbackFailed = e.Unhealthy != ""
+	if b, is := r.Blocked[top]; is && cause.Reason == ReasonConnectivity && e.Silent {
+		b.UntilPoll = true
+		r.Blocked = with(r.Blocked, top, b)
+	}
+	return idleAgain(outcome(r, res, cause, e.At), e.At)
+}
+
+// outcome counts the deployment in flight and adds it to the history.
+func outcome(r Record, res Result, c Cause, at time.Time) Record {
+	d, _ := DeploymentOf(r.Phase)
+	r.Tally.Deployments = plus(r.Tally.Deployments, res)
+	r.Tally.LastDeployment = with(r.Tally.LastDeployment, res, at)
+	if res != ResultPromoted {
+		r.Tally.Consecutive++
+	}
+	r.History = append(slices.Clone(r.History), Outcome{
+		ID: d.ID, Result: res, Cause: c, Revision: d.New.Revision,
+		From: d.Old.Toplevel, To: d.New.Toplevel, Started: d.Started, Ended: at,
+	})
+	r.History = r.History[max(0, len(r.History)-keepHistory):]
+	return r
+}
+
+// idleAgain ends a deployment. What was prepared is looked at again.
+func idleAgain(r Record, at time.Time) Record {
+	r = entered(r, Entered{Phase: Idle{}, At: at})
+	if s, ok := r.Work.Step.(Ready); ok {
+		r.Work.Step = s.Built
+	}
+	return r
+}
+
+func kind(key string) string {
+	k, _, _ := strings.Cut(key, " ")
+	return k
+}
+
+func with[K comparable, V any](m map[K]V, k K, v V) map[K]V {
+	m = cloned(m)
+	m[k] = v
+	return m
+}
+
+func plus[K comparable](m map[K]int, k K) map[K]int { return with(m, k, m[k]+1) }
+
+func dropped[K comparable, V any](m map[K]V, k K) map[K]V {
+	if _, is := m[k]; !is {
+		return m
+	}
+	m = maps.Clone(m)
+	delete(m, k)
+	return m
+}
+
+func without[K comparable, V any](m map[K]V, drop func(V) bool) map[K]V {
+	for k, v := range m {
+		if drop(v) {
+			m = dropped(m, k)
+		}
+	}
+	return m
+}
+
+// remembered adds f and forgets the oldest failures beyond the limit.
+func remembered(m map[string]Failure, key string, f Failure) map[string]Failure {
+	m = with(m, key, f)
+	for len(m) > keepFailures {
+		oldest := ""
+		for k, v := range m {
+			if oldest == "" || v.At.Before(m[oldest].At) || v.At.Equal(m[oldest].At) && k < oldest {
+				oldest = k
+			}
+		}
+		delete(m, oldest)
+	}
+	return m
+}

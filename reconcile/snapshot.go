@@ -1,0 +1,92 @@
+package reconcile
+
+import "time"
+
+// A Snapshot is one consistent view of the agent, for status and metrics. It is
+// never changed after it was published.
+type Snapshot struct {
+	Record      Record
+	Observation Observation
+	Holds       []Hold
+	Progress    Progress
+	JobSince    time.Time // of Observation.Job
+	Counters    Counters
+	Reload      Reload
+	Reboot      []string         // components that only a reboot brings up to date
+	Generations map[Toplevel]int // newest generation of the system profile, by system
+}
+
+// Progress says how far a build is.
+type Progress struct {
+	Built    int   `json:"built"` // derivations
+	ToBuild  int   `json:"to_build"`
+	Copied   int   `json:"copied"` // store paths
+	ToCopy   int   `json:"to_copy"`
+	Bytes    int64 `json:"bytes"` // of the downloads known so far
+	BytesAll int64 `json:"bytes_all"`
+}
+
+// Counters count since the agent started.
+type Counters struct {
+	Polls    map[PollResult]int
+	LastPoll time.Time
+	Checks   map[string]CheckCount
+}
+
+// A PollResult says what a poll found.
+type PollResult string
+
+// The results of a poll.
+const (
+	PollUnchanged PollResult = "unchanged"
+	PollChanged   PollResult = "changed"
+	PollError     PollResult = "error"
+)
+
+// PollResults lists every result.
+var PollResults = []PollResult{PollUnchanged, PollChanged, PollError}
+
+// A CheckCount counts the runs of one check and keeps the last one.
+type CheckCount struct {
+	Passed, Failed int
+	Last           CheckResult
+}
+
+// Reload says how the last reading of the settings went.
+type Reload struct {
+	Err string    // empty: the file is in force
+	At  time.Time // of the last success
+}
+
+// State returns the one word that says what the node is doing.
+func (s Snapshot) State() string {
+	if _, idle := s.Record.Phase.(Idle); !idle {
+		return Name(s.Record.Phase)
+	}
+	switch s.Observation.Job.(type) {
+	case Fetch:
+		return "verifying"
+	case Resolve, Evaluate:
+		return "evaluating"
+	case Build:
+		return "building"
+	}
+	if len(s.Holds) > 0 {
+		return "held"
+	}
+	return "idle"
+}
+
+// States lists every state that [Snapshot.State] returns.
+var States = []string{
+	"idle", "verifying", "evaluating", "building", "held", "arming", "activating", "confirming",
+	"promoting", "rolling_back", "verifying_rollback", "rebooting", "stuck",
+}
+
+// InSync reports whether the node runs the newest verified revision, confirmed.
+func (s Snapshot) InSync() bool {
+	r := s.Record
+	_, idle := r.Phase.(Idle)
+	return idle && r.Good.Revision != "" && r.Good.Revision == r.Anchor && r.Good.Toplevel == s.Observation.Slots.Running &&
+		(r.Work.Tip.Commit == "" || r.Work.Tip.Commit == r.Anchor)
+}

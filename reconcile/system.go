@@ -1,0 +1,50 @@
+package reconcile
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// A Commit is the full, lower-case hexadecimal name of a git commit (40 or 64 digits).
+type Commit string
+
+// ParseCommit returns s as a Commit, or an error when s is not a full commit name.
+func ParseCommit(s string) (Commit, error) {
+	if len(s) != 40 && len(s) != 64 {
+		return "", fmt.Errorf("commit %q: want 40 or 64 hexadecimal digits", s)
+	}
+	if strings.Trim(s, "0123456789abcdef") != "" {
+		return "", fmt.Errorf("commit %q: want lower-case hexadecimal digits only", s)
+	}
+	return Commit(s), nil
+}
+
+// Short returns the first eight digits, for people.
+func (c Commit) Short() string { return string(c[:min(8, len(c))]) }
+
+// A Toplevel is the store path of a complete NixOS system
+// (/nix/store/HASH-nixos-system-NAME-VERSION).
+type Toplevel string
+
+// A Derivation is the store path of a .drv file.
+type Derivation string
+
+// A BootID is the kernel's random name of one boot (/proc/sys/kernel/random/boot_id).
+type BootID string
+
+// A Revision is one commit of the tracked branch that was fetched, verified and
+// written to the Nix store.
+type Revision struct {
+	Commit  Commit    `json:"commit"`
+	Time    time.Time `json:"time"`              // the committer's date
+	Subject string    `json:"subject,omitempty"` // first line of the message
+	Tree    string    `json:"tree,omitempty"`    // store path of the source tree
+}
+
+// A System is a toplevel that this node promoted or adopted.
+type System struct {
+	Toplevel Toplevel `json:"toplevel"`
+	Revision Commit   `json:"revision,omitempty"` // empty: adopted, its commit is not known
+	Checks   []Check  `json:"checks,omitempty"`   // the checks that it was judged by
+}

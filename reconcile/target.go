@@ -1,0 +1,26 @@
+package reconcile
+
+// A Role is a piece of function that a node carries, such as "dns".
+type Role string
+
+// A RollbackMode says what happens when a trial is not healthy.
+type RollbackMode string
+
+// The rollback modes.
+const (
+	RollbackAuto  RollbackMode = "auto"  // go back at once
+	RollbackHold  RollbackMode = "hold"  // stay on the trial, alert, wait for a person
+	RollbackNever RollbackMode = "never" // keep and promote the trial, alert
+)
+
+// A Target is what one revision wants of this node.
+type Target struct {
+	Node          string       `json:"node"`             // name in the registry, or of the output
+	Configuration string       `json:"configuration"`    // attribute of nixosConfigurations
+	Roles         []Role       `json:"roles,omitempty"`  // sorted, implied ones included
+	Checks        []Check      `json:"checks,omitempty"` // of node and roles, merged, sorted by name
+	Wave          string       `json:"wave,omitempty"`   // of the node
+	Environment   string       `json:"environment,omitempty"`
+	Rollback      RollbackMode `json:"rollback,omitempty"` // empty: the agent's own setting
+	Warnings      []string     `json:"warnings,omitempty"`
+}

@@ -1,0 +1,150 @@
+// Package command is the only place that runs programs.
+//
+// Every program runs in a process group of its own. When the context ends the
+// whole group is killed, and a grandchild that keeps the output open cannot hold
+// up the caller: what was read until then is returned.
+package command
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// drain is how long output may still arrive after the program itself has ended.
+const drain = 2 * time.Second
+
+// maxOutput bounds what is kept of standard output when [Command.MaxOutput] is 0.
+const maxOutput = 16 << 20
+
+// A Command is a program to run.
+type Command struct {
+	Args      []string     // program and arguments; never a shell string
+	Dir       string       // working directory; "" is the caller's
+	Env       []string     // KEY=VALUE, added to the caller's environment
+	Stdin     io.Reader    // nil: /dev/null
+	MaxOutput int          // bytes of standard output to accept; 0 = 16 MiB
+	Stderr    func(string) // called for each line of standard error, without its end; may be nil
+}
+
+// An ExitError says that a program ran and did not exit 0.
+type ExitError struct {
+	Args []string
+	Code int      // exit status; -1 when a signal ended the program
+	Tail []string // the last lines of standard error
+}
+
+func (e *ExitError) Error() string {
+	how := fmt.Sprintf("exit status %d", e.Code)
+	if e.Code < 0 {
+		how = "killed"
+	}
+	if len(e.Tail) == 0 {
+		return fmt.Sprintf("%s: %s", e.Args[0], how)
+	}
+	return fmt.Sprintf("%s: %s: %s", e.Args[0], how, e.Tail[len(e.Tail)-1])
+}
+
+// Run runs c and returns its standard output.
+//
+// The error is an [*ExitError] when the program ran and failed, the context's
+// cause when the context ended first, and otherwise why it could not be started.
+func Run(ctx context.Context, c Command) ([]byte, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	cmd := exec.CommandContext(ctx, c.Args[0], c.Args[1:]...)
+	cmd.Dir, cmd.Stdin = c.Dir, c.Stdin
+	cmd.Env = append(os.Environ(), c.Env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = drain
+	out := &limited{max: c.MaxOutput, over: func() {
+		cancel(fmt.Errorf("%s: printed more than %d bytes", c.Args[0], c.MaxOutput))
+	}}
+	if out.max == 0 {
+		out.max = maxOutput
+	}
+	lines := &tail{each: c.Stderr}
+	cmd.Stdout, cmd.Stderr = out, lines
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", c.Args[0], err)
+	}
+	err := cmd.Wait()
+	// What the program left behind in its group must not outlive it.
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	lines.flush()
+	if ctx.Err() != nil {
+		return out.Bytes(), context.Cause(ctx)
+	}
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return out.Bytes(), &ExitError{Args: c.Args, Code: exit.ExitCode(), Tail: lines.last}
+	}
+	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
+		return out.Bytes(), fmt.Errorf("run %s: %w", c.Args[0], err)
+	}
+	return out.Bytes(), nil
+}
+
+// limited keeps up to max bytes and then calls over.
+type limited struct {
+	bytes.Buffer
+	max  int
+	over func()
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	if l.Len()+len(p) > l.max {
+		l.over()
+		return len(p), nil
+	}
+	return l.Buffer.Write(p)
+}
+
+const (
+	tailLines = 40       // lines of standard error to keep for an error
+	lineBytes = 64 << 10 // of one line; the rest is dropped
+)
+
+// tail hands on whole lines and keeps the last ones.
+type tail struct {
+	each    func(string)
+	last    []string
+	partial []byte
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	n := len(p)
+	for {
+		line, rest, found := bytes.Cut(p, []byte("\n"))
+		if room := lineBytes - len(t.partial); room > 0 {
+			t.partial = append(t.partial, line[:min(room, len(line))]...)
+		}
+		if !found {
+			return n, nil
+		}
+		t.flush()
+		p = rest
+	}
+}
+
+func (t *tail) flush() {
+	if len(t.partial) == 0 {
+		return
+	}
+	line := strings.TrimRight(string(t.partial), "\r")
+	t.partial = t.partial[:0]
+	if len(t.last) == tailLines {
+		t.last = append(t.last[:0], t.last[1:]...)
+	}
+	t.last = append(t.last, line)
+	if t.each != nil {
+		t.each(line)
+	}
+}

@@ -1,0 +1,221 @@
+package config
+
+import (
+	"net"
+	"net/url"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/infra-agent/infra-agent/agent/strict"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// judge notes the values of s that have the right type but are not usable.
+func judge(d *strict.Document, s Settings) {
+	judgeWords(d, s)
+	judgeNumbers(d, s)
+	judgePaths(d, s)
+	judgeSource(d, s.Source)
+	judgeConfirm(d, s.Confirm)
+	for i, arg := range s.Nix.ExtraArgs {
+		if strings.Contains(arg, "accept-flake-config") {
+			d.Problemf(strict.Path("nix.extra_args").Elem(i), "remove it",
+				"a repository must not be able to change the node's Nix settings")
+		}
+	}
+	if l := s.Metrics.Listen; l != "" && !filepath.IsAbs(l) && !isHostPort(l) {
+		d.Problemf("metrics.listen", `write "127.0.0.1:10119", "/run/infra-agent/metrics.sock", or "" for none`,
+			"%q is neither host:port nor an absolute path", l)
+	}
+	if strings.ContainsAny(s.Control.Group, ": \t\n/") || s.Control.Group == "" {
+		d.Problemf("control.group", "", "%q is not the name of a group", s.Control.Group)
+	}
+}
+
+// judgeWords checks the values that are one of a list.
+func judgeWords(d *strict.Document, s Settings) {
+	for _, w := range []struct {
+		key     strict.Path
+		got     string
+		allowed []string
+	}{
+		{"rollback", string(s.Rollback), []string{string(reconcile.RollbackAuto), string(reconcile.RollbackHold), string(reconcile.RollbackNever)}},
+		{"last_resort", string(s.LastResort), []string{string(LastResortReboot), string(LastResortStuck)}},
+		{"registry.source", string(s.Registry.Source), []string{string(RegistryAuto), string(RegistryTOML), string(RegistryNone)}},
+		{"log.level", s.Log.Level, []string{"debug", "info", "warn", "error"}},
+		{"log.format", s.Log.Format, []string{"auto", "text", "json"}},
+	} {
+		if !slices.Contains(w.allowed, w.got) {
+			d.Problemf(w.key, "", "%q is none of %s", w.got, strings.Join(w.allowed, ", "))
+		}
+	}
+}
+
+// judgeNumbers checks ranges.
+func judgeNumbers(d *strict.Document, s Settings) {
+	const day = 24 * time.Hour
+	for _, r := range []struct {
+		key           strict.Path
+		got, min, max time.Duration
+	}{
+		{"source.interval", s.Source.Interval, 5 * time.Second, day},
+		{"limits.evaluate", s.Limits.Evaluate, time.Second, day},
+		{"limits.build", s.Limits.Build, time.Second, 7 * day},
+		{"limits.activate", s.Limits.Activate, time.Second, day},
+		{"limits.promote", s.Limits.Promote, time.Second, day},
+		{"limits.rollback", s.Limits.Rollback, time.Second, day},
+		{"limits.verify_rollback", s.Limits.VerifyRollback, time.Second, day},
+		{"confirm.settle", s.Confirm.Settle, 0, day},
+		{"confirm.window", s.Confirm.Window, 0, day},
+		{"confirm.deadline", s.Confirm.Deadline, time.Second, day},
+		{"confirm.deadline_max", s.Confirm.DeadlineMax, time.Second, 7 * day},
+	} {
+		if r.got < r.min || r.got > r.max {
+			d.Problemf(r.key, "", "%s is not between %s and %s", r.got, r.min, r.max)
+		}
+	}
+	for _, n := range []struct {
+		key strict.Path
+		got int64
+	}{
+		{"limits.tree_bytes", int64(s.Limits.TreeBytes)},
+		{"limits.tree_entries", int64(s.Limits.TreeEntries)},
+		{"limits.fetch_bytes", int64(s.Limits.FetchBytes)},
+	} {
+		if n.got < 1 {
+			d.Problemf(n.key, "", "%d is not more than 0", n.got)
+		}
+	}
+}
+
+func judgePaths(d *strict.Document, s Settings) {
+	for _, p := range []struct {
+		key strict.Path
+		got string
+	}{{"state_dir", s.StateDir}, {"run_dir", s.RunDir}} {
+		if !filepath.IsAbs(p.got) || p.got == "/" {
+			d.Problemf(p.key, "", "%q is not an absolute path of a directory of its own", p.got)
+		}
+	}
+	if s.Source.Subdir != "" && !filepath.IsLocal(s.Source.Subdir) {
+		d.Problemf("source.subdir", "", "%q is not a path inside the repository", s.Source.Subdir)
+	}
+	if !filepath.IsLocal(s.Registry.File) || s.Registry.File == "." {
+		d.Problemf("registry.file", "", "%q is not a path inside the flake", s.Registry.File)
+	}
+}
+
+func judgeSource(d *strict.Document, s Source) {
+	if !isBranch(s.BranchOf("name")) {
+		d.Problemf("source.branch", "", "%q is not the name of a branch", s.Branch)
+	}
+	if len(s.Remotes) == 0 {
+		d.Problemf("source.remotes", `add [[source.remotes]] with url = "https://…"`, "no remote to follow")
+	}
+	var names []string
+	for i, r := range s.Remotes {
+		at := strict.Path("source.remotes").Elem(i)
+		if slices.Contains(names, r.Name) {
+			d.Problemf(at.Child("name"), "give each remote a name of its own", "%q is used twice", r.Name)
+		}
+		names = append(names, r.Name)
+		judgeRemote(d, at, r)
+	}
+}
+
+func judgeRemote(d *strict.Document, at strict.Path, r Remote) {
+	if r.Name == "" {
+		d.Problemf(at.Child("name"), "", "is empty")
+	}
+	if problem, hint := badURL(r.URL); problem != "" {
+		d.Problemf(at.Child("url"), hint, "%s", problem)
+	}
+	for _, file := range []struct{ key, path string }{{"token_file", r.TokenFile}, {"ca_file", r.CAFile}} {
+		if file.path != "" && !filepath.IsAbs(file.path) {
+			d.Problemf(at.Child(file.key), "", "%q is not an absolute path", file.path)
+		}
+	}
+	if r.TokenFile != "" && !isWeb(r.URL) {
+		d.Problemf(at.Child("token_file"), "remove it", "only https and http remotes take a token")
+	}
+	if r.Username == "" {
+		d.Problemf(at.Child("username"), `leave it out for "git"`, "is empty")
+	}
+	if r.Timeout < time.Second || r.Timeout > time.Hour {
+		d.Problemf(at.Child("timeout"), "", "%s is not between 1s and 1h", r.Timeout)
+	}
+}
+
+// badURL never quotes the URL: it may hold a password.
+func badURL(s string) (problem, hint string) {
+	const forms = `write "https://host/path", "http://host/path", "file:///path" or "/path"`
+	if s == "" {
+		return "is missing", forms
+	}
+	if filepath.IsAbs(s) {
+		return "", ""
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return "is not a URL", forms
+	case u.User != nil:
+		return "holds a user name or password", "put the token into a file and its path into token_file"
+	case u.RawQuery != "" || u.Fragment != "":
+		return "has a query or fragment", "remove what follows ? or #"
+	case u.Scheme == "file" && u.Host == "" && filepath.IsAbs(u.Path):
+		return "", ""
+	case isWeb(s) && u.Hostname() != "":
+		return "", ""
+	case u.Scheme == "ssh" || u.Scheme == "git":
+		return u.Scheme + " is not supported by this version", forms
+	}
+	return "is neither a URL of a known kind nor an absolute path", forms
+}
+
+func isWeb(s string) bool {
+	return strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "http://")
+}
+
+// isBranch holds the rules of git-check-ref-format that matter for a branch.
+func isBranch(s string) bool {
+	return s != "" && s != "@" && strings.Trim(s, "/") == s && s[0] != '-' &&
+		!strings.Contains(s, "..") && !strings.Contains(s, "//") && !strings.Contains(s, "@{") &&
+		!strings.Contains("/"+s, "/.") && !strings.HasSuffix(s, ".") && !strings.HasSuffix(s, ".lock") &&
+		!strings.ContainsAny(s, " ~^:?*[\\{}\x7f") && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' })
+}
+
+func judgeConfirm(d *strict.Document, c Confirm) {
+	if c.Deadline <= c.Settle+c.Window {
+		d.Problemf("confirm.deadline", "raise it, or lower confirm.settle or confirm.window",
+			"%s is not more than confirm.settle + confirm.window = %s", c.Deadline, c.Settle+c.Window)
+	}
+	if c.DeadlineMax < c.Deadline {
+		d.Problemf("confirm.deadline_max", "", "%s is less than confirm.deadline = %s", c.DeadlineMax, c.Deadline)
+	}
+	for i, target := range c.Targets {
+		u, err := url.Parse(target)
+		isURL := err == nil && isWeb(target) && u.Hostname() != "" && u.User == nil
+		if !isURL && !isHostPort(target) {
+			d.Problemf(strict.Path("confirm.targets").Elem(i), "", "want host:port or an http or https URL without user and password")
+		}
+	}
+	for i, glob := range c.IgnoreUnits {
+		if _, err := path.Match(glob, ""); err != nil || glob == "" {
+			d.Problemf(strict.Path("confirm.ignore_units").Elem(i), "", "%q is not a pattern", glob)
+		}
+	}
+}
+
+func isHostPort(s string) bool {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil || host == "" {
+		return false
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n > 0
+}

@@ -1,0 +1,74 @@
+package config
+
+// A Key describes one key of the settings file.
+type Key struct {
+	Name    string // source.remotes[].url; NAME stands for a name that the user chooses
+	Type    string // string, path, duration, size, integer, bool, list, or the words allowed
+	Default string // as written in the file; "" = none
+	Doc     string // one line
+}
+
+// Keys lists every key of the settings file, in the order of the documentation.
+func Keys() []Key {
+	return append([]Key{
+		{"node", "string", `""`, "Name of this node in the registry; empty: found by hostname."},
+		{"state_dir", "path", `"/var/lib/infra-agent"`, "What must survive a reboot."},
+		{"run_dir", "path", `"/run/infra-agent"`, "The control socket."},
+		{"rollback", "auto, hold, never", `"auto"`, "What happens when a trial is not healthy; nodes and roles may override it."},
+		{"last_resort", "reboot, stuck", `"reboot"`, "What happens when the old system cannot be brought back."},
+		{"source.remotes[].name", "string", `"origin"`, "Name of the remote in status, log and metrics."},
+		{"source.remotes[].url", "string", "", "https://…, http://…, file:///… or an absolute path; never with user or password."},
+		{"source.remotes[].username", "string", `"git"`, "User name that goes with the token."},
+		{"source.remotes[].token_file", "path", `""`, "File with the access token; empty: no authentication."},
+		{"source.remotes[].ca_file", "path", `""`, "PEM file with the certificate authorities to trust; empty: the system's."},
+		{"source.remotes[].timeout", "duration", `"1m0s"`, "Limit of one poll, 1s to 1h."},
+		{"source.branch", "string", `"main"`, "Branch to follow; {name} stands for the node's name."},
+		{"source.subdir", "path", `""`, "Directory of the flake in the repository."},
+		{"source.interval", "duration", `"1m0s"`, "Between two polls, 5s to 24h."},
+		{"registry.source", "auto, toml, none", `"auto"`, "auto: the file if there is one; none: a node is its output."},
+		{"registry.file", "path", `"infrastructure.toml"`, "The registry, relative to the flake."},
+		{"nix.configuration", "string", `""`, "Output of nixosConfigurations; empty: by the node's identity."},
+		{"nix.extra_args", "list", `[]`, "More arguments for nixos-rebuild; accept-flake-config is refused."},
+		{"limits.evaluate", "duration", `"10m0s"`, "Limit of an evaluation."},
+		{"limits.build", "duration", `"2h0m0s"`, "Limit of a build."},
+		{"limits.activate", "duration", `"10m0s"`, "Limit of an activation."},
+		{"limits.promote", "duration", `"5m0s"`, "Limit of making a system permanent."},
+		{"limits.rollback", "duration", `"10m0s"`, "Limit of activating the old system."},
+		{"limits.verify_rollback", "duration", `"3m0s"`, "How long the old system may take to be healthy again."},
+		{"limits.tree_bytes", "size", `"1GiB"`, "Most bytes in the files of a revision."},
+		{"limits.tree_entries", "integer", `200000`, "Most files and directories in a revision."},
+		{"limits.fetch_bytes", "size", `"256MiB"`, "Most bytes in one answer of a remote."},
+		{"confirm.settle", "duration", `"10s"`, "Between activation and the first judgement."},
+		{"confirm.window", "duration", `"1m0s"`, "How long everything must be well before a system is confirmed."},
+		{"confirm.deadline", "duration", `"10m0s"`, "When an unconfirmed system is rolled back; more than settle + window."},
+		{"confirm.deadline_max", "duration", `"1h0m0s"`, "Up to which an operator may extend the deadline."},
+		{"confirm.targets", "list", `[]`, "host:port or URLs that prove connectivity; empty: remotes, substituters, resolvers, gateway."},
+		{"confirm.ignore_units", "list", `[]`, "Globs of units whose failure does not count."},
+	}, append(checkKeys("checks.NAME."), []Key{
+		{"metrics.listen", "string", `"127.0.0.1:10119"`, "host:port, absolute path of a unix socket, or empty for none."},
+		{"log.level", "debug, info, warn, error", `"info"`, "Least severe message to log."},
+		{"log.format", "auto, text, json", `"auto"`, "auto: text for the journal and terminals."},
+		{"control.group", "string", `"infra-agent"`, "Group that may read the status."},
+	}...)...)
+}
+
+// checkKeys lists the keys of a check's table, which the registry has too.
+func checkKeys(prefix string) []Key {
+	keys := []Key{
+		{"kind", "unit, tcp, http, exec", "", "What the check looks at."},
+		{"required", "bool", `true`, "false: only reported."},
+		{"within", "duration", `"2m0s"`, "Grace after an activation before red counts."},
+		{"interval", "duration", `"5s"`, "Between two runs."},
+		{"timeout", "duration", `"5s"`, "Limit of one run."},
+		{"successes", "integer", "2", "Successes in a row that make the check green."},
+		{"unit", "string", "", "unit: full name of a systemd unit that must be active."},
+		{"target", "string", "", "tcp: host:port; http: URL."},
+		{"status", "integer", "", "http: wanted status; none: any 2xx."},
+		{"contains", "string", "", "http: text that the answer must contain."},
+		{"command", "list", "", "exec: absolute path of a program, and its arguments; must exit 0."},
+	}
+	for i := range keys {
+		keys[i].Name = prefix + keys[i].Name
+	}
+	return keys
+}

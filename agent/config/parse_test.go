@@ -1,0 +1,242 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/infra-agent/infra-agent/agent/strict"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// remote is the shortest file that is accepted.
+const remote = "[[source.remotes]]\nurl = \"/srv/fleet.git\"\n"
+
+func TestShortestFile(t *testing.T) {
+	got, err := Parse("config.toml", []byte(remote))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	want.Source.Remotes = []Remote{{Name: "origin", URL: "/srv/fleet.git", Username: "git", Timeout: time.Minute}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Parse (-want +got):\n%s", diff)
+	}
+}
+
+func TestEveryKeyIsRead(t *testing.T) {
+	got, err := Load("testdata/full.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Settings{
+		Node: "dns-01", StateDir: "/s", RunDir: "/r",
+		Rollback: reconcile.RollbackHold, LastResort: LastResortStuck,
+		Source: Source{
+			Branch: "release-{name}", Subdir: "nix/fleet", Interval: 30 * time.Second,
+			Remotes: []Remote{
+				{
+					Name: "forge", URL: "https://git.example.org/fleet.git", Username: "bot",
+					TokenFile: "/run/token", CAFile: "/etc/ca.pem", Timeout: 20 * time.Second,
+				},
+				{Name: "mirror", URL: "file:///srv/fleet.git", Username: "git", Timeout: time.Minute},
+			},
+		},
+		Registry: Registry{Source: RegistryTOML, File: "nodes.toml"},
+		Nix:      Nix{Configuration: "dns", ExtraArgs: []string{"--show-trace"}},
+		Limits: Limits{
+			Evaluate: time.Minute, Build: time.Hour, Activate: 2 * time.Minute, Promote: 3 * time.Minute,
+			Rollback: 4 * time.Minute, VerifyRollback: 5 * time.Minute,
+			TreeBytes: 10 << 20, TreeEntries: 1000, FetchBytes: 64 << 10,
+		},
+		Confirm: Confirm{
+			Settle: 0, Window: 2 * time.Second, Deadline: 20 * time.Second, DeadlineMax: time.Minute,
+			Targets: []string{"[2001:db8::1]:443", "https://cache.nixos.org"}, IgnoreUnits: []string{"fwupd*.service"},
+		},
+		Checks: Checks{
+			{
+				Name: "backup", Kind: reconcile.CheckExec, Required: false, Within: 2 * time.Minute, Interval: 5 * time.Second,
+				Timeout: 5 * time.Second, Successes: 2, Command: []string{"/run/current-system/sw/bin/true", "-v"},
+			},
+			{
+				Name: "port", Kind: reconcile.CheckTCP, Required: true, Within: 2 * time.Minute, Interval: 5 * time.Second,
+				Timeout: 5 * time.Second, Successes: 2, Target: "127.0.0.1:53",
+			},
+			{
+				Name: "sshd", Kind: reconcile.CheckUnit, Required: true, Within: time.Second, Interval: 200 * time.Millisecond,
+				Timeout: time.Minute, Successes: 3, Unit: "sshd.service",
+			},
+			{
+				Name: "web", Kind: reconcile.CheckHTTP, Required: true, Within: 2 * time.Minute, Interval: 5 * time.Second,
+				Timeout: 5 * time.Second, Successes: 2, Target: "http://localhost:8080/health", Status: 204, Contains: "ok",
+			},
+		},
+		Metrics: Metrics{Listen: "/run/metrics.sock"},
+		Log:     Log{Level: "debug", Format: "json"},
+		Control: Control{Group: "wheel"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Load (-want +got):\n%s", diff)
+	}
+	data, err := os.ReadFile("testdata/full.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range Keys() {
+		last := key.Name[strings.LastIndexByte(key.Name, '.')+1:]
+		if !strings.Contains(string(data), last+" = ") {
+			t.Errorf("testdata/full.toml does not show %s", key.Name)
+		}
+	}
+}
+
+// TestEachProblem gives one mistake a time; the text is the problem's own line.
+func TestEachProblem(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"syntax", "node = ", "config.toml:1: expected value but found end of file instead"},
+		{"unknown key", "nod = 1", `config.toml:1: nod: unknown key (did you mean "node"?)`},
+		{"unknown nested key", "[confirm]\n\nwindows = \"1s\"", `config.toml:3: confirm.windows: unknown key (did you mean "window"?)`},
+		{"unknown key, none near", "[log]\ncolour = 1", `config.toml:2: log.colour: unknown key (known here: format, level)`},
+		{"wrong type", "node = 1", "config.toml:1: node: want a string, got an integer"},
+		{"wrong list element", "nix.extra_args = [\n\"a\",\n2]", "config.toml:3: nix.extra_args[1]: want a string, got an integer"},
+		{"table for a list", "[source.remotes]", "config.toml:1: source.remotes: want a list, got a table"},
+		{"date", "node = 2024-01-01", "config.toml:1: node: dates and times are not supported (write it as a string)"},
+		{"no remote", "", "config.toml:1: source.remotes: no remote to follow (add [[source.remotes]] with url = \"https://…\")"},
+		{"duration without unit", "source.interval = \"60\"", `config.toml:1: source.interval: "60" is not a duration (write it like "90s", "5m" or "1h30m")`},
+		{"duration as number", "source.interval = 60", `config.toml:1: source.interval: want a duration, got an integer (write it like "90s", "5m" or "1h30m")`},
+		{"interval too short", "source.interval = \"4s\"", "config.toml:1: source.interval: 4s is not between 5s and 24h0m0s"},
+		{"interval too long", "source.interval = \"25h\"", "config.toml:1: source.interval: 25h0m0s is not between 5s and 24h0m0s"},
+		{"negative settle", "confirm.settle = \"-1s\"", "config.toml:1: confirm.settle: -1s is not between 0s and 24h0m0s"},
+		{"no time to build", "limits.build = \"0s\"", "config.toml:1: limits.build: 0s is not between 1s and 168h0m0s"},
+		{
+			"deadline within the window", "[confirm]\nsettle = \"5m\"\nwindow = \"5m\"",
+			"config.toml:1: confirm.deadline: 10m0s is not more than confirm.settle + confirm.window = 10m0s (raise it, or lower confirm.settle or confirm.window)",
+		},
+		{"deadline above its limit", "confirm.deadline = \"61m\"", "config.toml:1: confirm.deadline_max: 1h0m0s is less than confirm.deadline = 1h1m0s"},
+		{"size without unit", "limits.tree_bytes = \"10\"", `config.toml:1: limits.tree_bytes: "10" is not a size: write a whole number and a unit, such as "256MiB" or "1GiB"`},
+		{"size too large", "limits.tree_bytes = \"8388608TiB\"", `config.toml:1: limits.tree_bytes: "8388608TiB" is not a size: write a whole number and a unit, such as "256MiB" or "1GiB"`},
+		{"no entries", "limits.tree_entries = 0", "config.toml:1: limits.tree_entries: 0 is not more than 0"},
+		{"word", "rollback = \"yes\"", `config.toml:1: rollback: "yes" is none of auto, hold, never`},
+		{"registry of a later version", "registry.source = \"nix\"", `config.toml:1: registry.source: "nix" is none of auto, toml, none`},
+		{"relative state", "state_dir = \"state\"", `config.toml:1: state_dir: "state" is not an absolute path of a directory of its own`},
+		{"subdir outside", "source.subdir = \"../x\"", `config.toml:1: source.subdir: "../x" is not a path inside the repository`},
+		{"registry outside", "registry.file = \"/etc/x\"", `config.toml:1: registry.file: "/etc/x" is not a path inside the flake`},
+		{"branch", "source.branch = \"a..b\"", `config.toml:1: source.branch: "a..b" is not the name of a branch`},
+		{"branch placeholder", "source.branch = \"{role}\"", `config.toml:1: source.branch: "{role}" is not the name of a branch`},
+		{
+			"flake config", "nix.extra_args = [\"--option\", \"accept-flake-config\", \"true\"]",
+			"config.toml:1: nix.extra_args[1]: a repository must not be able to change the node's Nix settings (remove it)",
+		},
+		{"listen", "metrics.listen = \"10119\"", `config.toml:1: metrics.listen: "10119" is neither host:port nor an absolute path (write "127.0.0.1:10119", "/run/infra-agent/metrics.sock", or "" for none)`},
+		{"group", "control.group = \"a b\"", `config.toml:1: control.group: "a b" is not the name of a group`},
+		{"target", "confirm.targets = [\"example.org\"]", "config.toml:1: confirm.targets[0]: want host:port or an http or https URL without user and password"},
+		{"glob", "confirm.ignore_units = [\"[\"]", `config.toml:1: confirm.ignore_units[0]: "[" is not a pattern`},
+		{"check without kind", "[checks.a]\nwithin = \"1s\"", "config.toml:1: checks.a.kind: is missing: want unit, tcp, http, exec"},
+		{"check of a later version", "[checks.a]\nkind = \"dns\"", `config.toml:2: checks.a.kind: "dns" is not supported by this version: want unit, tcp, http, exec`},
+		{"check is no table", "checks.a = 1", "config.toml:1: checks.a: want a table, got an integer"},
+		{"check name", "[checks.a]\nkind = \"unit\"\nunit = \"a.service\"\nname = \"b\"", `config.toml:4: checks.a.name: "b" is not "a" (remove it: the table's name is the check's name)`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			text := c.text
+			if c.name != "no remote" && c.name != "table for a list" {
+				text += "\n" + remote
+			}
+			_, err := Parse("config.toml", []byte(text))
+			got := "no error"
+			if err != nil {
+				got = err.Error()
+			}
+			if c.name == "syntax" { // the library's words are its own business
+				c.want, _, _ = strings.Cut(c.want, " expected")
+				got = got[:min(len(got), len(c.want))]
+			}
+			if got != c.want {
+				t.Errorf("Parse(%q)\n got %s\nwant %s", text, got, c.want)
+			}
+		})
+	}
+}
+
+func TestURLs(t *testing.T) {
+	for _, c := range []struct{ url, want string }{
+		{"https://git.example.org/fleet.git", ""},
+		{"http://[2001:db8::1]:8080/fleet", ""},
+		{"file:///srv/fleet.git", ""},
+		{"/srv/fleet.git", ""},
+		{"", "is missing"},
+		{"srv/fleet.git", "is neither a URL of a known kind nor an absolute path"},
+		{"https:///fleet.git", "is neither a URL of a known kind nor an absolute path"},
+		{"file://host/fleet.git", "is neither a URL of a known kind nor an absolute path"},
+		{"git@host:fleet.git", "is not a URL"},
+		{"ssh://host/fleet.git", "ssh is not supported by this version"},
+		{"https://token@host/fleet.git", "holds a user name or password"},
+		{"https://host/fleet.git?token=x", "has a query or fragment"},
+	} {
+		if got, _ := badURL(c.url); got != c.want {
+			t.Errorf("badURL(%q) = %q, want %q", c.url, got, c.want)
+		}
+	}
+}
+
+func TestSecretInURLIsNotRepeated(t *testing.T) {
+	for _, url := range []string{"https://u:hunter2@h/x", "https://h/x?t=hunter2", "https://u:hunter2@h:port/x", "hunter2"} {
+		_, err := Parse("c", []byte("[[source.remotes]]\nurl = \""+url+"\""))
+		if err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("Parse with url %q: %v", url, err)
+		}
+	}
+}
+
+func TestAllProblemsAtOnce(t *testing.T) {
+	_, err := Parse("c", []byte("nod = 1\nrollback = \"x\"\n[[source.remotes]]\nurl = 1\n[[source.remotes]]\nurl = \"/a\"\n[checks.x]\nkind = \"tcp\"\nunit = 1\n"))
+	problems, ok := errors.AsType[*strict.Error](err)
+	if !ok {
+		t.Fatalf("Parse: %v, want a *strict.Error", err)
+	}
+	var got []string
+	for _, p := range problems.Problems {
+		got = append(got, string(p.Key))
+	}
+	want := []string{"nod", "rollback", "source.remotes[0].url", "source.remotes[1].name", "checks.x.target", "checks.x.unit"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("keys of the problems (-want +got):\n%s", diff)
+	}
+}
+
+func TestLoadNamesTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "none.toml")
+	if _, err := Load(path); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), path) {
+		t.Errorf("Load: %v, want os.ErrNotExist with the path", err)
+	}
+}
+
+func TestBranchOf(t *testing.T) {
+	if got := (Source{Branch: "release-{name}"}).BranchOf("dns-01"); got != "release-dns-01" {
+		t.Errorf("BranchOf = %q, want release-dns-01", got)
+	}
+}
+
+func TestSize(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want Size
+	}{{"1B", 1}, {"64KiB", 64 << 10}, {"256 MiB", 256 << 20}, {"1GiB", 1 << 30}, {"2TiB", 2 << 40}, {"0B", 0}} {
+		var got Size
+		if err := got.UnmarshalText([]byte(c.text)); err != nil || got != c.want {
+			t.Errorf("UnmarshalText(%q) = %d, %v, want %d", c.text, got, err, c.want)
+		}
+		if back := got.String(); back != strings.ReplaceAll(c.text, " ", "") {
+			t.Errorf("Size(%d).String() = %q, want %q", got, back, c.text)
+		}
+	}
+	for _, text := range []string{"", "B", "1", "-1B", "1.5GiB", "1GB", "9999999999GiB"} {
+		if err := new(Size).UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("UnmarshalText(%q) succeeded, want an error", text)
+		}
+	}
+}

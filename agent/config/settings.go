@@ -1,0 +1,178 @@
+// Package config reads the agent's settings file.
+//
+// The file is judged as a whole: [Parse] reports every problem at once, with file,
+// line, key and a hint. What leaves this package is complete and valid. [Keys] is
+// the schema: documentation and the NixOS module are compared with it.
+package config
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/infra-agent/infra-agent/agent/strict"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// Settings is what the operator of a node has decided.
+type Settings struct {
+	Node       string                 `toml:"node"` // explicit identity; "" = see the registry
+	StateDir   string                 `toml:"state_dir"`
+	RunDir     string                 `toml:"run_dir"`
+	Rollback   reconcile.RollbackMode `toml:"rollback"`
+	LastResort LastResort             `toml:"last_resort"`
+	Source     Source                 `toml:"source"`
+	Registry   Registry               `toml:"registry"`
+	Nix        Nix                    `toml:"nix"`
+	Limits     Limits                 `toml:"limits"`
+	Confirm    Confirm                `toml:"confirm"`
+	Checks     Checks                 `toml:"checks"`
+	Metrics    Metrics                `toml:"metrics"`
+	Log        Log                    `toml:"log"`
+	Control    Control                `toml:"control"`
+}
+
+// LastResort says what to do when the old system cannot be brought back.
+type LastResort string
+
+// The last resorts.
+const (
+	LastResortReboot LastResort = "reboot" // reboot once: the boot default is the old system
+	LastResortStuck  LastResort = "stuck"  // leave it to a person
+)
+
+// Source says where the configuration comes from.
+type Source struct {
+	Remotes  []Remote      `toml:"remotes"` // in order of preference
+	Branch   string        `toml:"branch"`  // may contain {name}, see [Source.BranchOf]
+	Subdir   string        `toml:"subdir"`  // of the flake; "" = the repository's root
+	Interval time.Duration `toml:"interval"`
+}
+
+// BranchOf returns the branch that the node called name follows.
+func (s Source) BranchOf(name string) string {
+	return strings.ReplaceAll(s.Branch, "{name}", name)
+}
+
+// A Remote is one place that serves the configuration repository.
+type Remote struct {
+	Name      string        `toml:"name"`
+	URL       string        `toml:"url"`        // https, http, file, or an absolute path
+	Username  string        `toml:"username"`   // used with the token
+	TokenFile string        `toml:"token_file"` // "" = no authentication
+	CAFile    string        `toml:"ca_file"`    // PEM; "" = the system's
+	Timeout   time.Duration `toml:"timeout"`    // of one poll
+}
+
+// SetDefaults implements [strict.Defaulter].
+func (r *Remote) SetDefaults() {
+	*r = Remote{Name: "origin", Username: "git", Timeout: time.Minute}
+}
+
+// Registry says where the list of nodes is.
+type Registry struct {
+	Source RegistrySource `toml:"source"`
+	File   string         `toml:"file"` // relative to the flake
+}
+
+// A RegistrySource is a kind of registry.
+type RegistrySource string
+
+// The kinds of registries.
+const (
+	RegistryAuto RegistrySource = "auto" // the file if there is one, else none
+	RegistryTOML RegistrySource = "toml" // the file, which must exist
+	RegistryNone RegistrySource = "none" // the node is its nixosConfigurations output
+)
+
+// Nix says what to build and how.
+type Nix struct {
+	Configuration string   `toml:"configuration"` // output name; "" = from the identity
+	ExtraArgs     []string `toml:"extra_args"`    // for nixos-rebuild
+}
+
+// Limits bounds how long and how much.
+type Limits struct {
+	Evaluate       time.Duration `toml:"evaluate"`
+	Build          time.Duration `toml:"build"`
+	Activate       time.Duration `toml:"activate"`
+	Promote        time.Duration `toml:"promote"`
+	Rollback       time.Duration `toml:"rollback"`
+	VerifyRollback time.Duration `toml:"verify_rollback"`
+	TreeBytes      Size          `toml:"tree_bytes"`   // of all files of a revision
+	TreeEntries    int           `toml:"tree_entries"` // files, links and directories of a revision
+	FetchBytes     Size          `toml:"fetch_bytes"`  // of one answer of a remote
+}
+
+// Confirm says when a trial is healthy.
+type Confirm struct {
+	Settle      time.Duration `toml:"settle"` // between activation and the first judgement
+	Window      time.Duration `toml:"window"` // how long all must be well
+	Deadline    time.Duration `toml:"deadline"`
+	DeadlineMax time.Duration `toml:"deadline_max"` // up to which an operator may extend
+	Targets     []string      `toml:"targets"`      // host:port or URL; empty = found out
+	IgnoreUnits []string      `toml:"ignore_units"` // globs
+}
+
+// Metrics says where metrics are served.
+type Metrics struct {
+	Listen string `toml:"listen"` // host:port, absolute path of a unix socket, or "" = off
+}
+
+// Log says what is logged, and how.
+type Log struct {
+	Level  string `toml:"level"`  // debug, info, warn, error
+	Format string `toml:"format"` // auto, text, json
+}
+
+// Control says who may ask the agent.
+type Control struct {
+	Group string `toml:"group"` // may read the status
+}
+
+// Checks are the node's own checks, sorted by name.
+type Checks []reconcile.Check
+
+// DecodeTOML implements [strict.Decoder]: in the file, checks are a table by name.
+func (c *Checks) DecodeTOML(d *strict.Document, at strict.Path, v any) {
+	var tables map[string]any
+	d.Value(at, v, &tables)
+	for name, table := range tables {
+		check := d.Check(at.Child(name), name, table)
+		d.Judge(at.Child(name), check)
+		*c = append(*c, check)
+	}
+	slices.SortFunc(*c, func(a, b reconcile.Check) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// Default returns the settings of an empty file, which lacks a remote.
+func Default() Settings {
+	return Settings{
+		StateDir:   "/var/lib/infra-agent",
+		RunDir:     "/run/infra-agent",
+		Rollback:   reconcile.RollbackAuto,
+		LastResort: LastResortReboot,
+		Source:     Source{Branch: "main", Interval: time.Minute},
+		Registry:   Registry{Source: RegistryAuto, File: "infrastructure.toml"},
+		Limits: Limits{
+			Evaluate:       10 * time.Minute,
+			Build:          2 * time.Hour,
+			Activate:       10 * time.Minute,
+			Promote:        5 * time.Minute,
+			Rollback:       10 * time.Minute,
+			VerifyRollback: 3 * time.Minute,
+			TreeBytes:      1 << 30,
+			TreeEntries:    200000,
+			FetchBytes:     256 << 20,
+		},
+		Confirm: Confirm{
+			Settle:      10 * time.Second,
+			Window:      time.Minute,
+			Deadline:    10 * time.Minute,
+			DeadlineMax: time.Hour,
+		},
+		Metrics: Metrics{Listen: "127.0.0.1:10119"},
+		Log:     Log{Level: "info", Format: "auto"},
+		Control: Control{Group: "infra-agent"},
+	}
+}

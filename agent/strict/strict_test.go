@@ -1,0 +1,213 @@
+package strict
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+func TestDecode(t *testing.T) {
+	type proxy struct {
+		Port int `toml:"port"`
+	}
+	type file struct {
+		Name   string           `toml:"name"`
+		On     *bool            `toml:"on"`
+		Off    *bool            `toml:"off"`
+		Wait   time.Duration    `toml:"wait"`
+		Kept   int              `toml:"kept"`
+		List   []string         `toml:"list"`
+		Tables []proxy          `toml:"tables"`
+		ByName map[string]proxy `toml:"by_name"`
+		Free   any              `toml:"free"`
+		Tagged string           `json:"tagged,omitempty"`
+		Hidden string           `json:"-"`
+	}
+	d, err := Parse("f", []byte("name = \"n\"\non = false\nwait = \"2m\"\nlist = []\ntables = [{port = 1}, {}]\ntagged = \"t\"\n[by_name.\"a.b\"]\nport = 2\n[free]\nx = [1]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := file{Kept: 7, List: []string{"replaced"}}
+	d.Decode(&got)
+	want := file{
+		Name: "n", On: new(bool), Wait: 2 * time.Minute, Kept: 7, List: []string{}, Tables: []proxy{{1}, {}},
+		ByName: map[string]proxy{"a.b": {2}}, Free: map[string]any{"x": []any{int64(1)}}, Tagged: "t",
+	}
+	if diff := cmp.Diff(want, got); diff != "" || d.Err() != nil {
+		t.Errorf("Decode (-want +got):\n%s\nproblems: %v", diff, d.Err())
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"byte-order mark", "\ufeffa = 1", "f:1: starts with a byte-order mark, which Nix and others read differently; save it as plain UTF-8"},
+		{"large file", strings.Repeat("#", 1<<20+1), "f:1: 1048577 bytes are more than the limit of 1048576"},
+		{"deep lists", "\na = " + strings.Repeat("[", 1000), "f:2: nested more than 16 levels deep"},
+		{"deep inline tables", "a = " + strings.Repeat("{a = ", 1000), "f:1: nested more than 16 levels deep"},
+		{"long dotted key", "x = 1\n" + strings.Repeat("a.", 1000) + "a = 1", "f:2: nested more than 16 levels deep"},
+		{"deep header", "[" + strings.Repeat("a.", 1000) + "a]", "f:1: nested more than 16 levels deep"},
+		{"duplicate key", "a = 1\na = 2", "f:2: Key 'a' has already been defined."},
+		{"not UTF-8", "a = \"\xff\"", "f:1: invalid UTF-8 byte: 0xff"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := Parse("f", []byte(c.text)); err == nil || err.Error() != c.want {
+				t.Errorf("Parse: %v\nwant %s", err, c.want)
+			}
+		})
+	}
+}
+
+func TestUnportableValuesAreProblems(t *testing.T) {
+	d, err := Parse("f", []byte("a = 1979-05-27\n[[b]]\nc = [1.5, inf]\n[d]\ne = {f = nan}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "f:1: a: dates and times are not supported (write it as a string)\n" +
+		"f:3: b[0].c[1]: inf and nan are not supported\n" +
+		"f:5: d.e.f: inf and nan are not supported"
+	if got := d.Err(); got == nil || got.Error() != want {
+		t.Errorf("Err:\n%v\nwant\n%s", got, want)
+	}
+}
+
+func TestOneProblemAPath(t *testing.T) {
+	d, err := Parse("f", []byte("a = 1\nab = 2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Problemf("ab", "", "second")
+	d.Problemf("a", "do this", "first")
+	d.Problemf("a", "", "again")
+	d.Problemf("a.b", "", "inside")
+	d.Problemf("missing.key", "", "elsewhere")
+	const want = "f:1: a: first (do this)\nf:1: missing.key: elsewhere\nf:2: ab: second"
+	if got := d.Err(); got == nil || got.Error() != want {
+		t.Errorf("Err:\n%v\nwant\n%s", got, want)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	d, err := Parse("f", []byte("[a]\nkind = \"tcp\"\ntarget = \"h:1\"\nrequired = false\nwithin = \"0s\"\nname = \"a\"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tables map[string]any
+	d.Decode(&tables)
+	got := d.Check("a", "a", tables["a"])
+	want := reconcile.Check{
+		Name: "a", Kind: reconcile.CheckTCP, Target: "h:1",
+		Interval: 5 * time.Second, Timeout: 5 * time.Second, Successes: 2,
+	}
+	if diff := cmp.Diff(want, got); diff != "" || d.Err() != nil {
+		t.Errorf("Check (-want +got):\n%s\nproblems: %v", diff, d.Err())
+	}
+}
+
+func TestNearest(t *testing.T) {
+	known := []string{"interval", "within", "unit", "address"}
+	for _, c := range []struct{ word, want string }{
+		{"intervall", "interval"}, {"itnerval", "interval"}, {"withn", "within"}, {"uint", "unit"},
+		{"adress", "address"}, {"wave", ""}, {"", ""}, {"x", ""},
+	} {
+		if got := Nearest(c.word, known); got != c.want {
+			t.Errorf("Nearest(%q) = %q, want %q", c.word, got, c.want)
+		}
+	}
+}
+
+func TestPath(t *testing.T) {
+	p := Path("").Child("nodes").Child(`a."b`).Child("roles").Elem(2)
+	if want := Path(`nodes."a.\"b".roles[2]`); p != want {
+		t.Fatalf("path = %s, want %s", p, want)
+	}
+	var got []Path
+	for at := p; at != ""; at = at.parent() {
+		got = append(got, at)
+	}
+	want := []Path{`nodes."a.\"b".roles[2]`, `nodes."a.\"b".roles`, `nodes."a.\"b"`, "nodes"}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("parents = %q, want %q", got, want)
+	}
+}
+
+// TestLines gives lines by hand for each way to write a key.
+func TestLines(t *testing.T) {
+	const text = `a = 1 # [x]
+b.c = """
+[not] = "a key"
+""" # two
+"q.k" = [
+  1, # one
+  [2, 3],
+  {m = 1, n.o = "}"},
+]
+[t.u]
+v = 'it''s' # is refused by TOML, but must not confuse the scan
+[[l]]
+x = 1
+[l.sub]
+y = 2
+[[l]]
+[l.sub]
+y = 3
+`
+	offsets, deep := scan(text)
+	if deep != -1 {
+		t.Fatalf("deep = %d, want -1", deep)
+	}
+	for at, want := range map[Path]int{
+		"a": 1, "b": 2, "b.c": 2, `"q.k"`: 5, `"q.k"[0]`: 6, `"q.k"[1]`: 7, `"q.k"[1][1]`: 7, `"q.k"[2].n.o`: 8,
+		"t": 10, "t.u": 10, "t.u.v": 11, "l": 12, "l[0]": 12, "l[0].x": 13, "l[0].sub.y": 15, "l[1]": 16, "l[1].sub": 17, "l[1].sub.y": 18,
+	} {
+		offset, ok := offsets[at]
+		if got := 1 + strings.Count(text[:offset], "\n"); !ok || got != want {
+			t.Errorf("line of %s = %d (found: %t), want %d", at, got, ok, want)
+		}
+	}
+	if _, ok := offsets["not"]; ok {
+		t.Error("found a key inside of a string")
+	}
+}
+
+// FuzzParse: no panic, no hang, and every value of an accepted file has a line.
+func FuzzParse(f *testing.F) {
+	f.Add("a = 1\n[[l]]\nb.c = [{d = 'x'}, \"\"\"y\"\"\"]")
+	f.Add("\"\\u0041\" = {a.b = [1, 2,], c = 0x1f}")
+	f.Add("[ a . 'b' ]\nc = '''\n'''''")
+	f.Fuzz(func(t *testing.T, text string) {
+		d, err := Parse("f", []byte(text))
+		if err != nil {
+			if e, ok := errors.AsType[*Error](err); !ok || len(e.Problems) != 1 || e.Problems[0].Line < 1 {
+				t.Fatalf("Parse: %v, want one problem with a line", err)
+			}
+			return
+		}
+		everyValueHasALine(t, d, "", d.root)
+	})
+}
+
+func everyValueHasALine(t *testing.T, d *Document, at Path, v any) {
+	if _, ok := d.offsets[at]; !ok && at != "" {
+		t.Fatalf("no line for %s in %q", at, d.src)
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		for key, child := range v {
+			everyValueHasALine(t, d, at.Child(key), child)
+		}
+	case []map[string]any:
+		for i, child := range v {
+			everyValueHasALine(t, d, at.Elem(i), child)
+		}
+	case []any:
+		for i, child := range v {
+			everyValueHasALine(t, d, at.Elem(i), child)
+		}
+	}
+}

@@ -1,0 +1,199 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// here is a machine called dns-01.example.org.
+func here() Resolver {
+	return Resolver{Source: Auto, File: "infrastructure.toml", Hostname: "dns-01", FQDN: "dns-01.example.org", System: "x86_64-linux"}
+}
+
+// named sets the machine's names.
+func named(short, fqdn string) Resolver {
+	r := here()
+	r.Hostname, r.FQDN = short, fqdn
+	return r
+}
+
+func outputs(names ...string) func(context.Context) ([]string, error) {
+	return func(context.Context) ([]string, error) { return names, nil }
+}
+
+// never is for revisions whose outputs need not be evaluated.
+func never(t *testing.T) func(context.Context) ([]string, error) {
+	return func(context.Context) ([]string, error) {
+		t.Error("the outputs were listed, which costs an evaluation")
+		return nil, nil
+	}
+}
+
+// wantRefused checks that err is rejected for identity, and that its text says
+// each of words.
+func wantRefused(t *testing.T, err error, words ...string) {
+	t.Helper()
+	if gate, _ := reconcile.RejectedBy(err); gate != reconcile.GateIdentity {
+		t.Errorf("error %v: gate %q, want %q", err, gate, reconcile.GateIdentity)
+		return
+	}
+	for _, word := range words {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("error %q does not say %q", err, word)
+		}
+	}
+}
+
+func TestIdentityWithoutRegistry(t *testing.T) {
+	set := named("nixos", "")
+	set.Node = "web-01"
+	configured := named("nixos", "")
+	configured.Configuration = "web-01"
+	both := named("nixos", "")
+	both.Node, both.Configuration = "frontend", "web-01"
+	for _, c := range []struct {
+		name     string
+		resolver Resolver
+		outputs  []string
+		node     string
+		output   string
+		refused  string
+	}{
+		{name: "short name", resolver: here(), outputs: []string{"web-01", "dns-01"}, node: "dns-01"},
+		{name: "long name", resolver: here(), outputs: []string{"web-01", "dns-01.example.org"}, node: "dns-01.example.org"},
+		{name: "short before long", resolver: here(), outputs: []string{"dns-01.example.org", "dns-01"}, node: "dns-01"},
+		{name: "no output", resolver: here(), outputs: nil, refused: `this machine, "dns-01", is unregistered`},
+		{name: "near name", resolver: here(), outputs: []string{"dns-1"}, refused: `did you mean "dns-1"?`},
+		{name: "prefix", resolver: here(), outputs: []string{"dns-01-new"}, refused: "unregistered"},
+		{name: "the only one", resolver: here(), outputs: []string{"installer"}, refused: "unregistered"},
+		{name: "two differ in case", resolver: here(), outputs: []string{"DNS-01", "Dns-01"}, refused: "fits several nodes when case is ignored: DNS-01, Dns-01"},
+		{name: "nixos", resolver: named("nixos", "nixos.example.org"), outputs: []string{"nixos", "nixos.example.org"}, refused: `the host name "nixos" belongs to every machine`},
+		{name: "NixOS", resolver: named("NixOS", ""), outputs: []string{"NixOS"}, refused: `the host name "NixOS" belongs to every machine`},
+		{name: "localhost", resolver: named("localhost", ""), outputs: []string{"localhost"}, refused: `the host name "localhost"`},
+		{name: "no name", resolver: named("", ""), outputs: []string{""}, refused: `the host name ""`},
+		{name: "no long name", resolver: named("a", ""), outputs: []string{""}, refused: "unregistered"},
+		{name: "node set", resolver: set, outputs: []string{"nixos", "web-01"}, node: "web-01"},
+		{name: "node set, no output", resolver: set, outputs: []string{"nixos", "web-02"}, refused: `"web-01", set by the operator, is not an output of nixosConfigurations (hint: did you mean "web-02"?)`},
+		{name: "configuration set", resolver: configured, outputs: []string{"nixos", "web-01"}, node: "web-01"},
+		{name: "both set", resolver: both, outputs: []string{"web-01"}, node: "frontend", output: "web-01"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := c.resolver.Resolve(t.Context(), t.TempDir(), outputs(c.outputs...))
+			if c.refused != "" {
+				wantRefused(t, err, c.refused)
+				return
+			}
+			if c.output == "" {
+				c.output = c.node
+			}
+			want := reconcile.Target{Node: c.node, Configuration: c.output}
+			if diff := cmp.Diff(want, got); diff != "" || err != nil {
+				t.Errorf("Resolve: %v (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+}
+
+func TestCaseIsIgnoredWithAWarning(t *testing.T) {
+	got, err := here().Resolve(t.Context(), t.TempDir(), outputs("DNS-01", "web-01"))
+	if err != nil || got.Node != "DNS-01" || len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "differ in case") {
+		t.Errorf("Resolve = %+v, %v, want DNS-01 with a warning", got, err)
+	}
+}
+
+func TestOutputsThatCannotBeListed(t *testing.T) {
+	broken := errors.New("syntax error in flake.nix")
+	_, err := here().Resolve(t.Context(), t.TempDir(), func(context.Context) ([]string, error) { return nil, broken })
+	if _, rejected := reconcile.RejectedBy(err); !errors.Is(err, broken) || rejected {
+		t.Errorf("Resolve: %v, want the error as the evaluation classified it", err)
+	}
+}
+
+func TestIdentityInTheRegistry(t *testing.T) {
+	const registry = `
+schema = 1
+[nodes.dns-01]
+[nodes.Web]
+hostname = "web-01"
+aliases = ["www"]
+[nodes."build01.example.org"]
+hostname = "builder"
+configuration = "build01"
+[nodes.twin-1]
+aliases = ["twin"]
+[nodes.twin-2]
+hostname = "twin"
+`
+	set := named("nixos", "")
+	set.Node = "Web"
+	alias := named("nixos", "")
+	alias.Node = "www"
+	output := here()
+	output.Configuration = "special"
+	for _, c := range []struct {
+		name     string
+		resolver Resolver
+		node     string
+		output   string
+		refused  string
+	}{
+		{name: "name", resolver: here(), node: "dns-01", output: "dns-01"},
+		{name: "hostname", resolver: named("web-01", ""), node: "Web", output: "Web"},
+		{name: "alias", resolver: named("www", ""), node: "Web", output: "Web"},
+		{name: "long name", resolver: named("build01", "build01.example.org"), node: "build01.example.org", output: "build01"},
+		{name: "two matches", resolver: named("twin", ""), refused: `the host name "twin" fits several nodes: twin-1, twin-2`},
+		{name: "unregistered", resolver: named("mail", "mail.example.org"), refused: `this machine, "mail", is unregistered: it is not in the registry`},
+		{name: "nixos", resolver: named("nixos", ""), refused: "belongs to every machine"},
+		{name: "node set", resolver: set, node: "Web", output: "Web"},
+		{name: "alias set", resolver: alias, refused: `"www", set by the operator, is not in the registry`},
+		{name: "configuration set", resolver: output, node: "dns-01", output: "special"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := resolve(t, c.resolver, registry)
+			if c.refused != "" {
+				wantRefused(t, err, c.refused)
+				return
+			}
+			if err != nil || got.Node != c.node || got.Configuration != c.output {
+				t.Errorf("Resolve = %s, %s, %v, want %s, %s", got.Node, got.Configuration, err, c.node, c.output)
+			}
+		})
+	}
+	got, err := resolve(t, named("WWW", ""), registry)
+	if err != nil || got.Node != "Web" || len(got.Warnings) != 1 {
+		t.Errorf("Resolve of WWW = %+v, %v, want Web with a warning", got, err)
+	}
+}
+
+func TestNodesThatAreLeftAlone(t *testing.T) {
+	for _, c := range []struct{ name, node, want string }{
+		{"unmanaged", "managed = false", "node dns-01 is unmanaged: the registry says managed = false"},
+		{"template", "kind = \"template\"", "node dns-01 is unmanaged"},
+		{"other system", "system = \"aarch64-linux\"", "node dns-01 is aarch64-linux in the registry, and this machine is x86_64-linux"},
+		{"hold", "hold = true\nreason = \"database migration\"", "hold is not supported yet"},
+		{"pin", "pin = \"v1\"", "pin is not supported yet"},
+		{"branch", "branch = \"testing\"", "branch is not supported yet"},
+		{"window", "window = [\"Mon..Fri 02:00-05:00 Europe/Berlin\"]", "window is not supported yet"},
+		{"window that is never", "window = []", "window is not supported yet"},
+		{"fleet window", "[fleet]\nwindow = [\"Sun 02:00-05:00 UTC\"]", "[fleet] window is not supported yet"},
+		{"conflict", "roles = [\"a\"]\n[roles.a]\nimplies = [\"b\"]\n[roles.b]\nconflicts = [\"a\"]", "node dns-01 has the roles b and a, which conflict"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := resolve(t, here(), "schema = 1\n[nodes.dns-01]\n"+c.node)
+			wantRefused(t, err, c.want)
+			other := "schema = 1\n[nodes.web-01]\n" + c.node + "\n[nodes.dns-01]\n"
+			if _, err := resolve(t, here(), other); err != nil && c.name != "fleet window" {
+				t.Errorf("said of another node it refuses this one: %v", err)
+			}
+		})
+	}
+	if _, err := resolve(t, here(), "schema = 1\n[nodes.dns-01]\nmanaged = true\nhold = false\nsystem = \"x86_64-linux\""); err != nil {
+		t.Errorf("a managed node of the right system: %v", err)
+	}
+}

@@ -1,0 +1,118 @@
+package registry
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/infra-agent/infra-agent/agent/strict"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+var (
+	levels    = []string{"", "off", "info", "warn", "error"}
+	kinds     = []string{"", "vm", "metal", "cloud", "template", "appliance"}
+	reboots   = []string{"", "never", "window", "auto"}
+	rollbacks = []string{"", string(reconcile.RollbackAuto), string(reconcile.RollbackHold), string(reconcile.RollbackNever)}
+)
+
+// judge notes the values of f that have the right type but make no sense.
+func judge(d *strict.Document, f *file) {
+	if f.Schema != 1 {
+		d.Problemf("schema", `write schema = 1; if this file is not meant for infra-agent, set registry.source = "none" in its settings`,
+			"this version reads schema 1, not %d", f.Schema)
+	}
+	judgeWord(d, "fleet.naming", f.Fleet.Naming, levels)
+	judgeHost(d, "fleet.domain", f.Fleet.Domain)
+	judgeWord(d, "fleet.vmid", f.Fleet.VMID, levels)
+	for name, r := range f.Roles {
+		at := strict.Path("roles").Child(name)
+		judgeNames(d, at, name)
+		judgeNames(d, at.Child("implies"), r.Implies...)
+		judgeNames(d, at.Child("conflicts"), r.Conflicts...)
+		judgeWord(d, at.Child("rollback"), string(r.Rollback), rollbacks)
+		judgeWord(d, at.Child("reboot"), r.Reboot, reboots)
+		judgeChecks(d, at, r.Checks)
+		if r.MaxUnavailable < 0 {
+			d.Problemf(at.Child("max_unavailable"), "", "%d is negative", r.MaxUnavailable)
+		}
+	}
+	for name, n := range f.Nodes {
+		judgeNode(d, strict.Path("nodes").Child(name), name, n)
+	}
+}
+
+func judgeNode(d *strict.Document, at strict.Path, name string, n node) {
+	judgeNames(d, at, name)
+	judgeNames(d, at.Child("aliases"), n.Aliases...)
+	judgeNames(d, at.Child("roles"), n.Roles...)
+	judgeNames(d, at.Child("depends_on"), n.DependsOn...)
+	for _, given := range []struct{ key, name string }{{"hostname", n.Hostname}, {"configuration", n.Configuration}} {
+		if given.name != "" {
+			judgeNames(d, at.Child(given.key), given.name)
+		}
+	}
+	judgeWord(d, at.Child("kind"), n.Kind, kinds)
+	judgeWord(d, at.Child("rollback"), string(n.Rollback), rollbacks)
+	judgeWord(d, at.Child("reboot"), n.Reboot, reboots)
+	judgeChecks(d, at, n.Checks)
+	if n.System != "" && !isSystem(n.System) {
+		d.Problemf(at.Child("system"), "", "%q is not a system such as x86_64-linux", n.System)
+	}
+	judgeHost(d, at.Child("address"), n.Address)
+}
+
+// judgeNames refuses names that could mean something else to Nix, to DNS or in a
+// terminal.
+func judgeNames(d *strict.Document, at strict.Path, names ...string) {
+	for _, name := range names {
+		if name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") != "" {
+			d.Problemf(at, "use letters, digits and . _ -", "%q is not a name", name)
+		}
+	}
+}
+
+// judgeHost refuses what would end, or change, the host in a check's target.
+func judgeHost(d *strict.Document, at strict.Path, host string) {
+	if strings.ContainsAny(host, " /@[]{}?#\t\r\n") {
+		d.Problemf(at, "", "%q is not an address or host name", host)
+	}
+}
+
+func judgeWord(d *strict.Document, at strict.Path, got string, allowed []string) {
+	if !slices.Contains(allowed, got) {
+		d.Problemf(at, "", "%q is none of %s", got, strings.Join(allowed[1:], ", "))
+	}
+}
+
+// judgeChecks judges checks as they are with every placeholder filled in.
+func judgeChecks(d *strict.Document, at strict.Path, all checks) {
+	for name, c := range all {
+		if c == nil {
+			continue
+		}
+		at := at.Child("checks").Child(name)
+		judgeNames(d, at, name)
+		filled := *c
+		filled.Target = placeholders{"address": "a", "node": "n", "domain": "d"}.fill(c.Target)
+		if left := placeholder.FindString(filled.Target); left != "" {
+			d.Problemf(at.Child("target"), "known are {address}, {domain}, {node}", "%s stands for nothing", left)
+		}
+		d.Judge(at, filled)
+	}
+}
+
+func isSystem(s string) bool {
+	cpu, kernel, ok := strings.Cut(s, "-")
+	return ok && cpu != "" && strings.Trim(cpu, "abcdefghijklmnopqrstuvwxyz0123456789_") == "" &&
+		(kernel == "linux" || kernel == "darwin")
+}
+
+// problemsOf is one line about a check that this node's values made unusable.
+func problemsOf(c reconcile.Check) string {
+	var said []string
+	for _, p := range c.Problems() {
+		said = append(said, fmt.Sprintf("%s: %s", p.Key, p.Text))
+	}
+	return strings.Join(said, "; ")
+}

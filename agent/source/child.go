@@ -1,0 +1,167 @@
+package source
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// A job is what the child reads from its standard input. It names the file that
+// holds the token, never the token.
+type job struct {
+	Remote      Remote
+	Branch      string
+	Dir         string
+	Limits      Limits
+	Tip         reconcile.Commit
+	Anchor      reconcile.Commit
+	AllowRewind reconcile.Commit
+	Tree        string
+}
+
+// An answer is what the child writes to its standard output.
+type answer struct {
+	Result *Result        `json:"result,omitempty"`
+	Error  string         `json:"error,omitempty"`
+	Gate   reconcile.Gate `json:"gate,omitempty"` // set: the commit is rejected
+}
+
+func (a answer) result() (Result, error) {
+	switch {
+	case a.Result != nil:
+		return *a.Result, nil
+	case a.Gate != "":
+		return Result{}, reconcile.Rejected(a.Gate, errors.New(a.Error))
+	}
+	return Result{}, errors.New(a.Error)
+}
+
+// Child does one job of a [Fetcher] in a process of its own. The error says why
+// no answer could be given; that a fetch failed is an answer.
+func Child(stdin io.Reader, stdout io.Writer) error {
+	var j job
+	d := json.NewDecoder(stdin)
+	d.DisallowUnknownFields()
+	if err := d.Decode(&j); err != nil {
+		return fmt.Errorf("read the job: %w", err)
+	}
+	var a answer
+	result, err := j.run()
+	if err != nil {
+		a.Error = oneLine(err.Error(), 1000)
+		a.Gate, _ = reconcile.RejectedBy(err)
+	} else {
+		a.Result = &result
+	}
+	if err := json.NewEncoder(stdout).Encode(a); err != nil {
+		return fmt.Errorf("write the answer: %w", err)
+	}
+	return nil
+}
+
+// run gets the commit, and once more from nothing when the store is damaged.
+func (j job) run() (Result, error) {
+	unlock, err := lock(j.Dir)
+	if err != nil {
+		return Result{}, err
+	}
+	defer unlock()
+	result, err := j.attempt()
+	if _, damaged := errors.AsType[*damagedError](err); damaged {
+		if err := os.RemoveAll(j.Dir); err != nil {
+			return Result{}, fmt.Errorf("delete the git store: %w", err)
+		}
+		result, err = j.attempt()
+	}
+	return result, err
+}
+
+// attempt gets the commit, shows that it descends from the anchor, and writes
+// its files.
+func (j job) attempt() (Result, error) {
+	s, err := openStore(j.Dir)
+	if err != nil {
+		return Result{}, err
+	}
+	defer s.close()
+	ctx := context.Background() // the parent kills this process instead
+	tip, anchor := hash(j.Tip), hash(j.Anchor)
+	if j.AllowRewind == j.Tip {
+		anchor = tip
+	}
+	r := remote{job: j}
+	defer r.close()
+	if err := r.bring(ctx, s, tip, anchor); err != nil {
+		return Result{}, err
+	}
+	commits, err := r.descend(ctx, s, tip, anchor)
+	if err != nil {
+		return Result{}, err
+	}
+	commit, err := s.commit(tip)
+	if err != nil {
+		return Result{}, err
+	}
+	at := commit.Committer.When.UTC()
+	if at.Year() < 1970 || at.Year() > 9999 {
+		return Result{}, refused("commit %s: its date, year %d, cannot be right", j.Tip.Short(), at.Year())
+	}
+	if err := writeTree(s, commit.TreeHash, j.Tree, at, j.Limits); err != nil {
+		return Result{}, err
+	}
+	r.compact(ctx, s, tip)
+	subject, _, _ := strings.Cut(commit.Message, "\n")
+	if j.Anchor == "" {
+		commits = 0
+	}
+	return Result{Commit: j.Tip, Time: at, Subject: oneLine(subject, 200), Tree: j.Tree, Commits: commits}, nil
+}
+
+// refused is an error that the commit itself caused.
+func refused(format string, args ...any) error {
+	return reconcile.Rejected(reconcile.GateUnverified, fmt.Errorf(format, args...))
+}
+
+// lock keeps two children off one store: an agent that is killed leaves its child
+// behind, and the next agent starts another.
+func lock(dir string) (unlock func(), err error) {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(dir+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	return func() { _ = f.Close() }, nil
+}
+
+// oneLine makes text from a remote fit for a log line of at most n bytes.
+func oneLine(text string, n int) string {
+	text = strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return ' '
+		case !unicode.IsPrint(r):
+			return -1
+		}
+		return r
+	}, strings.TrimSpace(text))
+	if len(text) <= n {
+		return text
+	}
+	return strings.ToValidUTF8(text[:n], "") + "…"
+}

@@ -1,0 +1,154 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+func TestFirstFetchHasDepthOne(t *testing.T) {
+	w := newWorld(t)
+	w.commit("a", "1")
+	w.commit("a", "2")
+	tip := w.pushed("b/c", "3")
+	got := w.mustFetch(tip, "")
+	want := Result{Commit: tip, Time: got.Time, Subject: "write b/c", Tree: w.tree}
+	if got != want {
+		t.Errorf("Fetch = %+v, want %+v", got, want)
+	}
+	if date := w.git("show", "-s", "--format=%ct", string(tip)); strconv.FormatInt(got.Time.Unix(), 10) != date {
+		t.Errorf("Time = %s, want the commit's date %s", got.Time, date)
+	}
+	if n := w.run(w.store, "git", "rev-list", "--count", string(tip)); n != "1" {
+		t.Errorf("commits in the store = %s, want 1", n)
+	}
+	info, err := os.Stat(filepath.Join(w.tree, "b/c"))
+	if err != nil || !info.ModTime().Equal(got.Time) {
+		t.Errorf("file time %v (%v), want the commit's %v", info.ModTime(), err, got.Time)
+	}
+}
+
+func TestLaterFetchesBringOnlyWhatIsNew(t *testing.T) {
+	w := newWorld(t)
+	w.commit("big", strings.Repeat("incompressible? ", 10)+random(400<<10))
+	anchor := w.pushed("a", "1")
+	w.mustFetch(anchor, "")
+	first := w.served.Swap(0)
+	w.commit("a", "2")
+	tip := w.pushed("a", "3")
+	got := w.mustFetch(tip, anchor)
+	if got.Commits != 2 {
+		t.Errorf("Commits = %d, want 2", got.Commits)
+	}
+	if n := w.served.Load(); n > 8<<10 || first < 300<<10 {
+		t.Errorf("served %d bytes for two small commits after %d at first, want at most 8 KiB after more than 300 KiB", n, first)
+	}
+	if n := w.run(w.store, "git", "rev-list", "--count", string(tip)); n != "3" {
+		t.Errorf("commits in the store = %s, want 3", n)
+	}
+}
+
+// random returns n bytes that do not compress, the same ones each time.
+func random(n int) string {
+	b, x := make([]byte, n), uint64(1)
+	for i := range b {
+		x = x*6364136223846793005 + 1442695040888963407
+		b[i] = byte(x >> 56)
+	}
+	return string(b)
+}
+
+// A shallow store must not believe that it has a file because an old commit that
+// it never had contains it.
+func TestRevertRestoresAnOldFile(t *testing.T) {
+	w := newWorld(t)
+	w.commit("target", "old "+random(2000))
+	anchor := w.pushed("target", "new")
+	w.mustFetch(anchor, "")
+	w.git("revert", "--no-edit", "HEAD")
+	w.push()
+	w.run(w.bare, "git", "repack", "-adbq")
+	w.mustFetch(w.head(), anchor)
+	w.run(w.store, "git", "fsck", "--connectivity-only", "--no-dangling")
+}
+
+func TestSameTipAgainAsksNobody(t *testing.T) {
+	w := newWorld(t)
+	tip := w.pushed("a", "1")
+	w.mustFetch(tip, "")
+	w.served.Store(0)
+	if got := w.mustFetch(tip, tip); got.Commits != 0 || w.served.Load() != 0 {
+		t.Errorf("Commits = %d, served %d bytes, want 0 and 0", got.Commits, w.served.Load())
+	}
+}
+
+func TestBranchThatMovedOn(t *testing.T) {
+	w := newWorld(t)
+	old := w.commit("a", "1")
+	now := w.pushed("a", "2")
+	_, err := w.fetch(old, "")
+	if _, rejected := reconcile.RejectedBy(err); err == nil || rejected || !strings.Contains(err.Error(), "moved on to "+now.Short()) {
+		t.Errorf("Fetch: %v, want a passing error about a branch that moved on", err)
+	}
+}
+
+func TestChildIsKilledAtTheDeadline(t *testing.T) {
+	w := newWorld(t)
+	tip := w.pushed("a", "1")
+	asked := make(chan struct{}, 1)
+	w.handler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		<-r.Context().Done() // the child holds the line until it is killed
+	})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() {
+		<-asked
+		cancel(errors.New("out of time"))
+	}()
+	_, err := w.fetcher.Fetch(ctx, Request{Remote: "origin", Tip: tip, Tree: w.tree})
+	if err == nil || !strings.Contains(err.Error(), "out of time") {
+		t.Errorf("Fetch: %v, want the cause of the cancellation", err)
+	}
+}
+
+func TestCrashingChild(t *testing.T) {
+	w := newWorld(t)
+	w.fetcher.opts.Child = []string{"/bin/sh", "-c", "echo 'out of memory' >&2; exit 2"}
+	_, err := w.fetch(w.pushed("a", "1"), "")
+	if err == nil || !strings.Contains(err.Error(), "out of memory") {
+		t.Errorf("Fetch: %v, want what the child said last", err)
+	}
+	w.fetcher.opts.Child = []string{"/bin/sh", "-c", `echo '{"surprise": 1}'`}
+	if _, err := w.fetch(w.head(), ""); err == nil || !strings.Contains(err.Error(), "surprise") {
+		t.Errorf("Fetch: %v, want an error about the unknown field", err)
+	}
+}
+
+func TestLocalPath(t *testing.T) {
+	w := newWorld(t)
+	for _, url := range []string{w.bare, "file://" + w.bare} {
+		w.follow(Remote{Name: "origin", URL: url, Timeout: time.Minute}, w.fetcher.opts.Limits)
+		anchor := w.pushed("a", url)
+		w.mustFetch(anchor, "")
+		w.mustFetch(w.pushed("b", url), anchor)
+	}
+	w.follow(Remote{Name: "origin", URL: w.bare, Timeout: time.Minute}, Limits{TreeBytes: 1 << 20, TreeEntries: 100, FetchBytes: 1000})
+	_, err := w.fetch(w.pushed("c", random(5000)), "")
+	wantRejected(t, err, reconcile.GateUnverified, "more than 1000 bytes", "limits.fetch_bytes")
+}
+
+func TestUnknownRemote(t *testing.T) {
+	w := newWorld(t)
+	_, err := w.fetcher.Fetch(t.Context(), Request{Remote: "mirror", Tip: "1", Tree: w.tree})
+	if err == nil || err.Error() != "fetch from mirror: no such remote" {
+		t.Errorf("Fetch: %v, want no such remote", err)
+	}
+}

@@ -1,0 +1,214 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/cgi"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// The test binary is its own fetch child.
+func TestMain(m *testing.M) {
+	if os.Getenv("SOURCE_TEST_CHILD") == "1" {
+		if err := Child(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	for _, v := range []string{"SOURCE_TEST_CHILD=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null"} {
+		name, value, _ := strings.Cut(v, "=")
+		if err := os.Setenv(name, value); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// A world is a repository with one work tree, served over HTTP by real git, and
+// a fetcher that follows it. Each test has its own, so that all run in parallel.
+type world struct {
+	t       *testing.T
+	bare    string // repository that is served
+	work    string // work tree that pushes to it
+	store   string
+	tree    string
+	url     string
+	fetcher *Fetcher
+	clock   int
+	served  atomic.Int64 // bytes of packs sent over HTTP
+	handler http.Handler
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	t.Parallel()
+	dir := t.TempDir()
+	w := &world{
+		t: t, bare: dir + "/fleet.git", work: dir + "/work",
+		store: dir + "/state/git", tree: dir + "/state/tree",
+	}
+	w.run(dir, "git", "init", "-q", "--bare", "-b", "main", w.bare)
+	w.run(dir, "git", "init", "-q", "-b", "main", w.work)
+	w.git("remote", "add", "origin", w.bare)
+	w.handler = w.backend()
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.handler.ServeHTTP(&counter{rw, &w.served}, r)
+	}))
+	t.Cleanup(server.Close)
+	w.url = server.URL + "/fleet.git"
+	w.follow(Remote{Name: "origin", URL: w.url, Timeout: time.Minute}, Limits{TreeBytes: 1 << 20, TreeEntries: 1000, FetchBytes: 8 << 20})
+	return w
+}
+
+func (w *world) follow(r Remote, limits Limits) {
+	w.fetcher = NewFetcher(Options{
+		Remotes: []Remote{r}, Branch: "main", Dir: w.store, Limits: limits, Child: []string{"/proc/self/exe"},
+	})
+}
+
+// backend is what real servers run.
+func (w *world) backend() http.Handler {
+	out, err := exec.Command("git", "--exec-path").Output()
+	if err != nil {
+		w.t.Fatalf("git --exec-path: %v", err)
+	}
+	return &cgi.Handler{
+		Path: filepath.Join(strings.TrimSpace(string(out)), "git-http-backend"),
+		Env:  []string{"GIT_PROJECT_ROOT=" + filepath.Dir(w.bare), "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_GLOBAL=/dev/null"},
+	}
+}
+
+type counter struct {
+	http.ResponseWriter
+	n *atomic.Int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	c.n.Add(int64(len(p)))
+	return c.ResponseWriter.Write(p)
+}
+
+// run runs a program and returns what it printed.
+func (w *world) run(dir string, args ...string) string {
+	w.t.Helper()
+	w.clock++
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Dir = dir
+	date := fmt.Sprintf("2024-01-01T00:%02d:%02dZ", w.clock/60%60, w.clock%60)
+	cmd.Env = append(os.Environ(),
+		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.org", "GIT_AUTHOR_DATE="+date,
+		"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.org", "GIT_COMMITTER_DATE="+date)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		w.t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func (w *world) git(args ...string) string {
+	w.t.Helper()
+	return w.run(w.work, append([]string{"git"}, args...)...)
+}
+
+// write writes a file of the work tree.
+func (w *world) write(name, content string) {
+	w.t.Helper()
+	path := filepath.Join(w.work, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// commit commits one change of one file, without pushing.
+func (w *world) commit(name, content string) reconcile.Commit {
+	w.t.Helper()
+	w.write(name, content)
+	w.git("add", "-A")
+	w.git("commit", "-q", "--allow-empty", "-m", "write "+name)
+	return w.head()
+}
+
+func (w *world) head() reconcile.Commit {
+	w.t.Helper()
+	return reconcile.Commit(w.git("rev-parse", "HEAD"))
+}
+
+func (w *world) push() {
+	w.t.Helper()
+	w.git("push", "-q", "-f", "origin", "HEAD:main")
+}
+
+// pushed commits and pushes.
+func (w *world) pushed(name, content string) reconcile.Commit {
+	w.t.Helper()
+	c := w.commit(name, content)
+	w.push()
+	return c
+}
+
+func (w *world) fetch(tip, anchor reconcile.Commit) (Result, error) {
+	return w.fetcher.Fetch(context.Background(), Request{Remote: "origin", Tip: tip, Anchor: anchor, Tree: w.tree})
+}
+
+// mustFetch fetches, and lets git judge the tree that was written.
+func (w *world) mustFetch(tip, anchor reconcile.Commit) Result {
+	w.t.Helper()
+	got, err := w.fetch(tip, anchor)
+	if err != nil {
+		w.t.Fatalf("Fetch(%s, anchor %s): %v", tip.Short(), anchor.Short(), err)
+	}
+	w.sameTree(tip)
+	return got
+}
+
+// sameTree compares the tree with what git makes of the directory.
+func (w *world) sameTree(tip reconcile.Commit) {
+	w.t.Helper()
+	index := filepath.Join(w.t.TempDir(), "index")
+	as := []string{"env", "GIT_INDEX_FILE=" + index, "git", "--git-dir=" + w.bare, "--work-tree=" + w.tree, "-c", "core.excludesFile=/dev/null"}
+	w.run(w.tree, append(as, "add", "-A", "-f", ".")...)
+	got := w.run(w.tree, append(as, "write-tree")...)
+	if want := w.git("rev-parse", string(tip)+"^{tree}"); got != want {
+		w.t.Errorf("git reads the written directory as tree %s, want %s", got, want)
+	}
+}
+
+// wantRejected checks the gate, and that the text says each of words.
+func wantRejected(t *testing.T, err error, gate reconcile.Gate, words ...string) {
+	t.Helper()
+	if got, _ := reconcile.RejectedBy(err); got != gate {
+		t.Errorf("error %v: gate %q, want %q", err, got, gate)
+		return
+	}
+	for _, word := range words {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("error %q does not say %q", err, word)
+		}
+	}
+}
+
+// raw returns the content of a blob as git has it.
+func (w *world) raw(object string) string {
+	w.t.Helper()
+	cmd := exec.Command("git", "cat-file", "blob", object)
+	cmd.Dir = w.work
+	out, err := cmd.Output()
+	if err != nil {
+		w.t.Fatalf("git cat-file %s: %v", object, err)
+	}
+	return string(out)
+}

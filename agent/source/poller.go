@@ -1,0 +1,132 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+const (
+	jitter      = 0.1 // of every wait between two polls
+	maxPeriods  = 10  // longest backoff, in periods
+	leastPeriod = 0.1 // shortest backoff, in periods
+)
+
+// A Poll is the answer of one remote to one question.
+type Poll struct {
+	Remote string
+	Commit reconcile.Commit // of the branch; "" if Err is set
+	Err    error            // [ErrNoBranch] when the remote answered without the branch
+	At     time.Time        // when the answer came
+}
+
+// A Poller asks every remote again and again, each at its own pace: one that
+// does not answer never delays another.
+type Poller struct {
+	opts   Options
+	wake   []chan struct{} // by remote
+	list   func(context.Context, Remote, string) (reconcile.Commit, error)
+	random func() float64 // in [0, 1)
+}
+
+// NewPoller returns a poller for the remotes and the branch of o.
+func NewPoller(o Options) *Poller {
+	p := &Poller{opts: o, list: tip, random: rand.Float64}
+	for range o.Remotes {
+		p.wake = append(p.wake, make(chan struct{}, 1))
+	}
+	return p
+}
+
+// Run polls until ctx ends. It calls report for each answer, one at a time.
+// The first poll of each remote comes at a random point of the period, so that
+// nodes that start together do not ask together.
+func (p *Poller) Run(ctx context.Context, report func(Poll)) {
+	polls := make(chan Poll)
+	var remotes sync.WaitGroup
+	for i, remote := range p.opts.Remotes {
+		remotes.Go(func() { p.follow(ctx, remote, p.wake[i], polls) })
+	}
+	go func() {
+		remotes.Wait()
+		close(polls)
+	}()
+	for poll := range polls {
+		report(poll)
+	}
+}
+
+// Now makes the next poll of every remote happen at once.
+func (p *Poller) Now() {
+	for _, wake := range p.wake {
+		select {
+		case wake <- struct{}{}:
+		default: // it is already awake
+		}
+	}
+}
+
+func (p *Poller) follow(ctx context.Context, remote Remote, wake <-chan struct{}, polls chan<- Poll) {
+	wait := p.part(p.random())
+	for failures := 0; ; {
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		case <-wake:
+			timer.Stop()
+		}
+		poll := p.ask(ctx, remote)
+		if ctx.Err() != nil {
+			return
+		}
+		if poll.Err == nil || errors.Is(poll.Err, ErrNoBranch) {
+			failures = 0
+		} else {
+			failures++
+		}
+		wait = p.wait(failures)
+		select {
+		case <-ctx.Done():
+			return
+		case polls <- poll:
+		}
+	}
+}
+
+func (p *Poller) ask(ctx context.Context, remote Remote) Poll {
+	ctx, cancel := context.WithTimeoutCause(ctx, remote.Timeout, fmt.Errorf("no answer within %s", remote.Timeout))
+	defer cancel()
+	commit, err := p.list(ctx, remote, p.opts.Branch)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		err = fmt.Errorf("poll %s: %w", remote.Name, err)
+	}
+	return Poll{Remote: remote.Name, Commit: commit, Err: err, At: time.Now()}
+}
+
+// wait returns how long to wait after so many failures in a row: a period with a
+// little jitter, or a random part of a time that doubles with each failure.
+func (p *Poller) wait(failures int) time.Duration {
+	if failures == 0 {
+		return p.part(1 + jitter*(2*p.random()-1))
+	}
+	most := float64(maxPeriods)
+	if failures < 4 {
+		most = min(most, float64(int(1)<<failures))
+	}
+	return p.part(max(leastPeriod, most*p.random()))
+}
+
+func (p *Poller) part(periods float64) time.Duration {
+	return time.Duration(periods * float64(p.opts.Interval))
+}

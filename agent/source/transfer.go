@@ -1,0 +1,187 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
+
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// A remote is the other end of a job.
+type remote struct {
+	job
+	session *session
+}
+
+func (r *remote) close() {
+	if r.session != nil {
+		_ = r.session.Close()
+		r.session = nil
+	}
+}
+
+// bring makes sure that the tip is in the store: at first with depth 1, later
+// with exactly the commits since what the store has. A rewind starts anew, so
+// that its cost does not depend on how far back it goes.
+func (r *remote) bring(ctx context.Context, s *store, tip, anchor plumbing.Hash) error {
+	if s.has(tip) {
+		return nil
+	}
+	if anchor == tip && !s.fresh {
+		if err := s.reset(); err != nil {
+			return err
+		}
+	}
+	depth := 0
+	if s.fresh {
+		depth = 1
+	}
+	return r.transfer(ctx, s, tip, depth)
+}
+
+// transfer asks for the tip and stores the answer. With depth 0 it gets what the
+// store lacks; else the store's history becomes that deep.
+//
+// go-git's own Fetch is no use here: with a depth it downloads the tree anew for
+// each commit, and without one it loses objects of a shallow store when a later
+// commit restores an old file.
+func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, depth int) error {
+	r.close() // a session answers one request
+	var err error
+	if r.session, err = connect(ctx, r.Remote, r.Limits.FetchBytes); err != nil {
+		return err
+	}
+	switch now, err := r.session.branch(r.Branch); {
+	case err != nil:
+		return err
+	case now != r.Tip:
+		return fmt.Errorf("branch %s moved on to %s", r.Branch, now.Short())
+	}
+	req, err := r.request(s, tip, depth)
+	if err != nil {
+		return err
+	}
+	resp, err := r.session.UploadPack(ctx, req)
+	if err != nil {
+		return r.failed(err)
+	}
+	defer resp.Close()
+	if err := s.setShallow(resp.ShallowUpdate); err != nil {
+		return err
+	}
+	pack := io.Reader(resp)
+	if req.Capabilities.Supports(capability.Sideband64k) {
+		pack = sideband.NewDemuxer(sideband.Sideband64k, pack)
+	} else if req.Capabilities.Supports(capability.Sideband) {
+		pack = sideband.NewDemuxer(sideband.Sideband, pack)
+	}
+	if r.session.local {
+		pack = r.session.meter.reader(pack)
+	}
+	if err := packfile.UpdateObjectStorage(s, pack); err != nil {
+		return r.failed(fmt.Errorf("store the pack: %w", err))
+	}
+	if !s.has(tip) {
+		return fmt.Errorf("the remote's pack does not hold the commit")
+	}
+	if err := s.SetReference(plumbing.NewHashReference(fetched, tip)); err != nil {
+		return fmt.Errorf("write the git store: %w", err)
+	}
+	s.fresh = false
+	return nil
+}
+
+func (r *remote) request(s *store, tip plumbing.Hash, depth int) (*packp.UploadPackRequest, error) {
+	req := packp.NewUploadPackRequestFromCapabilities(r.session.refs.Capabilities)
+	for _, c := range []capability.Capability{capability.Shallow, capability.NoProgress} {
+		if !r.session.refs.Capabilities.Supports(c) {
+			return nil, fmt.Errorf("the server does not support %q, which a fetch needs", c)
+		}
+		if err := req.Capabilities.Set(c); err != nil {
+			return nil, err
+		}
+	}
+	req.Wants = []plumbing.Hash{tip}
+	req.Depth = packp.DepthCommits(depth)
+	if s.fresh {
+		return req, nil
+	}
+	last, err := s.Reference(fetched)
+	if err != nil {
+		return nil, &damagedError{err}
+	}
+	req.Haves = []plumbing.Hash{last.Hash()}
+	if anchor := hash(r.Anchor); s.has(anchor) {
+		req.Haves = append(req.Haves, anchor)
+	}
+	shallow, err := s.shallow()
+	if err != nil {
+		return nil, err
+	}
+	req.Shallows = slices.Collect(maps.Keys(shallow))
+	return req, nil
+}
+
+// failed turns a limit that was reached into a rejection: getting the same
+// commit again would reach it again.
+func (r *remote) failed(err error) error {
+	err = r.session.explain(err, r.Remote)
+	if limit, ok := errors.AsType[*limitError](err); ok {
+		return reconcile.Rejected(reconcile.GateUnverified, limit)
+	}
+	return err
+}
+
+// maxPacks is how many fetches a store may collect before reading gets slow.
+const maxPacks = 50
+
+// compact replaces a store of many packs by one that holds only the tip. Where
+// that fails the old store is as good as before, and the next fetch tries again.
+func (r *remote) compact(ctx context.Context, s *store, tip plumbing.Hash) {
+	packs, err := s.ObjectPacks()
+	if err != nil || len(packs) <= maxPacks || r.session == nil {
+		return
+	}
+	small := &store{dir: s.dir + ".new"}
+	small.open()
+	defer small.close()
+	if small.reset() != nil || r.transfer(ctx, small, tip, 1) != nil {
+		return
+	}
+	if os.RemoveAll(s.dir) == nil {
+		_ = os.Rename(small.dir, s.dir)
+	}
+}
+
+// setShallow is written before the pack: a store that lacks the commits it names
+// as shallow is damaged, and a store with unmarked shallow commits is worse.
+func (s *store) setShallow(u packp.ShallowUpdate) error {
+	if len(u.Shallows)+len(u.Unshallows) == 0 {
+		return nil
+	}
+	shallow, err := s.shallow()
+	if err != nil {
+		return err
+	}
+	for _, h := range u.Shallows {
+		shallow[h] = true
+	}
+	for _, h := range u.Unshallows {
+		delete(shallow, h)
+	}
+	if err := s.SetShallow(slices.Collect(maps.Keys(shallow))); err != nil {
+		return fmt.Errorf("write the git store: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,199 @@
+package source
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+	"github.com/go-git/go-git/v5/plumbing/object"
+)
+
+const (
+	maxPath = 4000 // bytes of a path in the tree; Linux takes 4095
+	maxLink = 4000 // bytes of a symbolic link's target
+	lfsMark = "version https://git-lfs.github.com/spec/"
+)
+
+// writeTree writes the files of a tree object into dir, which is emptied first.
+// Every file and directory gets the time at. Nothing is written outside of dir,
+// whatever the tree says: names are judged, and symbolic links are written as
+// they are and never followed.
+func writeTree(s *store, tree plumbing.Hash, dir string, at time.Time, limits Limits) (err error) {
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("empty the tree's directory: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+		return fmt.Errorf("make the tree's directory: %w", err)
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return fmt.Errorf("make the tree's directory: %w", err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return fmt.Errorf("open the tree's directory: %w", err)
+	}
+	defer root.Close()
+	w := &writer{store: s, root: root, at: at, limits: limits}
+	return w.directory(".", tree)
+}
+
+type writer struct {
+	store   *store
+	root    *os.Root
+	at      time.Time
+	limits  Limits
+	entries int
+	bytes   int64
+}
+
+func (w *writer) directory(dir string, tree plumbing.Hash) error {
+	t, err := object.GetTree(w.store, tree)
+	if errors.Is(err, object.ErrMalformedTree) {
+		return refused("directory %q: %w", dir, err)
+	}
+	if err != nil {
+		return &damagedError{fmt.Errorf("tree of %s: %w", dir, err)}
+	}
+	names := map[string]bool{}
+	for _, entry := range t.Entries {
+		name := path.Join(dir, entry.Name)
+		switch {
+		case !goodName(entry.Name):
+			return refused("a file in %q has the name %q, which cannot be written", dir, entry.Name)
+		case names[entry.Name]:
+			return refused("%q is in the tree twice", name)
+		case len(name) > maxPath:
+			return refused("a path is longer than %d bytes: %.40q…", maxPath, name)
+		}
+		names[entry.Name] = true
+		if w.entries++; w.entries > w.limits.TreeEntries {
+			return refused("%w", &limitError{"the commit has", int64(w.limits.TreeEntries), "files and directories", "limits.tree_entries"})
+		}
+		if err := w.entry(name, entry); err != nil {
+			return err
+		}
+	}
+	return w.touch(dir)
+}
+
+// goodName refuses what could leave the directory, and what git itself would
+// take for a repository.
+func goodName(name string) bool {
+	return name != "" && name != "." && name != ".." && !strings.EqualFold(name, ".git") &&
+		len(name) <= 255 && !strings.ContainsAny(name, "/\x00")
+}
+
+func (w *writer) entry(name string, entry object.TreeEntry) error {
+	switch entry.Mode {
+	case filemode.Dir:
+		if err := w.root.Mkdir(name, 0o755); err != nil {
+			return fmt.Errorf("write the tree: %w", err)
+		}
+		return w.directory(name, entry.Hash)
+	case filemode.Regular, filemode.Deprecated:
+		return w.file(name, entry.Hash, 0o644)
+	case filemode.Executable:
+		return w.file(name, entry.Hash, 0o755)
+	case filemode.Symlink:
+		return w.link(name, entry.Hash)
+	case filemode.Submodule:
+		return refused("%q is a submodule, which is not supported (hint: make it a flake input, or copy its files)", name)
+	default:
+		return refused("%q has the unknown mode %s", name, entry.Mode)
+	}
+}
+
+func (w *writer) file(name string, blob plumbing.Hash, mode os.FileMode) error {
+	content, err := w.open(name, blob)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	start := make([]byte, len(lfsMark))
+	n, err := io.ReadFull(content, start)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return err
+	}
+	if string(start[:n]) == lfsMark {
+		return refused("%q is a Git LFS pointer, and LFS is not supported (hint: commit the file itself, or fetch it in Nix)", name)
+	}
+	f, err := w.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
+	if err != nil {
+		return fmt.Errorf("write the tree: %w", err)
+	}
+	_, err = io.Copy(f, io.MultiReader(bytes.NewReader(start[:n]), content))
+	if err == nil {
+		err = f.Chmod(mode) // whatever the umask is
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return w.touch(name)
+}
+
+func (w *writer) link(name string, blob plumbing.Hash) error {
+	content, err := w.open(name, blob)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	target, err := io.ReadAll(io.LimitReader(content, maxLink+1))
+	if err != nil {
+		return err
+	}
+	if len(target) == 0 || len(target) > maxLink || bytes.IndexByte(target, 0) >= 0 {
+		return refused("the symbolic link %q has a target that cannot be written", name)
+	}
+	if err := w.root.Symlink(string(target), name); err != nil {
+		return fmt.Errorf("write the tree: %w", err)
+	}
+	return nil
+}
+
+// open returns the content of a blob, and counts its size.
+func (w *writer) open(name string, blob plumbing.Hash) (io.ReadCloser, error) {
+	object, err := object.GetBlob(w.store, blob)
+	if err != nil {
+		return nil, &damagedError{fmt.Errorf("%s: %w", name, err)}
+	}
+	if w.bytes += object.Size; w.bytes > w.limits.TreeBytes {
+		return nil, refused("%w", &limitError{"the commit's files have", w.limits.TreeBytes, "bytes", "limits.tree_bytes"})
+	}
+	content, err := object.Reader()
+	if err != nil {
+		return nil, &damagedError{fmt.Errorf("%s: %w", name, err)}
+	}
+	return &stored{content, name}, nil
+}
+
+func (w *writer) touch(name string) error {
+	if err := w.root.Chtimes(name, w.at, w.at); err != nil {
+		return fmt.Errorf("write the tree: %w", err)
+	}
+	return nil
+}
+
+// stored marks failures to read as damage of the store, unlike failures to write.
+type stored struct {
+	io.ReadCloser
+	name string
+}
+
+func (s *stored) Read(p []byte) (int, error) {
+	n, err := s.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		err = &damagedError{fmt.Errorf("%s: %w", s.name, err)}
+	}
+	return n, err
+}

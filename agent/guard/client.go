@@ -1,0 +1,93 @@
+package guard
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// A Client is the agent's side of the guard file.
+type Client struct {
+	Dir        string
+	Boot       reconcile.BootID
+	TrialUnits func(id string) string // pattern of the units that the guard stops first
+}
+
+// State returns what the file says about this boot; whether the guard is alive
+// is for systemd to say.
+func (c *Client) State() (reconcile.GuardState, error) {
+	f, err := Read(c.Dir)
+	if err != nil || f.Boot != c.Boot {
+		return reconcile.GuardState{}, err
+	}
+	s := reconcile.GuardState{ID: f.ID, Claimed: !f.Claim.At.IsZero() && !f.Claim.Done, Rebooted: f.Rebooted}
+	if f.Mode != ModeOff {
+		s.Until = time.Duration(f.UntilNS)
+	}
+	return s, nil
+}
+
+// Arm writes the deployment's file with a deadline on the boot-time clock.
+// An armed file of the same deployment only gets the new deadline; the error is
+// [ErrClaimed] when its guard has begun to go back.
+func (c *Client) Arm(d reconcile.Deployment, until time.Duration, lastResort reconcile.LastResort) error {
+	return c.set(d, ModeTrial, until, lastResort)
+}
+
+// Bound arms the guard to bound the agent's own rollback.
+func (c *Client) Bound(d reconcile.Deployment, until time.Duration, lastResort reconcile.LastResort) error {
+	return c.set(d, ModeRollback, until, lastResort)
+}
+
+func (c *Client) set(d reconcile.Deployment, mode string, until time.Duration, lastResort reconcile.LastResort) error {
+	return Update(c.Dir, func(f *File) error {
+		if f.ID == d.ID && f.Boot == c.Boot && !f.Claim.At.IsZero() && !f.Claim.Done {
+			return ErrClaimed
+		}
+		rebooted := f.ID == d.ID && f.Rebooted
+		*f = File{
+			ID: d.ID, Boot: c.Boot, Mode: mode, UntilNS: int64(until), Old: d.Old.Toplevel,
+			TrialUnit: c.TrialUnits(d.ID), Reboot: lastResort == reconcile.LastResortReboot, Rebooted: rebooted,
+		}
+		return nil
+	})
+}
+
+// NoteReboot writes down that a reboot is about to be asked for.
+func (c *Client) NoteReboot(id string) error {
+	return Update(c.Dir, func(f *File) error {
+		f.ID, f.Rebooted, f.Mode = id, true, ModeOff
+		return nil
+	})
+}
+
+// Disarm turns the guard of deployment id off. The error is [ErrClaimed] when it
+// has begun to go back.
+func (c *Client) Disarm(id string) error {
+	return Update(c.Dir, func(f *File) error {
+		if f.ID != id {
+			return nil
+		}
+		if !f.Claim.At.IsZero() {
+			return ErrClaimed
+		}
+		f.Mode = ModeOff
+		return nil
+	})
+}
+
+// Move sets the deadline of deployment id, on the boot-time clock. The error is
+// [ErrClaimed] when the guard has begun to go back.
+func (c *Client) Move(id string, until time.Duration) error {
+	return Update(c.Dir, func(f *File) error {
+		if f.ID != id || f.Mode == ModeOff {
+			return fmt.Errorf("the guard of deployment %s is not armed", id)
+		}
+		if !f.Claim.At.IsZero() {
+			return ErrClaimed
+		}
+		f.UntilNS = int64(until)
+		return nil
+	})
+}

@@ -1,0 +1,181 @@
+// Package nix evaluates and builds NixOS systems: it knows the command lines of
+// nix and nixos-rebuild, their output, and what their failures mean. It does
+// not know which system is wanted.
+package nix
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/infra-agent/infra-agent/agent/command"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// Nix runs nix on one node.
+type Nix struct {
+	Roots     string   // directory of the GC roots
+	Subdir    string   // of the flake in the source tree
+	ExtraArgs []string // for nixos-rebuild
+}
+
+// flags hold for every evaluation: flakes are on, the lock file is law, and the
+// repository cannot bring Nix settings of its own.
+var flags = []string{"--extra-experimental-features", "nix-command flakes"}
+
+var evalFlags = []string{
+	"--no-update-lock-file", "--no-write-lock-file",
+	"--option", "accept-flake-config", "false",
+}
+
+// Add copies the directory into the store under the name "source" and keeps it
+// from being garbage collected. It returns the store path.
+func (n *Nix) Add(ctx context.Context, dir string) (string, error) {
+	out, err := n.run(ctx, append([]string{"nix"}, append(flags, "store", "add-path", "--name", "source", dir)...), nil)
+	if err != nil {
+		return "", fmt.Errorf("add %s to the store: %w", dir, err)
+	}
+	path := strings.TrimSpace(string(out))
+	return path, n.Root(ctx, "source", path)
+}
+
+// FlakeRef returns the reference by which Nix evaluates a revision: with the
+// commit in it self.rev works, and Nix's evaluation cache answers the build.
+func (n *Nix) FlakeRef(rev reconcile.Revision) string {
+	q := url.Values{}
+	q.Set("rev", string(rev.Commit))
+	q.Set("lastModified", strconv.FormatInt(rev.Time.Unix(), 10))
+	if n.Subdir != "" {
+		q.Set("dir", n.Subdir)
+	}
+	return "path:" + rev.Tree + "?" + q.Encode()
+}
+
+// Configurations lists the names of the flake's nixosConfigurations.
+func (n *Nix) Configurations(ctx context.Context, rev reconcile.Revision) ([]string, error) {
+	args := append([]string{"nix"}, flags...)
+	args = append(args, "eval", "--json", n.FlakeRef(rev)+"#nixosConfigurations", "--apply", "builtins.attrNames")
+	out, err := n.run(ctx, append(args, evalFlags...), nil)
+	if err != nil {
+		return nil, classify("list nixosConfigurations", err)
+	}
+	var names []string
+	if err := json.Unmarshal(out, &names); err != nil {
+		return nil, fmt.Errorf("list nixosConfigurations: %w", err)
+	}
+	return names, nil
+}
+
+// Evaluate returns the derivation of the configuration's system, and the path
+// that it will have. Nothing is built. A failure that the revision caused is
+// rejected with [reconcile.GateEvaluate].
+func (n *Nix) Evaluate(ctx context.Context, rev reconcile.Revision, configuration string) (reconcile.Derivation, reconcile.Toplevel, error) {
+	attr := attribute(configuration) + ".config.system.build.toplevel.drvPath"
+	args := append([]string{"nix"}, flags...)
+	args = append(args, "eval", "--raw", n.FlakeRef(rev)+"#"+attr)
+	out, err := n.run(ctx, append(args, evalFlags...), nil)
+	if err != nil {
+		return "", "", classify("evaluate "+attribute(configuration), err)
+	}
+	drv := strings.TrimSpace(string(out))
+	out, err = n.run(ctx, []string{"nix-store", "--query", "--outputs", drv}, nil)
+	if err != nil {
+		return "", "", fmt.Errorf("query outputs of %s: %w", drv, err)
+	}
+	top := strings.TrimSpace(string(out))
+	if !strings.HasPrefix(top, "/nix/store/") || strings.Contains(top, "\n") {
+		return "", "", fmt.Errorf("query outputs of %s: want one store path, got %q", drv, top)
+	}
+	return reconcile.Derivation(drv), reconcile.Toplevel(top), nil
+}
+
+// Build builds the system with nixos-rebuild, into a result that is a GC root,
+// and reports progress while it does. The error is nixos-rebuild's, with the
+// last lines of the log that matter.
+func (n *Nix) Build(ctx context.Context, rev reconcile.Revision, configuration string, want reconcile.Toplevel, report func(reconcile.Progress)) error {
+	dir := filepath.Join(n.Roots, "build")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("build: %w", err)
+	}
+	args := []string{
+		"nixos-rebuild", "build", "--flake", n.FlakeRef(rev) + "#" + configuration,
+		"--no-reexec", "--log-format", "internal-json", "-v",
+	}
+	args = append(append(args, evalFlags...), n.ExtraArgs...)
+	log := newBuildLog(report)
+	_, err := command.Run(ctx, command.Command{Args: args, Dir: dir, Stderr: log.line})
+	if err != nil {
+		return log.explain("build "+attribute(configuration), err)
+	}
+	got, err := os.Readlink(filepath.Join(dir, "result"))
+	if err != nil {
+		return fmt.Errorf("build: %w", err)
+	}
+	if got != string(want) {
+		return fmt.Errorf("build: nixos-rebuild built %s, but the evaluation said %s", got, want)
+	}
+	return nil
+}
+
+// Root keeps path, and all it refers to, from being garbage collected.
+func (n *Nix) Root(ctx context.Context, name, path string) error {
+	if err := os.MkdirAll(n.Roots, 0o700); err != nil {
+		return fmt.Errorf("root %s: %w", path, err)
+	}
+	link := filepath.Join(n.Roots, name)
+	if to, err := os.Readlink(link); err == nil && to == path {
+		return nil
+	}
+	if _, err := n.run(ctx, []string{"nix-store", "--realise", path, "--add-root", link}, nil); err != nil {
+		return fmt.Errorf("root %s: %w", path, err)
+	}
+	return nil
+}
+
+// Unroot gives up every root but the named ones.
+func (n *Nix) Unroot(keep ...string) error {
+	entries, err := os.ReadDir(n.Roots)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("drop roots: %w", err)
+	}
+	kept := map[string]bool{}
+	for _, k := range keep {
+		kept[k] = true
+	}
+	for _, e := range entries {
+		if !kept[e.Name()] && e.Type()&os.ModeSymlink != 0 {
+			if err := os.Remove(filepath.Join(n.Roots, e.Name())); err != nil {
+				return fmt.Errorf("drop roots: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// Substituters returns the URLs that the node's own configuration names.
+func (n *Nix) Substituters(ctx context.Context) ([]string, error) {
+	args := append([]string{"nix"}, flags...)
+	out, err := n.run(ctx, append(args, "config", "show", "substituters"), nil)
+	if err != nil {
+		return nil, fmt.Errorf("read substituters: %w", err)
+	}
+	return strings.Fields(string(out)), nil
+}
+
+// attribute names a configuration; names may hold dots, so it is always quoted.
+func attribute(configuration string) string {
+	return `nixosConfigurations."` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `${`, `\${`).Replace(configuration) + `"`
+}
+
+func (n *Nix) run(ctx context.Context, args []string, stderr func(string)) ([]byte, error) {
+	return command.Run(ctx, command.Command{Args: args, Stderr: stderr})
+}

@@ -1,0 +1,110 @@
+package store
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"strings"
+
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// file is state.json. A reader accepts it when MinReader is at most its own
+// Schema. Allowed changes between schemas: new fields in the record (older
+// agents carry them along), and nothing else without raising MinReader; MinReader
+// rises one release after the field that needs it.
+type file struct {
+	Schema    int             `json:"schema"`
+	MinReader int             `json:"min_reader"`
+	Checksum  string          `json:"checksum"` // SHA-256 of the record, without white space
+	Record    json.RawMessage `json:"record"`
+}
+
+// fields is a record's JSON object; it also carries what this agent does not know.
+type fields map[string]json.RawMessage
+
+func decode(data []byte) (rec reconcile.Record, schema int, unknown fields, err error) {
+	var f file
+	if err := json.Unmarshal(data, &f); err != nil {
+		return rec, 0, nil, fmt.Errorf("damaged: %w", err)
+	}
+	if f.MinReader > Schema {
+		return rec, 0, nil, fmt.Errorf("written by a newer infra-agent: needs schema %d, this agent reads %d", f.MinReader, Schema)
+	}
+	if sum := checksum(f.Record); sum != f.Checksum {
+		return rec, 0, nil, fmt.Errorf("damaged: checksum is %s, want %s", sum, f.Checksum)
+	}
+	if err := json.Unmarshal(f.Record, &rec); err != nil {
+		return rec, 0, nil, fmt.Errorf("damaged: %w", err)
+	}
+	if err := json.Unmarshal(f.Record, &unknown); err != nil {
+		return rec, 0, nil, fmt.Errorf("damaged: %w", err)
+	}
+	var phase phaseJSON
+	if err := json.Unmarshal(unknown["phase"], &phase); err != nil {
+		return rec, 0, nil, fmt.Errorf("damaged: phase: %w", err)
+	}
+	if rec.Phase, err = decodePhase(phase); err != nil {
+		return rec, 0, nil, fmt.Errorf("damaged: %w", err)
+	}
+	for _, name := range known() {
+		delete(unknown, name)
+	}
+	return rec, f.Schema, unknown, nil
+}
+
+// encodeRecord returns the record's JSON; without its tally it is the part that
+// must be written at once when it changes.
+func encodeRecord(rec reconcile.Record, tally bool, unknown fields) ([]byte, error) {
+	phase, err := encodePhase(rec.Phase)
+	if err != nil {
+		return nil, err
+	}
+	if !tally {
+		rec.Tally = reconcile.Tally{}
+	}
+	plain, err := json.Marshal(rec)
+	if err != nil {
+		return nil, err
+	}
+	all := maps.Clone(unknown)
+	if all == nil {
+		all = fields{}
+	}
+	if err := json.Unmarshal(plain, &all); err != nil {
+		return nil, err
+	}
+	if all["phase"], err = json.Marshal(phase); err != nil {
+		return nil, err
+	}
+	return json.Marshal(all)
+}
+
+func encodeFile(record []byte, schema, minReader int) ([]byte, error) {
+	data, err := json.MarshalIndent(file{schema, minReader, checksum(record), record}, "", " ")
+	return append(data, '\n'), err
+}
+
+func checksum(record []byte) string {
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, record); err != nil {
+		return "none: " + err.Error()
+	}
+	sum := sha256.Sum256(compact.Bytes())
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// known lists the names of the fields that this agent reads.
+func known() []string {
+	names := []string{"phase"}
+	for f := range reflect.TypeFor[reconcile.Record]().Fields() {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "-" {
+			names = append(names, name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,132 @@
+// Package store keeps the agent's record in a file: whole, versioned, with a
+// checksum, and written only when something changed that must survive. It knows
+// nothing of what the record means.
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/infra-agent/infra-agent/agent/durable"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// Name is the record's file in the state directory.
+const Name = "state.json"
+
+// ErrRunning says that another agent has the state directory open.
+var ErrRunning = errors.New("another infra-agent is running")
+
+// A Store is the record on disk. One process has it open at a time.
+type Store struct {
+	path    string
+	lock    *os.File
+	schema  int    // of the file as it was found; 0: there was none
+	unknown fields // what a newer agent wrote, carried along
+	written []byte // the part that was written last, without the tally
+	closed  bool   // the record on disk must not be touched
+}
+
+// Open locks the state directory and reads the record. A record that cannot be
+// used comes back with Unreadable set, and is left as it is. The error is
+// [ErrRunning] when another agent holds the lock.
+func Open(dir string) (*Store, reconcile.Record, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, reconcile.Record{}, fmt.Errorf("open state directory: %w", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, reconcile.Record{}, fmt.Errorf("open state directory: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = lock.Close()
+		return nil, reconcile.Record{}, fmt.Errorf("lock %s: %w", dir, ErrRunning)
+	}
+	s := &Store{path: filepath.Join(dir, Name), lock: lock}
+	rec, err := s.load()
+	return s, rec, err
+}
+
+func (s *Store) load() (reconcile.Record, error) {
+	data, err := os.ReadFile(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return reconcile.New(), nil
+	}
+	if err != nil {
+		return reconcile.Record{}, fmt.Errorf("read record: %w", err)
+	}
+	rec, schema, unknown, err := decode(data)
+	if err != nil {
+		s.closed = true
+		rec := reconcile.New()
+		rec.Unreadable = fmt.Sprintf("%s: %v", s.path, err)
+		return rec, nil
+	}
+	s.schema, s.unknown = schema, unknown
+	s.written, err = encodeRecord(rec, false, unknown)
+	return rec, err
+}
+
+// Save writes rec when anything but its tally differs from what is on disk. It
+// reports whether it wrote. Until a deployment ends it keeps the schema that it
+// found: a rollback of the agent itself must be able to read the record.
+func (s *Store) Save(rec reconcile.Record) (bool, error) {
+	if s.closed {
+		return false, errors.New("save record: the record on disk is not readable and is left alone")
+	}
+	now, err := encodeRecord(rec, false, s.unknown)
+	if err != nil {
+		return false, fmt.Errorf("save record: %w", err)
+	}
+	if bytes.Equal(now, s.written) {
+		return false, nil
+	}
+	schema, reader := Schema, MinReader
+	if _, idle := rec.Phase.(reconcile.Idle); !idle && s.schema != 0 && s.schema < Schema {
+		schema, reader = s.schema, min(MinReader, s.schema)
+	}
+	record, err := encodeRecord(rec, true, s.unknown)
+	if err != nil {
+		return false, fmt.Errorf("save record: %w", err)
+	}
+	data, err := encodeFile(record, schema, reader)
+	if err != nil {
+		return false, fmt.Errorf("save record: %w", err)
+	}
+	if err := durable.WriteFile(s.path, data, 0o600); err != nil {
+		return false, fmt.Errorf("save record: %w", err)
+	}
+	s.written, s.schema = now, schema
+	return true, nil
+}
+
+// Close releases the state directory.
+func (s *Store) Close() error { return s.lock.Close() }
+
+// Read returns the record in dir without locking it, for status while no agent
+// runs. A missing record is an empty one.
+func Read(dir string) (reconcile.Record, error) {
+	rec, err := ReadFile(filepath.Join(dir, Name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return reconcile.New(), nil
+	}
+	return rec, err
+}
+
+// ReadFile returns the record in a file. The error says why it cannot be used.
+func ReadFile(path string) (reconcile.Record, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return reconcile.Record{}, fmt.Errorf("read record: %w", err)
+	}
+	rec, _, _, err := decode(data)
+	if err != nil {
+		return reconcile.Record{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return rec, nil
+}

@@ -1,0 +1,134 @@
+package system
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/infra-agent/infra-agent/agent/command"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// RecordRefused is the exit status of "infra-agent check --record" when it
+// cannot read the record.
+const RecordRefused = 3
+
+// minStoreFree is what activation and promotion need: links, logs, generations.
+const minStoreFree = 64 << 20
+
+// switchLock is what switch-to-configuration holds while it runs.
+const switchLock = "/run/nixos/switch-to-configuration.lock"
+
+// Preflight looks for reasons not to activate next now. Each comes back as a
+// [reconcile.RejectedError] with its gate.
+func (n *Node) Preflight(ctx context.Context, next reconcile.Toplevel, record string) error {
+	if err := n.space(next); err != nil {
+		return reconcile.Rejected(reconcile.GatePreflight, err)
+	}
+	if err := n.lockFree(); err != nil {
+		return reconcile.Rejected(reconcile.GateLock, err)
+	}
+	if err := n.switchCheck(ctx, next); err != nil {
+		return err
+	}
+	return n.readsRecord(ctx, next, record)
+}
+
+func (n *Node) space(next reconcile.Toplevel) error {
+	if err := free(n.Root+"/nix/store", minStoreFree); err != nil {
+		return err
+	}
+	boot := n.Root + "/boot"
+	if n.toplevel(currentSystem) == "" {
+		return nil
+	}
+	var need uint64
+	for _, file := range []string{"kernel", "initrd"} {
+		now, err1 := filepath.EvalSymlinks(filepath.Join(n.Root+currentSystem, file))
+		then, err2 := filepath.EvalSymlinks(filepath.Join(n.Root+string(next), file))
+		if err1 == nil && now == then || err2 != nil {
+			continue // in the boot partition already, or a system that brings none
+		}
+		info, err := os.Stat(then)
+		if err != nil {
+			return fmt.Errorf("boot partition: %w", err)
+		}
+		need += uint64(info.Size())
+	}
+	if need == 0 {
+		return nil
+	}
+	return free(boot, need+1<<20)
+}
+
+func free(path string, need uint64) error {
+	var s unix.Statfs_t
+	if err := unix.Statfs(path, &s); err != nil {
+		return fmt.Errorf("free space of %s: %w", path, err)
+	}
+	if have := s.Bavail * uint64(s.Bsize); have < need {
+		return fmt.Errorf("%s has %d MiB free, %d MiB are needed", path, have>>20, need>>20+1)
+	}
+	return nil
+}
+
+// lockFree reports an error while another switch runs.
+func (n *Node) lockFree() error {
+	f, err := os.OpenFile(n.Root+switchLock, os.O_RDWR, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("switch lock: %w", err)
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return errors.New("another switch-to-configuration is running")
+	}
+	return nil
+}
+
+// switchCheck runs the new system's own pre-switch checks. Systems before NixOS
+// 25.05 have no such action and say so by their usage text.
+func (n *Node) switchCheck(ctx context.Context, next reconcile.Toplevel) error {
+	var said []string
+	_, err := command.Run(ctx, command.Command{
+		Args: []string{switchProgram(next), "check"}, Dir: "/",
+		Stderr: func(line string) { said = append(said, line) },
+	})
+	if err == nil {
+		return nil
+	}
+	exit, ran := errors.AsType[*command.ExitError](err)
+	if !ran {
+		return err
+	}
+	text := strings.Join(said, "\n")
+	if strings.Contains(text, "Usage:") && !strings.Contains(text, "check") {
+		return nil
+	}
+	gate := obstacle(exit.Code, said)
+	if gate == "" {
+		gate = reconcile.GatePreflight
+	}
+	return reconcile.Rejected(gate, fmt.Errorf("pre-switch check of the new system: %s", lastLine(said)))
+}
+
+// readsRecord asks the new system's agent whether it can read the record. An
+// agent that does not work at all is for the trial to find out.
+func (n *Node) readsRecord(ctx context.Context, next reconcile.Toplevel, record string) error {
+	agent := n.AgentOf(next)
+	if agent == "" {
+		return nil
+	}
+	_, err := command.Run(ctx, command.Command{Args: []string{agent, "check", "--record", record}, Dir: "/"})
+	if exit, ran := errors.AsType[*command.ExitError](err); ran && exit.Code == RecordRefused {
+		return reconcile.Rejected(reconcile.GatePreflight, fmt.Errorf("the new system's infra-agent cannot read this node's record: %s", lastLine(exit.Tail)))
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+// Package control is how people talk to a running agent: HTTP with JSON over a
+// unix socket. It carries wishes and views; it decides nothing.
+package control
+
+import (
+	"time"
+
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// Status is what "infra-agent status --json" prints. Fields are only ever added.
+type Status struct {
+	Version    string              `json:"version"`        // of the agent that answers
+	Running    bool                `json:"agent_running"`  // false: read from the record on disk
+	Node       string              `json:"node,omitempty"` // as the registry calls it
+	Roles      []reconcile.Role    `json:"roles,omitempty"`
+	State      string              `json:"state"`
+	Since      time.Time           `json:"since,omitzero"` // of the state
+	InSync     bool                `json:"in_sync"`
+	Doing      string              `json:"doing,omitempty"` // the running job
+	DoingSince time.Time           `json:"doing_since,omitzero"`
+	Build      *reconcile.Progress `json:"build,omitempty"` // while building
+	Holds      []reconcile.Hold    `json:"holds,omitempty"`
+	Deployment *Deployment         `json:"deployment,omitempty"` // in flight
+
+	Tip      reconcile.Commit   `json:"tip,omitempty"`    // newest seen at a remote
+	Anchor   reconcile.Commit   `json:"anchor,omitempty"` // newest verified
+	Subject  string             `json:"subject,omitempty"`
+	Behind   int                `json:"behind,omitempty"`
+	LastPoll time.Time          `json:"last_poll,omitzero"` // that was answered
+	Good     reconcile.System   `json:"good"`
+	Previous reconcile.System   `json:"previous"`
+	Slots    reconcile.Slots    `json:"slots"`
+	Booted   reconcile.Toplevel `json:"booted,omitempty"`
+	Reboot   []string           `json:"reboot_required,omitempty"`
+
+	Suspended reconcile.Suspension                   `json:"suspended"`
+	Blocked   map[reconcile.Toplevel]reconcile.Block `json:"blocked,omitempty"`
+	Failures  map[string]reconcile.Failure           `json:"failures,omitempty"`
+	Checks    map[string]reconcile.CheckResult       `json:"checks,omitempty"`
+	History   []reconcile.Outcome                    `json:"history,omitempty"` // newest last
+	Settings  string                                 `json:"settings_error,omitempty"`
+	Warnings  []string                               `json:"warnings,omitempty"`
+}
+
+// Deployment is the one in flight.
+type Deployment struct {
+	ID       string           `json:"id"`
+	From     reconcile.System `json:"from"`
+	To       reconcile.System `json:"to"`
+	Started  time.Time        `json:"started"`
+	Deadline time.Time        `json:"deadline,omitzero"` // to be confirmed by
+	Cause    reconcile.Cause  `json:"cause"`             // of a rollback
+	Red      []string         `json:"red,omitempty"`     // what is not healthy now
+}
+
+// StatusOf returns the status that a snapshot shows.
+func StatusOf(s reconcile.Snapshot, version string, running bool) Status {
+	r, o := s.Record, s.Observation
+	st := Status{
+		Version: version, Running: running, State: s.State(), Since: r.Tally.Entered, InSync: s.InSync(), Holds: s.Holds,
+		Tip: r.Work.Tip.Commit, Anchor: r.Anchor, LastPoll: r.Tally.LastPollOK, Good: r.Good, Previous: r.Previous,
+		Slots: o.Slots, Booted: o.Booted, Reboot: s.Reboot, Suspended: r.Suspended, Blocked: r.Blocked,
+		Failures: r.Failures, History: r.History, Settings: s.Reload.Err, Checks: map[string]reconcile.CheckResult{},
+	}
+	for name, c := range s.Counters.Checks {
+		st.Checks[name] = c.Last
+	}
+	if o.Job != nil {
+		st.Doing, st.DoingSince = o.Job.Key(), s.JobSince
+		if _, build := o.Job.(reconcile.Build); build {
+			st.Build = &s.Progress
+		}
+	}
+	if t, ok := reconcile.TargetOf(r.Work.Step); ok {
+		st.Node, st.Roles, st.Warnings = t.Node, t.Roles, t.Warnings
+	}
+	if f, ok := reconcile.FetchedOf(r.Work.Step); ok {
+		st.Subject, st.Behind = f.Revision.Subject, f.Behind
+	}
+	st.Deployment = inFlight(s)
+	return st
+}
+
+func inFlight(s reconcile.Snapshot) *Deployment {
+	d, ok := reconcile.DeploymentOf(s.Record.Phase)
+	if !ok {
+		return nil
+	}
+	out := &Deployment{ID: d.ID, From: d.Old, To: d.New, Started: d.Started}
+	switch p := s.Record.Phase.(type) {
+	case reconcile.Confirming:
+		if s.Observation.Boot != "" {
+			out.Deadline = s.Observation.Now.Add(p.Until - s.Observation.Uptime)
+		}
+		out.Cause.Why = p.Held
+	case reconcile.RollingBack:
+		out.Cause = p.Cause
+	case reconcile.VerifyingRollback:
+		out.Cause = p.Cause
+	case reconcile.RebootingBack:
+		out.Cause = p.Cause
+	case reconcile.Stuck:
+		out.Cause = p.Cause
+	}
+	for _, red := range s.Record.Work.Watch.Reds() {
+		out.Red = append(out.Red, red.Why)
+	}
+	return out
+}

@@ -1,0 +1,98 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// Ports are the outside things that the agent needs. Each one looks or acts;
+// none of them judges.
+type Ports struct {
+	Source   Source
+	Registry Registry
+	Nix      Nix
+	System   System
+	Guard    Guard
+	Health   Health
+	Store    Store
+	Settings Settings
+}
+
+// A Tree is a fetched revision as a directory on disk.
+type Tree struct {
+	Revision reconcile.Revision // without the store path
+	Dir      string
+	Behind   int // first-parent commits since the anchor
+}
+
+// Source fetches revisions. A revision that must not be used is a
+// [reconcile.RejectedError].
+type Source interface {
+	Fetch(ctx context.Context, j reconcile.Fetch) (Tree, error)
+}
+
+// Registry knows what a revision wants of this node. Configurations lists the
+// flake's outputs, for fleets without a registry.
+type Registry interface {
+	Resolve(ctx context.Context, tree string, configurations func(context.Context) ([]string, error)) (reconcile.Target, error)
+}
+
+// Nix evaluates, builds and keeps store paths.
+type Nix interface {
+	Add(ctx context.Context, dir string) (path string, err error)
+	Configurations(ctx context.Context, rev reconcile.Revision) ([]string, error)
+	Evaluate(ctx context.Context, rev reconcile.Revision, configuration string) (reconcile.Derivation, reconcile.Toplevel, error)
+	Build(ctx context.Context, rev reconcile.Revision, configuration string, want reconcile.Toplevel, report func(reconcile.Progress)) error
+	Root(ctx context.Context, name, path string) error
+	Unroot(keep ...string) error
+}
+
+// System is the node: its links, its units, its switches. Trial, GoBack and
+// Promote run in units of their own and attach to one that runs already, so each
+// may be called again after a crash.
+type System interface {
+	Slots() reconcile.Slots
+	Booted() reconcile.Toplevel
+	AgentOf(t reconcile.Toplevel) string
+	RebootRequired() []string
+	Generations() map[reconcile.Toplevel]int
+	Units(ctx context.Context, was []string) (reconcile.Units, error)
+	Preflight(ctx context.Context, next reconcile.Toplevel, record string) error
+	StartGuard(ctx context.Context, d reconcile.Deployment, stateDir string) error
+	GuardAlive(ctx context.Context, id string) (bool, error)
+	Trial(ctx context.Context, d reconcile.Deployment, attempt int) (reconcile.Activation, error)
+	GoBack(ctx context.Context, d reconcile.Deployment, attempt int, restore bool) error
+	Promote(ctx context.Context, d reconcile.Deployment, try int) error
+	Leftovers(ctx context.Context) ([]string, error)
+	Stop(ctx context.Context, unit string) error
+	Reboot(ctx context.Context) error
+}
+
+// Guard is the guard's file.
+type Guard interface {
+	State() (reconcile.GuardState, error)
+	Arm(d reconcile.Deployment, until time.Duration, last reconcile.LastResort) error
+	Bound(d reconcile.Deployment, until time.Duration, last reconcile.LastResort) error
+	Move(id string, until time.Duration) error
+	Disarm(id string) error
+	NoteReboot(id string) error
+}
+
+// Health runs checks and asks connectivity targets.
+type Health interface {
+	Run(ctx context.Context, checks []reconcile.Check) map[string]reconcile.CheckResult
+	Answered(ctx context.Context, targets []string) map[string]bool
+	DefaultTargets(ctx context.Context) []string
+}
+
+// Store keeps the record. Save reports whether it had to write.
+type Store interface {
+	Save(rec reconcile.Record) (bool, error)
+}
+
+// Settings reads the checks that a system's own settings bring.
+type Settings interface {
+	ChecksOf(t reconcile.Toplevel) ([]reconcile.Check, error)
+}

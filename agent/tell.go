@@ -1,0 +1,166 @@
+package agent
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// tell logs what a person reading the journal wants to know of an event.
+func (a *Agent) tell(before reconcile.Record, e reconcile.Event, after reconcile.Record) {
+	switch e := e.(type) {
+	case reconcile.Polled:
+		a.tellPoll(before, e.Answer, after)
+	case reconcile.Advanced:
+		a.tellStep(e)
+	case reconcile.Failed:
+		a.Log.Warn("failed", "job", e.Job.Key(), "gate", e.Gate, "why", e.Why)
+	case reconcile.Entered:
+		a.tellPhase(e.Phase)
+	case reconcile.Activated:
+		a.Log.Info("activation ended", "exit", e.Activation.Exit, "failed_units", e.Activation.Failed, "took", e.Took)
+	case reconcile.Aborted:
+		a.Log.Warn("not started", "gate", e.Gate, "why", e.Why)
+	case reconcile.Promoted:
+		a.Log.Info("promoted: the new system is good", "revision", after.Good.Revision, "system", after.Good.Toplevel)
+	case reconcile.RolledBack:
+		a.Log.Warn("rolled back: the old system runs", "system", after.Good.Toplevel, "unhealthy", e.Unhealthy)
+	case reconcile.Abandoned:
+		a.Log.Warn("a person switched to another system; nothing is undone")
+	case reconcile.Adopted:
+		a.Log.Info("adopted the running system", "system", e.System, "by_hand", e.ByHand)
+	case reconcile.Converged:
+		a.Log.Info("converged: this revision changes nothing here", "revision", e.Revision.Commit)
+	case reconcile.Suspended:
+		a.Log.Info("suspended", "reason", e.Reason)
+	case reconcile.Resumed:
+		a.Log.Info("resumed")
+	case reconcile.Retried:
+		a.Log.Info("forgot what failed")
+	case reconcile.Rewound:
+		a.Log.Info("rewind allowed", "to", e.To)
+	case reconcile.Accepted:
+		a.Log.Info("accepted as it is", "running", e.Slots.Running, "profile", e.Slots.Profile, "boot_default", e.Slots.Default)
+	case reconcile.Sampled:
+		for key, red := range after.Work.Watch.Red {
+			a.Log.Warn("not healthy", "what", key, "why", red.Why, "times", red.Times)
+		}
+	}
+}
+
+func (a *Agent) tellPoll(before reconcile.Record, now reconcile.Answer, after reconcile.Record) {
+	was := reconcile.Answer{}
+	for _, r := range before.Work.Remotes {
+		if r.Remote == now.Remote {
+			was = r
+		}
+	}
+	switch {
+	case now.Why != "" && now.Why != was.Why:
+		a.Log.Warn("poll failed", "remote", now.Remote, "why", now.Why)
+	case now.Why == "" && was.Why != "":
+		a.Log.Info("the remote answers again", "remote", now.Remote)
+	}
+	if tip := after.Work.Tip; tip.Commit != before.Work.Tip.Commit {
+		a.Log.Info("new revision", "revision", tip.Commit, "remote", tip.Remote)
+	}
+}
+
+func (a *Agent) tellStep(e reconcile.Advanced) {
+	switch s := e.Step.(type) {
+	case reconcile.Fetched:
+		a.Log.Info("verified", "revision", s.Revision.Commit, "subject", s.Revision.Subject, "took", e.Took)
+	case reconcile.Resolved:
+		a.Log.Info("registry", "node", s.Target.Node, "roles", s.Target.Roles, "warnings", s.Target.Warnings)
+	case reconcile.Evaluated:
+		a.Log.Info("evaluated", "system", s.Toplevel, "took", e.Took)
+	case reconcile.Built:
+		a.Log.Info("built", "system", s.Toplevel, "took", e.Took)
+	case reconcile.Ready:
+		a.Log.Info("preflight passed", "checks", len(s.Checks))
+	}
+}
+
+func (a *Agent) tellPhase(p reconcile.Phase) {
+	switch p := p.(type) {
+	case reconcile.Arming:
+		a.Log.Info("deploying", "deployment", p.Deployment.ID, "from", p.Deployment.Old.Toplevel, "to", p.Deployment.New.Toplevel, "revision", p.Deployment.New.Revision)
+	case reconcile.Activating:
+		a.Log.Info("activating on trial", "attempt", p.Attempt)
+	case reconcile.Confirming:
+		if p.Held != "" {
+			a.Log.Error("not healthy, held: confirm it or roll it back", "why", p.Held)
+			return
+		}
+		a.Log.Info("confirming", "settle", p.Deployment.Confirm.Settle, "window", p.Deployment.Confirm.Window, "deadline", p.Until-p.Since)
+	case reconcile.Promoting:
+		a.Log.Info("promoting", "try", p.Try)
+	case reconcile.RollingBack:
+		a.Log.Warn("rolling back", "reason", p.Cause.Reason, "why", p.Cause.Why, "attempt", p.Attempt)
+	case reconcile.VerifyingRollback:
+		a.Log.Info("the old system is back, verifying", "reason", p.Cause.Reason, "why", p.Cause.Why)
+	case reconcile.RebootingBack:
+		a.Log.Error("rebooting into the old system", "why", p.Cause.Why)
+	case reconcile.Stuck:
+		a.Log.Error("stuck: the old system could not be brought back; a person must act", "why", p.Cause.Why)
+	}
+}
+
+// Summary says in one line what the agent is doing, for systemctl and status.
+func Summary(s reconcile.Snapshot) string {
+	switch p := s.Record.Phase.(type) {
+	case reconcile.Idle:
+		return idleSummary(s)
+	case reconcile.Arming:
+		return "deploying " + short(p.Deployment.New) + ": arming the guard"
+	case reconcile.Activating:
+		return "deploying " + short(p.Deployment.New) + ": activating on trial"
+	case reconcile.Confirming:
+		if p.Held != "" {
+			return "held on trial: " + p.Held
+		}
+		left := (p.Until - s.Observation.Uptime).Round(time.Second)
+		return fmt.Sprintf("confirming %s, %v left", short(p.Deployment.New), left)
+	case reconcile.Promoting:
+		return "promoting " + short(p.Deployment.New)
+	case reconcile.RollingBack:
+		return "rolling back: " + p.Cause.Why
+	case reconcile.VerifyingRollback:
+		return "rolled back, verifying: " + p.Cause.Why
+	case reconcile.RebootingBack:
+		return "rebooting back: " + p.Cause.Why
+	case reconcile.Stuck:
+		return "stuck: " + p.Cause.Why
+	}
+	panic(fmt.Sprintf("unknown phase %T", s.Record.Phase))
+}
+
+func idleSummary(s reconcile.Snapshot) string {
+	if s.Observation.Job != nil {
+		what, of, _ := strings.Cut(s.Observation.Job.Key(), " ")
+		if c, err := reconcile.ParseCommit(of); err == nil {
+			of = c.Short()
+		} else if of != "" {
+			of = filepath.Base(of)
+		}
+		return strings.TrimSpace(what + " " + of)
+	}
+	if len(s.Holds) > 0 {
+		why, _, _ := strings.Cut(s.Holds[0].Why, "\n")
+		return fmt.Sprintf("held (%s): %s", s.Holds[0].Gate, why)
+	}
+	if s.InSync() {
+		return "in sync at " + s.Record.Good.Revision.Short()
+	}
+	return "idle"
+}
+
+func short(sys reconcile.System) string {
+	if sys.Revision != "" {
+		return sys.Revision.Short()
+	}
+	return filepath.Base(string(sys.Toplevel))
+}

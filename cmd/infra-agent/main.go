@@ -1,0 +1,106 @@
+// Command infra-agent keeps a NixOS node on the newest commit of its
+// configuration repository, and puts it back when the commit does not work.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/infra-agent/infra-agent/agent/control"
+	"github.com/infra-agent/infra-agent/agent/system"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// version is set when the program is built: -ldflags "-X main.version=1.2.3".
+var version = "dev"
+
+// Exit codes, documented in docs/cli.md.
+const (
+	exitFailed  = 1                    // something went wrong
+	exitUsage   = 2                    // the command line is wrong
+	exitRecord  = system.RecordRefused // check --record: the record cannot be read
+	exitRefused = 4                    // the agent refuses now; the hint says what to do
+	exitDown    = 5                    // no agent is running
+)
+
+// exitError carries an exit code past cobra.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := root().ExecuteContext(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "infra-agent:", err)
+		if hint := hintOf(err); hint != "" {
+			fmt.Fprintln(os.Stderr, "hint:", hint)
+		}
+	}
+	os.Exit(codeOf(err))
+}
+
+func codeOf(err error) int {
+	if err == nil {
+		return 0
+	}
+	if e, ok := errors.AsType[*exitError](err); ok {
+		return e.code
+	}
+	if _, ok := errors.AsType[*reconcile.RefusedError](err); ok {
+		return exitRefused
+	}
+	if errors.Is(err, control.ErrDown) {
+		return exitDown
+	}
+	return exitFailed
+}
+
+func hintOf(err error) string {
+	if refused, ok := errors.AsType[*reconcile.RefusedError](err); ok {
+		return refused.Hint
+	}
+	if errors.Is(err, control.ErrDown) {
+		return `"systemctl status infra-agent" says why; "infra-agent status" still reads the record`
+	}
+	return ""
+}
+
+func root() *cobra.Command {
+	c := &cobra.Command{
+		Use:           "infra-agent",
+		Short:         "GitOps for NixOS: pull, build, try, and go back by itself",
+		Version:       version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{exitUsage, err} })
+	c.PersistentFlags().String("run-dir", "/run/infra-agent", "directory of the agent's control socket")
+	c.PersistentFlags().String("state-dir", "/var/lib/infra-agent", "directory of the agent's record")
+	c.AddCommand(runCommand(), statusCommand(), planCommand(), checkCommand(), guardCommand(), fetchChildCommand(), versionCommand())
+	c.AddCommand(verbCommands()...)
+	return c
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(c.OutOrStdout(), "infra-agent", version)
+			return err
+		},
+	}
+}

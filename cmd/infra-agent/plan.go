@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/infra-agent/infra-agent/agent/control"
+)
+
+func planCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "plan", Short: "Say what the agent will do next, and why", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			s, err := readStatus(c)
+			if err != nil {
+				return err
+			}
+			return printPlan(c.OutOrStdout(), s)
+		},
+	}
+}
+
+// printPlan tells the next step in a sentence or two.
+func printPlan(w io.Writer, s control.Status) error {
+	text := plan(s)
+	if !s.Running {
+		text = "The agent is not running. When it starts: " + text
+	}
+	_, err := fmt.Fprintln(w, text)
+	return err
+}
+
+func plan(s control.Status) string {
+	switch d := s.Deployment; {
+	case d != nil && s.State == "stuck":
+		return fmt.Sprintf("Nothing: %s. Bring a working system back by hand, then run \"infra-agent adopt\".", d.Cause.Why)
+	case d != nil && d.Cause.Reason != "":
+		return fmt.Sprintf("Go back to %s, because %s.", label(d.From), d.Cause.Why)
+	case d != nil:
+		return fmt.Sprintf("Confirm %s and make it permanent, or go back to %s.", label(d.To), label(d.From))
+	case len(s.Holds) > 0:
+		text := fmt.Sprintf("Nothing now: %s.", s.Holds[0].Why)
+		if s.Holds[0].Hint != "" {
+			text += "\nhint: " + s.Holds[0].Hint
+		}
+		return text
+	case s.InSync:
+		return fmt.Sprintf("Nothing: %s is what the branch describes.", label(s.Good))
+	case s.Tip == "":
+		return "Ask the remotes which commit to follow."
+	}
+	return fmt.Sprintf("Bring the node from %s to %s: evaluate, build, try, confirm.", label(s.Good), s.Tip.Short())
+}

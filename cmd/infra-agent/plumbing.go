@@ -1,0 +1,73 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+
+	"github.com/infra-agent/infra-agent/agent/config"
+	"github.com/infra-agent/infra-agent/agent/guard"
+	"github.com/infra-agent/infra-agent/agent/source"
+	"github.com/infra-agent/infra-agent/agent/store"
+	"github.com/infra-agent/infra-agent/agent/system"
+)
+
+// guardCommand is what the agent starts before a trial. Its command line is as
+// frozen as the guard's file.
+func guardCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "guard DEPLOYMENT", Short: "Bring the old system back at the deadline (the agent starts this)",
+		Args: cobra.ExactArgs(1), Hidden: true,
+		RunE: func(c *cobra.Command, args []string) error {
+			dir, _ := c.Flags().GetString("state-dir")
+			boot, err := (&system.Node{}).Boot()
+			if err != nil {
+				return err
+			}
+			settings := config.Default()
+			g := guard.Guard{
+				Dir: dir, ID: args[0], Boot: boot, Uptime: system.Uptime, Current: "/run/current-system",
+				Log:   logger(settings, os.Stderr).With(slog.String("unit", "guard")),
+				Ready: func() { _, _ = daemon.SdNotify(false, daemon.SdNotifyReady) },
+			}
+			return g.Run(c.Context())
+		},
+	}
+}
+
+// fetchChildCommand is the process that talks to git servers.
+func fetchChildCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "fetch-child", Short: "Fetch one revision (the agent starts this)", Args: cobra.NoArgs, Hidden: true,
+		RunE: func(*cobra.Command, []string) error { return source.Child(os.Stdin, os.Stdout) },
+	}
+}
+
+func checkCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "check [FILE]", Short: "Check a settings file, or whether this version can read a record",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if record, _ := c.Flags().GetString("record"); record != "" {
+				if _, err := store.ReadFile(record); err != nil {
+					return &exitError{exitRecord, err}
+				}
+				return nil
+			}
+			path := "/etc/infra-agent/config.toml"
+			if len(args) == 1 {
+				path = args[0]
+			}
+			if _, err := config.Load(path); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintf(c.OutOrStdout(), "%s: ok\n", path)
+			return err
+		},
+	}
+	c.Flags().String("record", "", "record to read instead: state.json of a node")
+	return c
+}

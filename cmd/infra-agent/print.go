@@ -1,0 +1,205 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/infra-agent/infra-agent/agent/control"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// printStatus writes the status for people: first what is, then why, then what was.
+func printStatus(w io.Writer, s control.Status, now time.Time) error {
+	var b bytes.Buffer
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	row := func(key, format string, args ...any) {
+		lines := strings.Split(fmt.Sprintf(format, args...), "\n")
+		fmt.Fprintf(t, "%s\t%s\n", key, lines[0])
+		for _, more := range lines[1:] {
+			fmt.Fprintf(t, "\t%s\n", more)
+		}
+	}
+	node := s.Node
+	if len(s.Roles) > 0 {
+		node += " (" + joined(s.Roles) + ")"
+	}
+	if node != "" {
+		row("node", "%s", node)
+	}
+	state := strings.ReplaceAll(s.State, "_", " ")
+	if !s.Running {
+		state = "agent not running; its record says " + state
+	}
+	row("state", "%s%s", state, ago(" since ", s.Since, now))
+	if s.Doing != "" {
+		row("doing", "%s%s%s", s.Doing, ago(", started ", s.DoingSince, now), progress(s.Build))
+	}
+	if d := s.Deployment; d != nil {
+		printDeployment(row, d, now)
+	}
+	for _, h := range s.Holds {
+		printHold(row, h, now)
+	}
+	row("running", "%s", named(s.Slots.Running, s))
+	if s.Slots.Profile != s.Slots.Running {
+		row("profile", "%s", named(s.Slots.Profile, s))
+	}
+	if s.Slots.Default != "" && s.Slots.Default != s.Slots.Running {
+		row("boot default", "%s", named(s.Slots.Default, s))
+	}
+	row("branch", "%s", branch(s))
+	if len(s.Reboot) > 0 {
+		row("reboot", "needed for %s", strings.Join(s.Reboot, ", "))
+	}
+	if s.Settings != "" {
+		row("settings", "not reloaded, the old ones are in force:\n%s", s.Settings)
+	}
+	for _, warning := range s.Warnings {
+		row("warning", "%s", warning)
+	}
+	printChecks(row, s.Checks)
+	if n := len(s.History); n > 0 {
+		printOutcome(row, s.History[n-1], now)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+func printDeployment(row func(string, string, ...any), d *control.Deployment, now time.Time) {
+	row("deployment", "%s to %s%s", d.ID, label(d.To), ago(", started ", d.Started, now))
+	if !d.Deadline.IsZero() {
+		row("", "to be confirmed within %v, or it goes back", d.Deadline.Sub(now).Round(time.Second))
+	}
+	if d.Cause.Why != "" {
+		row("", "%s: %s", d.Cause.Reason, d.Cause.Why)
+	}
+	for _, red := range d.Red {
+		row("", "not healthy: %s", red)
+	}
+}
+
+func printHold(row func(string, string, ...any), h reconcile.Hold, now time.Time) {
+	why := h.Why
+	if !h.Until.IsZero() {
+		why += fmt.Sprintf("\nagain in %v", h.Until.Sub(now).Round(time.Second))
+	}
+	if h.Hint != "" {
+		why += "\nhint: " + h.Hint
+	}
+	row("held", "%s: %s", h.Gate, why)
+}
+
+func printChecks(row func(string, string, ...any), checks map[string]reconcile.CheckResult) {
+	for i, name := range slices.Sorted(maps.Keys(checks)) {
+		key := ""
+		if i == 0 {
+			key = "checks"
+		}
+		if res := checks[name]; res.OK {
+			row(key, "green  %s (%v)", name, res.Took.Round(time.Millisecond))
+		} else {
+			row(key, "red    %s: %s", name, res.Detail)
+		}
+	}
+}
+
+func printOutcome(row func(string, string, ...any), o reconcile.Outcome, now time.Time) {
+	text := fmt.Sprintf("%s %s%s", strings.ReplaceAll(string(o.Result), "_", " "), shown(o.Revision, o.To), ago(", ", o.Ended, now))
+	if o.Cause.Why != "" {
+		text += fmt.Sprintf("\n%s: %s", o.Cause.Reason, o.Cause.Why)
+	}
+	row("last", "%s", text)
+}
+
+func branch(s control.Status) string {
+	switch {
+	case s.Tip == "" && s.Anchor == "":
+		return "not seen yet"
+	case s.Tip != "" && s.Tip != s.Anchor:
+		return fmt.Sprintf("%s, not accepted; newest accepted %s", s.Tip.Short(), orNone(s.Anchor))
+	case s.InSync:
+		return fmt.Sprintf("%s %s (in sync)", s.Anchor.Short(), s.Subject)
+	}
+	return fmt.Sprintf("%s %s", s.Anchor.Short(), s.Subject)
+}
+
+func orNone(c reconcile.Commit) string {
+	if c == "" {
+		return "none"
+	}
+	return c.Short()
+}
+
+// named shows a system with what is known of it.
+func named(t reconcile.Toplevel, s control.Status) string {
+	if t == "" {
+		return "unknown"
+	}
+	name := filepath.Base(string(t))
+	switch t {
+	case s.Good.Toplevel:
+		return name + " (good, " + commitOr(s.Good.Revision, "adopted") + ")"
+	case s.Previous.Toplevel:
+		return name + " (the good one before)"
+	}
+	return name
+}
+
+func commitOr(c reconcile.Commit, or string) string {
+	if c == "" {
+		return or
+	}
+	return c.Short()
+}
+
+func label(sys reconcile.System) string { return shown(sys.Revision, sys.Toplevel) }
+
+func shown(c reconcile.Commit, t reconcile.Toplevel) string {
+	return commitOr(c, filepath.Base(string(t)))
+}
+
+func joined(roles []reconcile.Role) string {
+	var names []string
+	for _, r := range roles {
+		names = append(names, string(r))
+	}
+	return strings.Join(names, ", ")
+}
+
+func progress(p *reconcile.Progress) string {
+	if p == nil || p.ToBuild+p.ToCopy == 0 {
+		return ""
+	}
+	text := fmt.Sprintf(", built %d/%d, copied %d/%d", p.Built, p.ToBuild, p.Copied, p.ToCopy)
+	if p.BytesAll > 0 {
+		text += fmt.Sprintf(", %d/%d MiB", p.Bytes>>20, p.BytesAll>>20)
+	}
+	return text
+}
+
+// ago tells a time as people do; nothing when there is none.
+func ago(before string, t, now time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	d := now.Sub(t)
+	switch {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%s%d s ago", before, int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%s%d min ago", before, int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%s%d h ago", before, int(d.Hours()))
+	}
+	return before + t.UTC().Format("2006-01-02 15:04 UTC")
+}

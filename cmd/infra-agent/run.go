@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"reflect"
+	"sync"
+	"syscall"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+
+	"github.com/infra-agent/infra-agent/agent"
+	"github.com/infra-agent/infra-agent/agent/config"
+	"github.com/infra-agent/infra-agent/agent/control"
+	"github.com/infra-agent/infra-agent/agent/source"
+	"github.com/infra-agent/infra-agent/agent/store"
+	"github.com/infra-agent/infra-agent/agent/system"
+	"github.com/infra-agent/infra-agent/metrics"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+func runCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "run", Short: "Run the agent (systemd does this)", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			path, _ := c.Flags().GetString("config")
+			return run(c.Context(), path)
+		},
+	}
+	c.Flags().String("config", "/etc/infra-agent/config.toml", "settings file")
+	return c
+}
+
+// run is the agent's life, from reading the settings to the end of ctx.
+func run(ctx context.Context, path string) error {
+	settings, err := config.Load(path)
+	if err != nil {
+		return err
+	}
+	log := logger(settings, os.Stderr)
+	st, record, err := store.Open(settings.StateDir)
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	bus := &system.Bus{}
+	defer bus.Close()
+	n := node{system: &system.Node{Bus: bus}, store: st, log: log}
+	if n.boot, err = n.system.Boot(); err != nil {
+		return err
+	}
+	if n.self, err = system.Self(); err != nil {
+		return err
+	}
+	listener, err := control.Listen(settings.RunDir, settings.Control.Group)
+	if err != nil {
+		return err
+	}
+
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var all sync.WaitGroup
+	defer all.Wait()
+	watchdog, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		return fmt.Errorf("watchdog: %w", err)
+	}
+	polls := &polling{ctx: ctx, all: &all}
+	a := agent.New(agent.Options{
+		Ports: n.ports(settings), Policy: policy(settings), Record: record, StateDir: settings.StateDir,
+		Boot: n.boot, Self: n.self, Uptime: system.Uptime, Watchdog: watchdog / 3, Log: log,
+		Spread:  func() float64 { return 0.9 + 0.2*rand.Float64() },
+		PollNow: polls.now,
+		Notify:  func(state string) { _, _ = daemon.SdNotify(false, state) },
+	})
+	server := &control.Server{
+		Status:  func() control.Status { return control.StatusOf(a.Snapshot(), version, true) },
+		Command: a.Command,
+	}
+	serve := func(what string, f func() error) {
+		all.Go(func() {
+			if err := f(); err != nil {
+				cancel(fmt.Errorf("%s: %w", what, err))
+			}
+		})
+	}
+	serve("control", func() error { return server.Serve(ctx, listener) })
+	serve("metrics", func() error { return metrics.Serve(ctx, settings.Metrics.Listen, metrics.New(version, a.Snapshot)) })
+	polls.start(settings, a)
+	reload := func() {
+		next, err := config.Load(path)
+		if err != nil {
+			log.Error("the settings are not reloaded, the old ones stay in force", "err", err)
+			a.ReloadFailed(ctx, err)
+			return
+		}
+		if reflect.DeepEqual(next, settings) { // a switch replaces the link, not what it says
+			return
+		}
+		settings = next
+		log.Info("settings reloaded", "file", path)
+		a.Reconfigure(ctx, n.ports(next), policy(next))
+		polls.start(next, a)
+	}
+	serve("watch", func() error { return watch(ctx, path, n.system.Watched(), reload, func() { a.Look(ctx) }) })
+	all.Go(func() { hangups(ctx, func() { reload(); polls.now() }) })
+
+	log.Info("started", "version", version, "phase", reconcile.Name(record.Phase), "good", record.Good.Toplevel)
+	if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
+		return fmt.Errorf("notify systemd: %w", err)
+	}
+	err = a.Run(ctx)
+	_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return err
+}
+
+// hangups calls reload on SIGHUP, signal(7).
+func hangups(ctx context.Context, reload func()) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+			reload()
+		}
+	}
+}
+
+// polling is the poller that the settings in force asked for.
+type polling struct {
+	ctx  context.Context
+	all  *sync.WaitGroup
+	mu   sync.Mutex
+	wake func() // guarded by mu
+	stop func() // guarded by mu
+}
+
+func (p *polling) start(s config.Settings, a *agent.Agent) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stop != nil {
+		p.stop()
+	}
+	opts := sourceOptions(s)
+	order := map[string]int{}
+	for i, r := range opts.Remotes {
+		order[r.Name] = i
+	}
+	poller := source.NewPoller(opts)
+	ctx, cancel := context.WithCancel(p.ctx)
+	p.wake, p.stop = poller.Now, cancel
+	p.all.Go(func() {
+		poller.Run(ctx, func(poll source.Poll) {
+			if ctx.Err() != nil {
+				return
+			}
+			answer := reconcile.Answer{Remote: poll.Remote, Order: order[poll.Remote], Commit: poll.Commit, At: poll.At}
+			if poll.Err != nil {
+				answer.Missing, answer.Why = errors.Is(poll.Err, source.ErrNoBranch), poll.Err.Error()
+			}
+			a.Polled(ctx, reconcile.Polled{Answer: answer})
+		})
+	})
+}
+
+func (p *polling) now() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wake()
+}
+
+// logger writes to standard error; below systemd without times, which the
+// journal has itself.
+func logger(s config.Settings, out *os.File) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(s.Log.Level)) // checked when the settings were read
+	opts := &slog.HandlerOptions{Level: level}
+	if os.Getenv("JOURNAL_STREAM") != "" && s.Log.Format == "auto" {
+		opts.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
+			if len(groups) == 0 && a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		}
+	}
+	if s.Log.Format == "json" {
+		return slog.New(slog.NewJSONHandler(out, opts))
+	}
+	return slog.New(slog.NewTextHandler(out, opts))
+}

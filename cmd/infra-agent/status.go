@@ -1,0 +1,58 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/infra-agent/infra-agent/agent/control"
+	"github.com/infra-agent/infra-agent/agent/store"
+	"github.com/infra-agent/infra-agent/agent/system"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+func statusCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "status", Short: "Show what the agent is doing, and why it is not doing more", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			s, err := readStatus(c)
+			if err != nil {
+				return err
+			}
+			if asJSON, _ := c.Flags().GetBool("json"); asJSON {
+				return writeJSON(c.OutOrStdout(), s)
+			}
+			return printStatus(c.OutOrStdout(), s, time.Now())
+		},
+	}
+	c.Flags().Bool("json", false, "print JSON")
+	return c
+}
+
+// readStatus asks the agent, or reads its record when none runs.
+func readStatus(c *cobra.Command) (control.Status, error) {
+	runDir, _ := c.Flags().GetString("run-dir")
+	stateDir, _ := c.Flags().GetString("state-dir")
+	s, err := control.Client{RunDir: runDir}.Status(c.Context())
+	if !errors.Is(err, control.ErrDown) {
+		return s, err
+	}
+	record, err := store.Read(stateDir)
+	if err != nil {
+		return control.Status{}, err
+	}
+	node := &system.Node{}
+	snapshot := reconcile.Snapshot{Record: record, Observation: reconcile.Observation{
+		Now: time.Now(), Slots: node.Slots(), Booted: node.Booted(),
+	}, Reboot: node.RebootRequired()}
+	return control.StatusOf(snapshot, version, false), nil
+}
+
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/infra-agent/infra-agent/agent"
+	"github.com/infra-agent/infra-agent/agent/config"
+	"github.com/infra-agent/infra-agent/agent/guard"
+	"github.com/infra-agent/infra-agent/agent/health"
+	"github.com/infra-agent/infra-agent/agent/nix"
+	"github.com/infra-agent/infra-agent/agent/registry"
+	"github.com/infra-agent/infra-agent/agent/source"
+	"github.com/infra-agent/infra-agent/agent/system"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// node is the part of the wiring that outlives a change of settings.
+type node struct {
+	system *system.Node
+	boot   reconcile.BootID
+	self   string
+	store  agent.Store
+	log    *slog.Logger
+}
+
+// ports wires the adapters as the settings say.
+func (n node) ports(s config.Settings) agent.Ports {
+	nx := &nix.Nix{Roots: filepath.Join(s.StateDir, "roots"), Subdir: s.Source.Subdir, ExtraArgs: s.Nix.ExtraArgs}
+	return agent.Ports{
+		Source:   sourcePort{source.NewFetcher(sourceOptions(s)), filepath.Join(s.StateDir, "tree")},
+		Registry: resolver(s),
+		Nix:      nx,
+		System:   n.system,
+		Guard:    &guard.Client{Dir: s.StateDir, Boot: n.boot, TrialUnits: system.TrialUnits},
+		Health:   healthPort{&health.Prober{UnitState: n.system.ActiveState}, nx, s, n.log},
+		Store:    n.store,
+		Settings: settingsPort{},
+	}
+}
+
+func policy(s config.Settings) reconcile.Policy {
+	l := s.Limits
+	return reconcile.Policy{
+		Limits: reconcile.Limits{
+			Evaluate: l.Evaluate, Build: l.Build, Activate: l.Activate,
+			Promote: l.Promote, Rollback: l.Rollback, VerifyRollback: l.VerifyRollback,
+		},
+		Confirm: reconcile.Confirm{
+			Settle: s.Confirm.Settle, Window: s.Confirm.Window, Deadline: s.Confirm.Deadline,
+			DeadlineMax: s.Confirm.DeadlineMax, Targets: s.Confirm.Targets, IgnoreUnits: s.Confirm.IgnoreUnits,
+		},
+		Rollback: s.Rollback, LastResort: reconcile.LastResort(s.LastResort), Checks: s.Checks,
+	}
+}
+
+func sourceOptions(s config.Settings) source.Options {
+	o := source.Options{
+		Branch: s.Source.BranchOf(nodeName(s)), Interval: s.Source.Interval, Dir: filepath.Join(s.StateDir, "git"),
+		Limits: source.Limits{
+			TreeBytes: int64(s.Limits.TreeBytes), TreeEntries: s.Limits.TreeEntries, FetchBytes: int64(s.Limits.FetchBytes),
+		},
+		Child: []string{"/proc/self/exe", "fetch-child"},
+	}
+	for _, r := range s.Source.Remotes {
+		o.Remotes = append(o.Remotes, source.Remote{
+			Name: r.Name, URL: r.URL, Username: r.Username, TokenFile: r.TokenFile, CAFile: r.CAFile, Timeout: r.Timeout,
+		})
+	}
+	return o
+}
+
+// nodeName is what the branch "release-{name}" is called after, before any
+// registry could be read: the setting, or the hostname.
+func nodeName(s config.Settings) string {
+	if s.Node != "" {
+		return s.Node
+	}
+	short, _ := hostnames()
+	return short
+}
+
+func resolver(s config.Settings) registry.Resolver {
+	short, full := hostnames()
+	return registry.Resolver{
+		Subdir: s.Source.Subdir, File: s.Registry.File, Source: registry.Source(s.Registry.Source), Node: s.Node, Configuration: s.Nix.Configuration,
+		Hostname: short, FQDN: full, System: nixSystem(),
+	}
+}
+
+// hostnames returns the short hostname and the full one.
+func hostnames() (short, full string) {
+	name, err := os.Hostname()
+	if err != nil {
+		return "", ""
+	}
+	short, _, dotted := strings.Cut(name, ".")
+	if !dotted {
+		name = ""
+	}
+	return short, name
+}
+
+// nixSystem is Nix's name for this machine.
+func nixSystem() string {
+	arch := map[string]string{"amd64": "x86_64", "arm64": "aarch64", "386": "i686", "riscv64": "riscv64"}[runtime.GOARCH]
+	return arch + "-" + runtime.GOOS
+}
+
+type sourcePort struct {
+	fetcher *source.Fetcher
+	dir     string
+}
+
+func (p sourcePort) Fetch(ctx context.Context, j reconcile.Fetch) (agent.Tree, error) {
+	res, err := p.fetcher.Fetch(ctx, source.Request{
+		Remote: j.Tip.Remote, Tip: j.Tip.Commit, Anchor: j.Anchor, Accepted: j.Accepted, AllowRewind: j.Rewind, Tree: p.dir,
+	})
+	rev := reconcile.Revision{Commit: res.Commit, Time: res.Time, Subject: res.Subject}
+	return agent.Tree{Revision: rev, Dir: res.Tree, Behind: res.Commits}, err
+}
+
+type healthPort struct {
+	*health.Prober
+	nix      *nix.Nix
+	settings config.Settings
+	log      *slog.Logger
+}
+
+func (healthPort) Answered(ctx context.Context, targets []string) map[string]bool {
+	return health.Answered(ctx, targets)
+}
+
+// DefaultTargets names the hosts that a node needs to be mended by a push.
+func (p healthPort) DefaultTargets(ctx context.Context) []string {
+	var urls []string
+	for _, r := range p.settings.Source.Remotes {
+		urls = append(urls, r.URL)
+	}
+	substituters, err := p.nix.Substituters(ctx)
+	if err != nil {
+		p.log.Warn("connectivity targets", "err", err)
+	}
+	return health.DefaultTargets(append(urls, substituters...))
+}
+
+// settingsFile is where the module puts the settings, in every system.
+const settingsFile = "etc/infra-agent/config.toml"
+
+type settingsPort struct{}
+
+// ChecksOf reads the checks in the settings that t brings; nil when it brings none.
+func (settingsPort) ChecksOf(t reconcile.Toplevel) ([]reconcile.Check, error) {
+	s, err := config.Load(filepath.Join(string(t), settingsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", t, err)
+	}
+	return append([]reconcile.Check{}, s.Checks...), nil
+}

@@ -1,0 +1,175 @@
+// Package metrics shows the agent's snapshot to Prometheus. One scrape reads one
+// snapshot and turns it into constant metrics, so no series is ever stale, and a
+// restart loses only what is counted since the start. It knows nothing of how
+// the snapshot came about.
+package metrics
+
+import (
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// A Collector makes metrics of snapshots.
+type Collector struct {
+	version  string
+	snapshot func() reconcile.Snapshot
+	d        descs
+	all      []*prometheus.Desc
+}
+
+// New returns a collector for an agent of the given version.
+func New(version string, snapshot func() reconcile.Snapshot) *Collector {
+	d, all := newDescs()
+	return &Collector{version: version, snapshot: snapshot, d: d, all: all}
+}
+
+// Describe implements [prometheus.Collector].
+func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range c.all {
+		ch <- d
+	}
+}
+
+// A scrape is one snapshot on its way to Prometheus.
+type scrape struct {
+	d  descs
+	s  reconcile.Snapshot
+	ch chan<- prometheus.Metric
+}
+
+// Collect implements [prometheus.Collector].
+func (c *Collector) Collect(ch chan<- prometheus.Metric) {
+	x := scrape{c.d, c.snapshot(), ch}
+	x.put(c.d.buildInfo, 1, c.version, runtime.Version())
+	x.identity()
+	x.revisions()
+	x.progress()
+	x.source()
+	x.deployments()
+	x.health()
+	x.system()
+}
+
+func (x scrape) put(d desc, v float64, labels ...string) {
+	x.ch <- prometheus.MustNewConstMetric(d.Desc, d.kind, v, labels...)
+}
+
+func (x scrape) identity() {
+	target, ok := reconcile.TargetOf(x.s.Record.Work.Step)
+	x.put(x.d.registered, truth(ok))
+	x.put(x.d.nodeInfo, 1, target.Configuration, target.Environment, target.Wave)
+	for _, r := range target.Roles {
+		x.put(x.d.nodeRole, 1, string(r))
+	}
+}
+
+func (x scrape) revisions() {
+	r := x.s.Record
+	for _, stage := range reconcile.Stages {
+		m := r.Tally.Marks[stage]
+		x.put(x.d.revisionInfo, 1, string(stage), string(m.Revision))
+		x.put(x.d.revisionCommitTime, seconds(m.Time), string(stage))
+		x.put(x.d.revisionReachedTime, seconds(m.Reached), string(stage))
+	}
+	x.put(x.d.inSync, truth(x.s.InSync()))
+	x.put(x.d.outOfSyncSince, seconds(r.Tally.OutOfSync))
+	tip := r.Work.Tip.Commit
+	x.put(x.d.headVerified, truth(tip == "" || tip == r.Anchor))
+	fetched, _ := reconcile.FetchedOf(r.Work.Step)
+	behind := fetched.Behind
+	if r.Good.Revision == r.Anchor {
+		behind = 0
+	}
+	x.put(x.d.commitsBehind, float64(behind))
+}
+
+func (x scrape) progress() {
+	now := x.s.State()
+	for _, s := range reconcile.States {
+		x.put(x.d.state, truth(s == now), s)
+	}
+	x.put(x.d.stateEntered, seconds(x.s.Record.Tally.Entered))
+	var deadline time.Time
+	if p, ok := x.s.Record.Phase.(reconcile.Confirming); ok {
+		deadline = x.s.Observation.Now.Add(p.Until - x.s.Observation.Uptime)
+	}
+	x.put(x.d.confirmDeadline, seconds(deadline))
+	for _, g := range reconcile.Gates {
+		held := slices.ContainsFunc(x.s.Holds, func(h reconcile.Hold) bool { return h.Gate == g })
+		x.put(x.d.gateBlocked, truth(held), string(g))
+	}
+	for _, p := range phases {
+		x.put(x.d.lastPhaseDuration, x.s.Record.Tally.Took[p].Seconds(), p)
+	}
+}
+
+func (x scrape) source() {
+	for _, res := range reconcile.PollResults {
+		x.put(x.d.polls, float64(x.s.Counters.Polls[res]), string(res))
+	}
+	x.put(x.d.lastPoll, seconds(x.s.Counters.LastPoll))
+	x.put(x.d.lastPollSuccess, seconds(x.s.Record.Tally.LastPollOK))
+	x.put(x.d.reloadSuccessful, truth(x.s.Reload.Err == ""))
+	x.put(x.d.reloadSuccessTime, seconds(x.s.Reload.At))
+}
+
+func (x scrape) deployments() {
+	t := x.s.Record.Tally
+	for _, res := range reconcile.Results {
+		x.put(x.d.deployments, float64(t.Deployments[res]), string(res))
+		x.put(x.d.lastDeployment, seconds(t.LastDeployment[res]), string(res))
+	}
+	for _, reason := range reconcile.Reasons {
+		x.put(x.d.rollbacks, float64(t.Rollbacks[reason]), string(reason))
+	}
+	x.put(x.d.lastRollback, seconds(t.LastRollback))
+	x.put(x.d.consecutiveFailures, float64(t.Consecutive))
+	x.put(x.d.rollbackFailed, truth(t.RollbackFailed))
+	x.put(x.d.blockedSystems, float64(len(x.s.Record.Blocked)))
+}
+
+func (x scrape) health() {
+	for name, c := range x.s.Counters.Checks {
+		x.put(x.d.checkSuccess, truth(c.Last.OK), name)
+		x.put(x.d.checkDuration, c.Last.Took.Seconds(), name)
+		x.put(x.d.checkRuns, float64(c.Passed), name, "green")
+		x.put(x.d.checkRuns, float64(c.Failed), name, "red")
+	}
+}
+
+func (x scrape) system() {
+	o, good := x.s.Observation, x.s.Record.Good.Toplevel
+	for slot, t := range map[string]reconcile.Toplevel{
+		"running": o.Slots.Running, "good": good, "booted": o.Booted, "default": o.Slots.Default,
+	} {
+		x.put(x.d.generation, float64(x.s.Generations[t]), slot)
+	}
+	_, idle := x.s.Record.Phase.(reconcile.Idle)
+	differs := func(t reconcile.Toplevel) float64 { return truth(idle && good != "" && t != "" && t != good) }
+	x.put(x.d.drift, differs(o.Slots.Running), "running")
+	x.put(x.d.drift, differs(o.Slots.Profile), "profile")
+	x.put(x.d.drift, differs(o.Slots.Default), "boot_default")
+	for _, c := range components {
+		x.put(x.d.rebootRequired, truth(slices.Contains(x.s.Reboot, c)), c)
+	}
+}
+
+// seconds returns Unix time; 0 stands for never.
+func seconds(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1e3
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,82 @@
+package metrics
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// namespace is the prefix of every metric.
+const namespace = "infra_agent"
+
+// A desc is one metric: what Prometheus is told of it, and how it is read.
+type desc struct {
+	*prometheus.Desc
+	kind prometheus.ValueType
+}
+
+// descs are all metrics of the agent, in the order of docs/metrics.md.
+type descs struct {
+	buildInfo, nodeInfo, nodeRole, registered                                     desc
+	revisionInfo, revisionCommitTime, revisionReachedTime, inSync, outOfSyncSince desc
+	headVerified, commitsBehind, state, stateEntered, confirmDeadline             desc
+	polls, lastPoll, lastPollSuccess                                              desc
+	lastPhaseDuration, deployments, lastDeployment, rollbacks, lastRollback       desc
+	consecutiveFailures, rollbackFailed, blockedSystems                           desc
+	checkSuccess, checkDuration, checkRuns, gateBlocked                           desc
+	generation, drift, rebootRequired, reloadSuccessful, reloadSuccessTime        desc
+}
+
+// newDescs returns the metrics, and all of them as a list.
+func newDescs() (descs, []*prometheus.Desc) {
+	var all []*prometheus.Desc
+	add := func(kind prometheus.ValueType, name, help string, labels []string) desc {
+		d := prometheus.NewDesc(namespace+"_"+name, help, labels, nil)
+		all = append(all, d)
+		return desc{d, kind}
+	}
+	gauge := func(name, help string, labels ...string) desc { return add(prometheus.GaugeValue, name, help, labels) }
+	counter := func(name, help string, labels ...string) desc {
+		return add(prometheus.CounterValue, name, help, labels)
+	}
+	return descs{
+		buildInfo:           gauge("build_info", "Version of the agent. Constant 1.", "version", "goversion"),
+		nodeInfo:            gauge("node_info", "What the registry calls this node. Constant 1.", "config", "environment", "wave"),
+		nodeRole:            gauge("node_role", "Roles of this node, one series a role. Constant 1.", "role"),
+		registered:          gauge("registered", "Whether the node is in the registry and managed (1) or not (0)."),
+		revisionInfo:        gauge("revision_info", "Commit that this node has at each stage. Constant 1.", "stage", "revision"),
+		revisionCommitTime:  gauge("revision_commit_timestamp_seconds", "Committer date of the commit at each stage, 0 if it is not known.", "stage"),
+		revisionReachedTime: gauge("revision_reached_timestamp_seconds", "When this node's commit reached each stage, 0 if none did.", "stage"),
+		inSync:              gauge("in_sync", "Whether the node runs the newest verified revision, confirmed (1) or not (0)."),
+		outOfSyncSince:      gauge("out_of_sync_since_timestamp_seconds", "Since when the node is not in sync, 0 if it is."),
+		headVerified:        gauge("head_verified", "Whether the newest seen commit is accepted (1) or refused (0)."),
+		commitsBehind:       gauge("commits_behind", "First-parent commits between the good revision and the newest verified one."),
+		state:               gauge("state", "What the agent is doing: 1 for the current state, 0 for all others.", "state"),
+		stateEntered:        gauge("state_entered_timestamp_seconds", "When the current phase was entered."),
+		confirmDeadline:     gauge("confirm_deadline_timestamp_seconds", "When the system on trial is rolled back unless it is confirmed, 0 if none is."),
+		polls:               counter("polls_total", "Polls of the remotes by result, since the agent started.", "result"),
+		lastPoll:            gauge("last_poll_timestamp_seconds", "When a remote was polled last, 0 if none was."),
+		lastPollSuccess:     gauge("last_poll_success_timestamp_seconds", "When a poll was answered last, 0 if none was."),
+		lastPhaseDuration:   gauge("last_phase_duration_seconds", "Duration of the last finished run of each phase, 0 if there was none.", "phase"),
+		deployments:         counter("deployments_total", "Finished deployments by result; kept across restarts.", "result"),
+		lastDeployment:      gauge("last_deployment_timestamp_seconds", "When the last deployment with each result ended, 0 if none did.", "result"),
+		rollbacks:           counter("rollbacks_total", "Rollbacks by reason; kept across restarts.", "reason"),
+		lastRollback:        gauge("last_rollback_timestamp_seconds", "When the last rollback began, 0 if there was none."),
+		consecutiveFailures: gauge("consecutive_failures", "Failed deployments since the last promoted one."),
+		rollbackFailed:      gauge("rollback_failed", "Whether the last rollback left the node unhealthy or stuck (1): a person must act."),
+		blockedSystems:      gauge("blocked_systems", "Number of systems that failed here and are not tried again."),
+		checkSuccess:        gauge("health_check_success", "Whether the last run of the health check was green (1) or red (0).", "check"),
+		checkDuration:       gauge("health_check_duration_seconds", "Duration of the last run of the health check.", "check"),
+		checkRuns:           counter("health_check_runs_total", "Runs of the health check by result, since the agent started.", "check", "result"),
+		gateBlocked:         gauge("gate_blocked", "Whether the gate keeps the node from deploying (1) or not (0).", "gate"),
+		generation:          gauge("generation", "Number of the system profile's generation in each slot, 0 if it has none.", "slot"),
+		drift:               gauge("drift", "Whether the system differs from what the agent deployed (1) or not (0), by kind.", "kind"),
+		rebootRequired:      gauge("reboot_required", "Whether the component is newer than the one that was booted (1) or not (0).", "component"),
+		reloadSuccessful:    gauge("config_last_reload_successful", "Whether the last reload of the settings succeeded (1) or not (0)."),
+		reloadSuccessTime:   gauge("config_last_reload_success_timestamp_seconds", "When the settings were last read successfully."),
+	}, all
+}
+
+// closed sets of label values; every series exists from the start, at 0.
+var (
+	phases     = []string{"fetch", "resolve", "evaluate", "build", "preflight", "activate", "confirm", "promote", "goback"}
+	slots      = []string{"running", "good", "booted", "default"}
+	driftKinds = []string{"running", "profile", "boot_default"}
+	components = []string{"kernel", "initrd", "modules", "systemd"}
+)

@@ -1,0 +1,3 @@
+{ node, ... }: {
+  etc.motd = "node ${node.name}\n";
+}

@@ -27,20 +27,3 @@ func TestGoodCommitIsPromotedWhereItMatters(t *testing.T) {
 	}
 	db.expect(before)
 }
-
-func TestFailingUnitIsRolledBack(t *testing.T) {
-	f := newFleet(t)
-	web := f.up("web1")[0]
-	good := web.toplevel(lab.CurrentSystem)
-
-	commit := f.edit("roles/web.nix", "ExecStart=/bin/sleep infinity", "ExecStart=/bin/false")
-	s := web.wait("rolled back", ended(reconcile.ResultRolledBack, commit))
-	web.expect(good)
-	if o, _ := last(s); o.Cause.Reason != reconcile.ReasonUnit {
-		t.Errorf("rolled back because of %v, want %v", o.Cause, reconcile.ReasonUnit)
-	}
-	if got := web.active("lab-web"); got != "active" {
-		t.Errorf("lab-web is %s after the rollback, want active", got)
-	}
-	web.wait("held by the blocked system", held(reconcile.GateBlocked, "lab-web.service"))
-}

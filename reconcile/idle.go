@@ -64,6 +64,9 @@ func idle(r Record, o Observation) (Action, Hold) {
 	if r.Work.Step == nil || r.Work.Step.fetched().Revision.Commit != tip.Commit {
 		return Run{Fetch{Tip: tip, Anchor: r.Anchor, Accepted: r.Accepted, Rewind: r.Rewind}}, Hold{}
 	}
+	if s, ok := evaluatedOf(r.Work.Step); ok && s.Toplevel == r.Good.Toplevel {
+		return converged(s, r, o), Hold{}
+	}
 	switch s := r.Work.Step.(type) {
 	case Fetched:
 		return Run{Resolve{s}}, Hold{}
@@ -123,13 +126,15 @@ func ownSystem(r Record, o Observation) (Action, Hold) {
 	return nil, Hold{}
 }
 
-func evaluated(s Evaluated, r Record, o Observation) (Action, Hold) {
-	if s.Toplevel == r.Good.Toplevel {
-		if r.Good.Revision == s.Revision.Commit {
-			return Wait{}, Hold{}
-		}
-		return Note{Converged{Revision: s.Revision, Checks: MergeChecks(o.Policy.Checks, s.Target.Checks), At: o.Now}}, Hold{}
+// converged: the revision describes the system that is good already.
+func converged(s Evaluated, r Record, o Observation) Action {
+	if r.Good.Revision == s.Revision.Commit {
+		return Wait{}
 	}
+	return Note{Converged{Revision: s.Revision, Checks: MergeChecks(o.Policy.Checks, s.Target.Checks), At: o.Now}}
+}
+
+func evaluated(s Evaluated, r Record, o Observation) (Action, Hold) {
 	h := blocked(s.Toplevel, r)
 	if h.Gate == "" {
 		h = failure(r, o, derivationKey(s.Derivation))

@@ -208,6 +208,21 @@ func FetchedOf(s Step) (Fetched, bool) {
 	return s.fetched(), true
 }
 
+// evaluatedOf returns what a step knows of its system.
+func evaluatedOf(s Step) (Evaluated, bool) {
+	switch s := s.(type) {
+	case nil, Fetched, Resolved:
+		return Evaluated{}, false
+	case Evaluated:
+		return s, true
+	case Built:
+		return s.Evaluated, true
+	case Ready:
+		return s.Evaluated, true
+	}
+	panic(unknown("step", s))
+}
+
 // TargetOf returns what a step knows of its target.
 func TargetOf(s Step) (Target, bool) {
 	switch s := s.(type) {

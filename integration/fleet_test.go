@@ -190,3 +190,5 @@ func held(gate reconcile.Gate, text string) func(control.Status) bool {
 func unit(name, service string) string {
 	return fmt.Sprintf("  units.%q = ''\n[Unit]\nDescription=%s\n[Service]\n%s\n[Install]\nWantedBy=multi-user.target\n'';\n", name, name, service)
 }
+
+func settingsRefused(s control.Status) bool { return s.Settings != "" }

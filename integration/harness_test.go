@@ -12,7 +12,7 @@ import (
 )
 
 // idleAgent stands for an agent that does nothing, where a test is about the lab.
-const idleAgent = "#!/bin/sh\nexec systemd-notify --ready --exec \\; sleep infinity\n"
+const idleAgent = "#!/bin/sh\n[ \"$1\" = run ] || exit 0\nexec systemd-notify --ready --exec \\; sleep infinity\n"
 
 func newLab(t *testing.T, options lab.Options) *lab.Lab {
 	t.Helper()

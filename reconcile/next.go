@@ -15,13 +15,14 @@ func Next(r Record, o Observation) Action {
 		}
 		return act
 	}
-	// The running job goes on only while it is what is wanted.
+	// A running job is ended only by a change of phase or of what is wanted;
+	// during a trial the next one waits for it.
 	switch act := act.(type) {
 	case Run:
-		if act.Job.Key() == o.Job.Key() {
-			return Wait{Until: phaseEnd(r.Phase, o)}
+		if _, idle := r.Phase.(Idle); idle && act.Job.Key() != o.Job.Key() {
+			return Cancel{}
 		}
-		return Cancel{}
+		return Wait{Until: phaseEnd(r.Phase, o)}
 	case Note:
 		if _, entering := act.Event.(Entered); entering {
 			return Cancel{}

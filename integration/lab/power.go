@@ -85,6 +85,7 @@ func (n *Node) start() error {
 	p.nspawn = commandIn(context.Background(), n.groups,
 		"systemd-nspawn", "--quiet", "--directory="+n.root, "--machine="+n.lab.id+"-"+n.name, "--hostname="+n.name,
 		"--register=no", "--keep-unit", "--console=pipe", "--network-namespace-path="+filepath.Join(namespaceDir, n.lab.namespace(n.name)),
+		"--capability=CAP_NET_ADMIN", // of its own network namespace: a system may cut it
 		"--resolv-conf=off", "--timezone=off", "--link-journal=no", "--kill-signal=SIGRTMIN+3", "/usr/local/sbin/lab-init")
 	p.nspawn.Stdout, p.nspawn.Stderr = console, console
 	p.nspawn.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}

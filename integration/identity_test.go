@@ -1,0 +1,92 @@
+//go:build integration
+
+package integration
+
+import (
+	"testing"
+
+	"github.com/infra-agent/infra-agent/agent/control"
+	"github.com/infra-agent/infra-agent/integration/lab"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// stranger boots a node with a name of its own on the system of web1, and the
+// registry as the test made it.
+func (f fleet) stranger(hostname string) *node {
+	f.t.Helper()
+	raw := must[*lab.Node](f.t)(f.Node(hostname, "10.99.0.21"))
+	n := &node{raw, f.t}
+	ctx := f.t.Context()
+	check(f.t, raw.InstallAs(ctx, f.tip(), "web1"))
+	check(f.t, raw.Boot(ctx))
+	*f.nodes = append(*f.nodes, n)
+	n.wait("answering", func(s control.Status) bool { return s.Running })
+	f.sync()
+	return n
+}
+
+// deploysNothing checks that the node holds, says why, and did nothing.
+func (n *node) deploysNothing(why string) {
+	n.t.Helper()
+	system := n.toplevel(lab.Profile)
+	s := n.wait("held: "+why, held(reconcile.GateIdentity, why))
+	if len(s.History) != 0 {
+		n.t.Errorf("deployed %v, want nothing", s.History)
+	}
+	n.expect(system)
+}
+
+func TestUnregisteredNodeDeploysNothing(t *testing.T) {
+	f := newFleet(t)
+	f.stranger("ghost").deploysNothing("ghost")
+}
+
+func TestHostNamedNixosDeploysNothing(t *testing.T) {
+	f := newFleet(t)
+	registry := must[string](t)(f.Repo().File("infrastructure.toml"))
+	f.push("a node with the installer's name", map[string]string{
+		"infrastructure.toml": registry + "\n[nodes.nixos]\nsystem = \"x86_64-linux\"\nroles = [\"web\"]\n",
+	})
+	f.stranger("nixos").deploysNothing("nixos")
+}
+
+func TestUnmanagedNodeDeploysNothing(t *testing.T) {
+	f := newFleet(t)
+	f.edit("infrastructure.toml", `roles = ["web"]`, "roles = [\"web\"]\nmanaged = false")
+	f.stranger("web1").deploysNothing("managed")
+}
+
+func TestTwoMatchesDeployNothing(t *testing.T) {
+	f := newFleet(t)
+	f.edit("infrastructure.toml", `address = "10.99.0.12"`, "address = \"10.99.0.12\"\nhostname = \"twin\"")
+	f.edit("infrastructure.toml", `address = "10.99.0.13"`, "address = \"10.99.0.13\"\nhostname = \"twin\"")
+	f.stranger("twin").deploysNothing("twin")
+}
+
+func TestRunningSystemThatIsNotTheProfileHolds(t *testing.T) {
+	f := newFleet(t)
+	raw := must[*lab.Node](t)(f.Node("web1", addresses["web1"]))
+	web := &node{raw, t}
+	ctx := t.Context()
+	check(t, raw.Install(ctx, f.tip()))
+	// The profile is already at a system that the boot loader does not know.
+	commit := f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
+	check(t, raw.Boot(ctx))
+	other := must[string](t)(raw.Build(ctx, commit))
+	check(t, raw.Kill())
+	check(t, raw.Boot(ctx))
+	running := web.toplevel(lab.CurrentSystem)
+	must[string](t)(web.Run(ctx, "systemctl", "stop", "infra-agent"))
+	check(t, web.Remove("/var/lib/infra-agent/state.json"))
+	must[string](t)(web.Run(ctx, "nix-env", "--profile", lab.Profile, "--set", other))
+	must[string](t)(web.Run(ctx, "systemctl", "start", "infra-agent"))
+	web.sync()
+	web.wait("drift", held(reconcile.GateDrift, "is not the system profile"))
+	if got := web.toplevel(lab.CurrentSystem); got != running {
+		t.Errorf("running %s, want %s as before", got, running)
+	}
+	t.Log("a person accepts it: then the branch is deployed")
+	must[string](t)(web.agent("adopt"))
+	s := web.wait("promoted", ended(reconcile.ResultPromoted, commit))
+	web.expect(string(s.Good.Toplevel))
+}

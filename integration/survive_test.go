@@ -1,0 +1,119 @@
+//go:build integration
+
+package integration
+
+import (
+	"testing"
+	"time"
+
+	"github.com/infra-agent/infra-agent/agent/control"
+	"github.com/infra-agent/infra-agent/integration/lab"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// The promise: whatever a commit breaks, the node is back on the system that
+// worked, by itself, within the deadline.
+
+func TestLostNetworkIsRolledBack(t *testing.T) {
+	f := newFleet(t)
+	web := f.up("web1")[0]
+	good := web.toplevel(lab.CurrentSystem)
+	cut := unit("lab-cut.service", "Type=oneshot\nRemainAfterExit=true\nExecStart=/usr/sbin/ip link set host0 down\nExecStop=/usr/sbin/ip link set host0 up")
+	commit := f.edit("roles/web.nix", "{ ... }: {", "{ ... }: {\n"+cut)
+	web.rolledBack(commit, good, reconcile.ReasonConnectivity)
+	s := web.wait("polling again", func(s control.Status) bool { return s.LastPoll.After(s.History[0].Ended) })
+	if _, blocked := s.Blocked[s.History[0].To]; !blocked {
+		t.Errorf("the system that cut the network is not blocked: %v", s.Blocked)
+	}
+}
+
+func TestSystemWithoutAgentIsReverted(t *testing.T) {
+	f := newFleet(t)
+	web := f.up("web1")[0]
+	good := web.toplevel(lab.CurrentSystem)
+	commit := f.edit("agent-version", agentVersion, "none")
+	web.rolledBack(commit, good, reconcile.ReasonDeadline)
+	if got := web.active("infra-agent"); got != "active" {
+		t.Errorf("infra-agent is %s, want active", got)
+	}
+}
+
+// agentThat adds an agent version that is the given shell script.
+func (n *node) agentThat(version, script string) {
+	n.t.Helper()
+	path := "/usr/local/lib/infra-agent-lab/" + version + "/infra-agent"
+	check(n.t, n.Write(path, "#!/bin/sh\n"+script+"\n", 0o755))
+}
+
+func TestAgentThatExitsAtOnceIsReverted(t *testing.T) {
+	f := newFleet(t)
+	web := f.up("web1")[0]
+	good := web.toplevel(lab.CurrentSystem)
+	web.agentThat("exits", `[ "$1" != run ] && exit 0; exit 1`)
+	f.edit("agent-version", agentVersion, "exits")
+	s := web.wait("rolled back", func(s control.Status) bool {
+		o, ok := last(s)
+		return ok && s.Running && o.Result == reconcile.ResultRolledBack
+	})
+	web.expect(good)
+	if o, _ := last(s); o.To == reconcile.Toplevel(good) {
+		t.Errorf("rolled back to %s from itself", o.To)
+	}
+}
+
+func TestAgentThatHangsIsReverted(t *testing.T) {
+	f := newFleet(t)
+	web := f.up("web1")[0]
+	good := web.toplevel(lab.CurrentSystem)
+	web.agentThat("hangs", `[ "$1" != run ] && exit 0; systemd-notify --ready; exec sleep infinity`)
+	start := time.Now()
+	commit := f.edit("agent-version", agentVersion, "hangs")
+	web.rolledBack(commit, good, reconcile.ReasonDeadline)
+	t.Logf("back after %v", time.Since(start))
+}
+
+func TestGitServerDownForEverybodyRollsNobodyBack(t *testing.T) {
+	f := newFleet(t)
+	nodes := f.up("web1", "web2")
+	commit := f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
+	for _, n := range nodes {
+		n.wait("confirming", func(s control.Status) bool { return s.State == "confirming" || s.State == "activating" })
+	}
+	check(t, f.StopGit())
+	for _, n := range nodes {
+		s := n.wait("promoted", ended(reconcile.ResultPromoted, commit))
+		n.expect(string(s.Good.Toplevel))
+	}
+}
+
+func TestHandMadeSwitchWhileConfirmingIsLeftAlone(t *testing.T) {
+	f := newFleet(t)
+	web := f.up("web1")[0]
+	f.longTrial()
+	third := f.edit("roles/web.nix", "VERSION=1", "VERSION=3")
+	must[string](t)(web.agent("suspend", "preparing the third system"))
+	system := must[string](t)(web.Build(t.Context(), third))
+	commit := f.edit("roles/web.nix", "VERSION=3", "VERSION=2")
+	must[string](t)(web.agent("resume"))
+	web.wait("confirming", func(s control.Status) bool {
+		return s.State == "confirming" && s.Deployment.To.Revision == reconcile.Commit(commit)
+	})
+	must[string](t)(web.Run(t.Context(), system+"/bin/switch-to-configuration", "test"))
+	web.wait("drift", held(reconcile.GateDrift, "is not the system profile"))
+	if got := web.toplevel(lab.CurrentSystem); got != system {
+		t.Errorf("running %s, want %s as the person switched", got, system)
+	}
+	must[string](t)(web.Run(t.Context(), "nix-env", "--profile", lab.Profile, "--set", system))
+	must[string](t)(web.Run(t.Context(), system+"/bin/switch-to-configuration", "boot"))
+	web.wait("waiting for the tip to move", held(reconcile.GateDrift, "switched by hand"))
+	web.expect(system)
+}
+
+// longTrial makes the trial long enough to do something in the middle of it.
+func (f fleet) longTrial() {
+	f.t.Helper()
+	commit := f.edit("config.toml", `window = "2s"`, `window = "15s"`)
+	for _, n := range *f.nodes {
+		n.wait("promoted", ended(reconcile.ResultPromoted, commit))
+	}
+}

@@ -68,8 +68,9 @@ func (a *Agent) perform(ctx context.Context, job reconcile.Job, p Ports, policy 
 		return e
 	case nil:
 		return reconcile.Done{Job: job, Took: took}
+	default:
+		return ev
 	}
-	return ev
 }
 
 // work does the job. A nil event says that there is no result but the end.

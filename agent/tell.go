@@ -48,6 +48,7 @@ func (a *Agent) tell(before reconcile.Record, e reconcile.Event, after reconcile
 		for key, red := range after.Work.Watch.Red {
 			a.Log.Warn("not healthy", "what", key, "why", red.Why, "times", red.Times)
 		}
+	default: // of no interest to people
 	}
 }
 
@@ -106,6 +107,7 @@ func (a *Agent) tellPhase(p reconcile.Phase) {
 		a.Log.Error("rebooting into the old system", "why", p.Cause.Why)
 	case reconcile.Stuck:
 		a.Log.Error("stuck: the old system could not be brought back; a person must act", "why", p.Cause.Why)
+	default: // idle: told by the event that ended the deployment
 	}
 }
 

@@ -76,7 +76,5 @@ func newDescs() (descs, []*prometheus.Desc) {
 // closed sets of label values; every series exists from the start, at 0.
 var (
 	phases     = []string{"fetch", "resolve", "evaluate", "build", "preflight", "activate", "confirm", "promote", "goback"}
-	slots      = []string{"running", "good", "booted", "default"}
-	driftKinds = []string{"running", "profile", "boot_default"}
 	components = []string{"kernel", "initrd", "modules", "systemd"}
 )

@@ -3,6 +3,8 @@ package reconcile
 import "time"
 
 // An Action is the one thing to do now.
+//
+//sumtype:decl
 type Action interface{ action() }
 
 type (
@@ -23,6 +25,8 @@ func (Run) action()    {}
 func (Cancel) action() {}
 
 // An Event is a fact for the record.
+//
+//sumtype:decl
 type Event interface{ event() }
 
 // Events from the outside.

@@ -161,6 +161,7 @@ func failed(r Record, e Failed) Record {
 			gate = GatePreflight
 		}
 		return remember(toplevelKey(j.From.Toplevel), gate, preflightAgain)
+	default: // the phase decides what follows
 	}
 	r.Work.NotBefore = e.At.Add(backoff(jobBackoff, r.Work.Errors, e.Spread))
 	return r

@@ -88,8 +88,9 @@ func phaseEnd(p Phase, o Observation) time.Time {
 		return at(p.Until, o)
 	case VerifyingRollback:
 		return at(p.Since+o.Policy.Limits.VerifyRollback, o)
+	default:
+		return time.Time{}
 	}
-	return time.Time{}
 }
 
 func arming(p Arming, r Record, o Observation) Action {

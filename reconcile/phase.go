@@ -4,6 +4,8 @@ import "time"
 
 // A Phase says where the node stands between two systems. Each phase holds
 // exactly the data it needs; the record on disk holds one at a time.
+//
+//sumtype:decl
 type Phase interface{ phase() }
 
 // The phases, in the order in which a deployment goes through them.

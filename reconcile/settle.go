@@ -43,8 +43,9 @@ func GoingBack(p Phase) bool {
 	switch p.(type) {
 	case RollingBack, VerifyingRollback, RebootingBack, Stuck:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 func counted(r Record, c Cause, at time.Time) Record {
@@ -107,6 +108,7 @@ func rolledBack(r Record, e RolledBack) Record {
 		cause, top = p.Cause, p.Deployment.New.Toplevel
 	case Stuck:
 		cause = p.Cause
+	default: // the event does not come in other phases
 	}
 	res := ResultRolledBack
 	switch {

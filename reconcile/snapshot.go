@@ -70,6 +70,7 @@ func (s Snapshot) State() string {
 		return "evaluating"
 	case Build:
 		return "building"
+	default: // too short to be a state
 	}
 	if len(s.Holds) > 0 {
 		return "held"

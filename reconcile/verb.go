@@ -6,6 +6,8 @@ import (
 )
 
 // A Verb is an operator's wish that changes something.
+//
+//sumtype:decl
 type Verb interface{ verb() }
 
 // The verbs.
@@ -68,7 +70,7 @@ func Command(r Record, o Observation, v Verb) ([]Event, error) {
 	case Retry:
 		return []Event{Retried{}}, nil
 	case AllowRewind:
-		return []Event{Rewound{To: v.To}}, nil
+		return []Event{Rewound(v)}, nil
 	case Approve:
 		p, ok := r.Phase.(Confirming)
 		if !ok {
@@ -77,7 +79,7 @@ func Command(r Record, o Observation, v Verb) ([]Event, error) {
 		p.Approved = true
 		return []Event{Entered{Phase: p, At: r.Tally.Entered}}, nil
 	case Extend:
-		return extend(r, o, v.By)
+		return extend(r, v.By)
 	case CancelTrial:
 		return cancelTrial(r, o)
 	case StepBack:
@@ -89,7 +91,7 @@ func Command(r Record, o Observation, v Verb) ([]Event, error) {
 	panic(unknown("verb", v))
 }
 
-func extend(r Record, o Observation, by time.Duration) ([]Event, error) {
+func extend(r Record, by time.Duration) ([]Event, error) {
 	p, ok := r.Phase.(Confirming)
 	if !ok {
 		return nil, refuse("", "nothing to extend: the node is %s", Name(r.Phase))

@@ -41,6 +41,8 @@ type Answer struct {
 
 // A Step says how far a revision has come before it is tried. Each step holds
 // what the steps before it found out.
+//
+//sumtype:decl
 type Step interface{ fetched() Fetched }
 
 // The steps, in order.
@@ -90,9 +92,12 @@ type Activation struct {
 
 // A Job is something the agent does that takes time. One job runs at a time.
 // Every job is safe to start again after a crash at any point.
+//
+//sumtype:decl
 type Job interface {
 	// Key is equal for two jobs that do the same thing.
 	Key() string
+	job()
 }
 
 // The jobs that prepare a system.
@@ -170,6 +175,20 @@ func (j Sample) Key() string    { return "sample " + j.Deployment.ID }
 func (j Promote) Key() string   { return attempt("promote "+j.Deployment.ID, j.Try) }
 func (j GoBack) Key() string    { return attempt("goback "+j.Deployment.ID, j.Attempt) }
 func (j Reboot) Key() string    { return "reboot " + j.Deployment.ID }
+
+func (Fetch) job()     {}
+func (Resolve) job()   {}
+func (Evaluate) job()  {}
+func (Build) job()     {}
+func (Preflight) job() {}
+func (Tidy) job()      {}
+func (Arm) job()       {}
+func (Activate) job()  {}
+func (SetGuard) job()  {}
+func (Sample) job()    {}
+func (Promote) job()   {}
+func (GoBack) job()    {}
+func (Reboot) job()    {}
 
 func attempt(key string, n int) string { return key + "-" + string(rune('0'+n)) }
 

@@ -92,6 +92,9 @@ func Run(ctx context.Context, c Command) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
+// Path returns the absolute path of a program on PATH.
+func Path(program string) (string, error) { return exec.LookPath(program) }
+
 // limited keeps up to max bytes and then calls over.
 type limited struct {
 	bytes.Buffer

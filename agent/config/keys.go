@@ -42,7 +42,7 @@ func Keys() []Key {
 		{"confirm.window", "duration", `"1m0s"`, "How long everything must be well before a system is confirmed."},
 		{"confirm.deadline", "duration", `"10m0s"`, "When an unconfirmed system is rolled back; more than settle + window."},
 		{"confirm.deadline_max", "duration", `"1h0m0s"`, "Up to which an operator may extend the deadline."},
-		{"confirm.targets", "list", `[]`, "host:port or URLs that prove connectivity; empty: remotes, substituters, resolvers, gateway."},
+		{"confirm.targets", "list", `[]`, "host:port or URLs that prove connectivity; empty: remotes, binary caches, resolvers, gateway."},
 		{"confirm.ignore_units", "list", `[]`, "Globs of units whose failure does not count."},
 	}, append(checkKeys("checks.NAME."), []Key{
 		{"metrics.listen", "string", `"127.0.0.1:10119"`, "host:port, absolute path of a unix socket, or empty for none."},

@@ -54,7 +54,7 @@ func Listen(dir, group string) (net.Listener, error) {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
 	mask := unix.Umask(0o177) // nobody but the owner, until the group is set
-	l, err := net.Listen("unix", path)
+	l, err := new(net.ListenConfig).Listen(context.Background(), "unix", path)
 	unix.Umask(mask)
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)

@@ -102,6 +102,7 @@ func inFlight(s reconcile.Snapshot) *Deployment {
 		out.Cause = p.Cause
 	case reconcile.Stuck:
 		out.Cause = p.Cause
+	default: // nothing failed yet
 	}
 	for _, red := range s.Record.Work.Watch.Reds() {
 		out.Red = append(out.Red, red.Why)

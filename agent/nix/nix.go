@@ -37,7 +37,7 @@ var evalFlags = []string{
 // Add copies the directory into the store under the name "source" and keeps it
 // from being garbage collected. It returns the store path.
 func (n *Nix) Add(ctx context.Context, dir string) (string, error) {
-	out, err := n.run(ctx, append([]string{"nix"}, append(flags, "store", "add-path", "--name", "source", dir)...), nil)
+	out, err := n.run(ctx, append([]string{"nix"}, append(flags, "store", "add-path", "--name", "source", dir)...))
 	if err != nil {
 		return "", fmt.Errorf("add %s to the store: %w", dir, err)
 	}
@@ -61,7 +61,7 @@ func (n *Nix) FlakeRef(rev reconcile.Revision) string {
 func (n *Nix) Configurations(ctx context.Context, rev reconcile.Revision) ([]string, error) {
 	args := append([]string{"nix"}, flags...)
 	args = append(args, "eval", "--json", n.FlakeRef(rev)+"#nixosConfigurations", "--apply", "builtins.attrNames")
-	out, err := n.run(ctx, append(args, evalFlags...), nil)
+	out, err := n.run(ctx, append(args, evalFlags...))
 	if err != nil {
 		return nil, classify("list nixosConfigurations", err)
 	}
@@ -79,12 +79,12 @@ func (n *Nix) Evaluate(ctx context.Context, rev reconcile.Revision, configuratio
 	attr := attribute(configuration) + ".config.system.build.toplevel.drvPath"
 	args := append([]string{"nix"}, flags...)
 	args = append(args, "eval", "--raw", n.FlakeRef(rev)+"#"+attr)
-	out, err := n.run(ctx, append(args, evalFlags...), nil)
+	out, err := n.run(ctx, append(args, evalFlags...))
 	if err != nil {
 		return "", "", classify("evaluate "+attribute(configuration), err)
 	}
 	drv := strings.TrimSpace(string(out))
-	out, err = n.run(ctx, []string{"nix-store", "--query", "--outputs", drv}, nil)
+	out, err = n.run(ctx, []string{"nix-store", "--query", "--outputs", drv})
 	if err != nil {
 		return "", "", fmt.Errorf("query outputs of %s: %w", drv, err)
 	}
@@ -132,7 +132,7 @@ func (n *Nix) Root(ctx context.Context, name, path string) error {
 	if to, err := os.Readlink(link); err == nil && to == path {
 		return nil
 	}
-	if _, err := n.run(ctx, []string{"nix-store", "--realise", path, "--add-root", link}, nil); err != nil {
+	if _, err := n.run(ctx, []string{"nix-store", "--realise", path, "--add-root", link}); err != nil {
 		return fmt.Errorf("root %s: %w", path, err)
 	}
 	return nil
@@ -164,7 +164,7 @@ func (n *Nix) Unroot(keep ...string) error {
 // Substituters returns the URLs that the node's own configuration names.
 func (n *Nix) Substituters(ctx context.Context) ([]string, error) {
 	args := append([]string{"nix"}, flags...)
-	out, err := n.run(ctx, append(args, "config", "show", "substituters"), nil)
+	out, err := n.run(ctx, append(args, "config", "show", "substituters"))
 	if err != nil {
 		return nil, fmt.Errorf("read substituters: %w", err)
 	}
@@ -176,6 +176,6 @@ func attribute(configuration string) string {
 	return `nixosConfigurations."` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `${`, `\${`).Replace(configuration) + `"`
 }
 
-func (n *Nix) run(ctx context.Context, args []string, stderr func(string)) ([]byte, error) {
-	return command.Run(ctx, command.Command{Args: args, Stderr: stderr})
+func (n *Nix) run(ctx context.Context, args []string) ([]byte, error) {
+	return command.Run(ctx, command.Command{Args: args})
 }

@@ -70,6 +70,10 @@ own = {kind = "exec", command = ["/bin/true"], required = false}
 	}, got); diff != "" {
 		t.Errorf("target (-want +got):\n%s", diff)
 	}
+	reordered := strings.Replace(registry, `["dns", "undefined"]`, `["dns", "base"]`, 1)
+	if got, err := resolve(t, here(), reordered); err != nil || got.Wave != "rest" {
+		t.Errorf("wave = %q, %v, want rest: of a node's own roles the later is stronger, implied or not", got.Wave, err)
+	}
 	got, err = resolve(t, named("plain", ""), registry)
 	if err != nil || got.Wave != "rest" || got.Rollback != reconcile.RollbackHold || len(got.Checks) != 2 {
 		t.Errorf("Resolve of a node without roles = %+v, %v, want what base gives", got, err)

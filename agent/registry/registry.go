@@ -75,7 +75,7 @@ func (r Resolver) read(dir string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	f, err := root.Open(filepath.Join(r.Subdir, r.File))
 	if err != nil {
 		return nil, err

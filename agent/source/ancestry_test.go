@@ -30,8 +30,12 @@ func TestForcePushHolds(t *testing.T) {
 			w.t = t
 			w.git("reset", "-q", "--hard", c.onto)
 			tip := w.pushed("a", "other "+c.onto)
+			w.packs.Store(0)
 			_, err := w.fetch(tip, anchor)
 			wantRejected(t, err, reconcile.GateUnverified, "diverged", anchor.Short(), "infra-agent allow-rewind "+string(tip))
+			if n := w.packs.Load(); n != 1 {
+				t.Errorf("asked for %d packs, want 1: more history cannot change the answer", n)
+			}
 			if _, err := os.Stat(w.tree); !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("the refused tree is there: %v", err)
 			}
@@ -64,6 +68,15 @@ func TestAllowRewind(t *testing.T) {
 		t.Fatalf("Fetch with the rewind allowed: %v", err)
 	}
 	w.sameTree(tip)
+	w.git("reset", "-q", "--hard", "HEAD~1")
+	tip, req.Anchor = w.pushed("a", "rewritten again"), tip
+	req.Tip, req.AllowRewind = tip, tip
+	if _, err := w.fetcher.Fetch(context.Background(), req); err != nil {
+		t.Fatalf("Fetch of a commit that was not refused before: %v", err)
+	}
+	if n := w.run(w.store, "git", "rev-list", "--count", string(tip)); n != "1" {
+		t.Errorf("commits in the store after a rewind = %s, want 1", n)
+	}
 	next := w.pushed("a", "and on")
 	if got := w.mustFetch(next, tip); got.Commits != 1 {
 		t.Errorf("Commits after the rewind = %d, want 1", got.Commits)
@@ -110,7 +123,7 @@ func TestAnchorOutOfReach(t *testing.T) {
 	for i := range 8300 {
 		fmt.Fprintf(&stream, "commit refs/heads/main\ncommitter a <a@example.org> %d +0000\ndata 0\n\n", 1700000000+i)
 	}
-	fast := exec.Command("git", "fast-import", "--quiet", "--force")
+	fast := exec.CommandContext(t.Context(), "git", "fast-import", "--quiet", "--force")
 	fast.Dir, fast.Stdin = w.bare, strings.NewReader(stream.String())
 	if out, err := fast.CombinedOutput(); err != nil {
 		t.Fatalf("git fast-import: %v\n%s", err, out)

@@ -26,8 +26,12 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	for _, v := range []string{"SOURCE_TEST_CHILD=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null"} {
-		name, value, _ := strings.Cut(v, "=")
+	for name, value := range map[string]string{
+		"SOURCE_TEST_CHILD": "1",
+		"GIT_CONFIG_GLOBAL": "/dev/null",
+		"GIT_CONFIG_SYSTEM": "/dev/null",
+		"GORACE":            "atexit_sleep_ms=0", // else each child of a -race run ends a second late
+	} {
 		if err := os.Setenv(name, value); err != nil {
 			panic(err)
 		}
@@ -46,7 +50,8 @@ type world struct {
 	url     string
 	fetcher *Fetcher
 	clock   int
-	served  atomic.Int64 // bytes of packs sent over HTTP
+	served  atomic.Int64 // bytes sent over HTTP
+	packs   atomic.Int64 // packs asked for over HTTP
 	handler http.Handler
 }
 
@@ -63,6 +68,9 @@ func newWorld(t *testing.T) *world {
 	w.git("remote", "add", "origin", w.bare)
 	w.handler = w.backend()
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			w.packs.Add(1)
+		}
 		w.handler.ServeHTTP(&counter{rw, &w.served}, r)
 	}))
 	t.Cleanup(server.Close)
@@ -79,7 +87,7 @@ func (w *world) follow(r Remote, limits Limits) {
 
 // backend is what real servers run.
 func (w *world) backend() http.Handler {
-	out, err := exec.Command("git", "--exec-path").Output()
+	out, err := exec.CommandContext(w.t.Context(), "git", "--exec-path").Output()
 	if err != nil {
 		w.t.Fatalf("git --exec-path: %v", err)
 	}
@@ -103,7 +111,7 @@ func (c *counter) Write(p []byte) (int, error) {
 func (w *world) run(dir string, args ...string) string {
 	w.t.Helper()
 	w.clock++
-	cmd := exec.Command(args[0], args[1:]...)
+	cmd := exec.CommandContext(w.t.Context(), args[0], args[1:]...)
 	cmd.Dir = dir
 	date := fmt.Sprintf("2024-01-01T00:%02d:%02dZ", w.clock/60%60, w.clock%60)
 	cmd.Env = append(os.Environ(),
@@ -204,7 +212,7 @@ func wantRejected(t *testing.T, err error, gate reconcile.Gate, words ...string)
 // raw returns the content of a blob as git has it.
 func (w *world) raw(object string) string {
 	w.t.Helper()
-	cmd := exec.Command("git", "cat-file", "blob", object)
+	cmd := exec.CommandContext(w.t.Context(), "git", "cat-file", "blob", object)
 	cmd.Dir = w.work
 	out, err := cmd.Output()
 	if err != nil {

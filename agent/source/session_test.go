@@ -186,32 +186,35 @@ func TestFetchBytes(t *testing.T) {
 	wantRejected(t, err, reconcile.GateUnverified, "the remote sends more than 4000 bytes", "raise limits.fetch_bytes")
 }
 
+// emptySum ends a pack of no objects.
+const emptySum = "\x02\x9d\x08\x82\x3b\xd8\xa8\xea\xb5\x10\xad\x6a\xc7\x5c\x82\x3c\xfd\x3e\xd3\x1e"
+
 func TestServerThatTalksNonsense(t *testing.T) {
 	w := newWorld(t)
 	head := w.pushed("a", "1")
 	backend := w.handler
 	for _, c := range []struct {
 		name string
-		post http.HandlerFunc
+		body string
+		want string
 	}{
-		{"no answer", func(http.ResponseWriter, *http.Request) {}},
-		{"not git", func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("<html>\x1b[31mhello\n")) }},
-		{"no pack", func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("0008NAK\n0000")) }},
-		{"half a pack", func(rw http.ResponseWriter, _ *http.Request) {
-			_, _ = rw.Write([]byte("0008NAK\n0015\x01PACK\x00\x00\x00\x02\x00\x00\x00\x010000"))
-		}},
+		{"no answer", "", "empty"},
+		{"not git", "<html>\x1b[31mhello\n", "invalid pkt-len"},
+		{"no pack", "0008NAK\n0000", "empty packfile"},
+		{"half a pack", "00000008NAK\n0011\x01PACK\x00\x00\x00\x02\x00\x00\x00\x010000", "store the pack"},
+		{"a pack without the commit", "00000008NAK\n0025\x01PACK\x00\x00\x00\x02\x00\x00\x00\x00" + emptySum + "0000", "the remote's pack does not hold the commit"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w.handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 				if r.Method == http.MethodPost {
-					c.post(rw, r)
+					_, _ = rw.Write([]byte(c.body))
 					return
 				}
 				backend.ServeHTTP(rw, r)
 			})
 			_, err := w.fetch(head, "")
-			if err == nil || strings.ContainsAny(err.Error(), "\x1b\n") {
-				t.Errorf("Fetch: %v, want an error of one clean line", err)
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.ContainsAny(err.Error(), "\x1b\n") {
+				t.Errorf("Fetch: %v, want an error of one clean line that says %q", err, c.want)
 			}
 		})
 	}

@@ -76,7 +76,7 @@ func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, dept
 	if err != nil {
 		return r.failed(err)
 	}
-	defer resp.Close()
+	defer func() { _ = resp.Close() }()
 	if err := s.setShallow(resp.ShallowUpdate); err != nil {
 		return err
 	}

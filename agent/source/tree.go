@@ -40,7 +40,7 @@ func writeTree(s *store, tree plumbing.Hash, dir string, at time.Time, limits Li
 	if err != nil {
 		return fmt.Errorf("open the tree's directory: %w", err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	w := &writer{store: s, root: root, at: at, limits: limits}
 	return w.directory(".", tree)
 }
@@ -119,7 +119,7 @@ func (w *writer) file(name string, blob plumbing.Hash, mode os.FileMode) error {
 	defer content.Close()
 	start := make([]byte, len(lfsMark))
 	n, err := io.ReadFull(content, start)
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return err
 	}
 	if string(start[:n]) == lfsMark {

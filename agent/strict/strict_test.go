@@ -112,8 +112,14 @@ func TestCheck(t *testing.T) {
 func TestNearest(t *testing.T) {
 	known := []string{"interval", "within", "unit", "address"}
 	for _, c := range []struct{ word, want string }{
-		{"intervall", "interval"}, {"itnerval", "interval"}, {"withn", "within"}, {"uint", "unit"},
-		{"adress", "address"}, {"wave", ""}, {"", ""}, {"x", ""},
+		{"intervall", "interval"},
+		{"itnerval", "interval"},
+		{"withn", "within"},
+		{"uint", "unit"},
+		{"addrss", "address"},
+		{"wave", ""},
+		{"", ""},
+		{"x", ""},
 	} {
 		if got := Nearest(c.word, known); got != c.want {
 			t.Errorf("Nearest(%q) = %q, want %q", c.word, got, c.want)
@@ -157,6 +163,11 @@ y = 2
 [l.sub]
 y = 3
 `
+	// Up to two quotes before the closing three belong to the text.
+	const quotes = "a = '''x''''\nb = 1"
+	if offsets, _ := scan(quotes); offsets["b"] != strings.Index(quotes, "b") {
+		t.Errorf("offsets of %q = %v, want b at its place", quotes, offsets)
+	}
 	offsets, deep := scan(text)
 	if deep != -1 {
 		t.Fatalf("deep = %d, want -1", deep)

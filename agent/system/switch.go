@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -194,7 +193,7 @@ func switchEnv() []string {
 }
 
 func setProfile(t reconcile.Toplevel) ([]string, error) {
-	nixEnv, err := exec.LookPath("nix-env")
+	nixEnv, err := command.Path("nix-env")
 	if err != nil {
 		return nil, fmt.Errorf("set the system profile: %w", err)
 	}
@@ -228,12 +227,12 @@ func failedUnits(output []string) []string {
 
 // obstacle recognizes a switch that refused to begin.
 func obstacle(exit int, output []string) reconcile.Gate {
-	switch {
-	case exit == 11:
+	switch exit {
+	case 11:
 		return reconcile.GateLock
-	case exit == 100:
+	case 100:
 		return reconcile.GateReboot
-	case exit == 1:
+	case 1:
 		for _, line := range output {
 			switch {
 			case strings.Contains(line, "Could not acquire lock"):

@@ -1,0 +1,65 @@
+# make test   everything that CI runs; installs what it needs (as root on Debian)
+# make demo   three real systemd nodes: a good commit is promoted, a bad one rolled back
+# make bench  figures: memory, overhead, speed
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+TOOLS    := $(CURDIR)/.cache/bin
+LINT     := $(TOOLS)/golangci-lint-2.15.0
+VULN     := $(TOOLS)/govulncheck-1.6.0
+BINARY   := .cache/infra-agent
+MAX_SIZE := 16000000 # bytes of the stripped static binary
+
+.PHONY: build test demo bench lint unit size vuln promtool nix lab setup go clean
+
+build: go
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BINARY) ./cmd/infra-agent
+
+test: go build size lint unit setup promtool nix lab
+	@echo "make test: all layers passed"
+
+# Go is the one thing that must be there: say so before anything else fails.
+go:
+	@command -v go >/dev/null || { echo "make: Go 1.26 or newer is needed: https://go.dev/dl/" >&2; exit 1; }
+	@go version | awk '{ split(substr($$3, 3), v, "."); if (v[1] < 1 || v[1] == 1 && v[2] < 26) { print "make: Go 1.26 or newer is needed, this is " $$3 > "/dev/stderr"; exit 1 } }'
+
+size: build
+	@size=$$(stat -c %s $(BINARY)); echo "binary: $$size bytes, limit $(MAX_SIZE)"; test $$size -le $(MAX_SIZE)
+
+lint: $(LINT)
+	$(LINT) run --allow-parallel-runners ./...
+	@test -z "$$(go mod tidy -diff)" || { echo "go.mod is not tidy: run go mod tidy" >&2; exit 1; }
+
+$(LINT): | go
+	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+	mv $(TOOLS)/golangci-lint $@
+
+unit: | go
+	go test -race ./...
+
+setup:
+	integration/setup.sh
+
+# What Prometheus itself says of a scrape.
+promtool: build setup
+	.ci/promtool $(BINARY)
+
+nix: setup
+	.ci/nix
+
+lab: setup | go
+	go test -tags integration -timeout 20m ./integration/... ./nixos-module/...
+
+demo: | go
+	@test "$$(id -u)" = 0 || { echo "make demo: it starts systemd machines: run it as root" >&2; exit 1; }
+	integration/setup.sh
+	go run ./integration/demo
+
+bench: setup | go
+	go test -run '^$$' -bench . -benchmem ./...
+	go test -tags integration -run '^$$' -bench . -benchtime 1x ./integration
+
+clean:
+	rm -rf .cache

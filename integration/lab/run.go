@@ -44,6 +44,12 @@ func (n *Node) Run(ctx context.Context, command ...string) (string, error) {
 	return n.output(commandIn(ctx, groups, append(enter, command...)...), command)
 }
 
+// Enter returns a shell command that gives a person a shell on the node.
+func (n *Node) Enter() (string, error) {
+	init, err := n.pid1()
+	return fmt.Sprintf("nsenter --target %d --mount --uts --ipc --net --pid --cgroup --wd=/ sh", init), err
+}
+
 // output runs cmd, which runs command on the node.
 func (n *Node) output(cmd *exec.Cmd, command []string) (string, error) {
 	cmd.Env = environment

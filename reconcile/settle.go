@@ -11,6 +11,11 @@ import (
 // before anything is undone.
 func entered(r Record, e Entered) Record {
 	before := r.Phase
+	if _, confirmed := e.Phase.(Promoting); confirmed {
+		if _, from := before.(Confirming); from {
+			r = took(r, "confirm", e.At.Sub(r.Tally.Entered))
+		}
+	}
 	r.Phase = e.Phase
 	r.Tally.Entered = e.At
 	_, was := before.(Confirming)

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/infra-agent/infra-agent/agent/config"
+	"github.com/infra-agent/infra-agent/metrics"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+var update = flag.Bool("update", false, "write the tables into docs/")
+
+// inDocs compares the table between the two markers of a page with the program.
+func inDocs(t *testing.T, page, table string) {
+	t.Helper()
+	const begin, end = "<!-- table: go test ./cmd/infra-agent -update -->\n", "<!-- end -->"
+	path := "../../docs/" + page
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, ok1 := strings.Cut(string(text), begin)
+	old, tail, ok2 := strings.Cut(rest, end)
+	if !ok1 || !ok2 {
+		t.Fatalf("%s has no markers %q and %q", page, begin, end)
+	}
+	if *update {
+		if err := os.WriteFile(path, []byte(head+begin+table+end+tail), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if old != table {
+		t.Errorf("docs/%s is not what the program says: run go test ./cmd/infra-agent -update\ngot:\n%s\nwant:\n%s", page, old, table)
+	}
+}
+
+func TestSettingsAreDocumented(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("| key | type | default | meaning |\n| --- | --- | --- | --- |\n")
+	for _, k := range config.Keys() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", k.Name, k.Type, code(k.Default), k.Doc)
+	}
+	inDocs(t, "settings.md", b.String())
+}
+
+func code(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "`" + s + "`"
+}
+
+func TestMetricsAreDocumented(t *testing.T) {
+	snapshot := reconcile.Snapshot{Record: reconcile.New()}
+	snapshot.Counters.Checks = map[string]reconcile.CheckCount{"sshd": {}}
+	snapshot.Record.Work.Step = reconcile.Resolved{Target: reconcile.Target{Roles: []reconcile.Role{"dns"}}}
+	reg := prometheus.NewPedanticRegistry()
+	reg.MustRegister(metrics.New("1.0.0", func() reconcile.Snapshot { return snapshot }))
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	b.WriteString("| metric | kind | labels | meaning |\n| --- | --- | --- | --- |\n")
+	for _, f := range families {
+		var labels []string
+		values := map[string][]string{}
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if !slices.Contains(labels, l.GetName()) {
+					labels = append(labels, l.GetName())
+				}
+				if !slices.Contains(values[l.GetName()], l.GetValue()) {
+					values[l.GetName()] = append(values[l.GetName()], l.GetValue())
+				}
+			}
+		}
+		for i, l := range labels {
+			if len(values[l]) > 1 {
+				labels[i] = l + " (" + strings.Join(values[l], ", ") + ")"
+			}
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", f.GetName(), strings.ToLower(f.GetType().String()), strings.Join(labels, "; "), f.GetHelp())
+	}
+	inDocs(t, "metrics.md", b.String())
+}

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+
+	nixosmodule "github.com/infra-agent/infra-agent/nixos-module"
 )
 
 //go:embed fleet
@@ -22,6 +24,9 @@ type Repo struct {
 func newRepo(dir string) (*Repo, error) {
 	r := &Repo{dir: dir}
 	if err := writeTree(fleetFiles, "fleet", r.work()); err != nil {
+		return nil, err
+	}
+	if err := writeTree(nixosmodule.Files, ".", filepath.Join(r.work(), "nixos-module")); err != nil {
 		return nil, err
 	}
 	if _, err := r.git("init", "--quiet", "--bare", "--initial-branch=main", filepath.Join(r.served(), "config.git")); err != nil {

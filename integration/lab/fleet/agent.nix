@@ -1,34 +1,34 @@
-# The agent on a node: package, unit and settings. This file stands where a fleet imports the project's NixOS module.
-# The node's sandbox is off: the package is the binary that the lab put on the node under this version.
+# The agent on a node, by the project's own NixOS module: the lab puts the module beside this file, and stand-ins for nixpkgs
+# (nixos-module/testdata). The file config.toml holds the settings.
 { system, version }:
 let
+  inherit (builtins) concatStringsSep filter fromTOML mapAttrs readFile;
+
+  # The binary that the lab put on the node under this version.
   package = derivation {
     inherit system;
     name = "infra-agent-${version}";
     builder = "/bin/sh";
     args = [ "-c" "/usr/bin/mkdir -p $out/bin && /usr/bin/cp /usr/local/lib/infra-agent-lab/${version}/infra-agent $out/bin/" ];
   };
+
+  nixos = (import ./nixos-module/testdata/eval.nix {
+    inherit system;
+    modules = [{
+      services.infra-agent = {
+        enable = true;
+        inherit package;
+        settings = fromTOML (readFile ./config.toml);
+      };
+    }];
+  }).config;
+
+  failed = map (a: a.message) (filter (a: !a.assertion) nixos.assertions);
 in
-if version == "none" then { units = { }; etc = { }; } else {
-  etc."infra-agent/config.toml" = builtins.readFile ./config.toml;
-  units."infra-agent.service" = ''
-    [Unit]
-    Description=GitOps pull agent
-    StartLimitIntervalSec=0
-
-    [Service]
-    X-StopIfChanged=false
-    Type=notify
-    ExecStart=${package}/bin/infra-agent run --config /etc/infra-agent/config.toml
-    Environment=PATH=/run/current-system/sw/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
-    Restart=always
-    RestartSec=1s
-    WatchdogSec=60
-    StateDirectory=infra-agent
-    RuntimeDirectory=infra-agent
-    RuntimeDirectoryPreserve=restart
-
-    [Install]
-    WantedBy=multi-user.target
-  '';
+if version == "none" then { }
+else if failed != [ ] then throw "Failed assertions: ${concatStringsSep "; " failed}"
+else {
+  units = mapAttrs (_: unit: unit.text) nixos.systemd.units;
+  etc = nixos.environment.etc;
+  packages = nixos.environment.systemPackages;
 }

@@ -7,10 +7,12 @@ let
   system = "x86_64-linux";
   registry = fromTOML (readFile ./infrastructure.toml);
 
-  # What a role may set. `units` and `etc` (both name -> text) add up; of the rest, the last role's value holds.
+  # What a role may set. `units` and `etc` (both name -> text; of a file in etc also { source = …; }) and `packages` (whose
+  # programs are in sw/bin) add up; of the rest, the last role's value holds.
   defaults = {
     units = { };
     etc = { };
+    packages = [ ];
     agentVersion = head (match "([^\n]*)\n*" (readFile ./agent-version)); # "none": no agent
     buildFails = false;
     buildSeconds = 0;
@@ -30,7 +32,11 @@ let
     if unknown == [ ] then settings
     else throw "roles/${role}.nix: unknown setting ${concatStringsSep ", " unknown}";
 
-  merge = a: b: a // b // { units = a.units // b.units or { }; etc = a.etc // b.etc or { }; };
+  merge = a: b: a // b // {
+    units = a.units or { } // b.units or { };
+    etc = a.etc or { } // b.etc or { };
+    packages = a.packages or [ ] ++ b.packages or [ ];
+  };
 
   compose = node:
     let
@@ -50,7 +56,7 @@ let
 
   toplevel = name: c: derivation {
     inherit system name;
-    inherit (c) units etc buildFails buildSeconds activateExit initInterface inhibitors configurationRevision;
+    inherit (c) units etc packages buildFails buildSeconds activateExit initInterface inhibitors configurationRevision;
     __structuredAttrs = true;
     builder = "/usr/bin/python3";
     args = [ ./double/toplevel.py ];

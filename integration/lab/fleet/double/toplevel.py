@@ -61,6 +61,9 @@ link(attrs["systemd"], "systemd")
 for program in ("nix", "nix-build", "nix-collect-garbage", "nix-env", "nix-store", "systemctl", "systemd-run", "journalctl"):
     link(f"/usr/bin/{program}", f"sw/bin/{program}")
 link("/usr/local/bin/nixos-rebuild", "sw/bin/nixos-rebuild")
+for package in attrs["packages"]:
+    for program in os.listdir(f"{package}/bin"):
+        link(f"{package}/bin/{program}", f"sw/bin/{program}")
 write("sw/bin/nixos-version", f"""#!/bin/sh
 case $1 in
 --configuration-revision) echo {attrs.get("configurationRevision") or "unknown"} ;;
@@ -72,5 +75,8 @@ for target in ("multi-user.target", "default.target"):
     link("/usr/lib/systemd/system/multi-user.target", f"{UNITS}/{target}")
 for name, text in attrs["units"].items():
     write_unit(name, text)
-for name, text in attrs["etc"].items():
-    write(f"etc/{name}", text)
+for name, content in attrs["etc"].items():
+    if isinstance(content, dict):
+        link(content["source"], f"etc/{name}")
+    else:
+        write(f"etc/{name}", content)

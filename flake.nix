@@ -1,0 +1,57 @@
+{
+  description = "GitOps pull agent for NixOS that proves each system healthy, or puts the node back";
+
+  inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable"; # has Go 1.26
+
+  outputs = { self, nixpkgs }:
+    let
+      systems = [ "x86_64-linux" "aarch64-linux" ];
+      forAllSystems = f: nixpkgs.lib.genAttrs systems (system: f nixpkgs.legacyPackages.${system});
+      packageOf = pkgs: self.packages.${pkgs.stdenv.hostPlatform.system}.infra-agent;
+    in
+    {
+      packages = forAllSystems (pkgs: rec {
+        infra-agent = pkgs.callPackage ./packaging/package.nix { };
+        default = infra-agent;
+      });
+
+      overlays.default = final: _: { infra-agent = final.callPackage ./packaging/package.nix { }; };
+
+      nixosModules = rec {
+        # With the package of this flake, and so with this flake's nixpkgs: the node's own may have an older Go.
+        infra-agent = { lib, pkgs, ... }: {
+          imports = [ ./nixos-module ];
+          services.infra-agent.package = lib.mkDefault (packageOf pkgs);
+        };
+        default = infra-agent;
+      };
+
+      checks = forAllSystems (pkgs:
+        let
+          node = nixpkgs.lib.nixosSystem {
+            modules = [
+              self.nixosModules.default
+              {
+                nixpkgs.hostPlatform = pkgs.stdenv.hostPlatform.system;
+                system.stateVersion = "25.11";
+                services.infra-agent = {
+                  enable = true;
+                  settings.source.remotes = [ { url = "https://git.example.org/fleet.git"; } ];
+                };
+              }
+            ];
+          };
+        in
+        {
+          package = packageOf pkgs;
+          settings = node.config.environment.etc."infra-agent/config.toml".source;
+          unit = node.config.systemd.units."infra-agent.service".unit;
+        });
+
+      devShells = forAllSystems (pkgs: {
+        default = pkgs.mkShell {
+          packages = [ pkgs.go pkgs.gnumake pkgs.gofumpt pkgs.golangci-lint pkgs.prometheus.cli ];
+        };
+      });
+    };
+}

@@ -1,0 +1,104 @@
+//go:build integration
+
+package nixosmodule
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/infra-agent/infra-agent/agent/config"
+)
+
+// option is an entry of testdata/keys.nix.
+type option struct {
+	Name        string
+	Type        string
+	Description string
+	Default     any
+	Example     bool
+}
+
+// TestOptionsAreTheSettings compares the typed options with the agent's keys, both ways.
+func TestOptionsAreTheSettings(t *testing.T) {
+	var list []option
+	check(t, evaluate(t, "import (dir + /testdata/keys.nix) { }", &list))
+	options := map[string]option{}
+	for _, o := range list {
+		options[o.Name] = o
+	}
+	for _, key := range config.Keys() {
+		o, ok := options[key.Name]
+		delete(options, key.Name)
+		if !ok {
+			t.Errorf("%s: a key of the agent, but no option", key.Name)
+			continue
+		}
+		if want := optionType(key); o.Type != want {
+			t.Errorf("%s: type is %q, want %q", key.Name, o.Type, want)
+		}
+		if got, want := inFull(key, o.Default), defaultOf(t, key); got != want {
+			t.Errorf("%s: default is %s, want %s", key.Name, got, want)
+		}
+		if o.Description != key.Doc {
+			t.Errorf("%s: description is %q, want %q", key.Name, o.Description, key.Doc)
+		}
+		if !o.Example {
+			t.Errorf("%s: has no example", key.Name)
+		}
+	}
+	for name := range options {
+		t.Errorf("%s: an option, but no key of the agent", name)
+	}
+}
+
+// optionType is how Nix describes the type of an option for a key.
+func optionType(key config.Key) string {
+	words := map[string]string{
+		"bool":     "boolean",
+		"duration": "string matching the pattern ([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+",
+		"integer":  "signed integer",
+		"list":     "list of string",
+		"path":     "string",
+		"size":     "string matching the pattern [0-9]+ *([KMGT]i)?B",
+		"string":   "string",
+	}
+	word, ok := words[key.Type]
+	if !ok { // the words allowed
+		quoted := strings.Split(key.Type, ", ")
+		for i := range quoted {
+			quoted[i] = strconv.Quote(quoted[i])
+		}
+		return "one of " + strings.Join(quoted, ", ")
+	}
+	switch {
+	case key.Default != "" || key.Name == "source.remotes[].url":
+		return word
+	case key.Type == "list":
+		return "null or (" + word + ")"
+	}
+	return "null or " + word // what is not set is not written
+}
+
+func defaultOf(t *testing.T, key config.Key) string {
+	t.Helper()
+	if key.Default == "" {
+		return "null"
+	}
+	var value any
+	check(t, json.Unmarshal([]byte(key.Default), &value))
+	return inFull(key, value)
+}
+
+// inFull is the text of a default; of the many ways to write a duration, the longest.
+func inFull(key config.Key, value any) string {
+	if text, ok := value.(string); ok && key.Type == "duration" {
+		if d, err := time.ParseDuration(text); err == nil {
+			return d.String()
+		}
+	}
+	text, _ := json.Marshal(value) // it came from JSON
+	return string(text)
+}

@@ -1,0 +1,53 @@
+{ config, lib, pkgs, ... }:
+let
+  inherit (lib) literalExpression mkOption types;
+  cfg = config.services.infra-agent;
+  toml = pkgs.formats.toml { };
+in
+{
+  options.services.infra-agent = {
+    enable = lib.mkEnableOption "infra-agent, a GitOps pull agent that brings this node to its repository's main branch";
+
+    package = mkOption {
+      type = types.package;
+      default = pkgs.callPackage ../packaging/package.nix { };
+      defaultText = literalExpression "pkgs.callPackage ./packaging/package.nix { }";
+      example = literalExpression "inputs.infra-agent.packages.\${pkgs.stdenv.hostPlatform.system}.default";
+      description = "The infra-agent package.";
+    };
+
+    settings = mkOption {
+      type = types.submodule (import ./settings.nix { inherit lib toml; });
+      default = { };
+      example = literalExpression ''
+        {
+          source.remotes = [ { url = "https://git.example.org/fleet.git"; } ];
+          confirm.window = "2m";
+        }
+      '';
+      description = ''
+        The agent's settings, written to `/etc/infra-agent/config.toml`. When the system is built, the agent itself checks
+        them: a typo fails the build and not the node. Durations are written like `90s` or `1h30m`, sizes like `256MiB`.
+      '';
+    };
+
+    checks = mkOption {
+      type = types.attrsOf toml.type;
+      default = { };
+      example.web = { kind = "http"; target = "http://localhost/health"; };
+      description = "This node's own health checks: short for {option}`services.infra-agent.settings.checks`.";
+    };
+
+    credentials = mkOption {
+      type = types.attrsOf types.str; # not a path: Nix would copy the secret into its store
+      default = { };
+      example.forge = "/run/secrets/forge-token";
+      description = ''
+        Files with secrets, by the name under which the agent reads them: `/run/credentials/infra-agent.service/NAME`,
+        which a remote's `token_file` may be. systemd reads them when the agent starts, where they must exist.
+      '';
+    };
+  };
+
+  config.services.infra-agent.settings.checks = cfg.checks;
+}

@@ -1,0 +1,106 @@
+# An option for each key of the agent's settings. agent/config owns the keys, their defaults and their descriptions; a test
+# compares. What is no option here goes into the file as it is, for the agent to refuse with a hint.
+{ lib, toml }:
+let
+  inherit (lib) mkOption types;
+
+  option = type: default: example: description: mkOption { inherit type default example description; };
+  required = type: example: description: mkOption { inherit type example description; };
+  optional = type: option (types.nullOr type) null;
+
+  bool = option types.bool;
+  integer = option types.int;
+  str = option types.str; # paths too: Nix would copy a path into its store
+  list = option (types.listOf types.str);
+  word = words: option (types.enum words);
+  duration = option (types.strMatching "([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+");
+  size = option (types.strMatching "[0-9]+ *([KMGT]i)?B");
+
+  open = options: { freeformType = toml.type; inherit options; };
+
+  remote = open {
+    name = str "origin" "forge" "Name of the remote in status, log and metrics.";
+    url = required types.str "https://git.example.org/fleet.git"
+      "https://…, http://…, file:///… or an absolute path; never with user or password.";
+    username = str "git" "fleet-bot" "User name that goes with the token.";
+    token_file = str "" "/run/credentials/infra-agent.service/forge" "File with the access token; empty: no authentication.";
+    ca_file = str "" "/etc/ssl/certs/forge.pem" "PEM file with the certificate authorities to trust; empty: the system's.";
+    timeout = duration "1m" "20s" "Limit of one poll, 1s to 1h.";
+  };
+
+  check = open {
+    kind = required (types.enum [ "unit" "tcp" "http" "exec" ]) "http" "What the check looks at.";
+    required = bool true false "false: only reported.";
+    within = duration "2m" "30s" "Grace after an activation before red counts.";
+    interval = duration "5s" "1s" "Between two runs.";
+    timeout = duration "5s" "20s" "Limit of one run.";
+    successes = integer 2 3 "Successes in a row that make the check green.";
+    unit = optional types.str "nginx.service" "unit: full name of a systemd unit that must be active.";
+    target = optional types.str "localhost:5432" "tcp: host:port; http: URL.";
+    status = optional types.int 204 "http: wanted status; none: any 2xx.";
+    contains = optional types.str "ok" "http: text that the answer must contain.";
+    command = optional (types.listOf types.str) [ "/run/current-system/sw/bin/pg_isready" "-q" ]
+      "exec: absolute path of a program, and its arguments; must exit 0.";
+  };
+in
+open {
+  node = str "" "web1" "Name of this node in the registry; empty: found by hostname.";
+  state_dir = str "/var/lib/infra-agent" "/persist/infra-agent" "What must survive a reboot.";
+  run_dir = str "/run/infra-agent" "/run/fleet" "The control socket.";
+  rollback = word [ "auto" "hold" "never" ] "auto" "hold"
+    "What happens when a trial is not healthy; nodes and roles may override it.";
+  last_resort = word [ "reboot" "stuck" ] "reboot" "stuck" "What happens when the old system cannot be brought back.";
+
+  source = {
+    remotes = option (types.listOf (types.submodule remote)) [ ] [ { url = "https://git.example.org/fleet.git"; } ]
+      "Where the repository is served, in order of preference.";
+    branch = str "main" "release-{name}" "Branch to follow; {name} stands for the node's name.";
+    subdir = str "" "nix/fleet" "Directory of the flake in the repository.";
+    interval = duration "1m" "30s" "Between two polls, 5s to 24h.";
+  };
+
+  registry = {
+    source = word [ "auto" "toml" "none" ] "auto" "toml" "auto: the file if there is one; none: a node is its output.";
+    file = str "infrastructure.toml" "nodes.toml" "The registry, relative to the flake.";
+  };
+
+  nix = {
+    configuration = str "" "web" "Output of nixosConfigurations; empty: by the node's identity.";
+    extra_args = list [ ] [ "--show-trace" ] "More arguments for nixos-rebuild; accept-flake-config is refused.";
+  };
+
+  limits = {
+    evaluate = duration "10m" "30m" "Limit of an evaluation.";
+    build = duration "2h" "12h" "Limit of a build.";
+    activate = duration "10m" "20m" "Limit of an activation.";
+    promote = duration "5m" "10m" "Limit of making a system permanent.";
+    rollback = duration "10m" "20m" "Limit of activating the old system.";
+    verify_rollback = duration "3m" "5m" "How long the old system may take to be healthy again.";
+    tree_bytes = size "1GiB" "4GiB" "Most bytes in the files of a revision.";
+    tree_entries = integer 200000 1000000 "Most files and directories in a revision.";
+    fetch_bytes = size "256MiB" "1GiB" "Most bytes in one answer of a remote.";
+  };
+
+  confirm = {
+    settle = duration "10s" "30s" "Between activation and the first judgement.";
+    window = duration "1m" "5m" "How long everything must be well before a system is confirmed.";
+    deadline = duration "10m" "30m" "When an unconfirmed system is rolled back; more than settle + window.";
+    deadline_max = duration "1h" "4h" "Up to which an operator may extend the deadline.";
+    targets = list [ ] [ "192.0.2.1:443" "https://cache.nixos.org" ]
+      "host:port or URLs that prove connectivity; empty: remotes, binary caches, resolvers, gateway.";
+    ignore_units = list [ ] [ "fwupd*.service" ] "Globs of units whose failure does not count.";
+  };
+
+  checks = option (types.attrsOf (types.submodule check)) { } { web = { kind = "http"; target = "http://localhost/health"; }; }
+    "Health checks of this node, by name, beside those of the registry.";
+
+  metrics.listen = str "127.0.0.1:10119" "/run/infra-agent/metrics.sock"
+    "host:port, absolute path of a unix socket, or empty for none.";
+
+  log = {
+    level = word [ "debug" "info" "warn" "error" ] "info" "debug" "Least severe message to log.";
+    format = word [ "auto" "text" "json" ] "auto" "json" "auto: text for the journal and terminals.";
+  };
+
+  control.group = str "infra-agent" "wheel" "Group that may read the status.";
+}

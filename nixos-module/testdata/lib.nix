@@ -1,0 +1,150 @@
+# Stands for nixpkgs' lib: what the module uses of it, with the same results for the same input. It lets tests evaluate the
+# module, and the lab build nodes from it, where nixpkgs is not at hand.
+let
+  inherit (builtins) all any attrNames attrValues concatLists concatMap concatStringsSep elem elemAt filter foldl' genList head
+    isBool isFunction isInt isString length listToAttrs match split stringLength substring tail toJSON;
+  inherit (builtins) isAttrs isList mapAttrs;
+in
+rec {
+  inherit isAttrs isList mapAttrs;
+
+  optional = condition: value: if condition then [ value ] else [ ];
+  hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
+  removePrefix = prefix: text: if hasPrefix prefix text then substring (stringLength prefix) (-1) text else text;
+  splitString = separator: text: filter isString (split "[${separator}]" text); # a separator is one character here
+  attrByPath = path: default: set:
+    if path == [ ] then set
+    else if set ? ${head path} then attrByPath (tail path) default set.${head path}
+    else default;
+  mapAttrsToList = f: set: attrValues (mapAttrs f set);
+  filterAttrs = keep: set: removeAttrs set (filter (name: !keep name set.${name}) (attrNames set));
+
+  literalExpression = text: { _type = "literalExpression"; inherit text; };
+  mkOption = option: option // { _type = "option"; };
+  mkEnableOption = what: mkOption { type = types.bool; default = false; example = true; description = "Whether to enable ${what}."; };
+  mkIf = condition: content: { _type = "if"; inherit condition content; };
+  mkOverride = priority: content: { _type = "override"; inherit priority content; };
+  mkDefault = mkOverride 1000;
+
+  show = concatStringsSep ".";
+  typeOf = value: value._type or null;
+
+  # Attribute sets with their conditions moved to their values, so that a condition may depend on another option.
+  pushDown = definition:
+    if typeOf definition == "if" then map (mapAttrs (_: mkIf definition.condition)) (pushDown definition.content)
+    else [ definition ];
+
+  # The values of an option's definitions, with their priorities; 100 is what a plain value has.
+  discharge = definition:
+    if typeOf definition == "if" then (if definition.condition then discharge definition.content else [ ])
+    else if typeOf definition == "override" then map (d: d // { inherit (definition) priority; }) (discharge definition.content)
+    else [{ priority = 100; value = definition; }];
+
+  # The value of an option from its definitions; those of the strongest priority are merged.
+  merge = path: type: definitions:
+    let
+      values = concatMap discharge definitions;
+      strongest = foldl' (least: v: if v.priority < least then v.priority else least) 9999 values;
+      kept = map (v: v.value) (filter (v: v.priority == strongest) values);
+      wrong = filter (value: !type.check value) kept;
+    in
+    if wrong != [ ] then throw "A definition for option `${show path}' is not of type `${type.description}': ${toJSON (head wrong)}"
+    else type.merge path kept;
+
+  mergeOption = path: option: definitions:
+    if concatMap discharge definitions != [ ] then merge path option.type definitions
+    else option.default or (throw "The option `${show path}' was accessed but has no value defined. Try setting the option.");
+
+  # The values of all options below path. What is no option goes to freeform, the type of such values, or is refused.
+  mergeOptions = path: options: freeform: definitions:
+    let
+      pushed = concatMap pushDown definitions;
+      at = name: concatMap (d: optional (d ? ${name}) d.${name}) pushed;
+      isUnknown = name: !options ? ${name} && concatMap discharge (at name) != [ ];
+      unknown = filter isUnknown (concatMap attrNames pushed);
+      child = name: option:
+        (if typeOf option == "option" then mergeOption (path ++ [ name ]) option
+        else mergeOptions (path ++ [ name ]) option freeform) (at name);
+      loose = name: { inherit name; value = merge (path ++ [ name ]) freeform (at name); };
+    in
+    if unknown != [ ] && freeform == null then throw "The option `${show (path ++ [ (head unknown) ])}' does not exist."
+    else listToAttrs (map loose unknown) // mapAttrs child options;
+
+  mergeDeclarations = foldl'
+    (a: b: a // mapAttrs (name: value: if a ? ${name} then mergeDeclarations [ a.${name} value ] else value) b)
+    { };
+
+  # The options and the configuration of modules: paths, functions or sets.
+  evalModules = { modules, specialArgs ? { }, prefix ? [ ] }:
+    let
+      load = module:
+        let
+          content = if isFunction module || isAttrs module then module else import module;
+          set = if isFunction content then content ({ inherit config options; lib = import ./lib.nix; } // specialArgs) else content;
+          explicit = any (name: set ? ${name}) [ "config" "options" "freeformType" ];
+        in
+        concatMap load (set.imports or [ ]) ++ [{
+          options = set.options or { };
+          config = if explicit then set.config or { } else removeAttrs set [ "imports" ];
+          freeform = set.freeformType or null;
+        }];
+      loaded = concatMap load modules;
+      freeform = foldl' (found: m: if m.freeform != null then m.freeform else found) null loaded;
+      options = mergeDeclarations (map (m: m.options) loaded);
+      config = mergeOptions prefix options freeform (map (m: m.config) loaded);
+    in
+    { inherit config options; };
+
+  types =
+    let
+      # One value; several definitions must agree.
+      simple = description: check: {
+        inherit description check;
+        merge = path: values:
+          if all (value: value == head values) values then head values
+          else throw "The option `${show path}' has conflicting definition values.";
+        getSubOptions = _: { };
+      };
+    in
+    rec {
+      bool = simple "boolean" isBool;
+      int = simple "signed integer" isInt;
+      str = simple "string" isString;
+      package = simple "package" (value: isString value || isAttrs value);
+      path = package;
+      raw = simple "raw value" (_: true);
+      enum = words: simple "one of ${concatStringsSep ", " (map toJSON words)}" (value: elem value words);
+      strMatching = pattern: simple "string matching the pattern ${pattern}" (value: isString value && match pattern value != null);
+      nullOr = type: type // {
+        description = "null or ${if hasPrefix "list of " type.description then "(${type.description})" else type.description}";
+        check = value: value == null || type.check value;
+        merge = path: values: if head values == null then null else type.merge path values;
+      };
+      listOf = type: {
+        description = "list of ${type.description}";
+        check = isList;
+        merge = path: values: genList (i: merge (path ++ [ "[${toString i}]" ]) type [ (elemAt (concatLists values) i) ])
+          (length (concatLists values));
+        getSubOptions = prefix: type.getSubOptions (prefix ++ [ "*" ]);
+      };
+      attrsOf = type: {
+        description = "attribute set of ${type.description}";
+        check = isAttrs;
+        merge = path: values: mergeOptions path { } type values;
+        getSubOptions = prefix: type.getSubOptions (prefix ++ [ "<name>" ]);
+      };
+      # Sets merge, lists add up, of other values there is one.
+      anything = simple "anything" (_: true) // {
+        merge = path: values:
+          if all isAttrs values && typeOf (head values) == null && !(head values ? outPath) then (attrsOf anything).merge path values
+          else if all isList values then concatLists values
+          else raw.merge path values;
+      };
+      submodule = module: {
+        description = "submodule";
+        check = value: isAttrs value || isFunction value;
+        merge = path: values: (evalModules { modules = [ module ] ++ values; prefix = path; }).config;
+        getSubOptions = prefix: (evalModules { modules = [ module ]; inherit prefix; }).options;
+      };
+    };
+}

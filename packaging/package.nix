@@ -1,0 +1,36 @@
+# The agent. It needs Go 1.26; where buildGoModule has an older one: infra-agent.override { buildGoModule = buildGo126Module; }
+{ lib, buildGoModule, version ? "0.1.0" }:
+let
+  inherit (lib) fileset;
+  sources = fileset.fileFilter (file: file.hasExt "go" && !lib.hasSuffix "_test.go" file.name);
+in
+buildGoModule {
+  pname = "infra-agent";
+  inherit version;
+
+  src = fileset.toSource {
+    root = ../.;
+    fileset = fileset.unions [
+      ../go.mod
+      ../go.sum
+      (sources ../agent)
+      (sources ../cmd)
+      (sources ../metrics)
+      (sources ../reconcile)
+    ];
+  };
+  vendorHash = "sha256-T7RioA2AxrY6Y8DynX+zbEyZjGjauO743lByxgVffgo="; # packaging/vendorhash.sh
+
+  subPackages = [ "cmd/infra-agent" ];
+  env.CGO_ENABLED = 0;
+  ldflags = [ "-s" "-w" "-X main.version=${version}" ];
+  doCheck = false; # its tests are not in src: they run Nix, git and systemd
+
+  meta = {
+    description = "GitOps pull agent for NixOS that proves each system healthy, or puts the node back";
+    homepage = "https://github.com/infra-agent/infra-agent";
+    license = lib.licenses.mit;
+    mainProgram = "infra-agent";
+    platforms = lib.platforms.linux;
+  };
+}

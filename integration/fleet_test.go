@@ -32,7 +32,7 @@ var builtAgent = sync.OnceValues(func() (string, error) {
 // fleet is a lab whose nodes run the real agent.
 type fleet struct {
 	*lab.Lab
-	t     *testing.T
+	t     testing.TB
 	nodes *[]*node // that are up
 }
 
@@ -96,7 +96,7 @@ func (f fleet) edit(path, old, text string) string {
 // node is a node with the agent on it.
 type node struct {
 	*lab.Node
-	t *testing.T
+	t testing.TB
 }
 
 const agentProgram = "/usr/local/lib/infra-agent-lab/" + agentVersion + "/infra-agent"

@@ -38,14 +38,14 @@ func newIdleLab(t *testing.T) *lab.Lab {
 	return newLab(t, lab.Options{Agents: map[string]string{"test": agent}})
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func must[T any](t *testing.T) func(T, error) T {
+func must[T any](t testing.TB) func(T, error) T {
 	return func(value T, err error) T {
 		t.Helper()
 		check(t, err)

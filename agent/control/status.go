@@ -23,7 +23,8 @@ type Status struct {
 	Holds      []reconcile.Hold    `json:"holds,omitempty"`
 	Deployment *Deployment         `json:"deployment,omitempty"` // in flight
 
-	Tip      reconcile.Commit   `json:"tip,omitempty"`    // newest seen at a remote
+	Tip      reconcile.Commit   `json:"tip,omitempty"` // newest seen at a remote
+	TipSeen  time.Time          `json:"tip_seen,omitzero"`
 	Anchor   reconcile.Commit   `json:"anchor,omitempty"` // newest verified
 	Subject  string             `json:"subject,omitempty"`
 	Behind   int                `json:"behind,omitempty"`
@@ -59,7 +60,7 @@ func StatusOf(s reconcile.Snapshot, version string, running bool) Status {
 	r, o := s.Record, s.Observation
 	st := Status{
 		Version: version, Running: running, State: s.State(), Since: r.Tally.Entered, InSync: s.InSync(), Holds: s.Holds,
-		Tip: r.Work.Tip.Commit, Anchor: r.Anchor, LastPoll: r.Tally.LastPollOK, Good: r.Good, Previous: r.Previous,
+		Tip: r.Work.Tip.Commit, TipSeen: r.Work.Tip.At, Anchor: r.Anchor, LastPoll: r.Tally.LastPollOK, Good: r.Good, Previous: r.Previous,
 		Slots: o.Slots, Booted: o.Booted, Reboot: s.Reboot, Suspended: r.Suspended, Blocked: r.Blocked,
 		Failures: r.Failures, History: r.History, Settings: s.Reload.Err, Checks: map[string]reconcile.CheckResult{},
 	}

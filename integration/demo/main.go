@@ -51,7 +51,7 @@ func demo(ctx, forever context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	agent, err := lab.BuildAgent(ctx, dir, version)
 	if err != nil {
 		return err

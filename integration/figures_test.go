@@ -1,0 +1,175 @@
+//go:build integration
+
+package integration
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/infra-agent/infra-agent/agent/control"
+	"github.com/infra-agent/infra-agent/integration/lab"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// Hard limits of an agent that has been polling and scraped for a while.
+const (
+	maxAnonymousKiB = 8 << 10
+	maxResidentKiB  = 18 << 10
+)
+
+func TestIdleAgentIsSmallAndWritesNothing(t *testing.T) {
+	f := newFleet(t)
+	web := f.up("web1")[0]
+	const record = "/var/lib/infra-agent/state.json"
+	before := must[string](t)(web.Run(t.Context(), "stat", "-c", "%i %Y", record))
+	written := web.writtenBytes()
+	start := web.metric(`infra_agent_polls_total{result="unchanged"}`)
+	for polls := 0.0; polls < 100; polls = web.metric(`infra_agent_polls_total{result="unchanged"}`) - start {
+		web.sync()
+	}
+	if after := must[string](t)(web.Run(t.Context(), "stat", "-c", "%i %Y", record)); after != before {
+		t.Errorf("the record was written during idle polls: inode and time %s, before %s", after, before)
+	}
+	if now := web.writtenBytes(); now != written {
+		t.Errorf("the agent wrote %d bytes to disk during idle polls, want none", now-written)
+	}
+	anonymous, resident := web.memory()
+	t.Logf("after 100 polls and as many scrapes: RssAnon %d KiB, VmRSS %d KiB", anonymous, resident)
+	if anonymous > maxAnonymousKiB {
+		t.Errorf("RssAnon is %d KiB, want at most %d", anonymous, maxAnonymousKiB)
+	}
+	if resident > maxResidentKiB {
+		t.Errorf("VmRSS is %d KiB, want at most %d", resident, maxResidentKiB)
+	}
+}
+
+func TestOneEvaluationACommit(t *testing.T) {
+	f := newFleet(t)
+	web := f.up("web1")[0]
+	t.Log("every nix on the node also writes down what it says on standard error")
+	must[string](t)(web.Run(t.Context(), "mv", "/usr/bin/nix", "/usr/lib/nix"))
+	wrapper := "#!/bin/bash\nexec 2> >(tee -a /var/log/nix.log >&2)\nexec -a \"${0##*/}\" /usr/lib/nix \"$@\"\n"
+	check(t, web.Write("/usr/bin/nix", wrapper, 0o755))
+	role := must[string](t)(f.Repo().File("roles/web.nix"))
+	commit := f.push("an evaluation that says so", map[string]string{
+		"roles/web.nix": "{ ... }: builtins.trace \"lab: evaluated\" {" + strings.Replace(unitsOf(role), "VERSION=1", "VERSION=2", 1),
+	})
+	web.wait("promoted", ended(reconcile.ResultPromoted, commit))
+	log := must[string](t)(web.Read("/var/log/nix.log"))
+	if got := strings.Count(log, "lab: evaluated"); got != 1 {
+		t.Errorf("evaluated %d times, want once:\n%s", got, log)
+	}
+}
+
+// BenchmarkDeployment reports what the agent adds to a deployment beyond Nix,
+// the activation and the time it was told to wait.
+func BenchmarkDeployment(b *testing.B) {
+	// The benchmark drives one node by hand, as newFleet is for tests.
+	agent, err := builtAgent()
+	if err != nil {
+		b.Fatal(err)
+	}
+	l, err := lab.New(lab.Options{Agents: map[string]string{agentVersion: agent}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	f := fleet{l, b, new([]*node)}
+	web := f.up("web1")[0]
+	for i := range b.N {
+		commit := f.edit("roles/web.nix", fmt.Sprintf("VERSION=%d", i+1), fmt.Sprintf("VERSION=%d", i+2))
+		s := web.wait("promoted", ended(reconcile.ResultPromoted, commit))
+		total := s.History[len(s.History)-1].Ended.Sub(s.TipSeen).Seconds()
+		rest := total
+		for _, phase := range []string{"fetch", "evaluate", "build", "activate", "confirm", "promote"} {
+			rest -= web.metric(`infra_agent_last_phase_duration_seconds{phase="` + phase + `"}`)
+		}
+		b.ReportMetric(total*1000, "ms/deployment")
+		b.ReportMetric(rest*1000, "ms-overhead/deployment")
+	}
+}
+
+func (n *node) pid() string {
+	return strings.TrimSpace(must[string](n.t)(n.Run(n.t.Context(), "systemctl", "show", "-P", "MainPID", "infra-agent")))
+}
+
+// memory returns the agent's anonymous and resident memory in KiB, proc(5).
+func (n *node) memory() (anonymous, resident int) {
+	n.t.Helper()
+	status := must[string](n.t)(n.Run(n.t.Context(), "cat", "/proc/"+n.pid()+"/status"))
+	for line := range strings.Lines(status) {
+		var kib int
+		if _, err := fmt.Sscanf(line, "RssAnon: %d kB", &kib); err == nil {
+			anonymous = kib
+		}
+		if _, err := fmt.Sscanf(line, "VmRSS: %d kB", &kib); err == nil {
+			resident = kib
+		}
+	}
+	return anonymous, resident
+}
+
+// writtenBytes returns what the agent handed to the file system, proc(5) io.
+func (n *node) writtenBytes() int {
+	n.t.Helper()
+	var bytes int
+	for line := range strings.Lines(must[string](n.t)(n.Run(n.t.Context(), "cat", "/proc/"+n.pid()+"/io"))) {
+		_, _ = fmt.Sscanf(line, "write_bytes: %d", &bytes)
+	}
+	return bytes
+}
+
+// metric scrapes the agent and returns one series; 0 when it has none.
+func (n *node) metric(series string) float64 {
+	n.t.Helper()
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			return n.Dial(ctx, network, addr)
+		},
+	}}
+	resp := must[*http.Response](n.t)(client.Get("http://127.0.0.1:10119/metrics"))
+	defer resp.Body.Close()
+	text := string(must[[]byte](n.t)(io.ReadAll(resp.Body)))
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(line, series+" "); ok {
+			return must[float64](n.t)(strconv.ParseFloat(strings.TrimSpace(value), 64))
+		}
+	}
+	return 0
+}
+
+func TestMetricsTellTheRollout(t *testing.T) {
+	f := newFleet(t)
+	web := f.up("web1")[0]
+	good := f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
+	web.wait("promoted", ended(reconcile.ResultPromoted, good))
+	bad := f.edit("roles/web.nix", "ExecStart=/bin/sleep infinity", "ExecStart=/bin/false")
+	web.wait("rolled back", ended(reconcile.ResultRolledBack, bad))
+	web.wait("held", func(s control.Status) bool { return s.State == "held" })
+	for series, want := range map[string]float64{
+		`infra_agent_revision_info{revision="` + good + `",stage="good"}`:    1,
+		`infra_agent_revision_info{revision="` + good + `",stage="running"}`: 1,
+		`infra_agent_revision_info{revision="` + bad + `",stage="verified"}`: 1,
+		`infra_agent_deployments_total{result="promoted"}`:                   1,
+		`infra_agent_deployments_total{result="rolled_back"}`:                1,
+		`infra_agent_rollbacks_total{reason="unit"}`:                         1,
+		`infra_agent_gate_blocked{gate="blocked"}`:                           1,
+		`infra_agent_in_sync`:                 0,
+		`infra_agent_registered`:              1,
+		`infra_agent_node_role{role="web"}`:   1,
+		`infra_agent_state{state="held"}`:     1,
+		`infra_agent_generation{slot="good"}`: 2,
+		`infra_agent_rollback_failed`:         0,
+	} {
+		if got := web.metric(series); got != want {
+			t.Errorf("%s is %v, want %v", series, got, want)
+		}
+	}
+}

@@ -116,7 +116,8 @@ func (n *Node) switchCheck(ctx context.Context, next reconcile.Toplevel) error {
 	if gate == "" {
 		gate = reconcile.GatePreflight
 	}
-	return reconcile.Rejected(gate, fmt.Errorf("pre-switch check of the new system: %s", lastLine(said)))
+	const most = 6 // lines that a person is shown
+	return reconcile.Rejected(gate, fmt.Errorf("pre-switch check of the new system: %s", strings.Join(said[max(0, len(said)-most):], "\n")))
 }
 
 // readsRecord asks the new system's agent whether it can read the record. An

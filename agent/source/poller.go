@@ -31,14 +31,25 @@ type Poller struct {
 	opts   Options
 	wake   []chan struct{} // by remote
 	list   func(context.Context, Remote, string) (reconcile.Commit, error)
+	end    func()         // gives kept connections up
 	random func() float64 // in [0, 1)
 }
 
 // NewPoller returns a poller for the remotes and the branch of o.
 func NewPoller(o Options) *Poller {
-	p := &Poller{opts: o, list: tip, random: rand.Float64}
-	for range o.Remotes {
+	p := &Poller{opts: o, random: rand.Float64}
+	askers := map[string]*asker{}
+	for _, r := range o.Remotes {
 		p.wake = append(p.wake, make(chan struct{}, 1))
+		askers[r.Name] = &asker{remote: r}
+	}
+	p.list = func(ctx context.Context, r Remote, branch string) (reconcile.Commit, error) {
+		return askers[r.Name].tip(ctx, branch)
+	}
+	p.end = func() {
+		for _, a := range askers {
+			a.close()
+		}
 	}
 	return p
 }
@@ -54,6 +65,7 @@ func (p *Poller) Run(ctx context.Context, report func(Poll)) {
 	}
 	go func() {
 		remotes.Wait()
+		p.end()
 		close(polls)
 	}()
 	for poll := range polls {
@@ -93,6 +105,9 @@ func (p *Poller) follow(ctx context.Context, remote Remote, wake <-chan struct{}
 			failures++
 		}
 		wait = p.wait(failures)
+		if busy, is := errors.AsType[*BusyError](poll.Err); is {
+			wait = max(wait, busy.After)
+		}
 		select {
 		case <-ctx.Done():
 			return

@@ -151,3 +151,16 @@ func TestNow(t *testing.T) {
 		}
 	})
 }
+
+func TestBusyRemoteIsAskedWhenItSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		list := func(context.Context, Remote, string) (reconcile.Commit, error) {
+			return "", fmt.Errorf("poll: %w", &BusyError{Status: "429", After: 700 * time.Second})
+		}
+		got := rehearse(newTestPoller(list, "a"), 0.5, 800*time.Second)
+		want := []string{"a@50 poll a: poll: the server is busy: 429", "a@750 poll a: poll: the server is busy: 429"}
+		if !slices.Equal(got, want) {
+			t.Errorf("polls %q, want %q", got, want)
+		}
+	})
+}

@@ -66,16 +66,11 @@ func localPath(remote Remote) (path string, local bool, err error) {
 }
 
 func dial(remote Remote, endpoint *transport.Endpoint, m *meter) (transport.UploadPackSession, error) {
-	base := http.DefaultTransport.(*http.Transport).Clone()
-	base.DisableKeepAlives = true
-	base.ResponseHeaderTimeout = 2 * time.Minute
-	if remote.CAFile != "" {
-		pool, err := authorities(remote.CAFile)
-		if err != nil {
-			return nil, err
-		}
-		base.TLSClientConfig = &tls.Config{RootCAs: pool}
+	base, err := roundTripper(remote)
+	if err != nil {
+		return nil, err
 	}
+	base.DisableKeepAlives = true
 	client := githttp.NewClient(&http.Client{
 		Transport:     &metered{base, m},
 		CheckRedirect: sameHost,
@@ -87,11 +82,30 @@ func dial(remote Remote, endpoint *transport.Endpoint, m *meter) (transport.Uplo
 	if err != nil {
 		return nil, err
 	}
-	username := remote.Username
-	if username == "" {
-		username = "git"
+	return client.NewUploadPackSession(endpoint, &githttp.BasicAuth{Username: remote.username(), Password: token})
+}
+
+// roundTripper trusts the authorities that the remote names.
+func roundTripper(remote Remote) (*http.Transport, error) {
+	base := http.DefaultTransport.(*http.Transport).Clone()
+	base.ResponseHeaderTimeout = 2 * time.Minute
+	if remote.CAFile == "" {
+		return base, nil
 	}
-	return client.NewUploadPackSession(endpoint, &githttp.BasicAuth{Username: username, Password: token})
+	pool, err := authorities(remote.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	base.TLSClientConfig = &tls.Config{RootCAs: pool}
+	return base, nil
+}
+
+// username goes with the token; forges ignore it or want any name.
+func (r Remote) username() string {
+	if r.Username == "" {
+		return "git"
+	}
+	return r.Username
 }
 
 func authorities(path string) (*x509.CertPool, error) {
@@ -130,11 +144,16 @@ func sameHost(to *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// explain adds to a failure of go-git what an operator can do about it.
+// explain adds to a failure what an operator can do about it.
 func (s *session) explain(err error, remote Remote) error {
-	switch {
-	case s.meter.over():
+	if s.meter.over() {
 		return s.meter.err()
+	}
+	return explain(err, remote)
+}
+
+func explain(err error, remote Remote) error {
+	switch {
 	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed):
 		if remote.TokenFile == "" {
 			return fmt.Errorf("%w (hint: set token_file of remote %s)", err, remote.Name)

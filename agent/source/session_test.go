@@ -1,6 +1,7 @@
 package source
 
 import (
+	"context"
 	"encoding/pem"
 	"errors"
 	"net/http"
@@ -14,13 +15,20 @@ import (
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
+// tip asks a remote for the first time.
+func tip(ctx context.Context, remote Remote, branch string) (reconcile.Commit, error) {
+	a := asker{remote: remote}
+	defer a.close()
+	return a.tip(ctx, branch)
+}
+
 func TestTip(t *testing.T) {
 	w := newWorld(t)
 	for _, url := range []string{w.url, w.bare, "file://" + w.bare} {
 		remote := Remote{Name: "origin", URL: url}
 		if strings.HasPrefix(url, "http") { // before anything is pushed
 			_, err := tip(t.Context(), remote, "main")
-			wantRejected(t, err, reconcile.GateSource, "main: branch not found", "empty")
+			wantRejected(t, err, reconcile.GateSource, "main: branch not found")
 		}
 		want := w.pushed("a", url)
 		if got, err := tip(t.Context(), remote, "main"); err != nil || got != want {

@@ -19,7 +19,7 @@ import (
 
 // The test binary is its own fetch child.
 func TestMain(m *testing.M) {
-	if os.Getenv("SOURCE_TEST_CHILD") == "1" {
+	if os.Getenv("SOURCE_TEST_CHILD") == "1" && len(os.Args) == 1 { // a fuzz worker has arguments
 		if err := Child(os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)

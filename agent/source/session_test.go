@@ -208,8 +208,8 @@ func TestServerThatTalksNonsense(t *testing.T) {
 	}{
 		{"no answer", "", "empty"},
 		{"not git", "<html>\x1b[31mhello\n", "invalid pkt-len"},
-		{"no pack", "0008NAK\n0000", "empty packfile"},
-		{"half a pack", "00000008NAK\n0011\x01PACK\x00\x00\x00\x02\x00\x00\x00\x010000", "store the pack"},
+		{"no pack", "0008NAK\n0000", "no valid pack: it ends early"},
+		{"half a pack", "00000008NAK\n0011\x01PACK\x00\x00\x00\x02\x00\x00\x00\x010000", "no valid pack: it ends early"},
 		{"a pack without the commit", "00000008NAK\n0025\x01PACK\x00\x00\x00\x02\x00\x00\x00\x00" + emptySum + "0000", "the remote's pack does not hold the commit"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -89,7 +89,12 @@ func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, dept
 	if r.session.local {
 		pack = r.session.meter.reader(pack)
 	}
-	if err := packfile.UpdateObjectStorage(s, pack); err != nil {
+	scanned, err := spool(pack, s.dir, r.Limits)
+	if err != nil {
+		return r.failed(err)
+	}
+	defer scanned.Close()
+	if err := packfile.UpdateObjectStorage(s, scanned); err != nil {
 		return r.failed(fmt.Errorf("store the pack: %w", err))
 	}
 	if !s.has(tip) {

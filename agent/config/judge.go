@@ -44,7 +44,7 @@ func judgeWords(d *strict.Document, s Settings) {
 		allowed []string
 	}{
 		{"rollback", string(s.Rollback), []string{string(reconcile.RollbackAuto), string(reconcile.RollbackHold), string(reconcile.RollbackNever)}},
-		{"last_resort", string(s.LastResort), []string{string(LastResortReboot), string(LastResortStuck)}},
+		{"last_resort", string(s.LastResort), []string{string(reconcile.LastResortReboot), string(reconcile.LastResortStuck)}},
 		{"registry.source", string(s.Registry.Source), []string{string(RegistryAuto), string(RegistryTOML), string(RegistryNone)}},
 		{"log.level", s.Log.Level, []string{"debug", "info", "warn", "error"}},
 		{"log.format", s.Log.Format, []string{"auto", "text", "json"}},

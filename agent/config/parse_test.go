@@ -36,7 +36,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	}
 	want := Settings{
 		Node: "dns-01", StateDir: "/s", RunDir: "/r",
-		Rollback: reconcile.RollbackHold, LastResort: LastResortStuck,
+		Rollback: reconcile.RollbackHold, LastResort: reconcile.LastResortStuck,
 		Source: Source{
 			Branch: "release-{name}", Subdir: "nix/fleet", Interval: 30 * time.Second,
 			Remotes: []Remote{

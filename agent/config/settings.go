@@ -20,7 +20,7 @@ type Settings struct {
 	StateDir   string                 `toml:"state_dir"`
 	RunDir     string                 `toml:"run_dir"`
 	Rollback   reconcile.RollbackMode `toml:"rollback"`
-	LastResort LastResort             `toml:"last_resort"`
+	LastResort reconcile.LastResort   `toml:"last_resort"`
 	Source     Source                 `toml:"source"`
 	Registry   Registry               `toml:"registry"`
 	Nix        Nix                    `toml:"nix"`
@@ -31,15 +31,6 @@ type Settings struct {
 	Log        Log                    `toml:"log"`
 	Control    Control                `toml:"control"`
 }
-
-// LastResort says what to do when the old system cannot be brought back.
-type LastResort string
-
-// The last resorts.
-const (
-	LastResortReboot LastResort = "reboot" // reboot once: the boot default is the old system
-	LastResortStuck  LastResort = "stuck"  // leave it to a person
-)
 
 // Source says where the configuration comes from.
 type Source struct {
@@ -151,7 +142,7 @@ func Default() Settings {
 		StateDir:   "/var/lib/infra-agent",
 		RunDir:     "/run/infra-agent",
 		Rollback:   reconcile.RollbackAuto,
-		LastResort: LastResortReboot,
+		LastResort: reconcile.LastResortReboot,
 		Source:     Source{Branch: "main", Interval: time.Minute},
 		Registry:   Registry{Source: RegistryAuto, File: "infrastructure.toml"},
 		Limits: Limits{

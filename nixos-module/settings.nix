@@ -59,6 +59,17 @@ open {
     interval = duration "1m" "30s" "Between two polls, 5s to 24h.";
   };
 
+  trust = {
+    policy = word [ "none" "tip" "all" ] "none" "all"
+      "Which commits must be signed: none, the newest, or every one since the last accepted.";
+    allowed_signers_file = str "" "/etc/infra-agent/allowed_signers"
+      "OpenSSH allowed signers; empty: no SSH signature is accepted.";
+    openpgp_keyring_file = str "" "/etc/infra-agent/keyring.asc"
+      "OpenPGP public keys; empty: no OpenPGP signature is accepted.";
+    revocation_file = str "" "/etc/infra-agent/revoked"
+      "SSH public keys that are not accepted any more, one a line; empty: none.";
+  };
+
   registry = {
     source = word [ "auto" "toml" "none" ] "auto" "toml" "auto: the file if there is one; none: a node is its output.";
     file = str "infrastructure.toml" "nodes.toml" "The registry, relative to the flake.";

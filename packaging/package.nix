@@ -19,7 +19,7 @@ buildGoModule {
       (sources ../reconcile)
     ];
   };
-  vendorHash = "sha256-T7RioA2AxrY6Y8DynX+zbEyZjGjauO743lByxgVffgo="; # packaging/vendorhash.sh
+  vendorHash = "sha256-H5/5Nb1IQfOWoxftQoQVQ7a2p5jf4wY/xJNqUs1AcxI="; # packaging/vendorhash.sh
 
   subPackages = [ "cmd/infra-agent" ];
   env.CGO_ENABLED = 0;

@@ -39,6 +39,7 @@ type Revision struct {
 	Commit  Commit    `json:"commit"`
 	Time    time.Time `json:"time"`              // the committer's date
 	Subject string    `json:"subject,omitempty"` // first line of the message
+	Signer  string    `json:"signer,omitempty"`  // empty: signatures are not asked for
 	Tree    string    `json:"tree,omitempty"`    // store path of the source tree
 }
 

@@ -13,6 +13,16 @@ const (
 	RollbackNever RollbackMode = "never" // keep and promote the trial, alert
 )
 
+// A TrustPolicy says which commits must be signed.
+type TrustPolicy string
+
+// The trust policies.
+const (
+	TrustNone TrustPolicy = "none" // whoever may push may deploy
+	TrustTip  TrustPolicy = "tip"  // the newest commit is signed
+	TrustAll  TrustPolicy = "all"  // every commit since the last accepted one is signed, merges included
+)
+
 // A Target is what one revision wants of this node.
 type Target struct {
 	Node          string       `json:"node"`             // name in the registry, or of the output

@@ -20,6 +20,7 @@ func judge(d *strict.Document, s Settings) {
 	judgeNumbers(d, s)
 	judgePaths(d, s)
 	judgeSource(d, s.Source)
+	judgeTrust(d, s.Trust)
 	judgeConfirm(d, s.Confirm)
 	for i, arg := range s.Nix.ExtraArgs {
 		if strings.Contains(arg, "accept-flake-config") {
@@ -45,6 +46,7 @@ func judgeWords(d *strict.Document, s Settings) {
 	}{
 		{"rollback", string(s.Rollback), []string{string(reconcile.RollbackAuto), string(reconcile.RollbackHold), string(reconcile.RollbackNever)}},
 		{"last_resort", string(s.LastResort), []string{string(reconcile.LastResortReboot), string(reconcile.LastResortStuck)}},
+		{"trust.policy", string(s.Trust.Policy), []string{string(reconcile.TrustNone), string(reconcile.TrustTip), string(reconcile.TrustAll)}},
 		{"registry.source", string(s.Registry.Source), []string{string(RegistryAuto), string(RegistryTOML), string(RegistryNone)}},
 		{"log.level", s.Log.Level, []string{"debug", "info", "warn", "error"}},
 		{"log.format", s.Log.Format, []string{"auto", "text", "json"}},
@@ -147,6 +149,21 @@ func judgeRemote(d *strict.Document, at strict.Path, r Remote) {
 	}
 	if r.Timeout < time.Second || r.Timeout > time.Hour {
 		d.Problemf(at.Child("timeout"), "", "%s is not between 1s and 1h", r.Timeout)
+	}
+}
+
+func judgeTrust(d *strict.Document, t Trust) {
+	for _, file := range []struct{ key, path string }{
+		{"allowed_signers_file", t.AllowedSignersFile},
+		{"openpgp_keyring_file", t.OpenPGPKeyringFile},
+		{"revocation_file", t.RevocationFile},
+	} {
+		if file.path != "" && !filepath.IsAbs(file.path) {
+			d.Problemf(strict.Path("trust").Child(file.key), "", "%q is not an absolute path", file.path)
+		}
+	}
+	if t.Policy != reconcile.TrustNone && t.AllowedSignersFile == "" && t.OpenPGPKeyringFile == "" {
+		d.Problemf("trust.policy", "name trust.allowed_signers_file or trust.openpgp_keyring_file", "nobody could sign")
 	}
 }
 

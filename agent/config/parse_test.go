@@ -47,6 +47,10 @@ func TestEveryKeyIsRead(t *testing.T) {
 				{Name: "mirror", URL: "file:///srv/fleet.git", Username: "git", Timeout: time.Minute},
 			},
 		},
+		Trust: Trust{
+			Policy: reconcile.TrustAll, AllowedSignersFile: "/etc/infra-agent/allowed_signers",
+			OpenPGPKeyringFile: "/etc/infra-agent/keyring.asc", RevocationFile: "/etc/infra-agent/revoked",
+		},
 		Registry: Registry{Source: RegistryTOML, File: "nodes.toml"},
 		Nix:      Nix{Configuration: "dns", ExtraArgs: []string{"--show-trace"}},
 		Limits: Limits{
@@ -123,6 +127,9 @@ func TestEachProblem(t *testing.T) {
 		{"no entries", "limits.tree_entries = 0", "config.toml:1: limits.tree_entries: 0 is not more than 0"},
 		{"word", "rollback = \"yes\"", `config.toml:1: rollback: "yes" is none of auto, hold, never`},
 		{"registry of a later version", "registry.source = \"nix\"", `config.toml:1: registry.source: "nix" is none of auto, toml, none`},
+		{"policy", "trust.policy = \"some\"", `config.toml:1: trust.policy: "some" is none of none, tip, all`},
+		{"policy without keys", "trust.policy = \"all\"", `config.toml:1: trust.policy: nobody could sign (name trust.allowed_signers_file or trust.openpgp_keyring_file)`},
+		{"relative keys", "trust.allowed_signers_file = \"signers\"", `config.toml:1: trust.allowed_signers_file: "signers" is not an absolute path`},
 		{"relative state", "state_dir = \"state\"", `config.toml:1: state_dir: "state" is not an absolute path of a directory of its own`},
 		{"subdir outside", "source.subdir = \"../x\"", `config.toml:1: source.subdir: "../x" is not a path inside the repository`},
 		{"registry outside", "registry.file = \"/etc/x\"", `config.toml:1: registry.file: "/etc/x" is not a path inside the flake`},

@@ -22,6 +22,7 @@ type Settings struct {
 	Rollback   reconcile.RollbackMode `toml:"rollback"`
 	LastResort reconcile.LastResort   `toml:"last_resort"`
 	Source     Source                 `toml:"source"`
+	Trust      Trust                  `toml:"trust"`
 	Registry   Registry               `toml:"registry"`
 	Nix        Nix                    `toml:"nix"`
 	Limits     Limits                 `toml:"limits"`
@@ -58,6 +59,14 @@ type Remote struct {
 // SetDefaults implements [strict.Defaulter].
 func (r *Remote) SetDefaults() {
 	*r = Remote{Name: "origin", Username: "git", Timeout: time.Minute}
+}
+
+// Trust says which commits must be signed, and by whom.
+type Trust struct {
+	Policy             reconcile.TrustPolicy `toml:"policy"`
+	AllowedSignersFile string                `toml:"allowed_signers_file"`
+	OpenPGPKeyringFile string                `toml:"openpgp_keyring_file"`
+	RevocationFile     string                `toml:"revocation_file"`
 }
 
 // Registry says where the list of nodes is.
@@ -144,6 +153,7 @@ func Default() Settings {
 		Rollback:   reconcile.RollbackAuto,
 		LastResort: reconcile.LastResortReboot,
 		Source:     Source{Branch: "main", Interval: time.Minute},
+		Trust:      Trust{Policy: reconcile.TrustNone},
 		Registry:   Registry{Source: RegistryAuto, File: "infrastructure.toml"},
 		Limits: Limits{
 			Evaluate:       10 * time.Minute,

@@ -23,6 +23,7 @@ type job struct {
 	Branch      string
 	Dir         string
 	Limits      Limits
+	Trust       Trust
 	Tip         reconcile.Commit
 	Anchor      reconcile.Commit
 	AllowRewind reconcile.Commit
@@ -108,6 +109,10 @@ func (j job) attempt() (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	signer, err := j.verify(s, tip, anchor)
+	if err != nil {
+		return Result{}, err
+	}
 	commit, err := s.commit(tip)
 	if err != nil {
 		return Result{}, err
@@ -124,7 +129,7 @@ func (j job) attempt() (Result, error) {
 	if j.Anchor == "" {
 		commits = 0
 	}
-	return Result{Commit: j.Tip, Time: at, Subject: oneLine(subject, 200), Tree: j.Tree, Commits: commits}, nil
+	return Result{Commit: j.Tip, Time: at, Subject: oneLine(subject, 200), Signer: oneLine(signer, 200), Tree: j.Tree, Commits: commits}, nil
 }
 
 // refused is an error that the commit itself caused.

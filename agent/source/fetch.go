@@ -38,6 +38,7 @@ type Result struct {
 	Commit  reconcile.Commit `json:"commit"`
 	Time    time.Time        `json:"time"`    // the committer's date
 	Subject string           `json:"subject"` // first line of the message
+	Signer  string           `json:"signer"`  // of Commit; "" where the policy asks for none
 	Tree    string           `json:"tree"`
 	Commits int              `json:"commits"` // since the anchor, along first parents; 0 without one
 }
@@ -61,7 +62,7 @@ func (f *Fetcher) Fetch(ctx context.Context, req Request) (Result, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, fetchLimit, fmt.Errorf("not done within %s", fetchLimit))
 	defer cancel()
 	j := job{
-		Remote: f.opts.Remotes[i], Branch: f.opts.Branch, Dir: f.opts.Dir, Limits: f.opts.Limits,
+		Remote: f.opts.Remotes[i], Branch: f.opts.Branch, Dir: f.opts.Dir, Limits: f.opts.Limits, Trust: f.opts.Trust,
 		Tip: req.Tip, Anchor: req.Anchor, AllowRewind: req.AllowRewind, Tree: req.Tree,
 	}
 	result, err := f.child(ctx, j)

@@ -81,7 +81,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) follow(r Remote, limits Limits) {
 	w.fetcher = NewFetcher(Options{
-		Remotes: []Remote{r}, Branch: "main", Dir: w.store, Limits: limits, Child: []string{"/proc/self/exe"},
+		Remotes: []Remote{r}, Branch: "main", Dir: w.store, Limits: limits, Trust: Trust{Policy: reconcile.TrustNone}, Child: []string{"/proc/self/exe"},
 	})
 }
 

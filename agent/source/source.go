@@ -22,6 +22,7 @@ type Options struct {
 	Interval time.Duration // between two polls of a remote
 	Dir      string        // of the git store, which is a cache: it is deleted when it cannot be read
 	Limits   Limits
+	Trust    Trust
 	Child    []string // program and arguments that call [Child]
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/infra-agent/infra-agent/agent/health"
 	"github.com/infra-agent/infra-agent/agent/nix"
 	"github.com/infra-agent/infra-agent/agent/registry"
+	"github.com/infra-agent/infra-agent/agent/signature"
 	"github.com/infra-agent/infra-agent/agent/source"
 	"github.com/infra-agent/infra-agent/agent/system"
 	"github.com/infra-agent/infra-agent/reconcile"
@@ -67,6 +68,9 @@ func sourceOptions(s config.Settings) source.Options {
 		Limits: source.Limits{
 			TreeBytes: int64(s.Limits.TreeBytes), TreeEntries: s.Limits.TreeEntries, FetchBytes: int64(s.Limits.FetchBytes),
 		},
+		Trust: source.Trust{Policy: s.Trust.Policy, Files: signature.Files{
+			AllowedSigners: s.Trust.AllowedSignersFile, Keyring: s.Trust.OpenPGPKeyringFile, Revocation: s.Trust.RevocationFile,
+		}},
 		Child: []string{"/proc/self/exe", "fetch-child"},
 	}
 	for _, r := range s.Source.Remotes {
@@ -123,7 +127,7 @@ func (p sourcePort) Fetch(ctx context.Context, j reconcile.Fetch) (agent.Tree, e
 	res, err := p.fetcher.Fetch(ctx, source.Request{
 		Remote: j.Tip.Remote, Tip: j.Tip.Commit, Anchor: j.Anchor, Accepted: j.Accepted, AllowRewind: j.Rewind, Tree: p.dir,
 	})
-	rev := reconcile.Revision{Commit: res.Commit, Time: res.Time, Subject: res.Subject}
+	rev := reconcile.Revision{Commit: res.Commit, Time: res.Time, Subject: res.Subject, Signer: res.Signer}
 	return agent.Tree{Revision: rev, Dir: res.Tree, Behind: res.Commits}, err
 }
 

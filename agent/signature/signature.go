@@ -1,0 +1,76 @@
+// Package signature says who signed a git commit, by the bytes of the commit as
+// they are stored. It knows SSH and OpenPGP signatures and the files that hold
+// the keys; it does not know which commits must be signed.
+package signature
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+)
+
+// Reasons why a commit is not accepted.
+var (
+	ErrUnsigned   = errors.New("the commit is not signed")
+	ErrUnknownKey = errors.New("the commit is signed by a key that is not allowed")
+	ErrBad        = errors.New("the signature is not valid")
+	ErrMalformed  = errors.New("the commit is malformed")
+)
+
+// Files name the keys that are allowed to sign. Empty: none of that kind.
+type Files struct {
+	AllowedSigners string // ssh-keygen(1), ALLOWED SIGNERS
+	Keyring        string // OpenPGP public keys, armored or binary
+	Revocation     string // SSH public keys, one a line, that are not allowed any more
+}
+
+// Keys are the keys that are allowed to sign.
+type Keys struct {
+	ssh sshKeys
+	pgp pgpKeys
+}
+
+// Load reads the files. A file with a mistake allows nobody: the error names file
+// and line.
+func Load(f Files) (*Keys, error) {
+	k := &Keys{}
+	for _, file := range []struct {
+		path string
+		read func([]byte) error
+	}{
+		{f.AllowedSigners, k.ssh.allow},
+		{f.Revocation, k.ssh.revoke},
+		{f.Keyring, k.pgp.allow},
+	} {
+		if file.path == "" {
+			continue
+		}
+		data, err := os.ReadFile(file.path)
+		if err != nil {
+			return nil, fmt.Errorf("read keys: %w", err)
+		}
+		if err := file.read(data); err != nil {
+			return nil, fmt.Errorf("%s: %w", file.path, err)
+		}
+	}
+	return k, nil
+}
+
+// Verify returns who signed the commit, given its bytes as git stores them. The
+// error wraps one of [ErrUnsigned], [ErrUnknownKey], [ErrBad] and [ErrMalformed].
+func (k *Keys) Verify(commit []byte) (signer string, err error) {
+	c, err := parse(commit)
+	if err != nil {
+		return "", err
+	}
+	switch {
+	case c.signature == "":
+		return "", ErrUnsigned
+	case strings.HasPrefix(c.signature, "-----BEGIN SSH SIGNATURE-----"):
+		return k.ssh.verify(c)
+	case strings.HasPrefix(c.signature, "-----BEGIN PGP SIGNATURE-----"):
+		return k.pgp.verify(c)
+	}
+	return "", fmt.Errorf("%w: it is neither SSH nor OpenPGP", ErrBad)
+}

@@ -65,15 +65,17 @@ func Run(ctx context.Context, c Command) ([]byte, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = drain
-	out := &limited{max: c.MaxOutput, over: func() {
-		cancel(fmt.Errorf("%s: printed more than %d bytes", c.Args[0], c.MaxOutput))
-	}}
+	out := &limited{max: c.MaxOutput}
 	if out.max == 0 {
 		out.max = maxOutput
 	}
+	out.over = func() { cancel(fmt.Errorf("%s: printed more than %d bytes", c.Args[0], out.max)) }
 	lines := &tail{each: c.Stderr}
 	cmd.Stdout, cmd.Stderr = out, lines
 	if err := cmd.Start(); err != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		return nil, fmt.Errorf("start %s: %w", c.Args[0], err)
 	}
 	err := cmd.Wait()
@@ -81,33 +83,34 @@ func Run(ctx context.Context, c Command) ([]byte, error) {
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	lines.flush()
 	if ctx.Err() != nil {
-		return out.Bytes(), context.Cause(ctx)
+		return out.kept.Bytes(), context.Cause(ctx)
 	}
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		return out.Bytes(), &ExitError{Args: c.Args, Code: exit.ExitCode(), Tail: lines.last}
+		return out.kept.Bytes(), &ExitError{Args: c.Args, Code: exit.ExitCode(), Tail: lines.last}
 	}
 	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
-		return out.Bytes(), fmt.Errorf("run %s: %w", c.Args[0], err)
+		return out.kept.Bytes(), fmt.Errorf("run %s: %w", c.Args[0], err)
 	}
-	return out.Bytes(), nil
+	return out.kept.Bytes(), nil
 }
 
 // Path returns the absolute path of a program on PATH.
 func Path(program string) (string, error) { return exec.LookPath(program) }
 
-// limited keeps up to max bytes and then calls over.
+// limited keeps up to max bytes and then calls over. It does not embed the buffer:
+// io.Copy would fill it through its ReadFrom, past the limit.
 type limited struct {
-	bytes.Buffer
+	kept bytes.Buffer
 	max  int
 	over func()
 }
 
 func (l *limited) Write(p []byte) (int, error) {
-	if l.Len()+len(p) > l.max {
+	if l.kept.Len()+len(p) > l.max {
 		l.over()
 		return len(p), nil
 	}
-	return l.Buffer.Write(p)
+	return l.kept.Write(p)
 }
 
 const (

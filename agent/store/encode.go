@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/infra-agent/infra-agent/reconcile"
@@ -24,16 +25,29 @@ type file struct {
 	Record    json.RawMessage `json:"record"`
 }
 
+// version is what a file says of its format.
+type version struct{ schema, minReader int }
+
+// during returns the version to write in a phase over a file of schema found (0:
+// there is none). Until a deployment ends it is the one that was found: a rollback
+// of the agent itself must be able to read the record.
+func (own version) during(p reconcile.Phase, found int) version {
+	if _, idle := p.(reconcile.Idle); idle || found == 0 || found >= own.schema {
+		return own
+	}
+	return version{found, min(own.minReader, found)}
+}
+
 // fields is a record's JSON object; it also carries what this agent does not know.
 type fields map[string]json.RawMessage
 
-func decode(data []byte) (rec reconcile.Record, schema int, unknown fields, err error) {
+func decode(data []byte, reads int) (rec reconcile.Record, schema int, unknown fields, err error) {
 	var f file
 	if err := json.Unmarshal(data, &f); err != nil {
 		return rec, 0, nil, fmt.Errorf("damaged: %w", err)
 	}
-	if f.MinReader > Schema {
-		return rec, 0, nil, fmt.Errorf("written by a newer infra-agent: needs schema %d, this agent reads %d", f.MinReader, Schema)
+	if f.MinReader > reads {
+		return rec, 0, nil, fmt.Errorf("written by a newer infra-agent: needs schema %d, this agent reads %d", f.MinReader, reads)
 	}
 	if sum := checksum(f.Record); sum != f.Checksum {
 		return rec, 0, nil, fmt.Errorf("damaged: checksum is %s, want %s", sum, f.Checksum)
@@ -51,9 +65,10 @@ func decode(data []byte) (rec reconcile.Record, schema int, unknown fields, err 
 	if rec.Phase, err = decodePhase(phase); err != nil {
 		return rec, 0, nil, fmt.Errorf("damaged: %w", err)
 	}
-	for _, name := range known() {
-		delete(unknown, name)
-	}
+	names := known()
+	maps.DeleteFunc(unknown, func(field string, _ json.RawMessage) bool {
+		return slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, field) }) // as encoding/json does
+	})
 	return rec, f.Schema, unknown, nil
 }
 
@@ -84,8 +99,8 @@ func encodeRecord(rec reconcile.Record, tally bool, unknown fields) ([]byte, err
 	return json.Marshal(all)
 }
 
-func encodeFile(record []byte, schema, minReader int) ([]byte, error) {
-	data, err := json.MarshalIndent(file{schema, minReader, checksum(record), record}, "", " ")
+func encodeFile(record []byte, v version) ([]byte, error) {
+	data, err := json.MarshalIndent(file{v.schema, v.minReader, checksum(record), record}, "", " ")
 	return append(data, '\n'), err
 }
 

@@ -26,6 +26,7 @@ var ErrRunning = errors.New("another infra-agent is running")
 type Store struct {
 	path    string
 	lock    *os.File
+	own     version
 	schema  int    // of the file as it was found; 0: there was none
 	unknown fields // what a newer agent wrote, carried along
 	written []byte // the part that was written last, without the tally
@@ -36,6 +37,10 @@ type Store struct {
 // used comes back with Unreadable set, and is left as it is. The error is
 // [ErrRunning] when another agent holds the lock.
 func Open(dir string) (*Store, reconcile.Record, error) {
+	return open(dir, version{Schema, MinReader})
+}
+
+func open(dir string, own version) (*Store, reconcile.Record, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, reconcile.Record{}, fmt.Errorf("open state directory: %w", err)
 	}
@@ -45,9 +50,12 @@ func Open(dir string) (*Store, reconcile.Record, error) {
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = lock.Close()
-		return nil, reconcile.Record{}, fmt.Errorf("lock %s: %w", dir, ErrRunning)
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			err = ErrRunning
+		}
+		return nil, reconcile.Record{}, fmt.Errorf("lock %s: %w", dir, err)
 	}
-	s := &Store{path: filepath.Join(dir, Name), lock: lock}
+	s := &Store{path: filepath.Join(dir, Name), lock: lock, own: own}
 	rec, err := s.load()
 	return s, rec, err
 }
@@ -60,7 +68,7 @@ func (s *Store) load() (reconcile.Record, error) {
 	if err != nil {
 		return reconcile.Record{}, fmt.Errorf("read record: %w", err)
 	}
-	rec, schema, unknown, err := decode(data)
+	rec, schema, unknown, err := decode(data, s.own.schema)
 	if err != nil {
 		s.closed = true
 		rec := reconcile.New()
@@ -73,8 +81,7 @@ func (s *Store) load() (reconcile.Record, error) {
 }
 
 // Save writes rec when anything but its tally differs from what is on disk. It
-// reports whether it wrote. Until a deployment ends it keeps the schema that it
-// found: a rollback of the agent itself must be able to read the record.
+// reports whether it wrote.
 func (s *Store) Save(rec reconcile.Record) (bool, error) {
 	if s.closed {
 		return false, errors.New("save record: the record on disk is not readable and is left alone")
@@ -86,22 +93,19 @@ func (s *Store) Save(rec reconcile.Record) (bool, error) {
 	if bytes.Equal(now, s.written) {
 		return false, nil
 	}
-	schema, reader := Schema, MinReader
-	if _, idle := rec.Phase.(reconcile.Idle); !idle && s.schema != 0 && s.schema < Schema {
-		schema, reader = s.schema, min(MinReader, s.schema)
-	}
+	v := s.own.during(rec.Phase, s.schema)
 	record, err := encodeRecord(rec, true, s.unknown)
 	if err != nil {
 		return false, fmt.Errorf("save record: %w", err)
 	}
-	data, err := encodeFile(record, schema, reader)
+	data, err := encodeFile(record, v)
 	if err != nil {
 		return false, fmt.Errorf("save record: %w", err)
 	}
 	if err := durable.WriteFile(s.path, data, 0o600); err != nil {
 		return false, fmt.Errorf("save record: %w", err)
 	}
-	s.written, s.schema = now, schema
+	s.written, s.schema = now, v.schema
 	return true, nil
 }
 
@@ -124,7 +128,7 @@ func ReadFile(path string) (reconcile.Record, error) {
 	if err != nil {
 		return reconcile.Record{}, fmt.Errorf("read record: %w", err)
 	}
-	rec, _, _, err := decode(data)
+	rec, _, _, err := decode(data, Schema)
 	if err != nil {
 		return reconcile.Record{}, fmt.Errorf("%s: %w", path, err)
 	}

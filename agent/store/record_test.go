@@ -1,0 +1,115 @@
+package store
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+const (
+	revA = reconcile.Commit("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")
+	revB = reconcile.Commit("bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb")
+	topA = reconcile.Toplevel("/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-nixos-system-web-25.05")
+	topB = reconcile.Toplevel("/nix/store/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-nixos-system-web-25.05")
+)
+
+func clock(minute int) time.Time { return time.Date(2026, 3, 29, 1, minute, 0, 123000000, time.UTC) }
+
+var check = reconcile.Check{
+	Name: "web <&>", Kind: reconcile.CheckHTTP, Required: true, Within: time.Minute, Interval: 5 * time.Second,
+	Timeout: 3 * time.Second, Successes: 2, Unit: "nginx.service", Target: "http://[::1]:80/?a=1&b=2", Status: 204,
+	Contains: "ok\u2028", Command: []string{"/bin/true", "--all"},
+}
+
+var deployment = reconcile.Deployment{
+	ID:  "20260329T010000",
+	Old: reconcile.System{Toplevel: topA, Revision: revA, Checks: []reconcile.Check{check}},
+	New: reconcile.System{Toplevel: topB, Revision: revB, Checks: []reconcile.Check{check}}, Boot: "7f1c1d3e-boot",
+	Started: clock(1), Rollback: reconcile.RollbackHold,
+	Confirm: reconcile.Confirm{
+		Settle: 10 * time.Second, Window: time.Minute, Deadline: 10 * time.Minute, DeadlineMax: time.Hour,
+		Targets: []string{"git.example.org:443"}, IgnoreUnits: []string{"podman-*.service"},
+	},
+}
+
+var trial = reconcile.Trial{Deployment: deployment, Baseline: reconcile.Baseline{
+	Failed: []string{"old.service"}, Active: []string{"sshd.service"},
+	Checks: map[string]bool{"web <&>": true}, Targets: []string{"git.example.org:443"},
+}}
+
+var cause = reconcile.Cause{Reason: reconcile.ReasonUnit, Why: `unit "nginx.service" failed`}
+
+// phases holds every phase, with everything set.
+var phases = []reconcile.Phase{
+	reconcile.Idle{},
+	reconcile.Arming{Deployment: deployment},
+	reconcile.Activating{Trial: trial, Attempt: 2, Since: 90 * time.Second},
+	reconcile.Confirming{Trial: trial, Since: 91 * time.Second, Until: 691 * time.Second, Approved: true, Held: "check web is red"},
+	reconcile.Promoting{Trial: trial, Try: 3},
+	reconcile.RollingBack{Trial: trial, Cause: cause, Attempt: 2, Promoted: true},
+	reconcile.VerifyingRollback{Trial: trial, Cause: cause, Boot: "another-boot", Since: 5 * time.Second},
+	reconcile.RebootingBack{Trial: trial, Cause: cause, Since: 100 * time.Second},
+	reconcile.Stuck{Trial: trial, Cause: cause},
+}
+
+// full returns a record in phase p with everything set that is kept on disk.
+func full(p reconcile.Phase) reconcile.Record {
+	return reconcile.Record{
+		Anchor: revB, Accepted: []reconcile.Commit{revA, revB}, Rewind: revA, Good: deployment.Old, Previous: deployment.New, Phase: p,
+		Blocked:   map[reconcile.Toplevel]reconcile.Block{topB: {Cause: cause, Revision: revB, At: clock(2), UntilPoll: true}},
+		Losses:    map[reconcile.Toplevel]int{topB: 1},
+		Failures:  map[string]reconcile.Failure{"revision " + string(revB): {Gate: reconcile.GateBuild, Why: "no", Tries: 3, At: clock(3), After: clock(4)}},
+		Suspended: reconcile.Suspension{Reason: "the database moves", Since: clock(5)},
+		Foreign:   reconcile.Foreign{Tip: revA, Accepted: reconcile.Slots{Running: topA, Profile: topB, Default: topB}},
+		Tally: reconcile.Tally{
+			Deployments:    map[reconcile.Result]int{reconcile.ResultPromoted: 7},
+			LastDeployment: map[reconcile.Result]time.Time{reconcile.ResultPromoted: clock(6)},
+			Rollbacks:      map[reconcile.Reason]int{reconcile.ReasonUnit: 2}, LastRollback: clock(7), Consecutive: 1, RollbackFailed: true,
+			Entered: clock(8), OutOfSync: clock(9), LastPollOK: clock(10),
+			Marks: map[reconcile.Stage]reconcile.Mark{reconcile.StageGood: {Revision: revA, Time: clock(11), Reached: clock(12)}},
+			Took:  map[string]time.Duration{"build": 90 * time.Second},
+		},
+		History: []reconcile.Outcome{{
+			ID: "20260328T010000", Result: reconcile.ResultRolledBack, Cause: cause, Revision: revB,
+			From: topA, To: topB, Started: clock(13), Ended: clock(14),
+		}},
+	}
+}
+
+// A new field of the record or of a phase must be added above.
+func TestFixturesLeaveNothingOut(t *testing.T) {
+	for _, p := range phases {
+		set(t, reflect.ValueOf(p), reflect.TypeOf(p).Name())
+	}
+	set(t, reflect.ValueOf(full(reconcile.Idle{})), "Record", "Phase", "Work", "Unreadable")
+}
+
+// set fails for every field below v that is zero.
+func set(t *testing.T, v reflect.Value, path string, skip ...string) {
+	t.Helper()
+	if _, isTime := v.Interface().(time.Time); v.Kind() == reflect.Struct && !isTime {
+	fields:
+		for i := range v.NumField() {
+			name := v.Type().Field(i).Name
+			for _, s := range skip {
+				if s == name {
+					continue fields
+				}
+			}
+			set(t, v.Field(i), path+"."+name)
+		}
+		return
+	}
+	switch {
+	case v.IsZero():
+		t.Errorf("%s is not set in the fixtures", path)
+	case v.Kind() == reflect.Map:
+		for _, key := range v.MapKeys() {
+			set(t, v.MapIndex(key), path+"["+key.String()+"]")
+		}
+	case v.Kind() == reflect.Slice:
+		set(t, v.Index(0), path+"[0]")
+	}
+}

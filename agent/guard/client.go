@@ -28,8 +28,8 @@ func (c *Client) State() (reconcile.GuardState, error) {
 	return s, nil
 }
 
-// Arm writes the deployment's file with a deadline on the boot-time clock.
-// An armed file of the same deployment only gets the new deadline; the error is
+// Arm writes the deployment's file with a deadline on the boot-time clock. What
+// the file of the same deployment says of a reboot stays; the error is
 // [ErrClaimed] when its guard has begun to go back.
 func (c *Client) Arm(d reconcile.Deployment, until time.Duration, lastResort reconcile.LastResort) error {
 	return c.set(d, ModeTrial, until, lastResort)
@@ -57,7 +57,7 @@ func (c *Client) set(d reconcile.Deployment, mode string, until time.Duration, l
 // NoteReboot writes down that a reboot is about to be asked for.
 func (c *Client) NoteReboot(id string) error {
 	return Update(c.Dir, func(f *File) error {
-		f.ID, f.Rebooted, f.Mode = id, true, ModeOff
+		f.ID, f.Boot, f.Rebooted, f.Mode = id, c.Boot, true, ModeOff
 		return nil
 	})
 }

@@ -49,7 +49,7 @@ func (g *Guard) Run(ctx context.Context) error {
 		}
 		left := time.Duration(f.UntilNS) - g.Uptime()
 		if left <= 0 || !f.Claim.At.IsZero() {
-			if err := g.goBack(ctx); !errors.Is(err, errNotOurs) {
+			if err := g.goBack(ctx, f); !errors.Is(err, errNotOurs) {
 				return err
 			}
 			continue
@@ -66,10 +66,10 @@ func (g *Guard) ours(f File) bool {
 	return f.ID == g.ID && f.Boot == g.Boot && f.Mode != ModeOff && !f.Claim.Done
 }
 
-// goBack claims the deployment and undoes it. After the claim nothing the agent
-// does can confirm it.
-func (g *Guard) goBack(ctx context.Context) error {
-	var f File
+// goBack claims the deployment of f and undoes it. After the claim nothing the
+// agent does can confirm it. On a full disk it goes back without: the agent, too,
+// must write before it can confirm.
+func (g *Guard) goBack(ctx context.Context, f File) error {
 	err := Update(g.Dir, func(now *File) error {
 		if !g.ours(*now) || now.Claim.At.IsZero() && g.Uptime() < time.Duration(now.UntilNS) {
 			return errNotOurs // moved or turned off at the last moment
@@ -80,8 +80,11 @@ func (g *Guard) goBack(ctx context.Context) error {
 		f = *now
 		return nil
 	})
-	if err != nil {
+	if errors.Is(err, errNotOurs) {
 		return err
+	}
+	if err != nil {
+		g.Log.Error("going back without a claim", "err", err)
 	}
 	g.Log.Warn("not confirmed in time, going back", "deployment", g.ID, "old", f.Old)
 	systemctl := filepath.Join(string(f.Old), "sw/bin/systemctl")
@@ -94,22 +97,46 @@ func (g *Guard) goBack(ctx context.Context) error {
 		}
 	}
 	err = g.run(ctx, filepath.Join(string(f.Old), "bin/switch-to-configuration"), "test")
+	if ctx.Err() != nil { // stopped in the middle; whoever starts it again resumes
+		return context.Cause(ctx)
+	}
 	if current, _ := os.Readlink(g.Current); current != string(f.Old) {
 		g.Log.Error("the old system did not become current", "old", f.Old, "current", current, "err", err)
 		if f.Reboot && !f.Rebooted {
 			return g.reboot(ctx, systemctl)
 		}
 	}
-	return Update(g.Dir, func(now *File) error {
-		now.Claim.Done, now.Mode = true, ModeOff
-		return nil
-	})
+	return g.done(ctx)
 }
 
+// done writes down that the old system is back, and does not give up: a guard that
+// is started again would bring it back once more.
+func (g *Guard) done(ctx context.Context) error {
+	for {
+		err := Update(g.Dir, func(f *File) error {
+			if f.ID == g.ID && f.Boot == g.Boot {
+				f.Claim.Done, f.Mode = true, ModeOff
+			}
+			return nil
+		})
+		if err == nil {
+			return nil
+		}
+		g.Log.Error("the old system is back, but that could not be written", "err", err)
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(tick):
+		}
+	}
+}
+
+// reboot asks for a reboot and notes it first, so that it is never asked for twice.
+// Where the note cannot be written the next boot's own name says as much.
 func (g *Guard) reboot(ctx context.Context, systemctl string) error {
 	err := Update(g.Dir, func(f *File) error { f.Rebooted = true; return nil })
 	if err != nil {
-		return err
+		g.Log.Error("rebooting without a note", "err", err)
 	}
 	return g.run(ctx, systemctl, "reboot")
 }

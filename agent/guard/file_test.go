@@ -1,0 +1,197 @@
+package guard
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// The format is frozen for ever: a guard of the oldest release reads what the
+// newest agent writes. testdata/guard.json must never change.
+func TestFormatIsFrozen(t *testing.T) {
+	golden, err := os.ReadFile("testdata/guard.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := File{
+		ID: "20260329T010000", Boot: "7f1c1d3e-4a2b-4c5d-8e6f-0123456789ab", Mode: "trial", UntilNS: int64(690 * time.Second),
+		Old:       "/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-nixos-system-web-25.05",
+		TrialUnit: "infra-agent-trial-20260329T010000-*.service", Reboot: true,
+		Claim: Claim{At: time.Date(2026, 3, 29, 1, 11, 30, 0, time.UTC), Done: true}, Rebooted: true,
+	}
+	got, err := Read("testdata")
+	if err != nil || got != want {
+		t.Errorf("Read() = %+v, %v, want %+v", got, err, want)
+	}
+	dir := t.TempDir()
+	if err := Update(dir, func(f *File) error { *f = want; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	written, err := os.ReadFile(filepath.Join(dir, "guard.json"))
+	if err != nil || string(written) != string(golden) {
+		t.Errorf("got %s (%v)\nwant %s", written, err, golden)
+	}
+	if ModeTrial != "trial" || ModeRollback != "rollback" || ModeOff != "off" {
+		t.Errorf("got modes %s, %s, %s, want trial, rollback, off", ModeTrial, ModeRollback, ModeOff)
+	}
+}
+
+func TestMissingFileGuardsNothing(t *testing.T) {
+	if f, err := Read(t.TempDir()); f != (File{}) || err != nil {
+		t.Errorf("Read() = %+v, %v, want nothing", f, err)
+	}
+}
+
+func TestARefusedOrEmptyChangeWritesNothing(t *testing.T) {
+	dir := t.TempDir()
+	no := errors.New("no")
+	if err := Update(dir, func(f *File) error { f.ID = "x"; return no }); !errors.Is(err, no) {
+		t.Errorf("Update() = %v, want %v", err, no)
+	}
+	if err := Update(dir, func(*File) error { return nil }); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, fileName)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a file was written: %v", err)
+	}
+}
+
+func TestADamagedFile(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, fileName), []byte(`{"id":"20260329T0`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Read(dir); err == nil || !strings.HasPrefix(err.Error(), "read guard file: ") {
+		t.Errorf("Read() = %v, want an error", err)
+	}
+	c := client(dir)
+	if _, err := c.State(); err == nil {
+		t.Error("State() of a damaged file is no error")
+	}
+	if err := c.Arm(deployment(""), time.Minute, reconcile.LastResortReboot); err != nil {
+		t.Fatalf("Arm() over a damaged file: %v", err)
+	}
+	if s, err := c.State(); s.ID != id || s.Until != time.Minute || err != nil {
+		t.Errorf("State() = %+v, %v, want the new deadline", s, err)
+	}
+}
+
+// Every change starts from what the one before it wrote.
+func TestChangesAreOneAfterTheOther(t *testing.T) {
+	dir := t.TempDir()
+	const writers, changes = 8, 5
+	var wg sync.WaitGroup
+	for range writers {
+		wg.Go(func() {
+			for range changes {
+				if err := Update(dir, func(f *File) error { f.UntilNS++; return nil }); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if f, err := Read(dir); f.UntilNS != writers*changes || err != nil {
+		t.Errorf("after %d changes the file counts %d (%v)", writers*changes, f.UntilNS, err)
+	}
+}
+
+func TestClient(t *testing.T) {
+	dir := t.TempDir()
+	c, d := client(dir), deployment("/nix/store/old")
+	other := &Client{Dir: dir, Boot: "another boot", TrialUnits: c.TrialUnits}
+	claim := func(done bool) {
+		t.Helper()
+		if err := Update(dir, func(f *File) error { f.Claim = Claim{At: time.Unix(1, 0).UTC(), Done: done}; return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect := func(what string, err, want error) {
+		t.Helper()
+		if !errors.Is(err, want) {
+			t.Errorf("%s = %v, want %v", what, err, want)
+		}
+	}
+	state := func(want reconcile.GuardState) {
+		t.Helper()
+		if got, err := c.State(); got != want || err != nil {
+			t.Errorf("State() = %+v, %v, want %+v", got, err, want)
+		}
+	}
+	file := func(want File) {
+		t.Helper()
+		if got, err := Read(dir); got != want || err != nil {
+			t.Errorf("the file is %+v, %v, want %+v", got, err, want)
+		}
+	}
+
+	state(reconcile.GuardState{})
+	expect("Disarm() of nothing", c.Disarm(id), nil)
+	if err := c.Move(id, time.Minute); err == nil || err.Error() != "the guard of deployment "+id+" is not armed" {
+		t.Errorf("Move() of nothing = %v, want that it is not armed", err)
+	}
+
+	expect("Arm()", c.Arm(d, time.Minute, reconcile.LastResortStuck), nil)
+	file(File{ID: id, Boot: boot, Mode: "trial", UntilNS: 60e9, Old: "/nix/store/old", TrialUnit: "trial-" + id})
+	expect("Bound()", c.Bound(d, time.Hour, reconcile.LastResortReboot), nil)
+	file(File{ID: id, Boot: boot, Mode: "rollback", UntilNS: 3600e9, Old: "/nix/store/old", TrialUnit: "trial-" + id, Reboot: true})
+	expect("Move()", c.Move(id, 2*time.Hour), nil)
+	state(reconcile.GuardState{ID: id, Until: 2 * time.Hour})
+	if s, err := other.State(); s != (reconcile.GuardState{}) || err != nil {
+		t.Errorf("State() in another boot = %+v, %v, want nothing", s, err)
+	}
+	expect("Disarm() of another deployment", c.Disarm("20200101T000000"), nil)
+	state(reconcile.GuardState{ID: id, Until: 2 * time.Hour})
+
+	claim(false)
+	state(reconcile.GuardState{ID: id, Until: 2 * time.Hour, Claimed: true})
+	expect("Disarm() after a claim", c.Disarm(id), ErrClaimed)
+	expect("Move() after a claim", c.Move(id, 3*time.Hour), ErrClaimed)
+	expect("Arm() after a claim", c.Arm(d, 3*time.Hour, reconcile.LastResortReboot), ErrClaimed)
+	expect("Bound() after a claim", c.Bound(d, 3*time.Hour, reconcile.LastResortReboot), ErrClaimed)
+	claim(true)
+	expect("Disarm() after the end", c.Disarm(id), ErrClaimed) // it was not confirmed, whatever the agent thought
+	expect("Bound() after the end", c.Bound(d, 3*time.Hour, reconcile.LastResortReboot), nil)
+
+	expect("NoteReboot()", c.NoteReboot(id), nil)
+	state(reconcile.GuardState{ID: id, Rebooted: true})
+	expect("Bound() after a reboot", c.Bound(d, time.Minute, reconcile.LastResortReboot), nil)
+	state(reconcile.GuardState{ID: id, Until: time.Minute, Rebooted: true})
+
+	claim(false)
+	expect("Arm() in another boot", other.Arm(d, time.Second, reconcile.LastResortReboot), nil)
+	next := d
+	next.ID = "20260330T010000"
+	expect("Arm() of the next deployment", c.Arm(next, time.Second, reconcile.LastResortReboot), nil)
+	state(reconcile.GuardState{ID: next.ID, Until: time.Second})
+}
+
+// The note must be found again, even where the file was lost.
+func TestARebootIsNotedWithoutAFile(t *testing.T) {
+	c := client(t.TempDir())
+	if err := c.NoteReboot(id); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := c.State(); err != nil || !s.Rebooted || s.ID != id {
+		t.Errorf("State() = %+v, %v, want the noted reboot", s, err)
+	}
+}
+
+const (
+	id   = "20260329T010000"
+	boot = reconcile.BootID("7f1c1d3e")
+)
+
+func client(dir string) *Client {
+	return &Client{Dir: dir, Boot: boot, TrialUnits: func(id string) string { return "trial-" + id }}
+}
+
+func deployment(old reconcile.Toplevel) reconcile.Deployment {
+	return reconcile.Deployment{ID: id, Old: reconcile.System{Toplevel: old}}
+}

@@ -1,0 +1,393 @@
+package guard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// world is a node on trial: an old system whose programs write down what they
+// are asked to do, and a guard. Its clock is the bubble's.
+type world struct {
+	*testing.T
+	*Client
+	guard *Guard
+	root  string
+	ready int // how often the guard said that it is
+}
+
+func newWorld(t *testing.T) *world {
+	root := t.TempDir()
+	w := &world{T: t, Client: client(filepath.Join(root, "state")), root: root}
+	w.program("old/bin/switch-to-configuration", `ln -sfn "$R/old" "$R/current"`)
+	w.program("old/sw/bin/systemctl", "")
+	if err := errors.Join(os.Mkdir(w.Dir, 0o700), os.Symlink(root+"/new", root+"/current")); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	w.guard = &Guard{
+		Dir: w.Dir, ID: id, Boot: boot, Uptime: func() time.Duration { return time.Since(start) }, Current: root + "/current",
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Ready: func() { w.ready++ },
+	}
+	return w
+}
+
+// program writes a program of the old system, which logs its arguments and then
+// does what the script says.
+func (w *world) program(name, script string) {
+	w.Helper()
+	path := filepath.Join(w.root, name)
+	text := fmt.Sprintf("#!/bin/sh\nR=%s\necho \"${0##*/} $* check=$NIXOS_NO_CHECK\" >> $R/log\n%s\n", w.root, script)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o700)); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) arm(until time.Duration, last reconcile.LastResort) {
+	w.Helper()
+	if err := w.Arm(deployment(reconcile.Toplevel(w.root+"/old")), until, last); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// ran fails unless exactly these programs were run, in order.
+func (w *world) ran(want ...string) {
+	w.Helper()
+	log, err := os.ReadFile(w.root + "/log")
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		w.Fatal(err)
+	}
+	var got []string
+	for line := range strings.Lines(string(log)) {
+		got = append(got, strings.TrimSuffix(strings.TrimSpace(line), " check=1"))
+	}
+	if !slices.Equal(got, want) {
+		w.Errorf("ran %q, want %q", got, want)
+	}
+}
+
+// runs runs the guard to its end, and fails unless that comes after took.
+func (w *world) runs(took time.Duration) {
+	w.Helper()
+	start := time.Now()
+	if err := w.guard.Run(w.Context()); err != nil {
+		w.Errorf("Run() = %v, want nil", err)
+	}
+	if got := time.Since(start); got != took {
+		w.Errorf("the guard ended after %v, want %v", got, took)
+	}
+}
+
+func (w *world) file() File {
+	w.Helper()
+	f, err := Read(w.Dir)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return f
+}
+
+func bubble(t *testing.T, story func(*world)) {
+	synctest.Test(t, func(t *testing.T) { story(newWorld(t)) })
+}
+
+var back = []string{"systemctl stop trial-" + id, "switch-to-configuration test"}
+
+func TestTheDeadlineBringsTheOldSystemBackOnce(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.arm(10*time.Minute, reconcile.LastResortReboot)
+		w.runs(10 * time.Minute)
+		w.ran(back...)
+		f := w.file()
+		if f.Mode != ModeOff || !f.Claim.Done || !f.Claim.At.Equal(time.Now()) || f.Rebooted {
+			w.Errorf("the file says %+v, want off, done and claimed now", f)
+		}
+		if s, err := w.State(); s.Claimed || s.Until != 0 || err != nil {
+			w.Errorf("State() = %+v, %v, want neither claimed nor armed", s, err)
+		}
+		if w.ready != 1 {
+			w.Errorf("the guard was ready %d times, want once", w.ready)
+		}
+		w.runs(0) // started once more it has nothing to do
+		w.ran(back...)
+	})
+}
+
+func TestTheOldSystemIsBroughtBackEvenWhereTheTrialCannotBeStopped(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.program("old/sw/bin/systemctl", "echo no bus >&2; exit 1")
+		w.arm(time.Minute, reconcile.LastResortReboot)
+		w.runs(time.Minute)
+		w.ran(back...)
+	})
+}
+
+func TestAnOldSystemWithoutSystemctlTakesThatOnPath(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.program("path/systemctl", "")
+		w.Setenv("PATH", w.root+"/path:"+os.Getenv("PATH"))
+		if err := os.RemoveAll(w.root + "/old/sw"); err != nil {
+			w.Fatal(err)
+		}
+		w.arm(time.Minute, reconcile.LastResortReboot)
+		w.runs(time.Minute)
+		w.ran(back...)
+	})
+}
+
+func TestAMovedDeadlineHolds(t *testing.T) {
+	for _, until := range []time.Duration{5 * time.Minute, time.Hour} { // sooner, later
+		bubble(t, func(w *world) {
+			w.arm(10*time.Minute, reconcile.LastResortReboot)
+			time.AfterFunc(4*time.Minute, func() {
+				if err := w.Move(id, until); err != nil {
+					w.Error(err)
+				}
+			})
+			w.runs(until)
+			w.ran(back...)
+		})
+	}
+}
+
+func TestAConfirmedTrialNeedsNoGuard(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.arm(10*time.Minute, reconcile.LastResortReboot)
+		time.AfterFunc(4*time.Minute+500*time.Millisecond, func() {
+			if err := w.Disarm(id); err != nil {
+				w.Error(err)
+			}
+		})
+		w.runs(4*time.Minute + time.Second) // it looks once a second
+		w.ran()
+	})
+}
+
+// Between the guard's look at the clock and its claim the agent may still win.
+func TestTheLastMoment(t *testing.T) {
+	tests := []struct {
+		name string
+		act  func(*world) error
+		ends time.Duration
+		ran  []string
+	}{
+		{"disarmed", func(w *world) error { return w.Disarm(id) }, time.Minute, nil},
+		{"moved", func(w *world) error { return w.Move(id, 2*time.Minute) }, 2 * time.Minute, back},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(w *world) {
+				w.arm(time.Minute, reconcile.LastResortReboot)
+				uptime, acted := w.guard.Uptime, false
+				w.guard.Uptime = func() time.Duration {
+					now := uptime()
+					if now >= time.Minute && !acted {
+						acted = true
+						if err := tt.act(w); err != nil {
+							w.Error(err)
+						}
+					}
+					return now
+				}
+				w.runs(tt.ends)
+				w.ran(tt.ran...)
+			})
+		})
+	}
+}
+
+func TestAfterTheClaimItIsTooLate(t *testing.T) {
+	bubble(t, func(w *world) {
+		// The old system is slow to come back: meanwhile the agent asks.
+		w.program("old/bin/switch-to-configuration", `: > $R/busy; while [ -e $R/busy ]; do sleep 0.01; done; ln -sfn $R/old $R/current`)
+		w.arm(time.Minute, reconcile.LastResortReboot)
+		ended := make(chan error)
+		go func() { ended <- w.guard.Run(w.Context()) }()
+		time.Sleep(time.Minute)
+		for w.file().Claim.At.IsZero() { // the guard is working, outside the bubble's time
+		}
+		if err := w.Disarm(id); !errors.Is(err, ErrClaimed) {
+			w.Errorf("Disarm() = %v, want %v", err, ErrClaimed)
+		}
+		if err := w.Move(id, time.Hour); !errors.Is(err, ErrClaimed) {
+			w.Errorf("Move() = %v, want %v", err, ErrClaimed)
+		}
+		if s, err := w.State(); !s.Claimed || err != nil {
+			w.Errorf("State() = %+v, %v, want claimed", s, err)
+		}
+		for os.Remove(w.root+"/busy") != nil {
+		}
+		if err := <-ended; err != nil {
+			w.Error(err)
+		}
+		w.ran(back...)
+	})
+}
+
+func TestAGuardThatWasKilledResumes(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.arm(time.Minute, reconcile.LastResortReboot)
+		claimed := time.Date(2000, 1, 1, 0, 0, 1, 0, time.UTC)
+		if err := Update(w.Dir, func(f *File) error { f.Claim.At = claimed; return nil }); err != nil {
+			w.Fatal(err)
+		}
+		w.runs(0) // the claim stands, whatever the deadline is
+		w.ran(back...)
+		if f := w.file(); !f.Claim.At.Equal(claimed) || !f.Claim.Done {
+			w.Errorf("the claim is %+v, want the first one, done", f.Claim)
+		}
+	})
+}
+
+// A guard that is told to end in the middle has not brought anything back.
+func TestAGuardThatIsStoppedInTheMiddleIsNotDone(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.program("old/bin/switch-to-configuration", `ln -sfn $R/old $R/current; : > $R/busy; exec sleep 1000`)
+		w.arm(time.Minute, reconcile.LastResortReboot)
+		ctx, cancel := context.WithCancel(w.Context())
+		ended := make(chan error)
+		go func() { ended <- w.guard.Run(ctx) }()
+		time.Sleep(time.Minute)
+		for _, err := os.Stat(w.root + "/busy"); err != nil; _, err = os.Stat(w.root + "/busy") {
+		}
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			w.Errorf("Run() = %v, want %v, so that it is started again", err, context.Canceled)
+		}
+		if f := w.file(); f.Claim.Done || f.Claim.At.IsZero() {
+			w.Errorf("the claim is %+v, want it open", f.Claim)
+		}
+	})
+}
+
+func TestAStrayGuardEnds(t *testing.T) {
+	tests := []struct {
+		name  string
+		spoil func(*world)
+	}{
+		{"another deployment", func(w *world) { w.guard.ID = "20200101T000000" }},
+		{"another boot", func(w *world) { w.guard.Boot = "another" }},
+		{"off", func(w *world) {
+			if err := w.Disarm(id); err != nil {
+				w.Error(err)
+			}
+		}},
+		{"no file", func(w *world) {
+			if err := os.Remove(filepath.Join(w.Dir, fileName)); err != nil {
+				w.Error(err)
+			}
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(w *world) {
+				w.arm(-time.Minute, reconcile.LastResortReboot) // long past
+				tt.spoil(w)
+				w.runs(0)
+				w.ran()
+				if w.ready != 0 {
+					w.Error("it said that it guards")
+				}
+			})
+		})
+	}
+}
+
+func TestADamagedFileIsAnError(t *testing.T) {
+	bubble(t, func(w *world) {
+		if err := os.WriteFile(filepath.Join(w.Dir, fileName), []byte("{"), 0o600); err != nil {
+			w.Fatal(err)
+		}
+		if err := w.guard.Run(w.Context()); err == nil {
+			w.Error("Run() = nil: systemd would not start the guard again")
+		}
+		w.ran()
+	})
+}
+
+func TestAnOldSystemThatDoesNotComeBack(t *testing.T) {
+	fails := "echo cannot >&2; exit 1"
+	tests := []struct {
+		name             string
+		last             reconcile.LastResort
+		reboot, activate string
+		first            []string
+		err              bool
+		again            []string // what a second start adds
+	}{
+		{"reboots once", reconcile.LastResortReboot, "", fails, append(slices.Clone(back), "systemctl reboot"), false, back},
+		{"the reboot fails", reconcile.LastResortReboot, `[ "$1" != reboot ]`, fails, append(slices.Clone(back), "systemctl reboot"), true, back},
+		{"a person must act", reconcile.LastResortStuck, "", fails, back, false, nil},
+		{"current, though units failed", reconcile.LastResortReboot, "", `ln -sfn "$R/old" "$R/current"; exit 4`, back, false, nil},
+		{"exit 0, and yet not current", reconcile.LastResortReboot, "", "", append(slices.Clone(back), "systemctl reboot"), false, back},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(w *world) {
+				w.program("old/bin/switch-to-configuration", tt.activate)
+				w.program("old/sw/bin/systemctl", tt.reboot)
+				w.arm(time.Minute, tt.last)
+				time.Sleep(time.Minute)
+				if err := w.guard.Run(w.Context()); (err != nil) != tt.err {
+					w.Errorf("Run() = %v, want an error: %v", err, tt.err)
+				}
+				w.ran(tt.first...)
+				wantNote := slices.Contains(tt.first, "systemctl reboot")
+				if s, err := w.State(); s.Rebooted != wantNote || err != nil {
+					w.Errorf("State() = %+v, %v, want the reboot noted: %v", s, err, wantNote)
+				}
+				w.runs(0)
+				w.ran(append(slices.Clone(tt.first), tt.again...)...)
+				if f := w.file(); !f.Claim.Done {
+					w.Errorf("the file says %+v, want done", f)
+				}
+			})
+		})
+	}
+}
+
+// The disk is full: nobody can write that the trial is confirmed, and the guard
+// not that it goes back. It goes back, once, and notes it when there is room.
+func TestAFullDiskDoesNotKeepTheOldSystemAway(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.arm(time.Minute, reconcile.LastResortReboot)
+		lock := filepath.Join(w.Dir, lockName)
+		if err := errors.Join(os.Remove(lock), os.Mkdir(lock, 0o700)); err != nil { // nobody can lock, so nobody can write
+			w.Fatal(err)
+		}
+		time.AfterFunc(5*time.Minute-time.Millisecond, func() {
+			if err := os.Remove(lock); err != nil {
+				w.Error(err)
+			}
+		})
+		w.runs(5 * time.Minute)
+		w.ran(back...)
+		if f := w.file(); !f.Claim.Done || f.Mode != ModeOff {
+			w.Errorf("the file says %+v, want done", f)
+		}
+	})
+}
+
+func TestAFullDiskDoesNotForbidTheReboot(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.program("old/bin/switch-to-configuration", "exit 1")
+		w.arm(time.Minute, reconcile.LastResortReboot)
+		lock := filepath.Join(w.Dir, lockName)
+		if err := errors.Join(os.Remove(lock), os.Mkdir(lock, 0o700)); err != nil {
+			w.Fatal(err)
+		}
+		w.runs(time.Minute)
+		w.ran(append(slices.Clone(back), "systemctl reboot")...)
+	})
+}

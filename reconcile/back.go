@@ -23,7 +23,7 @@ func rollingBack(p RollingBack, r Record, o Observation) Action {
 	switch {
 	case guardActs(d, o):
 		return Wait{Until: o.Now.Add(time.Second)}
-	case o.Boot != d.Boot && restored:
+	case o.Boot != d.Boot && running && !p.Promoted:
 		return goneBack(p.Trial, p.Cause, o)
 	case r.Work.Last.Key != job.Key():
 		return Run{job}

@@ -46,7 +46,7 @@ type Watch struct {
 	Ran        map[string]time.Duration // boot-time clock, by check
 	Results    map[string]CheckResult   // newest, by check
 	Silent     bool                     // every target of the baseline is silent
-	restarts   map[string]uint32
+	restarts   map[string]uint32        // nil: the units were not seen yet
 	flaps      map[string]int
 }
 
@@ -60,7 +60,7 @@ type Red struct {
 // with returns w after one more sampling, judged by the given checks.
 func (w Watch) with(t Trial, checks []Check, s Sampling, now time.Duration) Watch {
 	next := Watch{
-		Last: now, Red: map[string]Red{}, restarts: s.Units.Restarts,
+		Last: now, Red: map[string]Red{}, restarts: cloned(w.restarts),
 		Greens: cloned(w.Greens), Ran: cloned(w.Ran), Results: cloned(w.Results), flaps: cloned(w.flaps),
 	}
 	red := func(key string, reason Reason, grace time.Duration, seen bool, why string) {
@@ -82,11 +82,20 @@ func (w Watch) with(t Trial, checks []Check, s Sampling, now time.Duration) Watc
 		}
 	}
 	for u, n := range s.Units.Restarts {
-		if before, known := w.restarts[u]; !ignored(u) && w.Last > 0 && (known && n > before || !known) {
+		next.restarts[u] = n
+		if before, known := w.restarts[u]; !ignored(u) && w.restarts != nil && (known && n > before || !known) {
 			next.flaps[u] += int(n - before)
 			red("restarts "+u, ReasonUnit, 0, true, fmt.Sprintf("unit %s restarted %d times", u, next.flaps[u]))
 			if next.flaps[u] >= redsToFail {
 				next.Red["restarts "+u] = Red{next.Red["restarts "+u].Cause, redsToFail, 0}
+			}
+		}
+	}
+	if !s.Known { // what was red may be so still
+		next.restarts = w.restarts
+		for key, r := range w.Red {
+			if r.Reason == ReasonUnit {
+				next.Red[key] = r
 			}
 		}
 	}
@@ -122,6 +131,12 @@ func (w Watch) with(t Trial, checks []Check, s Sampling, now time.Duration) Watc
 	return next
 }
 
+// stable reports whether everything was green from one sampling to another one
+// that is at least the window younger: a look that takes long proves nothing.
+func (w Watch) stable(window time.Duration) bool {
+	return w.GreenSince > 0 && w.Last >= w.GreenSince+window
+}
+
 // judged reports whether c counts: a check that good had too, and that was red
 // before the trial began, says nothing about the trial.
 func judged(t Trial, c Check) bool {
@@ -149,6 +164,14 @@ func (w Watch) story() string {
 		whys = append(whys, red.Why)
 	}
 	return strings.Join(whys, "; ")
+}
+
+// unconfirmed tells what a trial that is not confirmed yet waits for.
+func (w Watch) unconfirmed() string {
+	if why := w.story(); why != "" {
+		return why
+	}
+	return "it was not seen healthy for long enough"
 }
 
 // due returns the checks that are to run at now.

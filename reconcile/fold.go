@@ -17,6 +17,7 @@ func Fold(r Record, e Event) Record {
 		}
 		r.Work.NotBefore, r.Work.Errors = time.Time{}, 0
 		r.Work.Remotes = nil
+		r.Failures = without(r.Failures, func(key string, _ Failure) bool { return kind(key) == "revision" })
 	case Advanced:
 		return advanced(r, e)
 	case Done:
@@ -49,8 +50,12 @@ func Fold(r Record, e Event) Record {
 	case Adopted:
 		r.Previous, r.Good = r.Good, System{Toplevel: e.System, Revision: revisionOf(r, e.System)}
 		if e.ByHand {
-			r.Foreign.Tip = r.Anchor
+			r.Foreign.Tip = r.Work.Tip.Commit
+			if r.Foreign.Tip == "" {
+				r.Foreign.Tip = r.Anchor
+			}
 		}
+		r.Work.Tidied = false // it needs a root
 		return mark(r, StageRunning, Revision{Commit: r.Good.Revision}, e.At)
 	case Converged:
 		r.Good.Revision, r.Good.Checks = e.Revision.Commit, e.Checks
@@ -69,7 +74,7 @@ func Fold(r Record, e Event) Record {
 		r.Work.NotBefore, r.Work.Errors = time.Time{}, 0
 	case Synced:
 		r.Work.NotBefore, r.Work.Errors = time.Time{}, 0
-		r.Failures = without(r.Failures, func(f Failure) bool { return f.Gate == GatePreflight || f.Gate == GateLock })
+		r.Failures = without(r.Failures, func(_ string, f Failure) bool { return f.Gate == GatePreflight || f.Gate == GateLock })
 	case Rewound:
 		r.Rewind = e.To
 		r.Failures = dropped(r.Failures, revisionKey(e.To))
@@ -78,6 +83,7 @@ func Fold(r Record, e Event) Record {
 			r.Previous, r.Good = r.Good, System{Toplevel: e.Slots.Running, Revision: revisionOf(r, e.Slots.Running)}
 		}
 		r.Foreign = Foreign{Accepted: e.Slots}
+		r.Work.Tidied = false // it needs a root
 	default:
 		panic(unknown("event", e))
 	}
@@ -99,9 +105,11 @@ func advanced(r Record, e Advanced) Record {
 	case Built:
 		r.Failures = dropped(r.Failures, derivationKey(s.Derivation))
 		return mark(r, StageBuilt, s.Revision, e.At)
+	case Evaluated:
+		r.Failures = dropped(r.Failures, revisionKey(s.Revision.Commit))
 	case Ready:
 		r.Failures = dropped(r.Failures, toplevelKey(s.Toplevel))
-	case Resolved, Evaluated:
+	case Resolved:
 	default:
 		panic(unknown("step", e.Step))
 	}
@@ -116,6 +124,9 @@ var (
 		time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 6 * time.Hour,
 	}
 )
+
+// longestPause is more than any pause after a passing failure.
+const longestPause = 2 * time.Minute
 
 // preflightAgain is when a preflight that found an obstacle is repeated.
 const preflightAgain = time.Minute

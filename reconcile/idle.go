@@ -153,6 +153,9 @@ func wanted(t Toplevel, r Record, o Observation) Hold {
 	if h := suspended(r); h.Gate != "" {
 		return h
 	}
+	if h := failure(r, o, promotionKey(t)); h.Gate != "" {
+		return h
+	}
 	return failure(r, o, toplevelKey(t))
 }
 
@@ -170,7 +173,7 @@ func blocked(t Toplevel, r Record) Hold {
 // failure holds while key has failed and is not to be tried yet.
 func failure(r Record, o Observation, key string) Hold {
 	f, failed := r.Failures[key]
-	if !failed || !f.After.IsZero() && !o.Now.Before(f.After) {
+	if passed := !o.Now.Before(f.After) || o.Now.Before(f.At); !failed || !f.After.IsZero() && passed { // or the clock was set back
 		return Hold{}
 	}
 	h := Hold{Gate: f.Gate, Why: f.Why, Until: f.After}
@@ -188,6 +191,7 @@ func failure(r Record, o Observation, key string) Hold {
 func revisionKey(c Commit) string       { return "revision " + string(c) }
 func derivationKey(d Derivation) string { return "derivation " + string(d) }
 func toplevelKey(t Toplevel) string     { return "toplevel " + string(t) }
+func promotionKey(t Toplevel) string    { return "promotion " + string(t) } // it outlives preflight
 
 // keep lists the toplevels that must not be garbage collected, without repeats.
 func keep(r Record, o Observation) []Toplevel {

@@ -10,16 +10,17 @@ import (
 func Next(r Record, o Observation) Action {
 	act := decide(r, o)
 	if o.Job == nil {
-		if _, ok := act.(Run); ok && o.Now.Before(r.Work.NotBefore) {
+		pause := r.Work.NotBefore.Sub(o.Now)
+		if _, ok := act.(Run); ok && pause > 0 && pause <= longestPause { // or the clock was set back
 			return Wait{Until: r.Work.NotBefore}
 		}
 		return act
 	}
-	// A running job is ended only by a change of phase or of what is wanted;
-	// during a trial the next one waits for it.
+	// A running job is ended by a change of phase or of what is wanted. While a
+	// trial is confirmed the next one waits for it.
 	switch act := act.(type) {
 	case Run:
-		if _, idle := r.Phase.(Idle); idle && act.Job.Key() != o.Job.Key() {
+		if _, confirming := r.Phase.(Confirming); !confirming && act.Job.Key() != o.Job.Key() {
 			return Cancel{}
 		}
 		return Wait{Until: phaseEnd(r.Phase, o)}
@@ -111,6 +112,12 @@ func activating(p Activating, r Record, o Observation) Action {
 	if next, gone := lost(p.Trial, o); gone {
 		return next
 	}
+	switch ended := o.Guard.ID == d.ID && o.Guard.Until == 0; { // the guard is off only when it has gone back
+	case ended && o.Slots.Running == d.Old.Toplevel:
+		return goneBack(p.Trial, Cause{ReasonDeadline, "the guard went back to the old system"}, o)
+	case ended:
+		return rollBack(p.Trial, ReasonDeadline, "the guard could not bring the old system back", o)
+	}
 	if a := r.Work.Activation; a != nil && a.Attempt == p.Attempt {
 		fresh := triage(p.Trial, a.Failed)
 		switch {
@@ -143,26 +150,28 @@ func confirming(p Confirming, r Record, o Observation) Action {
 	if o.Slots.Running == d.Old.Toplevel {
 		return goneBack(p.Trial, Cause{ReasonDeadline, "the guard went back to the old system"}, o)
 	}
-	own := o.Agent == o.TrialAgent
+	own, current := o.Agent == o.TrialAgent, o.Slots.Running == d.New.Toplevel
 	cause, failed := w.failure(p.Since, o.Uptime, superseded(d, r))
 	switch {
-	case p.Approved:
+	case p.Approved && current:
 		return enter(Promoting{Trial: p.Trial, Try: 1}, o)
 	case p.Held != "":
 		return Wait{}
 	case failed && d.Rollback == RollbackHold:
 		return enter(Confirming{Trial: p.Trial, Since: p.Since, Until: p.Until, Held: cause.Why}, o)
-	case failed && d.Rollback == RollbackNever:
+	case failed && d.Rollback == RollbackNever && current:
 		return enter(Promoting{Trial: p.Trial, Try: 1}, o)
 	case failed:
 		return rollBack(p.Trial, cause.Reason, cause.Why, o)
 	case o.Uptime >= p.Until && d.Rollback == RollbackHold:
-		return enter(Confirming{Trial: p.Trial, Since: p.Since, Until: p.Until, Held: "not confirmed in time: " + w.story()}, o)
+		return enter(Confirming{Trial: p.Trial, Since: p.Since, Until: p.Until, Held: "not confirmed in time: " + w.unconfirmed()}, o)
+	case o.Uptime >= p.Until && d.Rollback == RollbackNever && own && current:
+		return enter(Promoting{Trial: p.Trial, Try: 1}, o)
 	case o.Uptime >= p.Until && !own:
 		return rollBack(p.Trial, ReasonAgent, "the new system's agent did not take over in time", o)
 	case o.Uptime >= p.Until:
-		return rollBack(p.Trial, ReasonDeadline, fmt.Sprintf("not confirmed within %v: %s", d.Confirm.Deadline, w.story()), o)
-	case own && w.GreenSince > 0 && o.Uptime >= w.GreenSince+d.Confirm.Window && o.AgentUp >= d.Confirm.Window:
+		return rollBack(p.Trial, ReasonDeadline, fmt.Sprintf("not confirmed within %v: %s", d.Confirm.Deadline, w.unconfirmed()), o)
+	case own && current && w.stable(d.Confirm.Window) && o.AgentUp >= d.Confirm.Window:
 		return enter(Promoting{Trial: p.Trial, Try: 1}, o)
 	case o.TrialAgent == "":
 		return rollBack(p.Trial, ReasonAgent, "the new system has no infra-agent", o)
@@ -208,6 +217,8 @@ func promoting(p Promoting, r Record, o Observation) Action {
 		return Wait{Until: o.Now.Add(time.Second)}
 	case o.Boot != d.Boot && o.Slots.Running == d.Old.Toplevel:
 		return back(ReasonReboot, "the node rebooted into the old system while the new one was promoted")
+	case o.Slots.Running == d.Old.Toplevel && !o.Slots.agree():
+		return back(ReasonOperator, "a person switched back to the old system while the new one was promoted")
 	case o.Slots.Running == d.Old.Toplevel: // the guard was faster
 		return goneBack(p.Trial, Cause{ReasonDeadline, "the guard went back to the old system"}, o)
 	case r.Work.Last.Key != job.Key():

@@ -70,8 +70,8 @@ func block(r Record, t Trial, c Cause, at time.Time) Record {
 			return r
 		}
 	case ReasonPromotion:
-		f := r.Failures[toplevelKey(top)]
-		r.Failures = remembered(r.Failures, toplevelKey(top), Failure{
+		f := r.Failures[promotionKey(top)]
+		r.Failures = remembered(r.Failures, promotionKey(top), Failure{
 			Gate: GatePreflight, Why: c.Why, Tries: f.Tries + 1, At: at, After: at.Add(backoff(buildBackoff, f.Tries+1, 1)),
 		})
 		return r
@@ -96,7 +96,7 @@ func promoted(r Record, e Promoted) Record {
 	r = outcome(r, ResultPromoted, Cause{}, e.At)
 	r.Previous, r.Good = d.Old, d.New
 	r.Foreign = Foreign{}
-	r.Losses = nil
+	r.Losses, r.Failures = nil, dropped(r.Failures, promotionKey(d.New.Toplevel))
 	r.Tally.Consecutive, r.Tally.RollbackFailed = 0, false
 	r.Tally.OutOfSync = time.Time{}
 	if r.Work.Tip.Commit != "" && r.Work.Tip.Commit != d.New.Revision {
@@ -150,8 +150,8 @@ func outcome(r Record, res Result, c Cause, at time.Time) Record {
 // idleAgain ends a deployment. What was prepared is looked at again.
 func idleAgain(r Record, at time.Time) Record {
 	r = entered(r, Entered{Phase: Idle{}, At: at})
-	if s, ok := r.Work.Step.(Ready); ok {
-		r.Work.Step = s.Built
+	if s, ok := evaluatedOf(r.Work.Step); ok { // tidying drops the root of what was built
+		r.Work.Step = s
 	}
 	return r
 }
@@ -178,9 +178,9 @@ func dropped[K comparable, V any](m map[K]V, k K) map[K]V {
 	return m
 }
 
-func without[K comparable, V any](m map[K]V, drop func(V) bool) map[K]V {
+func without[K comparable, V any](m map[K]V, drop func(K, V) bool) map[K]V {
 	for k, v := range m {
-		if drop(v) {
+		if drop(k, v) {
 			m = dropped(m, k)
 		}
 	}

@@ -14,10 +14,14 @@ func polled(r Record, a Answer) Record {
 	r.Work.Remotes = answers
 	if a.Commit != "" {
 		r.Tally.LastPollOK = a.At
-		r.Blocked = without(r.Blocked, func(b Block) bool { return b.UntilPoll })
+		r.Blocked = without(r.Blocked, func(_ Toplevel, b Block) bool { return b.UntilPoll })
 	}
 	best, found := choose(r)
-	if !found || best.Commit == r.Work.Tip.Commit {
+	if !found {
+		return r
+	}
+	if best.Commit == r.Work.Tip.Commit {
+		r.Work.Tip.Remote = best.Remote // the one that was followed may be silent now
 		return r
 	}
 	r.Work.Tip = Tip{Commit: best.Commit, Remote: best.Remote, At: a.At}
@@ -28,23 +32,29 @@ func polled(r Record, a Answer) Record {
 	return mark(r, StageSeen, Revision{Commit: best.Commit}, a.At)
 }
 
-// choose returns the first remote's answer that is not behind what the node has
-// accepted: a mirror that lags must not hide the news of another one.
-func choose(r Record) (Answer, bool) {
-	var lagging []Answer
+// choose returns the answer to follow: the first remote's of those with the
+// best rank. A mirror that lags must not hide the news of another remote.
+func choose(r Record) (best Answer, found bool) {
 	for _, a := range r.Work.Remotes {
-		if a.Commit == "" {
-			continue
+		if a.Commit != "" && (!found || rank(a.Commit, r) < rank(best.Commit, r)) {
+			best, found = a, true
 		}
-		if !behind(a.Commit, r) {
-			return a, true
-		}
-		lagging = append(lagging, a)
 	}
-	if len(lagging) == 0 {
-		return Answer{}, false
+	return best, found
+}
+
+// rank orders what remotes offer: news, what the node follows already, what it
+// refused, what it had before.
+func rank(c Commit, r Record) int {
+	switch {
+	case c == r.Anchor && c != r.Rewind:
+		return 1
+	case r.Failures[revisionKey(c)].Gate == GateUnverified:
+		return 2
+	case behind(c, r):
+		return 3
 	}
-	return lagging[0], true
+	return 0
 }
 
 // behind reports whether c was accepted before the anchor was.

@@ -131,6 +131,9 @@ func stepBack(r Record, o Observation) ([]Event, error) {
 	if r.Previous.Toplevel == "" || r.Previous.Toplevel == r.Good.Toplevel {
 		return nil, refuse("", "there is no earlier good system to go back to")
 	}
+	if h := blocked(r.Previous.Toplevel, r); h.Gate != "" {
+		return nil, refuse(`"infra-agent retry" forgets that it failed`, "the earlier good system is blocked: %s", r.Blocked[r.Previous.Toplevel].Why)
+	}
 	if !r.Work.Tidied || o.Slots.Running != r.Good.Toplevel {
 		return nil, refuse(`"infra-agent status" says why`, "the running system is not the good one")
 	}

@@ -120,11 +120,7 @@ func (a *Agent) turn(ctx context.Context) time.Duration {
 		case reconcile.Run:
 			a.start(ctx, act.Job)
 		case reconcile.Cancel:
-			if !a.job.cancelled {
-				a.Log.Info("cancelling", "job", a.job.job.Key())
-				a.job.cancelled = true
-				a.job.cancel(errSuperseded)
-			}
+			a.cancelJob()
 			return a.atMost(quiet)
 		case reconcile.Wait:
 			if act.Until.IsZero() {
@@ -137,6 +133,15 @@ func (a *Agent) turn(ctx context.Context) time.Duration {
 	}
 	a.Log.Error("the same decision again and again; this is a bug in infra-agent", "phase", reconcile.Name(a.rec.Phase))
 	return a.atMost(quiet)
+}
+
+// cancelJob ends the running job. What it finds out is not wanted any more.
+func (a *Agent) cancelJob() {
+	if !a.job.cancelled {
+		a.Log.Info("cancelling", "job", a.job.job.Key())
+		a.job.cancelled = true
+		a.job.cancel(errSuperseded)
+	}
 }
 
 // atMost bounds a wait by the watchdog.
@@ -240,10 +245,14 @@ func (a *Agent) Polled(ctx context.Context, p reconcile.Polled) {
 	})
 }
 
-// Reconfigure puts new settings into force. A job that runs goes on with the old ones.
+// Reconfigure puts new settings into force. A deployment goes on with the old
+// ones; what only prepares one begins anew.
 func (a *Agent) Reconfigure(ctx context.Context, ports Ports, policy reconcile.Policy) {
 	_ = a.do(ctx, func() {
 		a.Ports, a.Policy = ports, policy
+		if _, inFlight := reconcile.DeploymentOf(a.rec.Phase); a.job != nil && !inFlight {
+			a.cancelJob()
+		}
 		a.reload = reconcile.Reload{At: time.Now()}
 		a.note(reconcile.Reloaded{})
 	})
@@ -273,10 +282,13 @@ func (a *Agent) command(ctx context.Context, v reconcile.Verb) error {
 		return err
 	}
 	if _, extend := v.(reconcile.Extend); extend {
-		// The guard must know first: it does not ask the agent.
+		// The guard must know first: it does not ask the agent. In the other
+		// modes it is off.
 		p := events[0].(reconcile.Entered).Phase.(reconcile.Confirming)
-		if err := a.Ports.Guard.Move(p.Deployment.ID, p.Until); err != nil {
-			return err
+		if p.Deployment.Rollback == reconcile.RollbackAuto {
+			if err := a.Ports.Guard.Move(p.Deployment.ID, p.Until); err != nil {
+				return err
+			}
 		}
 	}
 	for _, e := range events {

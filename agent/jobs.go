@@ -28,7 +28,9 @@ func (a *Agent) start(ctx context.Context, job reconcile.Job) {
 				return
 			}
 			a.count(ev)
-			a.note(ev)
+			if !a.note(ev) { // done in vain: not again at once
+				a.rec.Work.NotBefore = time.Now().Add(saveAgain)
+			}
 		}
 	}()
 }
@@ -90,7 +92,7 @@ func (a *Agent) work(ctx context.Context, job reconcile.Job, p Ports, policy rec
 	case reconcile.Preflight:
 		return a.preflight(ctx, j, p, policy)
 	case reconcile.Tidy:
-		return nil, tidy(ctx, j, p)
+		return nil, a.tidy(ctx, j, p)
 	case reconcile.Arm:
 		return a.arm(ctx, j, p, policy)
 	case reconcile.Activate:
@@ -154,15 +156,16 @@ func (a *Agent) preflight(ctx context.Context, j reconcile.Preflight, p Ports, p
 
 // tidy removes what earlier deployments left behind. The guard's file is turned
 // off first, so that a guard that is stopped too late does nothing.
-func tidy(ctx context.Context, j reconcile.Tidy, p Ports) error {
+func (a *Agent) tidy(ctx context.Context, j reconcile.Tidy, p Ports) error {
 	guard, err := p.Guard.State()
-	if err != nil {
-		return err
+	if err == nil && guard.Until != 0 {
+		err = p.Guard.Disarm(guard.ID)
 	}
-	if guard.Until != 0 {
-		if err := p.Guard.Disarm(guard.ID); err != nil {
+	if err != nil {
+		if actsNow(ctx, guard.ID, p) {
 			return err
 		}
+		a.Log.Warn("the guard is stopped though its file could not be changed", "err", err)
 	}
 	units, err := p.System.Leftovers(ctx)
 	if err != nil {
@@ -181,6 +184,17 @@ func tidy(ctx context.Context, j reconcile.Tidy, p Ports) error {
 		keep = append(keep, rootName(string(t)))
 	}
 	return p.Nix.Unroot(keep...)
+}
+
+// actsNow reports whether the deployment's guard is going back just now, or
+// whether that cannot be seen.
+func actsNow(ctx context.Context, id string, p Ports) bool {
+	guard, err := p.Guard.State()
+	if err != nil || guard.ID != id || !guard.Claimed {
+		return false // it cannot read its file either, or has not begun
+	}
+	alive, err := p.System.GuardAlive(ctx, id)
+	return alive || err != nil
 }
 
 func rootName(path string) string { return filepath.Base(path) }
@@ -286,12 +300,17 @@ func (a *Agent) sample(ctx context.Context, j reconcile.Sample, p Ports) (reconc
 }
 
 // goBack keeps the guard armed while the agent itself brings the old system
-// back, and turns it off when that is done.
+// back, and turns it off when that is done. It goes back without a guard, too,
+// but never beside one that does so itself.
 func (a *Agent) goBack(ctx context.Context, j reconcile.GoBack, p Ports, policy reconcile.Policy) error {
-	if err := p.Guard.Bound(j.Deployment, j.Until, policy.LastResort); err != nil {
+	err := p.Guard.Bound(j.Deployment, j.Until, policy.LastResort)
+	if err != nil && actsNow(ctx, j.Deployment.ID, p) {
 		return err
 	}
-	if err := p.System.StartGuard(ctx, j.Deployment, a.StateDir); err != nil {
+	if err == nil {
+		err = p.System.StartGuard(ctx, j.Deployment, a.StateDir)
+	}
+	if err != nil {
 		a.Log.Warn("going back without a guard", "err", err)
 	}
 	if err := p.System.GoBack(ctx, j.Deployment, j.Attempt, j.Promoted); err != nil {

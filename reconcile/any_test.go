@@ -41,9 +41,15 @@ var anyPhase = rapid.Custom(func(t *rapid.T) Phase {
 	since, n := anyDuration.Draw(t, "since"), rapid.IntRange(1, 3).Draw(t, "n")
 	held := rapid.SampledFrom([]string{"", "red"}).Draw(t, "held")
 	return rapid.SampledFrom([]Phase{
-		Idle{}, Arming{trial.Deployment}, Activating{trial, min(n, 2), since}, Confirming{trial, since, since + 10*time.Minute, n == 1, held},
-		Promoting{trial, n}, RollingBack{trial, cause, min(n, 2), n == 3}, VerifyingRollback{trial, cause, anyBoot.Draw(t, "boot"), since},
-		RebootingBack{trial, cause, since}, Stuck{trial, cause},
+		Idle{},
+		Arming{trial.Deployment},
+		Activating{trial, min(n, 2), since},
+		Confirming{trial, since, since + 10*time.Minute, n == 1, held},
+		Promoting{trial, n},
+		RollingBack{trial, cause, min(n, 2), n == 3},
+		VerifyingRollback{trial, cause, anyBoot.Draw(t, "boot"), since},
+		RebootingBack{trial, cause, since},
+		Stuck{trial, cause},
 	}).Draw(t, "phase")
 })
 
@@ -56,8 +62,19 @@ var anyStep = rapid.Custom(func(t *rapid.T) Step {
 var anyJob = rapid.Custom(func(t *rapid.T) Job {
 	d, b := anyTrial.Draw(t, "trial").Deployment, Built{Evaluated{Derivation: "x.drv", Toplevel: "B"}}
 	return rapid.SampledFrom([]Job{
-		Fetch{Tip: Tip{Commit: "c1"}}, Resolve{b.Fetched}, Evaluate{b.Resolved}, Build{b.Evaluated}, Preflight{b, "A"}, Tidy{},
-		Arm{d}, Activate{d, 1, Baseline{}}, SetGuard{d, 0}, Sample{d, nil, Baseline{}}, Promote{d, 1}, GoBack{d, 1, false, 0}, Reboot{d},
+		Fetch{Tip: Tip{Commit: "c1"}},
+		Resolve{b.Fetched},
+		Evaluate{b.Resolved},
+		Build{b.Evaluated},
+		Preflight{b, "A"},
+		Tidy{},
+		Arm{d},
+		Activate{d, 1, Baseline{}},
+		SetGuard{d, 0},
+		Sample{d, nil, Baseline{}},
+		Promote{d, 1},
+		GoBack{d, 1, false, 0},
+		Reboot{d},
 	}).Draw(t, "job")
 })
 

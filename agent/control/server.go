@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -134,8 +135,13 @@ func (s *Server) command(w http.ResponseWriter, r *http.Request) {
 // ParseRequest reads a request, or says what is wrong with it.
 func ParseRequest(body []byte) (reconcile.Verb, error) {
 	var r Request
-	if err := json.Unmarshal(body, &r); err != nil {
+	in := json.NewDecoder(bytes.NewReader(body))
+	in.DisallowUnknownFields()
+	if err := in.Decode(&r); err != nil {
 		return nil, fmt.Errorf("request: %w", err)
+	}
+	if _, err := in.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("request: more than one JSON value")
 	}
 	switch r.Verb {
 	case "sync":

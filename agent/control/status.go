@@ -91,7 +91,7 @@ func inFlight(s reconcile.Snapshot) *Deployment {
 	out := &Deployment{ID: d.ID, From: d.Old, To: d.New, Started: d.Started}
 	switch p := s.Record.Phase.(type) {
 	case reconcile.Confirming:
-		if s.Observation.Boot != "" {
+		if s.Observation.Boot != "" && p.Held == "" {
 			out.Deadline = s.Observation.Now.Add(p.Until - s.Observation.Uptime)
 		}
 		out.Cause.Why = p.Held

@@ -13,7 +13,6 @@ import (
 // Numbers of Nix's internal-json log format (src/libutil/include/nix/util/logging.hh).
 const (
 	actCopyPath   = 100
-	actFile       = 101
 	actCopyPaths  = 103
 	actBuilds     = 104
 	resBuildLog   = 101
@@ -91,7 +90,7 @@ func (l *buildLog) result(m message) {
 			l.now.Built, l.now.ToBuild = int(n[0]), int(n[1])
 		case actCopyPaths:
 			l.now.Copied, l.now.ToCopy = int(n[0]), int(n[1])
-		case actFile, actCopyPath:
+		case actCopyPath: // the file that it downloads has an activity of its own
 			was := l.transfer[m.ID]
 			l.transfer[m.ID] = n
 			l.now.Bytes += n[0] - was[0]

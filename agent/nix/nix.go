@@ -25,14 +25,12 @@ type Nix struct {
 	ExtraArgs []string // for nixos-rebuild
 }
 
-// flags hold for every evaluation: flakes are on, the lock file is law, and the
-// repository cannot bring Nix settings of its own.
 var flags = []string{"--extra-experimental-features", "nix-command flakes"}
 
-var evalFlags = []string{
-	"--no-update-lock-file", "--no-write-lock-file",
-	"--option", "accept-flake-config", "false",
-}
+// evalFlags hold for every evaluation: the lock file is law, and the repository
+// cannot bring Nix settings of its own. (With --no-write-lock-file beside it, Nix
+// takes a lock file that does not fit the inputs, and only warns.)
+var evalFlags = []string{"--no-update-lock-file", "--option", "accept-flake-config", "false"}
 
 // Add copies the directory into the store under the name "source" and keeps it
 // from being garbage collected. It returns the store path.
@@ -104,7 +102,7 @@ func (n *Nix) Build(ctx context.Context, rev reconcile.Revision, configuration s
 		return fmt.Errorf("build: %w", err)
 	}
 	args := []string{
-		"nixos-rebuild", "build", "--flake", n.FlakeRef(rev) + "#" + configuration,
+		"nixos-rebuild", "build", "--flake", n.FlakeRef(rev) + "#" + url.PathEscape(configuration),
 		"--no-reexec", "--log-format", "internal-json", "-v",
 	}
 	args = append(append(args, evalFlags...), n.ExtraArgs...)
@@ -171,9 +169,11 @@ func (n *Nix) Substituters(ctx context.Context) ([]string, error) {
 	return strings.Fields(string(out)), nil
 }
 
-// attribute names a configuration; names may hold dots, so it is always quoted.
+// attribute names a configuration in the fragment of a flake reference. Names may
+// hold dots, so it is always quoted; Nix knows no escapes between the quotes, but
+// decodes the fragment as that of a URL.
 func attribute(configuration string) string {
-	return `nixosConfigurations."` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `${`, `\${`).Replace(configuration) + `"`
+	return `nixosConfigurations."` + url.PathEscape(configuration) + `"`
 }
 
 func (n *Nix) run(ctx context.Context, args []string) ([]byte, error) {

@@ -2,6 +2,7 @@ package system
 
 import (
 	"bufio"
+	"cmp"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,11 +10,15 @@ import (
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
+// bootMounts are where NixOS mounts the EFI system partition; a second one beside
+// it holds the entries and kernels when the first is small (XBOOTLDR).
+var bootMounts = []string{"/boot", "/efi", "/boot/efi"}
+
 // bootDefault returns the system that the boot loader starts by default, or ""
 // when that cannot be read. NixOS's boot entries name it in the kernel argument
 // init=TOPLEVEL/init.
 func (n *Node) bootDefault() reconcile.Toplevel {
-	for _, esp := range []string{"/boot", "/efi", "/boot/efi"} {
+	for _, esp := range bootMounts {
 		if t := n.systemdBoot(esp); t != "" {
 			return t
 		}
@@ -29,31 +34,32 @@ func (n *Node) bootDefault() reconcile.Toplevel {
 }
 
 // systemdBoot reads loader.conf and the entry that it names
-// (nixos/modules/system/boot/loader/systemd-boot/systemd-boot-builder.py).
+// (nixos/modules/system/boot/loader/systemd-boot/systemd-boot-builder.py). With
+// boot counting that one is "preferred", and "default" is a pattern for the rest.
 func (n *Node) systemdBoot(esp string) reconcile.Toplevel {
 	loader, err := os.ReadFile(n.Root + esp + "/loader/loader.conf")
 	if err != nil {
 		return ""
 	}
+	named := map[string]string{}
 	for line := range strings.Lines(string(loader)) {
-		entry, is := strings.CutPrefix(strings.TrimSpace(line), "default ")
-		if !is {
-			continue
+		if f := strings.Fields(line); len(f) > 1 {
+			named[f[0]] = f[1]
 		}
-		entry = strings.TrimSpace(entry)
-		name := filepath.Base(entry)
-		if name != entry || strings.ContainsAny(name, "*?[") {
-			return ""
-		}
-		stem := strings.TrimSuffix(name, ".conf")
-		// With boot counting the file is named NAME+TRIES.conf.
-		matches, err := filepath.Glob(n.Root + esp + "/loader/entries/" + stem + "*.conf")
-		if err != nil {
-			return ""
-		}
+	}
+	entry := cmp.Or(named["preferred"], named["default"])
+	if entry == "" || filepath.Base(entry) != entry || strings.ContainsAny(entry, `*?[\`) {
+		return ""
+	}
+	stem := strings.TrimSuffix(entry, ".conf")
+	for _, mount := range bootMounts {
+		matches, _ := filepath.Glob(n.Root + mount + "/loader/entries/" + stem + "*.conf") // the pattern is well-formed
 		for _, m := range matches {
-			base := strings.TrimSuffix(filepath.Base(m), ".conf")
-			if base == stem || strings.HasPrefix(base, stem+"+") {
+			// With boot counting the file is named NAME+LEFT.conf or
+			// NAME+LEFT-DONE.conf, and passed over when no try is left.
+			name, left, counted := strings.Cut(strings.TrimSuffix(filepath.Base(m), ".conf"), "+")
+			left, _, _ = strings.Cut(left, "-")
+			if name == stem && (!counted || left != "0") {
 				return firstInit(m)
 			}
 		}

@@ -153,9 +153,9 @@ func (n *Node) Generations() map[reconcile.Toplevel]int {
 	return numbers
 }
 
-// SyncBoot writes the boot partition's file system to the disk.
+// SyncBoot writes the boot partitions' file systems to the disk.
 func (n *Node) SyncBoot() error {
-	for _, dir := range []string{"/boot", "/efi"} {
+	for _, dir := range bootMounts {
 		f, err := os.Open(n.Root + dir)
 		if errors.Is(err, os.ErrNotExist) {
 			continue

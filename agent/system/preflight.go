@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -108,8 +109,7 @@ func (n *Node) switchCheck(ctx context.Context, next reconcile.Toplevel) error {
 	if !ran {
 		return err
 	}
-	text := strings.Join(said, "\n")
-	if strings.Contains(text, "Usage:") && !strings.Contains(text, "check") {
+	if slices.ContainsFunc(said, func(line string) bool { return strings.Contains(line, " [switch|") }) {
 		return nil
 	}
 	gate := obstacle(exit.Code, said)

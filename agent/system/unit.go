@@ -51,6 +51,7 @@ func (u TransientUnit) properties() []dbus.Property {
 			property("Type", "notify"),
 			property("Restart", "on-failure"),
 			property("RestartUSec", uint64(time.Second/time.Microsecond)),
+			property("StartLimitIntervalUSec", uint64(0)), // for ever: nobody else would start it
 			property("OOMScoreAdjust", int32(-900)),
 		)
 	}

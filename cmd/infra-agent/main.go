@@ -87,12 +87,26 @@ func root() *cobra.Command {
 		Args:          cobra.NoArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{exitUsage, err} })
+	c.SetFlagErrorFunc(usageError)
 	c.PersistentFlags().String("run-dir", "/run/infra-agent", "directory of the agent's control socket")
 	c.PersistentFlags().String("state-dir", "/var/lib/infra-agent", "directory of the agent's record")
 	c.AddCommand(runCommand(), statusCommand(), planCommand(), checkCommand(), guardCommand(), fetchChildCommand(), versionCommand())
 	c.AddCommand(verbCommands()...)
+	for _, c := range append(c.Commands(), c) {
+		args := c.Args
+		c.Args = func(c *cobra.Command, given []string) error {
+			if err := args(c, given); err != nil {
+				return usageError(c, err)
+			}
+			return nil
+		}
+	}
 	return c
+}
+
+// usageError says that the command line is wrong, and where to read how it goes.
+func usageError(c *cobra.Command, err error) error {
+	return &exitError{exitUsage, fmt.Errorf("%w: see %q", err, c.CommandPath()+" --help")}
 }
 
 func versionCommand() *cobra.Command {

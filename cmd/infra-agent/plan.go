@@ -38,6 +38,8 @@ func plan(s control.Status) string {
 		return fmt.Sprintf("Nothing: %s. Bring a working system back by hand, then run \"infra-agent adopt\".", d.Cause.Why)
 	case d != nil && d.Cause.Reason != "":
 		return fmt.Sprintf("Go back to %s, because %s.", label(d.From), d.Cause.Why)
+	case d != nil && d.Cause.Why != "":
+		return fmt.Sprintf("Nothing by itself: %s is not healthy: %s.\nhint: \"infra-agent confirm\" keeps it, \"infra-agent rollback\" goes back to %s", label(d.To), d.Cause.Why, label(d.From))
 	case d != nil:
 		return fmt.Sprintf("Confirm %s and make it permanent, or go back to %s.", label(d.To), label(d.From))
 	case len(s.Holds) > 0:

@@ -80,8 +80,11 @@ func printDeployment(row func(string, string, ...any), d *control.Deployment, no
 	if !d.Deadline.IsZero() {
 		row("", "to be confirmed within %v, or it goes back", d.Deadline.Sub(now).Round(time.Second))
 	}
-	if d.Cause.Why != "" {
+	switch {
+	case d.Cause.Reason != "":
 		row("", "%s: %s", d.Cause.Reason, d.Cause.Why)
+	case d.Cause.Why != "":
+		row("", "waits for a person: %s", d.Cause.Why)
 	}
 	for _, red := range d.Red {
 		row("", "not healthy: %s", red)

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
-	"reflect"
 	"runtime/debug"
 	"sync"
 	"syscall"
@@ -67,10 +66,10 @@ func run(ctx context.Context, path string) error {
 		return err
 	}
 
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	var all sync.WaitGroup
 	defer all.Wait()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	watchdog, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
 		return fmt.Errorf("watchdog: %w", err)
@@ -97,23 +96,22 @@ func run(ctx context.Context, path string) error {
 	serve("control", func() error { return server.Serve(ctx, listener) })
 	serve("metrics", func() error { return metrics.Serve(ctx, settings.Metrics.Listen, metrics.New(version, a.Snapshot)) })
 	polls.start(settings, a)
-	reload := func() {
-		next, err := config.Load(path)
-		if err != nil {
-			log.Error("the settings are not reloaded, the old ones stay in force", "err", err)
-			a.ReloadFailed(ctx, err)
-			return
-		}
-		if reflect.DeepEqual(next, settings) { // a switch replaces the link, not what it says
-			return
-		}
-		settings = next
-		log.Info("settings reloaded", "file", path)
-		a.Reconfigure(ctx, n.ports(next), policy(next))
-		polls.start(next, a)
+	settingsFile := reloader{
+		path: path, inForce: settings, log: log,
+		refuse: func(err error) { a.ReloadFailed(ctx, err) },
+		apply: func(next config.Settings) {
+			a.Reconfigure(ctx, n.ports(next), policy(next))
+			polls.start(next, a)
+		},
 	}
-	serve("watch", func() error { return watch(ctx, path, n.system.Watched(), reload, func() { a.Look(ctx) }) })
-	all.Go(func() { hangups(ctx, func() { reload(); polls.now() }) })
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	w := watcher{
+		file: path, dirs: n.system.Watched(), hup: hup,
+		reload: settingsFile.reload, poll: polls.now, look: func() { a.Look(ctx) },
+	}
+	serve("watch", func() error { return w.run(ctx) })
 
 	log.Info("started", "version", version, "phase", reconcile.Name(record.Phase), "good", record.Good.Toplevel)
 	if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
@@ -125,21 +123,6 @@ func run(ctx context.Context, path string) error {
 		return cause
 	}
 	return err
-}
-
-// hangups calls reload on SIGHUP, signal(7).
-func hangups(ctx context.Context, reload func()) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-hup:
-			reload()
-		}
-	}
 }
 
 // polling is the poller that the settings in force asked for.

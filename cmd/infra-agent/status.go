@@ -45,9 +45,8 @@ func readStatus(c *cobra.Command) (control.Status, error) {
 		return control.Status{}, err
 	}
 	node := &system.Node{}
-	snapshot := reconcile.Snapshot{Record: record, Observation: reconcile.Observation{
-		Now: time.Now(), Slots: node.Slots(), Booted: node.Booted(),
-	}, Reboot: node.RebootRequired()}
+	o := reconcile.Observation{Now: time.Now(), Slots: node.Slots(), Booted: node.Booted()}
+	snapshot := reconcile.Snapshot{Record: record, Observation: o, Holds: reconcile.Holds(record, o), Reboot: node.RebootRequired()}
 	return control.StatusOf(snapshot, version, false), nil
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -10,22 +11,31 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// watch calls reload when the settings file changes and look when something in
-// dirs does that tells of a switch. It returns when ctx ends.
-func watch(ctx context.Context, file string, dirs []string, reload, look func()) error {
-	w, err := fsnotify.NewWatcher()
+// A watcher tells what happened, one thing after the other.
+type watcher struct {
+	file   string           // settings
+	dirs   []string         // where links change when a person switches
+	hup    <-chan os.Signal // SIGHUP: read the settings again, and poll
+	reload func()
+	poll   func()
+	look   func()
+}
+
+// run watches until ctx ends.
+func (w watcher) run(ctx context.Context) error {
+	files, err := fsnotify.NewWatcher()
 	if err != nil {
 		return fmt.Errorf("watch files: %w", err)
 	}
-	defer w.Close()
+	defer files.Close()
 	// On NixOS /etc/infra-agent/config.toml is a link through /etc/static, which
 	// is what a switch replaces.
-	settings := map[string]bool{filepath.Clean(file): true, "/etc/static": true}
+	settings := map[string]bool{filepath.Clean(w.file): true, "/etc/static": true}
 	for path := range settings {
-		_ = w.Add(filepath.Dir(path)) // may not exist: SIGHUP does it then
+		_ = files.Add(filepath.Dir(path)) // may not exist: SIGHUP does it then
 	}
-	for _, dir := range dirs {
-		_ = w.Add(dir)
+	for _, dir := range w.dirs {
+		_ = files.Add(dir)
 	}
 	const calm = 200 * time.Millisecond // a change is often several
 	var later <-chan time.Time
@@ -33,20 +43,26 @@ func watch(ctx context.Context, file string, dirs []string, reload, look func())
 		select {
 		case <-ctx.Done():
 			return nil
-		case e, ok := <-w.Events:
+		case <-w.hup:
+			w.reload()
+			w.poll()
+		case e := <-files.Events:
+			name := filepath.Clean(e.Name)
 			switch {
-			case !ok:
-				return nil
-			case settings[e.Name]:
+			case settings[name]:
 				later = time.After(calm)
-			case strings.HasSuffix(e.Name, "-system") || strings.HasPrefix(filepath.Base(e.Name), "system"):
-				look()
+			case strings.HasSuffix(name, "-system") || strings.HasPrefix(filepath.Base(name), "system"):
+				w.look()
 			}
 		case <-later:
 			later = nil
-			reload()
-		case err := <-w.Errors:
-			return fmt.Errorf("watch files: %w", err)
+			w.reload()
+		case _, ok := <-files.Errors: // events were lost: anything may have changed
+			if !ok {
+				return nil
+			}
+			later = time.After(calm)
+			w.look()
 		}
 	}
 }

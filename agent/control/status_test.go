@@ -1,0 +1,94 @@
+package control
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+func TestStatusOf(t *testing.T) {
+	now := time.Date(2026, 3, 29, 1, 0, 0, 0, time.UTC)
+	good := reconcile.System{Toplevel: "/nix/store/aaa", Revision: "aaaa"}
+	rev := reconcile.Revision{Commit: "bbbb", Subject: "dns: add a zone"}
+	resolved := reconcile.Resolved{
+		Fetched: reconcile.Fetched{Revision: rev, Behind: 3},
+		Target:  reconcile.Target{Node: "web", Roles: []reconcile.Role{"dns"}, Warnings: []string{"w"}},
+	}
+	s := reconcile.Snapshot{
+		Record: reconcile.Record{
+			Phase: reconcile.Idle{}, Anchor: "bbbb", Good: good,
+			Tally: reconcile.Tally{Entered: now.Add(-time.Hour), LastPollOK: now.Add(-time.Minute)},
+			Work:  reconcile.Work{Tip: reconcile.Tip{Commit: "bbbb"}, Step: resolved},
+		},
+		Observation: reconcile.Observation{
+			Now: now, Slots: reconcile.Slots{Running: "/nix/store/aaa"}, Booted: "/nix/store/old",
+			Job: reconcile.Build{From: reconcile.Evaluated{Resolved: resolved}},
+		},
+		JobSince: now.Add(-time.Second), Progress: reconcile.Progress{Built: 1, ToBuild: 2}, Reboot: []string{"kernel"},
+		Reload:   reconcile.Reload{Err: "line 3"},
+		Counters: reconcile.Counters{Checks: map[string]reconcile.CheckCount{"web": {Last: reconcile.CheckResult{OK: true}}}},
+	}
+	want := Status{
+		Version: "1.2.3", Running: true, Node: "web", Roles: []reconcile.Role{"dns"}, State: "building", Since: now.Add(-time.Hour),
+		Doing: "build bbbb", DoingSince: now.Add(-time.Second), Build: &reconcile.Progress{Built: 1, ToBuild: 2},
+		Tip: "bbbb", Anchor: "bbbb", Subject: "dns: add a zone", Behind: 3, LastPoll: now.Add(-time.Minute), Good: good,
+		Slots: reconcile.Slots{Running: "/nix/store/aaa"}, Booted: "/nix/store/old", Reboot: []string{"kernel"},
+		Checks: map[string]reconcile.CheckResult{"web": {OK: true}}, Settings: "line 3", Warnings: []string{"w"},
+	}
+	if diff := cmp.Diff(want, StatusOf(s, "1.2.3", true)); diff != "" {
+		t.Errorf("StatusOf() (-want +got):\n%s", diff)
+	}
+	s.Observation.Job = reconcile.Tidy{}
+	if got := StatusOf(s, "1.2.3", true); got.Build != nil || got.Doing != "tidy" {
+		t.Errorf("while tidying: doing %q, build %v, want tidy and no progress", got.Doing, got.Build)
+	}
+}
+
+func TestTheDeploymentInFlight(t *testing.T) {
+	now := time.Date(2026, 3, 29, 1, 0, 0, 0, time.UTC)
+	d := reconcile.Deployment{
+		ID: "20260329T005900", Old: reconcile.System{Toplevel: "/nix/store/aaa"}, New: reconcile.System{Toplevel: "/nix/store/bbb"}, Started: now.Add(-time.Minute),
+	}
+	trial := reconcile.Trial{Deployment: d}
+	cause := reconcile.Cause{Reason: reconcile.ReasonUnit, Why: "unit nginx.service failed"}
+	base := Deployment{ID: d.ID, From: d.Old, To: d.New, Started: d.Started}
+	with := func(change func(*Deployment)) *Deployment { out := base; change(&out); return &out }
+	tests := []struct {
+		phase reconcile.Phase
+		want  *Deployment
+	}{
+		{reconcile.Idle{}, nil},
+		{reconcile.Arming{Deployment: d}, &base},
+		{reconcile.Activating{Trial: trial}, &base},
+		{reconcile.Confirming{Trial: trial, Until: 700 * time.Second}, with(func(o *Deployment) { o.Deadline = now.Add(100 * time.Second) })},
+		{reconcile.Confirming{Trial: trial, Until: 500 * time.Second, Held: "check web is red"}, with(func(o *Deployment) { o.Cause.Why = "check web is red" })}, // it does not go back by itself
+		{reconcile.Promoting{Trial: trial}, &base},
+		{reconcile.RollingBack{Trial: trial, Cause: cause}, with(func(o *Deployment) { o.Cause = cause })},
+		{reconcile.VerifyingRollback{Trial: trial, Cause: cause}, with(func(o *Deployment) { o.Cause = cause })},
+		{reconcile.RebootingBack{Trial: trial, Cause: cause}, with(func(o *Deployment) { o.Cause = cause })},
+		{reconcile.Stuck{Trial: trial, Cause: cause}, with(func(o *Deployment) { o.Cause = cause })},
+	}
+	for _, tt := range tests {
+		s := reconcile.Snapshot{
+			Record: reconcile.Record{Phase: tt.phase}, Observation: reconcile.Observation{Now: now, Uptime: 600 * time.Second, Boot: "b"},
+		}
+		if diff := cmp.Diff(tt.want, StatusOf(s, "", true).Deployment); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", reconcile.Name(tt.phase), diff)
+		}
+	}
+
+	s := reconcile.Snapshot{Record: reconcile.Record{Phase: reconcile.Confirming{Trial: trial, Until: time.Hour}}}
+	s.Record.Work.Watch.Red = map[string]reconcile.Red{
+		"failed nginx.service": {Cause: cause}, "check web": {Cause: reconcile.Cause{Reason: reconcile.ReasonCheck, Why: "check web is red: 500"}},
+	}
+	got := StatusOf(s, "", false).Deployment
+	if diff := cmp.Diff([]string{"check web is red: 500", "unit nginx.service failed"}, got.Red); diff != "" {
+		t.Errorf("what is red (-want +got):\n%s", diff)
+	}
+	if !got.Deadline.IsZero() {
+		t.Errorf("from a record on disk the deadline is %v; nobody knows the clock it is on", got.Deadline)
+	}
+}

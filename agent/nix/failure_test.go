@@ -1,0 +1,155 @@
+package nix
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// fixtures returns the files of an archive in testdata; its comment says how
+// they were made.
+func fixtures(t testing.TB, name string) map[string]string {
+	t.Helper()
+	archive, err := txtar.ParseFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	for _, f := range archive.Files {
+		files[f.Name] = string(f.Data)
+	}
+	return files
+}
+
+const tree = "path:/nix/store/cviibaidf54kgrgjsdyckm3131mrgww3-source?lastModified=1700000000&rev=0123456789012345678901234567890123456789"
+
+// What an evaluation's failure means, and what of it people are told.
+func TestFailedEvaluations(t *testing.T) {
+	said := fixtures(t, "evaluation.txtar")
+	tests := []struct {
+		name     string
+		rejected bool // the revision is to blame
+		want     string
+	}{
+		{"throw", true, "option `services.nginx.virtualHost' does not exist"},
+		{"assertion", true, "Failed assertions:\n- The ‘fileSystems’ option does not specify your root file system.\n- You must set the option ‘boot.loader.grub.devices’."},
+		{"syntax", true, "syntax error, unexpected ';', expecting INHERIT\nat /nix/store/in3b0bj6dc25lhzlxhifhccyw3qs8vb9-source/flake.nix:1:49:\n" +
+			"1| { outputs = { self }: { nixosConfigurations = { ; }; }\n|                                                 ^\n2|"},
+		{"stale-lock", true, "flake 'path:/nix/store/49cfc6yq8z01sxjyb61nl85ql1zsqyqk-source?lastModified=1700000000&rev=0123456789012345678901234567890123456789' " +
+			"requires lock file changes but they're not allowed due to '--no-update-lock-file'"},
+		{"no-attribute", true, "flake '" + tree + "' does not provide attribute 'packages.x86_64-linux.nixosConfigurations.\"wbe\".config.system.build.toplevel.drvPath', " +
+			"'legacyPackages.x86_64-linux.nixosConfigurations.\"wbe\".config.system.build.toplevel.drvPath' or 'nixosConfigurations.\"wbe\".config.system.build.toplevel.drvPath'\n" +
+			"Did you mean web?"},
+		{"no-flake", true, "path '/nix/store/049hdymiq47jsc3rzf7m78yy5cpajy7p-source/flake.nix' does not exist"},
+		{"no-configurations", true, "flake 'path:/nix/store/wkryk44nz6fmgn9018l90046k3ji1vk1-source?lastModified=1700000000&rev=0123456789012345678901234567890123456789' " +
+			"does not provide attribute 'packages.x86_64-linux.nixosConfigurations', 'legacyPackages.x86_64-linux.nixosConfigurations' or 'nixosConfigurations'"},
+		{"unreachable", false, "Failed to open archive (Source threw exception: error: unable to download 'https://127.0.0.1:9/nixpkgs.tar.gz': " +
+			"Could not connect to server (7) Failed to connect to 127.0.0.1 port 9 after 0 ms: Could not connect to server)"},
+		{"daemon", false, "cannot connect to socket at '/nix/var/nix/daemon-socket/socket': No such file or directory"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			text, is := said[tt.name]
+			if !is {
+				t.Fatal("no such fixture")
+			}
+			file := filepath.Join(t.TempDir(), "stderr")
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			programs(t, map[string]string{"nix": "cat " + file + " >&2; exit 1"})
+			_, _, err := new(Nix).Evaluate(t.Context(), revision, "web")
+			if want := `evaluate nixosConfigurations."web": ` + tt.want; err == nil || err.Error() != want {
+				t.Errorf("got %v\nwant %s", err, want)
+			}
+			if gate, rejected := reconcile.RejectedBy(err); rejected != tt.rejected || rejected && gate != reconcile.GateEvaluate {
+				t.Errorf("rejected is %v (%s), want %v", rejected, gate, tt.rejected)
+			}
+		})
+		delete(said, tt.name)
+	}
+	for name := range said {
+		t.Errorf("the fixture %s has no test", name)
+	}
+}
+
+// Texts of the network, the daemon and the disk that no fixture has, as curl and
+// Nix write them.
+func TestFailuresThatPass(t *testing.T) {
+	for _, text := range []string{
+		"error: unable to download 'https://cache.nixos.org/x.narinfo': Couldn't resolve host name (6)",
+		"error: unable to download 'https://cache.nixos.org/x': HTTP error 503",
+		"error: opening a connection to remote store: Connection refused",
+		"error: unexpected end-of-file",
+		"error: writing to file: No space left on device",
+		"error: SQLite database '/nix/var/nix/db/db.sqlite' is busy: database is busy",
+		"error: fork: Cannot allocate memory",
+		"error: Nix daemon disconnected unexpectedly (maybe it crashed?)",
+		"error: getting a tarball failed: Operation timed out after 30 s",
+	} {
+		programs(t, map[string]string{"nix": `cat >&2 <<'END'` + "\n" + text + "\nEND\nexit 1"})
+		_, err := new(Nix).Configurations(t.Context(), revision)
+		if gate, rejected := reconcile.RejectedBy(err); err == nil || rejected {
+			t.Errorf("%s\nis held against the revision as %q (%v), want that it passes", text, gate, err)
+		}
+	}
+}
+
+func TestAKilledEvaluationPasses(t *testing.T) {
+	programs(t, map[string]string{"nix": "echo 'error: half a' >&2; kill -9 $$"})
+	_, _, err := new(Nix).Evaluate(t.Context(), revision, "web")
+	if _, rejected := reconcile.RejectedBy(err); rejected || err == nil || err.Error() != `evaluate nixosConfigurations."web": nix was killed` {
+		t.Errorf("got %v (rejected: %v), want that it was killed", err, rejected)
+	}
+}
+
+func TestACancelledEvaluationSaysWhy(t *testing.T) {
+	programs(t, map[string]string{"nix": "exec sleep 1000"})
+	why := errors.New("superseded")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(why)
+	_, _, err := new(Nix).Evaluate(ctx, revision, "web")
+	if _, rejected := reconcile.RejectedBy(err); rejected || !errors.Is(err, why) {
+		t.Errorf("got %v (rejected: %v), want %v", err, rejected, why)
+	}
+}
+
+func TestExplained(t *testing.T) {
+	tests := []struct{ said, want string }{
+		{"", "no message"},
+		{"\n  \n", "no message"},
+		{"it went wrong", "it went wrong"},
+		{"error: a\nerror: b", "b"},
+		{"warning: w\nerror:\n   … while\n   error: the cause\n   hint: x", "the cause\nhint: x"},
+		{"error:\nthe text comes below", "the text comes below"},
+		{"error:", "error:"},
+		{"\x1b[31;1merror:\x1b[0m \x1b[35;1mred\x1b[0m", "red"},
+		{"error: 1\n2\n3\n4\n5\n6\n7\n8\n9", "1\n2\n3\n4\n5\n6\n7\n8"},
+	}
+	for _, tt := range tests {
+		if got := explained(strings.Split(tt.said, "\n")); got != tt.want {
+			t.Errorf("explained(%q) = %q, want %q", tt.said, got, tt.want)
+		}
+	}
+}
+
+func TestStripColour(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain":                      "plain",
+		"\x1b[31;1mred\x1b[0m\x1b[K": "red",
+		"cut \x1b[31":                "cut ",
+		"\x1b[":                      "",
+		"a \x1b b":                   "a \x1b b",
+	} {
+		if got := stripColour(in); got != want {
+			t.Errorf("stripColour(%q) = %q, want %q", in, got, want)
+		}
+	}
+}

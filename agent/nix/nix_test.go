@@ -1,0 +1,238 @@
+package nix
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// programs puts doubles on PATH that write down how they were called, and then
+// run a script. It returns what was called so far, one line a call.
+func programs(t *testing.T, scripts map[string]string) (calls func() []string) {
+	t.Helper()
+	dir := t.TempDir()
+	log := filepath.Join(dir, "log")
+	for name, script := range scripts {
+		text := fmt.Sprintf("#!/bin/sh\n{ printf '%%s' \"${0##*/}\"; printf ' [%%s]' \"$@\"; echo; } >> %s\n%s\n", log, script)
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	return func() []string {
+		text, err := os.ReadFile(log)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+		return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+	}
+}
+
+func called(t *testing.T, got []string, want ...string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("called\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+var revision = reconcile.Revision{
+	Commit: "0123456789012345678901234567890123456789", Time: time.Unix(1700000000, 0), Tree: "/nix/store/sss-source",
+}
+
+const (
+	ref      = "path:/nix/store/sss-source?lastModified=1700000000&rev=0123456789012345678901234567890123456789"
+	features = "[--extra-experimental-features] [nix-command flakes]"
+	strict   = "[--no-update-lock-file] [--option] [accept-flake-config] [false]"
+)
+
+func TestFlakeRef(t *testing.T) {
+	if got := new(Nix).FlakeRef(revision); got != ref {
+		t.Errorf("got %s, want %s", got, ref)
+	}
+	const sub = "path:/nix/store/sss-source?dir=hosts%2Fa+b&lastModified=1700000000&rev=0123456789012345678901234567890123456789"
+	if got := (&Nix{Subdir: "hosts/a b"}).FlakeRef(revision); got != sub {
+		t.Errorf("with a directory: got %s, want %s", got, sub)
+	}
+}
+
+// Each of these was tried with Nix 2.26: it decodes the fragment and then looks
+// for the closing quote. A name with a quote in it cannot be asked for at all.
+func TestAttribute(t *testing.T) {
+	for name, want := range map[string]string{
+		"web":     `nixosConfigurations."web"`,
+		"a.b":     `nixosConfigurations."a.b"`,
+		"a b":     `nixosConfigurations."a%20b"`,
+		"a${b}":   `nixosConfigurations."a$%7Bb%7D"`,
+		`a\b`:     `nixosConfigurations."a%5Cb"`,
+		`a"b`:     `nixosConfigurations."a%22b"`,
+		"a#b?c%d": `nixosConfigurations."a%23b%3Fc%25d"`,
+		"ü":       `nixosConfigurations."%C3%BC"`,
+	} {
+		if got := attribute(name); got != want {
+			t.Errorf("attribute(%q) = %s, want %s", name, got, want)
+		}
+	}
+}
+
+func TestAdd(t *testing.T) {
+	calls := programs(t, map[string]string{"nix": "echo /nix/store/sss-source", "nix-store": ""})
+	roots := filepath.Join(t.TempDir(), "roots")
+	got, err := (&Nix{Roots: roots}).Add(t.Context(), "/var/lib/infra-agent/tree")
+	if got != "/nix/store/sss-source" || err != nil {
+		t.Errorf("Add() = %q, %v, want the store path", got, err)
+	}
+	called(t, calls(),
+		"nix "+features+" [store] [add-path] [--name] [source] [/var/lib/infra-agent/tree]",
+		"nix-store [--realise] [/nix/store/sss-source] [--add-root] ["+roots+"/source]",
+	)
+}
+
+func TestAddFails(t *testing.T) {
+	programs(t, map[string]string{"nix": "echo 'error: disk full' >&2; exit 1"})
+	_, err := new(Nix).Add(t.Context(), "/tree")
+	if err == nil || err.Error() != "add /tree to the store: nix: exit status 1: error: disk full" {
+		t.Errorf("got %v", err)
+	}
+	if gate, rejected := reconcile.RejectedBy(err); rejected {
+		t.Errorf("it is held against the revision as %s", gate)
+	}
+}
+
+func TestConfigurations(t *testing.T) {
+	calls := programs(t, map[string]string{"nix": `echo '["web","a.b"]'`})
+	got, err := new(Nix).Configurations(t.Context(), revision)
+	if !slices.Equal(got, []string{"web", "a.b"}) || err != nil {
+		t.Errorf("Configurations() = %q, %v, want web and a.b", got, err)
+	}
+	called(t, calls(), "nix "+features+" [eval] [--json] ["+ref+"#nixosConfigurations] [--apply] [builtins.attrNames] "+strict)
+
+	programs(t, map[string]string{"nix": "echo nonsense"})
+	if _, err := new(Nix).Configurations(t.Context(), revision); err == nil || !strings.HasPrefix(err.Error(), "list nixosConfigurations: ") {
+		t.Errorf("nonsense gives %v, want an error", err)
+	}
+}
+
+func TestEvaluate(t *testing.T) {
+	calls := programs(t, map[string]string{
+		"nix":       "printf /nix/store/ddd-nixos-system-web.drv",
+		"nix-store": "echo /nix/store/ttt-nixos-system-web",
+	})
+	drv, top, err := new(Nix).Evaluate(t.Context(), revision, "a.b")
+	if drv != "/nix/store/ddd-nixos-system-web.drv" || top != "/nix/store/ttt-nixos-system-web" || err != nil {
+		t.Errorf("Evaluate() = %q, %q, %v", drv, top, err)
+	}
+	called(t, calls(),
+		"nix "+features+" [eval] [--raw] ["+ref+`#nixosConfigurations."a.b".config.system.build.toplevel.drvPath] `+strict,
+		"nix-store [--query] [--outputs] [/nix/store/ddd-nixos-system-web.drv]",
+	)
+}
+
+func TestEvaluateWantsOneStorePath(t *testing.T) {
+	for _, answer := range []string{"", "nonsense", `/nix/store/a\n/nix/store/b`} {
+		programs(t, map[string]string{"nix": "printf /nix/store/ddd.drv", "nix-store": "printf '" + answer + "'"})
+		_, _, err := new(Nix).Evaluate(t.Context(), revision, "web")
+		if err == nil || !strings.HasPrefix(err.Error(), "query outputs of /nix/store/ddd.drv: want one store path, got ") {
+			t.Errorf("outputs %q give %v, want an error", answer, err)
+		}
+	}
+}
+
+const built = `ln -sfn /nix/store/ttt-nixos-system-web result`
+
+func TestBuild(t *testing.T) {
+	fixture := fixtures(t, "build.txtar")["fetched"]
+	log := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(log, []byte(fixture), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	calls := programs(t, map[string]string{"nixos-rebuild": built + "; cat " + log + " >&2"})
+	roots := filepath.Join(t.TempDir(), "roots")
+	n := &Nix{Roots: roots, ExtraArgs: []string{"--cores", "2"}}
+	var last reconcile.Progress
+	err := n.Build(t.Context(), revision, "a b", "/nix/store/ttt-nixos-system-web", func(p reconcile.Progress) { last = p })
+	if err != nil {
+		t.Fatal(err)
+	}
+	called(t, calls(), "nixos-rebuild [build] [--flake] ["+ref+"#a%20b] [--no-reexec] [--log-format] [internal-json] [-v] "+strict+" [--cores] [2]")
+	if want := (reconcile.Progress{Copied: 1, ToCopy: 1, Bytes: 499712, BytesAll: 500112}); last != want {
+		t.Errorf("progress ends with %+v, want %+v", last, want)
+	}
+	if got, err := os.Readlink(filepath.Join(roots, "build", "result")); got != "/nix/store/ttt-nixos-system-web" {
+		t.Errorf("the result is %q, %v, want it beside the roots", got, err)
+	}
+}
+
+func TestBuildThatIsNotWhatWasEvaluated(t *testing.T) {
+	programs(t, map[string]string{"nixos-rebuild": built})
+	err := (&Nix{Roots: t.TempDir()}).Build(t.Context(), revision, "web", "/nix/store/other", func(reconcile.Progress) {})
+	if err == nil || err.Error() != "build: nixos-rebuild built /nix/store/ttt-nixos-system-web, but the evaluation said /nix/store/other" {
+		t.Errorf("got %v", err)
+	}
+	programs(t, map[string]string{"nixos-rebuild": ""})
+	if err := (&Nix{Roots: t.TempDir()}).Build(t.Context(), revision, "web", "/nix/store/other", nil); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("without a result: got %v, want that there is none", err)
+	}
+}
+
+func TestRoot(t *testing.T) {
+	roots := filepath.Join(t.TempDir(), "roots")
+	n := &Nix{Roots: roots}
+	calls := programs(t, map[string]string{"nix-store": `ln -sfn "$2" "$4"`})
+	for range 2 { // the second time it is there already
+		if err := n.Root(t.Context(), "system", "/nix/store/ttt"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := n.Root(t.Context(), "system", "/nix/store/uuu"); err != nil {
+		t.Fatal(err)
+	}
+	called(t, calls(),
+		"nix-store [--realise] [/nix/store/ttt] [--add-root] ["+roots+"/system]",
+		"nix-store [--realise] [/nix/store/uuu] [--add-root] ["+roots+"/system]",
+	)
+	if info, err := os.Stat(roots); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("roots: %v, %v, want mode 0700", info, err)
+	}
+}
+
+func TestUnroot(t *testing.T) {
+	n := &Nix{Roots: filepath.Join(t.TempDir(), "roots")}
+	if err := n.Unroot(); err != nil {
+		t.Errorf("without roots: %v", err)
+	}
+	err := os.MkdirAll(filepath.Join(n.Roots, "build"), 0o700)
+	for _, name := range []string{"old", "new", "source"} {
+		err = errors.Join(err, os.Symlink("/nix/store/"+name, filepath.Join(n.Roots, name)))
+	}
+	if err := errors.Join(err, n.Unroot("new", "source", "missing")); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(n.Roots)
+	var got []string
+	for _, e := range entries {
+		got = append(got, e.Name())
+	}
+	if want := []string{"build", "new", "source"}; !slices.Equal(got, want) || err != nil {
+		t.Errorf("roots are %q, %v, want %q", got, err, want)
+	}
+}
+
+func TestSubstituters(t *testing.T) {
+	calls := programs(t, map[string]string{"nix": `echo "https://cache.nixos.org/ https://cache.example.org"`})
+	got, err := new(Nix).Substituters(t.Context())
+	if !slices.Equal(got, []string{"https://cache.nixos.org/", "https://cache.example.org"}) || err != nil {
+		t.Errorf("Substituters() = %q, %v", got, err)
+	}
+	called(t, calls(), "nix "+features+" [config] [show] [substituters]")
+	programs(t, map[string]string{"nix": `echo "error: no" >&2; exit 1`})
+	if _, err := new(Nix).Substituters(t.Context()); err == nil || err.Error() != "read substituters: nix: exit status 1: error: no" {
+		t.Errorf("got %v", err)
+	}
+}

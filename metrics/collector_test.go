@@ -1,19 +1,11 @@
 package metrics_test
 
 import (
-	"context"
-	"errors"
-	"io"
 	"maps"
-	"net"
-	"net/http"
-	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
@@ -34,228 +26,10 @@ func gather(t *testing.T, s reconcile.Snapshot) []*dto.MetricFamily {
 	return families
 }
 
-// scrape serves the snapshot on a socket and returns what Prometheus would get.
-func scrape(t *testing.T, s reconcile.Snapshot) string {
-	t.Helper()
-	socket := filepath.Join(t.TempDir(), "metrics.sock")
-	if err := os.WriteFile(socket, nil, 0o600); err != nil { // left behind by an agent before
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error)
-	go func() {
-		ended <- metrics.Serve(ctx, socket, metrics.New("1.2.3", func() reconcile.Snapshot { return s }))
-	}()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		for {
-			conn, err := new(net.Dialer).DialContext(ctx, "unix", socket)
-			if err == nil || ctx.Err() != nil {
-				return conn, err
-			}
-		}
-	}}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://infra-agent/metrics", http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("GET /metrics: %s, %v", resp.Status, err)
-	}
-	cancel()
-	if err := <-ended; err != nil {
-		t.Errorf("Serve() = %v, want nil when the context ends", err)
-	}
-	return string(text)
-}
-
 const (
 	topA = reconcile.Toplevel("/nix/store/aaa-nixos-system-web")
 	topB = reconcile.Toplevel("/nix/store/bbb-nixos-system-web")
 )
-
-func at(seconds int64) time.Time { return time.Unix(seconds, 500_000_000) }
-
-// full is a node in the middle of a trial that has seen something.
-func full() reconcile.Snapshot {
-	d := reconcile.Deployment{Old: reconcile.System{Toplevel: topA, Revision: "aaaa"}, New: reconcile.System{Toplevel: topB, Revision: "bbbb"}}
-	return reconcile.Snapshot{
-		Record: reconcile.Record{
-			Phase: reconcile.Confirming{Trial: reconcile.Trial{Deployment: d}, Until: 700 * time.Second}, Anchor: "bbbb", Good: d.Old,
-			Blocked: map[reconcile.Toplevel]reconcile.Block{"/nix/store/ccc": {}, "/nix/store/ddd": {}},
-			Tally: reconcile.Tally{
-				Deployments:    map[reconcile.Result]int{reconcile.ResultPromoted: 12, reconcile.ResultRolledBack: 2},
-				LastDeployment: map[reconcile.Result]time.Time{reconcile.ResultPromoted: at(1000)},
-				Rollbacks:      map[reconcile.Reason]int{reconcile.ReasonCheck: 2}, LastRollback: at(1100), Consecutive: 1, RollbackFailed: true,
-				Entered: at(1200), OutOfSync: at(1300), LastPollOK: at(1400), Took: map[string]time.Duration{"build": 90 * time.Second, "confirm": 1500 * time.Millisecond},
-				Marks: map[reconcile.Stage]reconcile.Mark{
-					reconcile.StageSeen:    {Revision: "cccc", Reached: at(1500)},
-					reconcile.StageRunning: {Revision: "bbbb", Time: at(1600), Reached: at(1700)},
-				},
-			},
-			Work: reconcile.Work{
-				Tip: reconcile.Tip{Commit: "cccc"},
-				Step: reconcile.Resolved{
-					Fetched: reconcile.Fetched{Behind: 3},
-					Target:  reconcile.Target{Configuration: `web"1`, Environment: "prod", Wave: "canary", Roles: []reconcile.Role{"dns", "mail"}},
-				},
-			},
-		},
-		Observation: reconcile.Observation{
-			Now: at(2000), Uptime: 600 * time.Second, Booted: topA,
-			Slots: reconcile.Slots{Running: topB, Profile: topA, Default: topA},
-		},
-		Holds: []reconcile.Hold{{Gate: reconcile.GateSuspend}, {Gate: reconcile.GateSource}},
-		Counters: reconcile.Counters{
-			Polls: map[reconcile.PollResult]int{reconcile.PollUnchanged: 9, reconcile.PollError: 1}, LastPoll: at(1800),
-			Checks: map[string]reconcile.CheckCount{"web": {Passed: 5, Failed: 1, Last: reconcile.CheckResult{OK: true, Took: 250 * time.Millisecond}}, "db": {Failed: 2}},
-		},
-		Reload: reconcile.Reload{Err: "line 3", At: at(1900)}, Reboot: []string{"kernel", "systemd"},
-		Generations: map[reconcile.Toplevel]int{topA: 41, topB: 42},
-	}
-}
-
-// What a scrape says of that node, without the comments.
-const fullText = `
-infra_agent_blocked_systems 2
-infra_agent_commits_behind 3
-infra_agent_config_last_reload_success_timestamp_seconds 1900.5
-infra_agent_config_last_reload_successful 0
-infra_agent_confirm_deadline_timestamp_seconds 2100.5
-infra_agent_consecutive_failures 1
-infra_agent_deployments_total{result="build_failed"} 0
-infra_agent_deployments_total{result="cancelled"} 0
-infra_agent_deployments_total{result="evaluation_failed"} 0
-infra_agent_deployments_total{result="promoted"} 12
-infra_agent_deployments_total{result="rollback_failed"} 0
-infra_agent_deployments_total{result="rolled_back"} 2
-infra_agent_drift{kind="boot_default"} 0
-infra_agent_drift{kind="profile"} 0
-infra_agent_drift{kind="running"} 0
-infra_agent_gate_blocked{gate="blocked"} 0
-infra_agent_gate_blocked{gate="build"} 0
-infra_agent_gate_blocked{gate="drift"} 0
-infra_agent_gate_blocked{gate="evaluate"} 0
-infra_agent_gate_blocked{gate="identity"} 0
-infra_agent_gate_blocked{gate="lock"} 0
-infra_agent_gate_blocked{gate="preflight"} 0
-infra_agent_gate_blocked{gate="reboot"} 0
-infra_agent_gate_blocked{gate="source"} 1
-infra_agent_gate_blocked{gate="state"} 0
-infra_agent_gate_blocked{gate="suspend"} 1
-infra_agent_gate_blocked{gate="unverified"} 0
-infra_agent_generation{slot="booted"} 41
-infra_agent_generation{slot="default"} 41
-infra_agent_generation{slot="good"} 41
-infra_agent_generation{slot="running"} 42
-infra_agent_head_verified 0
-infra_agent_health_check_duration_seconds{check="db"} 0
-infra_agent_health_check_duration_seconds{check="web"} 0.25
-infra_agent_health_check_runs_total{check="db",result="green"} 0
-infra_agent_health_check_runs_total{check="db",result="red"} 2
-infra_agent_health_check_runs_total{check="web",result="green"} 5
-infra_agent_health_check_runs_total{check="web",result="red"} 1
-infra_agent_health_check_success{check="db"} 0
-infra_agent_health_check_success{check="web"} 1
-infra_agent_in_sync 0
-infra_agent_last_deployment_timestamp_seconds{result="build_failed"} 0
-infra_agent_last_deployment_timestamp_seconds{result="cancelled"} 0
-infra_agent_last_deployment_timestamp_seconds{result="evaluation_failed"} 0
-infra_agent_last_deployment_timestamp_seconds{result="promoted"} 1000.5
-infra_agent_last_deployment_timestamp_seconds{result="rollback_failed"} 0
-infra_agent_last_deployment_timestamp_seconds{result="rolled_back"} 0
-infra_agent_last_phase_duration_seconds{phase="activate"} 0
-infra_agent_last_phase_duration_seconds{phase="build"} 90
-infra_agent_last_phase_duration_seconds{phase="confirm"} 1.5
-infra_agent_last_phase_duration_seconds{phase="evaluate"} 0
-infra_agent_last_phase_duration_seconds{phase="fetch"} 0
-infra_agent_last_phase_duration_seconds{phase="goback"} 0
-infra_agent_last_phase_duration_seconds{phase="preflight"} 0
-infra_agent_last_phase_duration_seconds{phase="promote"} 0
-infra_agent_last_phase_duration_seconds{phase="resolve"} 0
-infra_agent_last_poll_success_timestamp_seconds 1400.5
-infra_agent_last_poll_timestamp_seconds 1800.5
-infra_agent_last_rollback_timestamp_seconds 1100.5
-infra_agent_node_info{config="web\"1",environment="prod",wave="canary"} 1
-infra_agent_node_role{role="dns"} 1
-infra_agent_node_role{role="mail"} 1
-infra_agent_out_of_sync_since_timestamp_seconds 1300.5
-infra_agent_polls_total{result="changed"} 0
-infra_agent_polls_total{result="error"} 1
-infra_agent_polls_total{result="unchanged"} 9
-infra_agent_reboot_required{component="initrd"} 0
-infra_agent_reboot_required{component="kernel"} 1
-infra_agent_reboot_required{component="modules"} 0
-infra_agent_reboot_required{component="systemd"} 1
-infra_agent_registered 1
-infra_agent_revision_commit_timestamp_seconds{stage="built"} 0
-infra_agent_revision_commit_timestamp_seconds{stage="good"} 0
-infra_agent_revision_commit_timestamp_seconds{stage="running"} 1600.5
-infra_agent_revision_commit_timestamp_seconds{stage="seen"} 0
-infra_agent_revision_commit_timestamp_seconds{stage="verified"} 0
-infra_agent_revision_info{revision="",stage="built"} 1
-infra_agent_revision_info{revision="",stage="good"} 1
-infra_agent_revision_info{revision="",stage="verified"} 1
-infra_agent_revision_info{revision="bbbb",stage="running"} 1
-infra_agent_revision_info{revision="cccc",stage="seen"} 1
-infra_agent_revision_reached_timestamp_seconds{stage="built"} 0
-infra_agent_revision_reached_timestamp_seconds{stage="good"} 0
-infra_agent_revision_reached_timestamp_seconds{stage="running"} 1700.5
-infra_agent_revision_reached_timestamp_seconds{stage="seen"} 1500.5
-infra_agent_revision_reached_timestamp_seconds{stage="verified"} 0
-infra_agent_rollback_failed 1
-infra_agent_rollbacks_total{reason="activation"} 0
-infra_agent_rollbacks_total{reason="agent"} 0
-infra_agent_rollbacks_total{reason="check"} 2
-infra_agent_rollbacks_total{reason="connectivity"} 0
-infra_agent_rollbacks_total{reason="deadline"} 0
-infra_agent_rollbacks_total{reason="operator"} 0
-infra_agent_rollbacks_total{reason="promotion"} 0
-infra_agent_rollbacks_total{reason="reboot"} 0
-infra_agent_rollbacks_total{reason="unit"} 0
-infra_agent_state{state="activating"} 0
-infra_agent_state{state="arming"} 0
-infra_agent_state{state="building"} 0
-infra_agent_state{state="confirming"} 1
-infra_agent_state{state="evaluating"} 0
-infra_agent_state{state="held"} 0
-infra_agent_state{state="idle"} 0
-infra_agent_state{state="promoting"} 0
-infra_agent_state{state="rebooting"} 0
-infra_agent_state{state="rolling_back"} 0
-infra_agent_state{state="stuck"} 0
-infra_agent_state{state="verifying"} 0
-infra_agent_state{state="verifying_rollback"} 0
-infra_agent_state_entered_timestamp_seconds 1200.5
-`
-
-func TestAScrapeSaysAll(t *testing.T) {
-	var got []string
-	for line := range strings.Lines(scrape(t, full())) {
-		if !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, "infra_agent_build_info") { // names the Go version
-			got = append(got, strings.TrimSpace(line))
-		}
-	}
-	want := strings.Split(strings.TrimSpace(fullText), "\n")
-	for _, line := range got {
-		if !slices.Contains(want, line) {
-			t.Errorf("unexpected: %s", line)
-		}
-	}
-	for _, line := range want {
-		if !slices.Contains(got, line) {
-			t.Errorf("missing: %s", line)
-		}
-	}
-	if len(got) != len(want) {
-		t.Errorf("got %d series, want %d", len(got), len(want))
-	}
-}
 
 func TestNamesAndHelpsAreInGoodForm(t *testing.T) {
 	problems, err := promlint.NewWithMetricFamilies(gather(t, full())).Lint()
@@ -386,25 +160,5 @@ func TestInSyncAndDrift(t *testing.T) {
 		if got := value(t, s, "drift", kind); got != 0 {
 			t.Errorf("drift %s of what cannot be read is %v, want 0", kind, got)
 		}
-	}
-}
-
-func TestServe(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	c := metrics.New("", func() reconcile.Snapshot { return reconcile.Snapshot{Record: reconcile.New()} })
-	if err := metrics.Serve(ctx, "", c); err != nil {
-		t.Errorf("without a listener: %v", err)
-	}
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	if err := metrics.Serve(t.Context(), l.Addr().String(), c); err == nil || !strings.Contains(err.Error(), "address already in use") {
-		t.Errorf("a taken port: got %v, want an error", err)
-	}
-	if err := metrics.Serve(t.Context(), "/no/such/directory/metrics.sock", c); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a missing directory: got %v, want an error", err)
 	}
 }

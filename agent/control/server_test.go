@@ -3,21 +3,16 @@ package control
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/user"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sys/unix"
 
 	"github.com/infra-agent/infra-agent/reconcile"
 )
@@ -178,127 +173,6 @@ func TestBadRequests(t *testing.T) {
 	}
 	if len(*verbs) != 0 {
 		t.Errorf("verbs arrived: %v", *verbs)
-	}
-}
-
-// dialAs connects as another user: the kernel tells the server who it was.
-func dialAs(uid int) func(string) (net.Conn, error) {
-	return func(path string) (conn net.Conn, err error) {
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			runtime.LockOSThread() // for good: the thread ends with the goroutine
-			if _, _, e := unix.RawSyscall(unix.SYS_SETRESUID, ^uintptr(0), uintptr(uid), ^uintptr(0)); e != 0 {
-				err = e
-				return
-			}
-			conn, err = dial(path)
-		}()
-		<-done
-		return conn, err
-	}
-}
-
-func TestOnlyRootMayChangeSomething(t *testing.T) {
-	asRoot(t)
-	c, verbs := serve(t, Status{State: "idle"}, nil)
-	for dir := filepath.Dir(c.RunDir); dir != os.TempDir(); dir = filepath.Dir(dir) { // nobody must get there
-		if err := os.Chmod(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	const nobody = 65534
-	if _, err := dialAs(nobody)(filepath.Join(c.RunDir, SocketName)); !errors.Is(err, syscall.EACCES) {
-		t.Fatalf("nobody connects to a socket of mode 0600: %v", err)
-	}
-	if err := os.Chmod(filepath.Join(c.RunDir, SocketName), 0o666); err != nil { // as a member of the group might
-		t.Fatal(err)
-	}
-	code, answer := post(t, c, "POST", "/command", `{"verb":"sync"}`, dialAs(nobody))
-	if want := `{"error":"only root may change something","hint":"run it with sudo"}`; code != 403 || answer != want {
-		t.Errorf("nobody's sync: got %d %s, want 403 %s", code, answer, want)
-	}
-	if len(*verbs) != 0 {
-		t.Errorf("nobody's verb arrived: %v", *verbs)
-	}
-	if code, answer := post(t, c, "GET", "/status", "", dialAs(nobody)); code != 200 || !strings.Contains(answer, `"state":"idle"`) {
-		t.Errorf("nobody's status: got %d %s, want it", code, answer)
-	}
-	if code, answer := post(t, c, "POST", "/command", `{"verb":"sync"}`, dialAs(0)); code != 200 || answer != "{}" {
-		t.Errorf("root's sync: got %d %s, want 200 {}", code, answer)
-	}
-}
-
-func TestTheSocketIsForRootAndOneGroup(t *testing.T) {
-	asRoot(t)
-	group, err := user.LookupGroupId("1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	before := unix.Umask(0o027)
-	defer unix.Umask(before)
-	for name, want := range map[string]struct {
-		mode os.FileMode
-		gid  uint32
-	}{
-		"no-such-group": {0o600, 0},
-		"":              {0o600, 0},
-		group.Name:      {0o660, 1},
-	} {
-		dir := filepath.Join(t.TempDir(), "run")
-		l, err := Listen(dir, name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		info, err := os.Stat(filepath.Join(dir, SocketName))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if sys := info.Sys().(*syscall.Stat_t); info.Mode() != os.ModeSocket|want.mode || sys.Gid != want.gid || sys.Uid != 0 {
-			t.Errorf("group %q: got %v of %d:%d, want %v of 0:%d", name, info.Mode(), sys.Uid, sys.Gid, want.mode, want.gid)
-		}
-		_ = l.Close()
-	}
-	if mask := unix.Umask(before); mask != 0o027 {
-		t.Errorf("the umask is %o afterwards, want 27", mask)
-	}
-}
-
-func TestASocketThatWasLeftBehindIsReplaced(t *testing.T) {
-	dir := t.TempDir()
-	for range 2 {
-		l, err := Listen(dir, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		l.(*net.UnixListener).SetUnlinkOnClose(false)
-		_ = l.Close()
-	}
-	if err := os.MkdirAll(filepath.Join(dir, "taken", SocketName, "x"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Listen(filepath.Join(dir, "taken"), ""); err == nil || !strings.HasPrefix(err.Error(), "control socket: ") {
-		t.Errorf("a directory in the way: got %v, want an error", err)
-	}
-}
-
-func TestNobodyAnswers(t *testing.T) {
-	dir := t.TempDir()
-	l, err := Listen(filepath.Join(dir, "dead"), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.(*net.UnixListener).SetUnlinkOnClose(false)
-	_ = l.Close()
-	for _, run := range []string{filepath.Join(dir, "dead"), filepath.Join(dir, "missing")} {
-		c := Client{RunDir: run}
-		want := fmt.Sprintf("infra-agent is not running (%s/control.sock)", run)
-		if _, err := c.Status(t.Context()); !errors.Is(err, ErrDown) || err.Error() != want {
-			t.Errorf("Status() = %v, want %s", err, want)
-		}
-		if err := c.Do(t.Context(), Request{Verb: "sync"}); !errors.Is(err, ErrDown) {
-			t.Errorf("Do() = %v, want %v", err, ErrDown)
-		}
 	}
 }
 

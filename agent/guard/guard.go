@@ -27,6 +27,10 @@ type Guard struct {
 // tick bounds how long a change of the file goes unseen.
 const tick = time.Second
 
+// patience bounds each program: a switch that hangs must not keep the node from
+// its last resort.
+const patience = 10 * time.Minute
+
 // errNotOurs says that the file speaks of another deployment, or of none.
 var errNotOurs = errors.New("nothing to guard")
 
@@ -142,6 +146,8 @@ func (g *Guard) reboot(ctx context.Context, systemctl string) error {
 }
 
 func (g *Guard) run(ctx context.Context, args ...string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("not done within %v", patience))
+	defer cancel()
 	g.Log.Info("running", "args", args)
 	_, err := command.Run(ctx, command.Command{
 		Args: args,

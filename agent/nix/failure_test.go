@@ -144,6 +144,7 @@ func TestStripColour(t *testing.T) {
 	for in, want := range map[string]string{
 		"plain":                      "plain",
 		"\x1b[31;1mred\x1b[0m\x1b[K": "red",
+		"\x1b[Kerased, some":         "erased, some",
 		"cut \x1b[31":                "cut ",
 		"\x1b[":                      "",
 		"a \x1b b":                   "a \x1b b",

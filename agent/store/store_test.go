@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -100,71 +99,6 @@ func TestOneAgentAtATime(t *testing.T) {
 	mustOpen(t, dir, version{Schema, MinReader})
 }
 
-// state-1.json was written by the first release, and must be read by every later one.
-func TestSchemaOneIsReadForEver(t *testing.T) {
-	const golden = "testdata/state-1.json"
-	got, err := ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := full(phases[3])
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(reconcile.Watch{})); diff != "" {
-		t.Errorf("%s reads differently (-want +got):\n%s", golden, diff)
-	}
-	record, err := encodeRecord(want, true, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := encodeFile(record, version{1, 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(read(t, golden)), string(data)); diff != "" {
-		t.Errorf("schema 1 is written differently; only new fields may come, and with them a new golden file (-want +got):\n%s", diff)
-	}
-}
-
-func TestUnknownFieldsAreCarriedAlong(t *testing.T) {
-	dir := t.TempDir()
-	record, err := encodeRecord(full(reconcile.Idle{}), true, fields{"wave_gate": json.RawMessage(`{"open":[1,2],"html":"<b>"}`)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := encodeFile(record, version{2, 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := write(t, dir, data)
-	s, rec := mustOpen(t, dir, version{1, 1})
-	if rec.Unreadable != "" {
-		t.Fatalf("a record of schema 2 for readers of 1 was refused: %s", rec.Unreadable)
-	}
-	rec.Anchor = revA
-	mustSave(t, s, rec)
-	var f struct {
-		Schema int `json:"schema"`
-		Record struct {
-			Anchor   reconcile.Commit `json:"anchor"`
-			WaveGate struct {
-				Open []int
-				HTML string
-			} `json:"wave_gate"`
-		} `json:"record"`
-	}
-	if err := json.Unmarshal(read(t, path), &f); err != nil {
-		t.Fatal(err)
-	}
-	if f.Record.Anchor != revA || f.Record.WaveGate.HTML != "<b>" || !cmp.Equal(f.Record.WaveGate.Open, []int{1, 2}) {
-		t.Errorf("after a write by an older agent the record holds %+v, want the new anchor and the newer agent's field", f.Record)
-	}
-	if f.Schema != 1 {
-		t.Errorf("schema is %d, want that of the writer, 1", f.Schema)
-	}
-	if _, err := ReadFile(path); err != nil {
-		t.Errorf("reading it back: %v", err)
-	}
-}
-
 func TestUnusableRecordsAreLeftAlone(t *testing.T) {
 	good := read(t, "testdata/state-1.json")
 	replace := func(old, by string) []byte {
@@ -248,70 +182,6 @@ func TestOnlyWhatMattersIsWritten(t *testing.T) {
 	s, rec = mustOpen(t, dir, version{Schema, MinReader})
 	if wrote, err := s.Save(rec); wrote || err != nil {
 		t.Errorf("Save() of what was just read = %v, %v, want no write", wrote, err)
-	}
-}
-
-func TestSchemaStaysUntilADeploymentEnds(t *testing.T) {
-	tests := []struct {
-		name    string
-		on, own version
-		phases  []reconcile.Phase
-		want    []version // after each phase
-	}{
-		{
-			"upgraded during a trial",
-			version{1, 1},
-			version{2, 2},
-			[]reconcile.Phase{phases[3], phases[4], reconcile.Idle{}, phases[1]},
-			[]version{{1, 1}, {1, 1}, {2, 2}, {2, 2}},
-		},
-		{
-			"upgraded, then rolled back",
-			version{1, 1},
-			version{3, 2},
-			[]reconcile.Phase{phases[3], phases[5], phases[6], phases[7], phases[8]},
-			[]version{{1, 1}, {1, 1}, {1, 1}, {1, 1}, {1, 1}},
-		},
-		{"downgraded", version{3, 1}, version{2, 1}, []reconcile.Phase{phases[6], reconcile.Idle{}}, []version{{2, 1}, {2, 1}}},
-		{"two schemas up", version{2, 1}, version{4, 3}, []reconcile.Phase{phases[2]}, []version{{2, 2}}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			dir := t.TempDir()
-			record, err := encodeRecord(full(phases[2]), true, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			data, err := encodeFile(record, tt.on)
-			if err != nil {
-				t.Fatal(err)
-			}
-			path := write(t, dir, data)
-			s, rec := mustOpen(t, dir, tt.own)
-			for i, p := range tt.phases {
-				rec.Phase, rec.Rewind = p, reconcile.Commit(strings.Repeat("0123456789abcdef"[i:i+1], 40)) // some change
-				mustSave(t, s, rec)
-				var f file
-				if err := json.Unmarshal(read(t, path), &f); err != nil {
-					t.Fatal(err)
-				}
-				if got := (version{f.Schema, f.MinReader}); got != tt.want[i] {
-					t.Errorf("in %s it writes %v, want %v", reconcile.Name(p), got, tt.want[i])
-				}
-			}
-		})
-	}
-}
-
-func TestFirstRecordHasTheAgentsOwnSchema(t *testing.T) {
-	s, _ := mustOpen(t, t.TempDir(), version{2, 1})
-	mustSave(t, s, full(phases[1]))
-	var f file
-	if err := json.Unmarshal(read(t, s.path), &f); err != nil {
-		t.Fatal(err)
-	}
-	if f.Schema != 2 || f.MinReader != 1 {
-		t.Errorf("got schema %d for readers of %d, want 2 and 1", f.Schema, f.MinReader)
 	}
 }
 

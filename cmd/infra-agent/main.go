@@ -20,7 +20,7 @@ import (
 // version is set when the program is built: -ldflags "-X main.version=1.2.3".
 var version = "dev"
 
-// Exit codes, documented in docs/cli.md.
+// Exit codes, documented in docs/operations.md.
 const (
 	exitFailed  = 1                    // something went wrong
 	exitUsage   = 2                    // the command line is wrong

@@ -1,0 +1,406 @@
+// Package agenttest simulates a node for tests of the agent: its links, units,
+// guard, disk and power, and what a commit can break. It judges nothing; it keeps
+// a diary from which a test may see what was done.
+//
+// A node lives in a bubble of testing/synctest and takes its time from there.
+package agenttest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/infra-agent/infra-agent/agent"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// A System is what a toplevel does when it runs. The zero value is a healthy
+// system without an agent.
+type System struct {
+	Agent string // its agent's program; "": it has none
+
+	Unevaluable bool // the configuration does not evaluate
+	Unbuildable bool
+	BuildTakes  time.Duration
+
+	Locked  int    // so many trials find the switch lock taken
+	Reboot  bool   // it can only be activated by a reboot
+	Exit    int    // of its switch-to-configuration
+	Hangs   bool   // its switch never ends
+	Killed  int    // so many trials are killed half way
+	Failing string // a unit that fails while it runs
+	Red     bool   // its check is red
+	Cut     bool   // it cuts the network
+
+	AgentDies    bool // its agent exits after a moment, again and again
+	Unpromotable int  // so many promotions fail
+	Unreturnable int  // so many ways back to it fail
+}
+
+// A Commit is one commit of the tracked branch.
+type Commit struct {
+	Parent   reconcile.Commit
+	System   reconcile.Toplevel
+	Unsigned bool // it must not be used
+}
+
+// An Accident strikes when the numbered point is reached.
+type Accident struct {
+	Point int
+	Power bool // the power is cut; else the agent dies
+}
+
+// A Diary is what was done on the node, from the first day on.
+type Diary struct {
+	Trials     []Trial
+	Unverified []string // what was evaluated or built of a commit that was not verified
+	AtOnce     int      // activations that were begun while another one ran
+	Reboots    map[string]int
+	Saves      []reconcile.Record // what was written to the disk
+	ByHand     map[reconcile.Toplevel]bool
+	Points     []string // the numbered points that were passed, while Counting
+}
+
+// A Trial is one activation of a new system.
+type Trial struct {
+	Toplevel reconcile.Toplevel
+	Record   reconcile.Record // on disk when it began
+}
+
+// A Node is a simulated machine with a disk that survives.
+type Node struct {
+	Policy reconcile.Policy
+
+	mu sync.Mutex // guards everything below
+	// What people and tests change by way of Do.
+	Systems   map[reconcile.Toplevel]*System
+	Commits   map[reconcile.Commit]Commit
+	Remotes   map[string]reconcile.Commit // "": it does not answer
+	Order     []string                    // of remotes
+	Offline   bool                        // no connectivity target answers anybody
+	DiskFull  bool
+	Accidents []Accident
+	Counting  bool
+	Diary     Diary
+
+	// What survives a loss of power.
+	slots    reconcile.Slots
+	disk     []byte // the record
+	durable  []byte // the part of it that must be written at once
+	writes   int
+	guard    guardFile
+	roots    map[string]bool
+	everSet  map[reconcile.Toplevel]bool // generations of the profile
+	verified map[reconcile.Commit]bool
+
+	// What does not.
+	boots     int
+	booted    reconcile.Toplevel
+	loaded    reconcile.Toplevel // whose units run: a switch that was killed leaves the old ones
+	halfway   bool               // services are stopped in the middle of a switch
+	bootedAt  time.Time
+	skew      time.Duration // of the boot-time clock against the wall clock
+	units     map[string]*unit
+	switching int // activations that run now
+	process   *Process
+	cutPower  context.CancelFunc
+	changed   chan struct{} // the units were loaded anew
+
+	off  context.CancelFunc
+	life sync.WaitGroup
+}
+
+// Programs of agents.
+const (
+	Agent = "/nix/store/agent-1/bin/infra-agent"
+	Other = "/nix/store/agent-2/bin/infra-agent"
+)
+
+// Check is the name of the check that every system has.
+const Check = "web"
+
+// New returns a machine that runs the system A of the commit c0, and is off.
+func New() *Node {
+	return &Node{
+		Policy: reconcile.Policy{
+			Limits: reconcile.Limits{
+				Evaluate: time.Minute, Build: time.Hour, Activate: time.Minute, Promote: time.Minute,
+				Rollback: time.Minute, VerifyRollback: 30 * time.Second,
+			},
+			Confirm: reconcile.Confirm{
+				Settle: time.Second, Window: 5 * time.Second, Deadline: time.Minute, DeadlineMax: 5 * time.Minute,
+			},
+			Rollback: reconcile.RollbackAuto, LastResort: reconcile.LastResortReboot,
+		},
+		Systems: map[reconcile.Toplevel]*System{"A": {Agent: Agent}},
+		Commits: map[reconcile.Commit]Commit{"c0": {System: "A"}},
+		Remotes: map[string]reconcile.Commit{"origin": "c0"}, Order: []string{"origin"},
+		Diary: Diary{Reboots: map[string]int{}, ByHand: map[reconcile.Toplevel]bool{}},
+		slots: reconcile.Slots{Running: "A", Profile: "A", Default: "A"},
+		roots: map[string]bool{}, everSet: map[reconcile.Toplevel]bool{"A": true}, verified: map[reconcile.Commit]bool{},
+	}
+}
+
+// Start turns the machine on. It runs until Stop.
+func (n *Node) Start() {
+	ctx, off := context.WithCancel(context.Background())
+	n.off = off
+	n.life.Go(func() {
+		for ctx.Err() == nil {
+			n.boot(ctx)
+			sleep(ctx, 10*time.Second) // firmware and kernel
+		}
+	})
+}
+
+// Stop turns the machine off for good and waits until nothing moves any more.
+func (n *Node) Stop() {
+	n.off()
+	n.life.Wait()
+}
+
+// boot runs the machine from the boot loader's default until its power is cut.
+func (n *Node) boot(ctx context.Context) {
+	boot, cut := context.WithCancel(ctx)
+	defer cut()
+	var life sync.WaitGroup
+	n.Do(func() {
+		n.boots++
+		n.slots.Running, n.booted, n.loaded, n.halfway = n.slots.Default, n.slots.Default, n.slots.Default, false
+		n.bootedAt, n.skew, n.switching = time.Now().Add(-20*time.Second), 0, 0
+		n.units, n.process, n.cutPower, n.changed = map[string]*unit{}, nil, cut, make(chan struct{}, 1)
+	})
+	life.Go(func() { n.systemd(boot) })
+	<-boot.Done()
+	life.Wait()
+	n.Do(func() {
+		for _, u := range n.units {
+			u.kill()
+		}
+	})
+	for _, u := range n.units { // the machine is off: nobody else looks
+		<-u.done
+	}
+}
+
+// systemd keeps the agent of the running system alive.
+func (n *Node) systemd(boot context.Context) {
+	for boot.Err() == nil {
+		var p *Process
+		var changed chan struct{}
+		n.Do(func() {
+			changed = n.changed
+			if s := n.Systems[n.loaded]; s.Agent != "" {
+				p = n.spawn(boot, s)
+			}
+			n.process = p
+		})
+		if p == nil {
+			select {
+			case <-changed:
+			case <-boot.Done():
+			}
+			continue
+		}
+		for alive := true; alive; {
+			select {
+			case <-p.done:
+				alive = false
+			case <-changed:
+				n.Do(func() { alive = n.Systems[n.loaded].Agent == p.program })
+			}
+		}
+		p.end()
+		<-p.done
+		sleep(boot, time.Second)
+	}
+}
+
+// Do runs f while nothing else looks at the node or changes it.
+func (n *Node) Do(f func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	f()
+}
+
+// Push makes c the tip of the branch on every remote.
+func (n *Node) Push(c reconcile.Commit, what Commit, s System) {
+	n.Do(func() {
+		n.Commits[c] = what
+		if n.Systems[what.System] == nil {
+			n.Systems[what.System] = &s
+		}
+		for _, r := range n.Order {
+			n.Remotes[r] = c
+		}
+	})
+}
+
+// SwitchByHand is "nixos-rebuild test" by a person, or "switch" when it is for good.
+func (n *Node) SwitchByHand(t reconcile.Toplevel, forGood bool) {
+	n.Do(func() {
+		n.Diary.ByHand[t] = true
+		n.run(t)
+		n.load(t)
+		if forGood {
+			n.setProfile(t)
+			n.slots.Default = t
+		}
+	})
+}
+
+// CutPower cuts the machine's power. It boots again by itself.
+func (n *Node) CutPower() { n.Do(func() { n.cut() }) }
+
+// KillAgent ends the agent's process, without a chance to do anything.
+func (n *Node) KillAgent() {
+	n.Do(func() {
+		if n.process != nil {
+			n.process.kill()
+		}
+	})
+}
+
+// SetClockBack sets the wall clock back as the boot-time clock sees it.
+func (n *Node) SetClockBack(d time.Duration) { n.Do(func() { n.skew += d }) }
+
+// Agent returns the agent that runs; nil: none does.
+func (n *Node) Agent() *agent.Agent {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.process == nil || n.process.dead {
+		return nil
+	}
+	return n.process.agent
+}
+
+// Told returns what the agent that runs told systemd.
+func (n *Node) Told() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.process == nil {
+		return nil
+	}
+	return slices.Clone(n.process.notes)
+}
+
+// Slots returns the node's links.
+func (n *Node) Slots() reconcile.Slots {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.slots
+}
+
+// Booted returns the system that the machine booted.
+func (n *Node) Booted() reconcile.Toplevel {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.booted
+}
+
+// Rooted reports whether t survives a garbage collection.
+func (n *Node) Rooted(t reconcile.Toplevel) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.roots[string(t)] || n.everSet[t]
+}
+
+// Record returns what is on the disk.
+func (n *Node) Record() reconcile.Record {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return decode(n.disk)
+}
+
+// Writes returns how often the record was written.
+func (n *Node) Writes() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.writes
+}
+
+// Units returns the agent's transient units that are in memory, sorted.
+func (n *Node) Units() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var names []string
+	for name := range n.units {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Descends reports whether c comes after of, or is it.
+func (n *Node) Descends(c, of reconcile.Commit) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.descends(c, of)
+}
+
+func (n *Node) descends(c, of reconcile.Commit) bool {
+	for ; c != ""; c = n.Commits[c].Parent {
+		if c == of {
+			return true
+		}
+	}
+	return of == ""
+}
+
+// The functions below expect that the caller holds mu.
+
+func (n *Node) bootID() reconcile.BootID { return reconcile.BootID(fmt.Sprintf("boot-%d", n.boots)) }
+
+func (n *Node) uptime() time.Duration { return time.Since(n.bootedAt) + n.skew }
+
+func (n *Node) cut() {
+	if n.process != nil {
+		n.process.kill()
+	}
+	for _, u := range n.units {
+		u.kill()
+	}
+	n.cutPower()
+}
+
+// run makes t the running system, in the middle of a switch.
+func (n *Node) run(t reconcile.Toplevel) { n.slots.Running, n.halfway = t, true }
+
+// load starts the units of t, at the end of a switch.
+func (n *Node) load(t reconcile.Toplevel) {
+	n.loaded, n.halfway = t, false
+	select {
+	case n.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (n *Node) setProfile(t reconcile.Toplevel) { n.slots.Profile, n.everSet[t] = t, true }
+
+// pass counts a point, and reports whether an accident struck there.
+func (n *Node) pass(name string) {
+	if !n.Counting {
+		return
+	}
+	at := len(n.Diary.Points)
+	n.Diary.Points = append(n.Diary.Points, name)
+	for _, a := range n.Accidents {
+		switch {
+		case a.Point != at:
+		case a.Power:
+			n.cut()
+		case n.process != nil:
+			n.process.kill()
+		}
+	}
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}

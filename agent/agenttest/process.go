@@ -1,0 +1,294 @@
+package agenttest
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/infra-agent/infra-agent/agent"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// A Process is one run of the agent, and the ports through which it sees the
+// node. Once it is dead nothing that it still does has an effect.
+type Process struct {
+	n       *Node
+	agent   *agent.Agent // guarded by the node's mu; nil: it is starting
+	notes   []string     // what it told systemd; guarded by the node's mu
+	program string
+	end     context.CancelFunc // as SIGTERM does
+	dead    bool               // guarded by the node's mu
+	done    chan struct{}
+}
+
+var errDead = errors.New("the process is dead")
+
+// PollInterval is how often each remote is asked.
+const PollInterval = 30 * time.Second
+
+// spawn starts the agent of s. The caller holds mu.
+func (n *Node) spawn(boot context.Context, s *System) *Process {
+	ctx, end := context.WithCancel(boot)
+	p := &Process{n: n, program: s.Agent, end: end, done: make(chan struct{})}
+	record, id := decode(n.disk), n.bootID()
+	bootedAt, dies := n.bootedAt, s.AgentDies
+	wake := make(chan struct{}, 1)
+	n.life.Go(func() {
+		defer close(p.done)
+		defer end()
+		a := agent.New(agent.Options{
+			Ports:  agent.Ports{Source: p, Registry: p, Nix: nix{p}, System: p, Guard: p, Health: p, Store: p, Settings: p},
+			Policy: n.Policy, Record: record, StateDir: "/var/lib/infra-agent", Boot: id, Self: s.Agent,
+			Uptime: func() time.Duration {
+				n.mu.Lock()
+				defer n.mu.Unlock()
+				return time.Since(bootedAt) + n.skew
+			},
+			Spread: func() float64 { return 1 },
+			PollNow: func() {
+				select {
+				case wake <- struct{}{}:
+				default:
+				}
+			},
+			Notify:   func(state string) { n.Do(func() { p.notes = append(p.notes, state) }) },
+			Watchdog: 10 * time.Second, Log: slog.New(slog.DiscardHandler),
+		})
+		n.Do(func() { p.agent = a })
+		n.life.Go(func() { p.poll(ctx, a, wake) })
+		if dies {
+			n.life.Go(func() {
+				sleep(ctx, 2*time.Second)
+				n.Do(p.kill)
+			})
+		}
+		_ = a.Run(ctx)
+	})
+	return p
+}
+
+// kill ends the process at once. The caller holds mu.
+func (p *Process) kill() {
+	p.dead = true
+	p.end()
+}
+
+// effect does something to the node, between two numbered points.
+func (p *Process) effect(name string, do func() error) error {
+	p.n.mu.Lock()
+	defer p.n.mu.Unlock()
+	if p.dead {
+		return errDead
+	}
+	if p.n.pass("before " + name); p.dead {
+		return errDead
+	}
+	err := do()
+	if p.n.pass("after " + name); p.dead {
+		return errDead
+	}
+	return err
+}
+
+// poll asks the remotes again and again.
+func (p *Process) poll(ctx context.Context, a *agent.Agent, wake chan struct{}) {
+	for ctx.Err() == nil {
+		var answers []reconcile.Answer
+		p.n.Do(func() {
+			for i, r := range p.n.Order {
+				a := reconcile.Answer{Remote: r, Order: i, Commit: p.n.Remotes[r], At: time.Now()}
+				if p.n.cutOff() {
+					a.Commit = ""
+				}
+				if a.Commit == "" {
+					a.Why = "no answer"
+				}
+				answers = append(answers, a)
+			}
+		})
+		for _, answer := range answers {
+			a.Polled(ctx, reconcile.Polled{Answer: answer})
+		}
+		select {
+		case <-ctx.Done():
+		case <-wake:
+		case <-time.After(PollInterval):
+		}
+	}
+}
+
+// cutOff reports whether the node has no network. The caller holds mu.
+func (n *Node) cutOff() bool { return n.Offline || n.Systems[n.loaded].Cut }
+
+// Fetch verifies a commit: its signature, and that it comes after the anchor.
+func (p *Process) Fetch(_ context.Context, j reconcile.Fetch) (agent.Tree, error) {
+	c := j.Tip.Commit
+	err := p.effect("fetch", func() error {
+		what, exists := p.n.Commits[c]
+		switch {
+		case p.n.cutOff() || p.n.Remotes[j.Tip.Remote] == "" || !exists:
+			return errors.New("no answer")
+		case what.Unsigned:
+			return reconcile.Rejected(reconcile.GateUnverified, errors.New("no good signature"))
+		case !p.n.descends(c, j.Anchor) && c != j.Rewind:
+			return reconcile.Rejected(reconcile.GateUnverified, errors.New("no descendant of the anchor"))
+		}
+		p.n.verified[c] = true
+		return nil
+	})
+	return agent.Tree{Revision: reconcile.Revision{Commit: c, Time: time.Now()}, Dir: "tree"}, err
+}
+
+// Resolve finds nothing but the configuration's name.
+func (p *Process) Resolve(context.Context, string, func(context.Context) ([]string, error)) (reconcile.Target, error) {
+	return reconcile.Target{Node: "n", Configuration: "n"}, nil
+}
+
+// nix is the process as the agent's Nix: a name of its own, for Nix and the
+// registry both add and evaluate.
+type nix struct{ *Process }
+
+func (p nix) Add(context.Context, string) (string, error) {
+	return "/nix/store/tree", p.effect("add the tree", func() error { return nil })
+}
+
+func (p nix) Configurations(context.Context, reconcile.Revision) ([]string, error) {
+	return []string{"n"}, nil
+}
+
+func (p nix) Evaluate(ctx context.Context, rev reconcile.Revision, _ string) (reconcile.Derivation, reconcile.Toplevel, error) {
+	var top reconcile.Toplevel
+	err := p.effect("evaluate", func() error {
+		if !p.n.verified[rev.Commit] {
+			p.n.Diary.Unverified = append(p.n.Diary.Unverified, "evaluated "+string(rev.Commit))
+		}
+		top = p.n.Commits[rev.Commit].System
+		if p.n.Systems[top].Unevaluable {
+			return reconcile.Rejected(reconcile.GateEvaluate, errors.New("undefined variable"))
+		}
+		return nil
+	})
+	return reconcile.Derivation(top + ".drv"), top, errors.Join(err, ctx.Err())
+}
+
+func (p nix) Build(ctx context.Context, rev reconcile.Revision, _ string, want reconcile.Toplevel, report func(reconcile.Progress)) error {
+	var s System
+	p.n.Do(func() { s = *p.n.Systems[want] })
+	report(reconcile.Progress{ToBuild: 1})
+	sleep(ctx, s.BuildTakes)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return p.effect("build", func() error {
+		if !p.n.verified[rev.Commit] {
+			p.n.Diary.Unverified = append(p.n.Diary.Unverified, "built "+string(rev.Commit))
+		}
+		if s.Unbuildable {
+			return reconcile.Rejected(reconcile.GateBuild, errors.New("exit 1"))
+		}
+		p.n.roots[string(want)] = true
+		return nil
+	})
+}
+
+func (p nix) Root(_ context.Context, _, path string) error {
+	return p.effect("root "+path, func() error { p.n.roots[path] = true; return nil })
+}
+
+func (p nix) Unroot(keep ...string) error {
+	return p.effect("unroot", func() error {
+		for path := range p.n.roots {
+			if !slices.Contains(keep, path) {
+				delete(p.n.roots, path)
+			}
+		}
+		return nil
+	})
+}
+
+// Slots returns the links.
+func (p *Process) Slots() reconcile.Slots { return p.n.Slots() }
+
+// Booted returns the booted system.
+func (p *Process) Booted() reconcile.Toplevel { return p.n.Booted() }
+
+// AgentOf returns the agent's program of a system.
+func (p *Process) AgentOf(t reconcile.Toplevel) (program string) {
+	p.n.Do(func() {
+		if s := p.n.Systems[t]; s != nil {
+			program = s.Agent
+		}
+	})
+	return program
+}
+
+// RebootRequired finds nothing: no system brings another kernel.
+func (p *Process) RebootRequired() []string { return nil }
+
+// Generations does not number them.
+func (p *Process) Generations() map[reconcile.Toplevel]int { return nil }
+
+// Units looks at the units of the system that is loaded.
+func (p *Process) Units(_ context.Context, was []string) (reconcile.Units, error) {
+	p.n.mu.Lock()
+	defer p.n.mu.Unlock()
+	u := reconcile.Units{Active: []string{"app.service"}}
+	if p.n.halfway {
+		u.Active = nil
+		if slices.Contains(was, "app.service") {
+			u.Stopped = []string{"app.service"}
+		}
+	}
+	if f := p.n.Systems[p.n.loaded].Failing; f != "" {
+		u.Failed = []string{f}
+	}
+	return u, nil
+}
+
+// Preflight finds the switch lock taken, as often as the system says.
+func (p *Process) Preflight(_ context.Context, next reconcile.Toplevel, _ string) error {
+	return p.effect("preflight", func() error {
+		if s := p.n.Systems[next]; s.Locked > 0 {
+			s.Locked--
+			return reconcile.Rejected(reconcile.GateLock, errors.New("another switch is running"))
+		}
+		return nil
+	})
+}
+
+// Run runs checks.
+func (p *Process) Run(_ context.Context, checks []reconcile.Check) map[string]reconcile.CheckResult {
+	p.n.mu.Lock()
+	defer p.n.mu.Unlock()
+	results := map[string]reconcile.CheckResult{}
+	for _, c := range checks {
+		results[c.Name] = reconcile.CheckResult{OK: !p.n.Systems[p.n.loaded].Red, Detail: "status 500"}
+	}
+	return results
+}
+
+// Answered asks connectivity targets.
+func (p *Process) Answered(_ context.Context, targets []string) map[string]bool {
+	p.n.mu.Lock()
+	defer p.n.mu.Unlock()
+	answered := map[string]bool{}
+	for _, t := range targets {
+		answered[t] = !p.n.cutOff()
+	}
+	return answered
+}
+
+// DefaultTargets names two hosts.
+func (p *Process) DefaultTargets(context.Context) []string {
+	return []string{"git.example:443", "cache.example:443"}
+}
+
+// ChecksOf returns the check that every system has.
+func (p *Process) ChecksOf(reconcile.Toplevel) ([]reconcile.Check, error) {
+	return []reconcile.Check{{
+		Name: Check, Kind: reconcile.CheckTCP, Target: "localhost:80", Required: true,
+		Within: 2 * time.Second, Interval: time.Second, Timeout: time.Second, Successes: 2,
+	}}, nil
+}

@@ -1,0 +1,396 @@
+package agenttest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// A unit is a transient unit: it goes on when the agent dies, and ends with the power.
+type unit struct {
+	kill   context.CancelFunc
+	killed context.Context
+	done   chan struct{}
+	exit   int // after done
+}
+
+// attach starts the unit unless it exists, and waits for its end.
+func (p *Process) attach(ctx context.Context, name string, work func(u *unit) int) (*unit, error) {
+	var u *unit
+	err := p.effect("start "+name, func() error {
+		if u = p.n.units[name]; u == nil {
+			u = p.n.start(name, work)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-u.done:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	return u, p.effect("end of "+name, func() error { return nil })
+}
+
+// start begins the unit. The caller holds mu.
+func (n *Node) start(name string, work func(u *unit) int) *unit {
+	killed, kill := context.WithCancel(context.Background())
+	u := &unit{kill: kill, killed: killed, done: make(chan struct{}), exit: -1}
+	n.units[name] = u
+	n.life.Go(func() {
+		defer close(u.done)
+		defer kill()
+		exit := work(u)
+		if killed.Err() == nil {
+			u.exit = exit
+		}
+	})
+	return u
+}
+
+// step is a moment in a unit's life: it takes a while, then it happens, unless
+// the unit was killed before.
+func (n *Node) step(u *unit, name string, happen func()) bool {
+	sleep(u.killed, 500*time.Millisecond)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.pass("before " + name)
+	if u.killed.Err() != nil {
+		return false
+	}
+	happen()
+	n.pass("after " + name)
+	return u.killed.Err() == nil
+}
+
+// activate is "switch-to-configuration test".
+func (n *Node) activate(u *unit, t reconcile.Toplevel, killed bool) bool {
+	n.Do(func() {
+		if n.switching++; n.switching > 1 {
+			n.Diary.AtOnce++
+		}
+	})
+	defer n.Do(func() { n.switching-- })
+	if !n.step(u, "current-system is "+string(t), func() { n.run(t) }) || killed {
+		return false
+	}
+	return n.step(u, "the units are those of "+string(t), func() { n.load(t) })
+}
+
+// Trial activates the new system.
+func (p *Process) Trial(ctx context.Context, d reconcile.Deployment, attempt int) (reconcile.Activation, error) {
+	n, top := p.n, d.New.Toplevel
+	if attempt > 1 {
+		if err := p.Stop(ctx, fmt.Sprintf("trial-%s-%d", d.ID, attempt-1)); err != nil {
+			return reconcile.Activation{}, err
+		}
+	}
+	u, err := p.attach(ctx, fmt.Sprintf("trial-%s-%d", d.ID, attempt), func(u *unit) int {
+		var s System
+		killed := false
+		n.Do(func() {
+			n.Diary.Trials = append(n.Diary.Trials, Trial{top, decode(n.disk)})
+			s = *n.Systems[top]
+			if s.Killed > 0 {
+				n.Systems[top].Killed--
+				killed = true
+			}
+		})
+		switch {
+		case s.Reboot:
+			return 100
+		case !n.activate(u, top, killed):
+			return -1
+		case s.Hangs:
+			<-u.killed.Done()
+		case s.Exit == 0 && s.Failing != "":
+			return 4
+		}
+		return s.Exit
+	})
+	if err != nil {
+		return reconcile.Activation{}, err
+	}
+	a := reconcile.Activation{Attempt: attempt, Exit: u.exit, Why: "last line"}
+	if u.exit == 100 {
+		a.Hold = reconcile.GateReboot
+	}
+	return a, nil
+}
+
+// GoBack activates the old system.
+func (p *Process) GoBack(ctx context.Context, d reconcile.Deployment, attempt int, restore bool) error {
+	n, top := p.n, d.Old.Toplevel
+	for trial := 1; trial <= 2; trial++ {
+		if err := p.Stop(ctx, fmt.Sprintf("trial-%s-%d", d.ID, trial)); err != nil {
+			return err
+		}
+	}
+	u, err := p.attach(ctx, fmt.Sprintf("back-%s-%d", d.ID, attempt), func(u *unit) int {
+		if n.unreturnable(top) || !n.activate(u, top, false) {
+			return 1
+		}
+		if restore && !(n.step(u, "profile is "+string(top), func() { n.setProfile(top) }) &&
+			n.step(u, "boot default is "+string(top), func() { n.slots.Default = top })) {
+			return 1
+		}
+		return 0
+	})
+	if err == nil && u.exit != 0 {
+		err = fmt.Errorf("exited %d", u.exit)
+	}
+	return err
+}
+
+func (n *Node) unreturnable(t reconcile.Toplevel) (fails bool) {
+	n.Do(func() {
+		if s := n.Systems[t]; s.Unreturnable > 0 {
+			s.Unreturnable--
+			fails = true
+		}
+	})
+	return fails
+}
+
+// Promote makes the new system permanent.
+func (p *Process) Promote(ctx context.Context, d reconcile.Deployment, try int) error {
+	n, top := p.n, d.New.Toplevel
+	u, err := p.attach(ctx, fmt.Sprintf("promote-%s-%d", d.ID, try), func(u *unit) int {
+		if !n.step(u, "profile is "+string(top), func() { n.setProfile(top) }) {
+			return -1
+		}
+		fails := false
+		n.Do(func() {
+			if s := n.Systems[top]; s.Unpromotable > 0 {
+				s.Unpromotable--
+				fails = true
+			}
+		})
+		if fails || !n.step(u, "boot default is "+string(top), func() { n.slots.Default = top }) {
+			return 1
+		}
+		return 0
+	})
+	if err == nil && u.exit != 0 {
+		err = fmt.Errorf("exited %d", u.exit)
+	}
+	return err
+}
+
+// Stop ends the unit and forgets it.
+func (p *Process) Stop(_ context.Context, name string) error {
+	var u *unit
+	err := p.effect("stop "+name, func() error {
+		if u = p.n.units[name]; u != nil {
+			u.kill()
+		}
+		return nil
+	})
+	if err != nil || u == nil {
+		return err
+	}
+	<-u.done
+	p.n.Do(func() {
+		if p.n.units[name] == u {
+			delete(p.n.units, name)
+		}
+	})
+	return nil
+}
+
+// Leftovers lists the agent's units.
+func (p *Process) Leftovers(context.Context) ([]string, error) { return p.n.Units(), nil }
+
+// Reboot reboots the machine into its default.
+func (p *Process) Reboot(context.Context) error {
+	return p.effect("reboot", func() error {
+		p.n.Diary.Reboots[p.n.guard.id]++
+		p.n.cut()
+		return nil
+	})
+}
+
+// guardFile is guard.json.
+type guardFile struct {
+	id                      string
+	boot                    reconcile.BootID
+	on                      bool
+	until                   time.Duration
+	old                     reconcile.Toplevel
+	reboot                  bool
+	claimed, done, rebooted bool
+}
+
+var errClaimed = errors.New("the guard has begun to go back to the old system")
+
+// change changes the guard's file.
+func (p *Process) change(what string, f func(g *guardFile) error) error {
+	return p.effect("guard "+what, func() error {
+		g := p.n.guard
+		if err := f(&g); err != nil {
+			return err
+		}
+		if g != p.n.guard && p.n.DiskFull {
+			return errFull
+		}
+		p.n.guard = g
+		return nil
+	})
+}
+
+// State reads the guard's file.
+func (p *Process) State() (reconcile.GuardState, error) {
+	p.n.mu.Lock()
+	defer p.n.mu.Unlock()
+	g := p.n.guard
+	if g.boot != p.n.bootID() {
+		return reconcile.GuardState{}, nil
+	}
+	s := reconcile.GuardState{ID: g.id, Claimed: g.claimed && !g.done, Rebooted: g.rebooted}
+	if g.on {
+		s.Until = g.until
+	}
+	return s, nil
+}
+
+// Arm arms the guard.
+func (p *Process) Arm(d reconcile.Deployment, until time.Duration, last reconcile.LastResort) error {
+	return p.change("arm", func(g *guardFile) error {
+		if g.id == d.ID && g.boot == p.n.bootID() && g.claimed && !g.done {
+			return errClaimed
+		}
+		*g = guardFile{
+			id: d.ID, boot: p.n.bootID(), on: true, until: until, old: d.Old.Toplevel,
+			reboot: last == reconcile.LastResortReboot, rebooted: g.id == d.ID && g.rebooted,
+		}
+		return nil
+	})
+}
+
+// Bound arms the guard for a rollback.
+func (p *Process) Bound(d reconcile.Deployment, until time.Duration, last reconcile.LastResort) error {
+	return p.Arm(d, until, last)
+}
+
+// Move sets the deadline.
+func (p *Process) Move(id string, until time.Duration) error {
+	return p.change("move", func(g *guardFile) error {
+		switch {
+		case g.id != id || !g.on:
+			return errors.New("not armed")
+		case g.claimed:
+			return errClaimed
+		}
+		g.until = until
+		return nil
+	})
+}
+
+// Disarm turns the guard off.
+func (p *Process) Disarm(id string) error {
+	return p.change("off", func(g *guardFile) error {
+		switch {
+		case g.id != id:
+			return nil
+		case g.claimed:
+			return errClaimed
+		}
+		g.on = false
+		return nil
+	})
+}
+
+// NoteReboot notes that a reboot is about to be asked for.
+func (p *Process) NoteReboot(id string) error {
+	return p.change("note reboot", func(g *guardFile) error {
+		g.id, g.boot, g.rebooted, g.on = id, p.n.bootID(), true, false
+		return nil
+	})
+}
+
+// StartGuard starts the guard.
+func (p *Process) StartGuard(_ context.Context, d reconcile.Deployment, _ string) error {
+	name := "guard-" + d.ID
+	return p.effect("start "+name, func() error {
+		if u := p.n.units[name]; u != nil && u.killed.Err() == nil {
+			return nil
+		}
+		p.n.start(name, func(u *unit) int { return p.n.watch(u, d.ID) })
+		return nil
+	})
+}
+
+// GuardAlive reports whether the guard runs.
+func (p *Process) GuardAlive(_ context.Context, id string) (alive bool, err error) {
+	p.n.Do(func() {
+		u := p.n.units["guard-"+id]
+		alive = u != nil && u.killed.Err() == nil
+	})
+	return alive, nil
+}
+
+// watch is the life of a guard.
+func (n *Node) watch(u *unit, id string) int {
+	for {
+		left, ours := time.Duration(0), false
+		n.Do(func() {
+			g := &n.guard
+			ours = g.id == id && g.boot == n.bootID() && g.on && !g.done
+			if left = g.until - n.uptime(); ours && left <= 0 && !n.DiskFull {
+				g.claimed = true
+			}
+		})
+		switch {
+		case !ours:
+			return 0
+		case left <= 0:
+			n.revert(u, id)
+			return 0
+		}
+		sleep(u.killed, min(left, time.Second))
+		if u.killed.Err() != nil {
+			return 0
+		}
+	}
+}
+
+// revert stops the trial and brings the old system back.
+func (n *Node) revert(u *unit, id string) {
+	var trials []*unit
+	var old reconcile.Toplevel
+	n.Do(func() {
+		old = n.guard.old
+		for name, t := range n.units {
+			if strings.HasPrefix(name, "trial-"+id) {
+				t.kill()
+				trials = append(trials, t)
+			}
+		}
+	})
+	for _, t := range trials {
+		<-t.done
+	}
+	n.Do(func() { // a unit that was stopped is in memory no more
+		maps.DeleteFunc(n.units, func(_ string, t *unit) bool { return slices.Contains(trials, t) })
+	})
+	ok := !n.unreturnable(old) && n.activate(u, old, false)
+	n.Do(func() {
+		switch {
+		case u.killed.Err() != nil:
+		case !ok && n.guard.reboot && !n.guard.rebooted:
+			n.guard.rebooted = true
+			n.Diary.Reboots[id]++
+			n.cut()
+		default:
+			n.guard.done, n.guard.on = true, false
+		}
+	})
+}

@@ -36,7 +36,7 @@ $(LINT): | go
 	mv $(TOOLS)/golangci-lint $@
 
 unit: | go
-	go test -race ./...
+	go test -race -timeout 30m ./...
 
 # On real systemd nodes, with real Nix.
 lab: | go

@@ -162,7 +162,7 @@ func (a *Agent) tidy(ctx context.Context, j reconcile.Tidy, p Ports) error {
 		err = p.Guard.Disarm(guard.ID)
 	}
 	if err != nil {
-		if actsNow(ctx, guard.ID, p) {
+		if a.guardActs(ctx, guard.ID, p) {
 			return err
 		}
 		a.Log.Warn("the guard is stopped though its file could not be changed", "err", err)
@@ -186,12 +186,15 @@ func (a *Agent) tidy(ctx context.Context, j reconcile.Tidy, p Ports) error {
 	return p.Nix.Unroot(keep...)
 }
 
-// actsNow reports whether the deployment's guard is going back just now, or
-// whether that cannot be seen.
-func actsNow(ctx context.Context, id string, p Ports) bool {
+// guardActs reports whether the deployment's guard is going back just now, or
+// whether that cannot be seen. On a full disk it does so without a claim.
+func (a *Agent) guardActs(ctx context.Context, id string, p Ports) bool {
 	guard, err := p.Guard.State()
-	if err != nil || guard.ID != id || !guard.Claimed {
-		return false // it cannot read its file either, or has not begun
+	if err != nil || guard.ID != id { // it cannot read its file either
+		return false
+	}
+	if !guard.Claimed && (guard.Until == 0 || a.Uptime() < guard.Until) {
+		return false
 	}
 	alive, err := p.System.GuardAlive(ctx, id)
 	return alive || err != nil
@@ -304,8 +307,13 @@ func (a *Agent) sample(ctx context.Context, j reconcile.Sample, p Ports) (reconc
 // but never beside one that does so itself.
 func (a *Agent) goBack(ctx context.Context, j reconcile.GoBack, p Ports, policy reconcile.Policy) error {
 	err := p.Guard.Bound(j.Deployment, j.Until, policy.LastResort)
-	if err != nil && actsNow(ctx, j.Deployment.ID, p) {
-		return err
+	for err != nil && a.guardActs(ctx, j.Deployment.ID, p) {
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Second):
+		}
+		err = p.Guard.Bound(j.Deployment, j.Until, policy.LastResort)
 	}
 	if err == nil {
 		err = p.System.StartGuard(ctx, j.Deployment, a.StateDir)

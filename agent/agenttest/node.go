@@ -25,7 +25,8 @@ type System struct {
 	Unbuildable bool
 	BuildTakes  time.Duration
 
-	Locked  int    // so many trials find the switch lock taken
+	Locked  int    // so many preflights find the switch lock taken
+	Busy    int    // so many trials find it taken, just after preflight
 	Reboot  bool   // it can only be activated by a reboot
 	Exit    int    // of its switch-to-configuration
 	Hangs   bool   // its switch never ends
@@ -58,7 +59,6 @@ type Diary struct {
 	Unverified []string // what was evaluated or built of a commit that was not verified
 	AtOnce     int      // activations that were begun while another one ran
 	Reboots    map[string]int
-	Saves      []reconcile.Record // what was written to the disk
 	ByHand     map[reconcile.Toplevel]bool
 	Points     []string // the numbered points that were passed, while Counting
 }
@@ -89,10 +89,9 @@ type Node struct {
 	slots    reconcile.Slots
 	disk     []byte // the record
 	durable  []byte // the part of it that must be written at once
-	writes   int
+	writes   [][]byte
 	guard    guardFile
 	roots    map[string]bool
-	everSet  map[reconcile.Toplevel]bool // generations of the profile
 	verified map[reconcile.Commit]bool
 
 	// What does not.
@@ -126,11 +125,11 @@ func New() *Node {
 	return &Node{
 		Policy: reconcile.Policy{
 			Limits: reconcile.Limits{
-				Evaluate: time.Minute, Build: time.Hour, Activate: time.Minute, Promote: time.Minute,
-				Rollback: time.Minute, VerifyRollback: 30 * time.Second,
+				Evaluate: time.Minute, Build: time.Hour, Activate: 20 * time.Second, Promote: 20 * time.Second,
+				Rollback: 20 * time.Second, VerifyRollback: 20 * time.Second,
 			},
 			Confirm: reconcile.Confirm{
-				Settle: time.Second, Window: 5 * time.Second, Deadline: time.Minute, DeadlineMax: 5 * time.Minute,
+				Settle: time.Second, Window: 5 * time.Second, Deadline: 20 * time.Second, DeadlineMax: 2 * time.Minute,
 			},
 			Rollback: reconcile.RollbackAuto, LastResort: reconcile.LastResortReboot,
 		},
@@ -139,7 +138,7 @@ func New() *Node {
 		Remotes: map[string]reconcile.Commit{"origin": "c0"}, Order: []string{"origin"},
 		Diary: Diary{Reboots: map[string]int{}, ByHand: map[reconcile.Toplevel]bool{}},
 		slots: reconcile.Slots{Running: "A", Profile: "A", Default: "A"},
-		roots: map[string]bool{}, everSet: map[reconcile.Toplevel]bool{"A": true}, verified: map[reconcile.Commit]bool{},
+		roots: map[string]bool{}, verified: map[reconcile.Commit]bool{},
 	}
 }
 
@@ -245,8 +244,7 @@ func (n *Node) SwitchByHand(t reconcile.Toplevel, forGood bool) {
 		n.run(t)
 		n.load(t)
 		if forGood {
-			n.setProfile(t)
-			n.slots.Default = t
+			n.slots.Profile, n.slots.Default = t, t
 		}
 	})
 }
@@ -300,11 +298,23 @@ func (n *Node) Booted() reconcile.Toplevel {
 	return n.booted
 }
 
+// VerifiedSystem reports whether a commit that was verified describes t.
+func (n *Node) VerifiedSystem(t reconcile.Toplevel) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for c := range n.verified {
+		if n.Commits[c].System == t {
+			return true
+		}
+	}
+	return false
+}
+
 // Rooted reports whether t survives a garbage collection.
 func (n *Node) Rooted(t reconcile.Toplevel) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.roots[string(t)] || n.everSet[t]
+	return n.roots[string(t)] || n.slots.Profile == t
 }
 
 // Record returns what is on the disk.
@@ -314,11 +324,15 @@ func (n *Node) Record() reconcile.Record {
 	return decode(n.disk)
 }
 
-// Writes returns how often the record was written.
-func (n *Node) Writes() int {
+// Writes returns the records that were written, but for the first so many.
+func (n *Node) Writes(from int) []reconcile.Record {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.writes
+	var all []reconcile.Record
+	for _, data := range n.writes[from:] {
+		all = append(all, decode(data))
+	}
+	return all
 }
 
 // Units returns the agent's transient units that are in memory, sorted.
@@ -376,8 +390,6 @@ func (n *Node) load(t reconcile.Toplevel) {
 	default:
 	}
 }
-
-func (n *Node) setProfile(t reconcile.Toplevel) { n.slots.Profile, n.everSet[t] = t, true }
 
 // pass counts a point, and reports whether an accident struck there.
 func (n *Node) pass(name string) {

@@ -247,10 +247,15 @@ func (p *Process) Units(_ context.Context, was []string) (reconcile.Units, error
 	return u, nil
 }
 
-// Preflight finds the switch lock taken, as often as the system says.
+// Preflight finds the switch lock taken, as often as the system says, or a change
+// that only a reboot can bring.
 func (p *Process) Preflight(_ context.Context, next reconcile.Toplevel, _ string) error {
 	return p.effect("preflight", func() error {
-		if s := p.n.Systems[next]; s.Locked > 0 {
+		s := p.n.Systems[next]
+		if s.Reboot {
+			return reconcile.Rejected(reconcile.GateReboot, errors.New("the init system changes"))
+		}
+		if s.Locked > 0 {
 			s.Locked--
 			return reconcile.Rejected(reconcile.GateLock, errors.New("another switch is running"))
 		}

@@ -82,8 +82,7 @@ func (p *Process) Save(rec reconcile.Record) (bool, error) {
 			return errFull
 		}
 		p.n.disk, p.n.durable = encode(rec), durable
-		p.n.writes++
-		p.n.Diary.Saves = append(p.n.Diary.Saves, decode(p.n.disk))
+		p.n.writes = append(p.n.writes, p.n.disk)
 		return nil
 	})
 	return err == nil, err

@@ -99,14 +99,17 @@ func (p *Process) Trial(ctx context.Context, d reconcile.Deployment, attempt int
 		n.Do(func() {
 			n.Diary.Trials = append(n.Diary.Trials, Trial{top, decode(n.disk)})
 			s = *n.Systems[top]
-			if s.Killed > 0 {
+			switch {
+			case s.Busy > 0:
+				n.Systems[top].Busy--
+			case s.Killed > 0:
 				n.Systems[top].Killed--
 				killed = true
 			}
 		})
 		switch {
-		case s.Reboot:
-			return 100
+		case s.Busy > 0:
+			return 11
 		case !n.activate(u, top, killed):
 			return -1
 		case s.Hangs:
@@ -120,8 +123,8 @@ func (p *Process) Trial(ctx context.Context, d reconcile.Deployment, attempt int
 		return reconcile.Activation{}, err
 	}
 	a := reconcile.Activation{Attempt: attempt, Exit: u.exit, Why: "last line"}
-	if u.exit == 100 {
-		a.Hold = reconcile.GateReboot
+	if u.exit == 11 {
+		a.Hold = reconcile.GateLock
 	}
 	return a, nil
 }
@@ -138,7 +141,7 @@ func (p *Process) GoBack(ctx context.Context, d reconcile.Deployment, attempt in
 		if n.unreturnable(top) || !n.activate(u, top, false) {
 			return 1
 		}
-		if restore && !(n.step(u, "profile is "+string(top), func() { n.setProfile(top) }) &&
+		if restore && !(n.step(u, "profile is "+string(top), func() { n.slots.Profile = top }) &&
 			n.step(u, "boot default is "+string(top), func() { n.slots.Default = top })) {
 			return 1
 		}
@@ -164,7 +167,7 @@ func (n *Node) unreturnable(t reconcile.Toplevel) (fails bool) {
 func (p *Process) Promote(ctx context.Context, d reconcile.Deployment, try int) error {
 	n, top := p.n, d.New.Toplevel
 	u, err := p.attach(ctx, fmt.Sprintf("promote-%s-%d", d.ID, try), func(u *unit) int {
-		if !n.step(u, "profile is "+string(top), func() { n.setProfile(top) }) {
+		if !n.step(u, "profile is "+string(top), func() { n.slots.Profile = top }) {
 			return -1
 		}
 		fails := false

@@ -7,24 +7,49 @@ import (
 
 // maxDepth bounds how deep tables and lists may be nested: the TOML library
 // recurses, and spends memory on the square of a dotted key's length.
-const maxDepth = 16
+const maxDepth = 8
 
-// scan finds where in src each key and list element starts, which the TOML
-// library does not tell. It judges nothing else: for a text that is not TOML it
-// returns any offsets. deep is the offset of a key or value nested deeper than
-// maxDepth, or -1.
-func scan(src string) (offsets map[Path]int, deep int) {
-	s := &scanner{src: src, offsets: map[Path]int{}, tables: map[Path]int{}, deep: -1}
-	s.file()
-	return s.offsets, s.deep
+// findings are what a scan saw.
+type findings struct {
+	deep       int          // offset of a key or value nested deeper than maxDepth, or -1
+	unportable []unportable // syntax of TOML 1.1, which the library takes and Nix refuses
+	sections   []Section
 }
+
+type unportable struct {
+	offset     int
+	text, hint string
+}
+
+// scan notes in offsets, unless it is nil, where in src each key and list element
+// starts, which the TOML library does not tell. For a text that is not TOML it
+// notes any offsets.
+func scan(src string, offsets map[Path]int) findings {
+	s := &scanner{src: src, offsets: offsets, tables: map[Path]int{}, scope: &scope{}, found: findings{deep: -1}}
+	s.file()
+	return s.found
+}
+
+// A Section is a header such as [nodes.web-01] with the lines up to the next one.
+type Section struct {
+	Keys       []string // of the header
+	Start, End int      // in bytes
+}
+
+// In reports whether the section is of one element of a table of the file, or of a
+// table inside of it: [nodes.web-01.proxy] is one in nodes.
+func (s Section) In(table string) bool { return len(s.Keys) > 1 && s.Keys[0] == table }
+
+// Sections lists the headers of a TOML text; what is before the first is none.
+func Sections(src string) []Section { return scan(src, nil).sections }
 
 type scanner struct {
 	src     string
 	pos     int
 	offsets map[Path]int
 	tables  map[Path]int // number of elements of each array of tables
-	deep    int
+	scope   *scope       // the file, or the inline table that is being read
+	found   findings
 }
 
 func (s *scanner) file() {
@@ -33,11 +58,9 @@ func (s *scanner) file() {
 		start := s.pos
 		switch {
 		case strings.HasPrefix(s.src[s.pos:], "[["):
-			s.pos += 2
-			table, depth = s.header(true)
+			table, depth = s.header("[[")
 		case s.src[s.pos] == '[':
-			s.pos++
-			table, depth = s.header(false)
+			table, depth = s.header("[")
 		default:
 			s.pair(table, depth)
 		}
@@ -46,20 +69,26 @@ func (s *scanner) file() {
 }
 
 // header reads [a.b] or [[a.b]] and returns the path of the table that it opens.
-func (s *scanner) header(list bool) (table Path, depth int) {
+func (s *scanner) header(opening string) (table Path, depth int) {
 	start := s.pos
+	s.pos += len(opening)
 	keys := s.key()
+	if n := len(s.found.sections); n > 0 {
+		s.found.sections[n-1].End = start
+	}
+	s.found.sections = append(s.found.sections, Section{keys, start, len(s.src)})
+	s.once(start, s.scope.open(keys, opening == "[["))
 	for i, key := range keys {
-		table = table.Child(key)
+		table = s.child(table, key)
 		s.note(table, start)
 		n, isList := s.tables[table]
 		switch {
-		case list && i == len(keys)-1:
+		case opening == "[[" && i == len(keys)-1:
 			s.tables[table]++
-			table = table.Elem(n)
+			table = s.elem(table, n)
 			s.note(table, start)
 		case isList:
-			table = table.Elem(n - 1)
+			table = s.elem(table, n-1)
 		}
 	}
 	s.skip("] \t")
@@ -71,11 +100,13 @@ func (s *scanner) pair(table Path, depth int) {
 	start := s.pos
 	keys := s.key()
 	for _, key := range keys {
-		table = table.Child(key)
+		table = s.child(table, key)
 		s.note(table, start)
 	}
 	if s.more() && s.src[s.pos] == '=' {
 		s.pos++
+		s.skip(" \t")
+		s.once(start, s.scope.add(keys, s.more() && (s.src[s.pos] == '{' || s.src[s.pos] == '[')))
 		s.value(table, depth+len(keys))
 	}
 }
@@ -90,11 +121,15 @@ func (s *scanner) value(at Path, depth int) {
 		s.text()
 	case s.src[s.pos] == '[':
 		s.list(']', func(i int) {
-			s.note(at.Elem(i), s.pos)
-			s.value(at.Elem(i), depth+1)
+			at := s.elem(at, i)
+			s.note(at, s.pos)
+			s.value(at, depth+1)
 		})
 	case s.src[s.pos] == '{':
+		outer := s.scope
+		s.scope = &scope{}
 		s.list('}', func(int) { s.pair(at, depth) })
+		s.scope = outer
 	default:
 		s.pos += until(s.src[s.pos:], ",]}#\n")
 	}
@@ -104,13 +139,18 @@ func (s *scanner) value(at Path, depth int) {
 func (s *scanner) list(end byte, element func(i int)) {
 	s.pos++
 	for i := 0; ; i++ {
+		gap, comma := s.pos, -1
 		s.space()
 		for s.more() && s.src[s.pos] == ',' {
+			comma = s.pos
 			s.pos++
 			s.space()
 		}
 		if !s.more() {
 			return
+		}
+		if end == '}' {
+			s.inlineGap(gap, comma)
 		}
 		if s.src[s.pos] == end {
 			s.pos++
@@ -120,6 +160,29 @@ func (s *scanner) list(end byte, element func(i int)) {
 		element(i)
 		s.progress(start)
 	}
+}
+
+// inlineGap judges what is before a pair of an inline table, or before its end.
+// Until TOML 1.1 an inline table has one line, and no comma at its end.
+func (s *scanner) inlineGap(start, comma int) {
+	const newer = " in an inline table is TOML 1.1, which Nix does not read"
+	if at := strings.IndexByte(s.src[start:s.pos], '\n'); at >= 0 {
+		s.refuse(start+at, "a line end"+newer, "write it on one line, or as a table of its own")
+	}
+	if comma >= 0 && s.src[s.pos] == '}' {
+		s.refuse(comma, "a comma at the end"+newer, "remove the comma")
+	}
+}
+
+// once refuses what adds to a table that is complete; "" is none.
+func (s *scanner) once(offset int, complete Path) {
+	if complete != "" {
+		s.refuse(offset, "adds to "+string(complete)+", which is complete where it is written: TOML, and Nix, refuse that", "write all of it in one place")
+	}
+}
+
+func (s *scanner) refuse(offset int, text, hint string) {
+	s.found.unportable = append(s.found.unportable, unportable{offset, text, hint})
 }
 
 // key reads a dotted key.
@@ -162,6 +225,9 @@ func (s *scanner) text() string {
 	for s.more() && !strings.HasPrefix(s.src[s.pos:], quote) {
 		if s.src[s.pos] == '\\' && quote[0] == '"' {
 			s.pos++
+			if s.more() && (s.src[s.pos] == 'e' || s.src[s.pos] == 'x') {
+				s.refuse(s.pos-1, "the escape \\"+s.src[s.pos:s.pos+1]+" is TOML 1.1, which Nix does not read", `write \u and four digits`)
+			}
 		}
 		s.pos++
 	}
@@ -180,7 +246,26 @@ func (s *scanner) text() string {
 	return raw
 }
 
+// child and elem make no paths when nobody wants to know them: in a long file they
+// cost more than all the rest.
+func (s *scanner) child(at Path, key string) Path {
+	if s.offsets == nil {
+		return ""
+	}
+	return at.Child(key)
+}
+
+func (s *scanner) elem(at Path, i int) Path {
+	if s.offsets == nil {
+		return ""
+	}
+	return at.Elem(i)
+}
+
 func (s *scanner) note(at Path, offset int) {
+	if s.offsets == nil {
+		return
+	}
 	if _, ok := s.offsets[at]; !ok {
 		s.offsets[at] = offset
 	}
@@ -188,7 +273,7 @@ func (s *scanner) note(at Path, offset int) {
 
 // tooDeep notes the place and ends the scan.
 func (s *scanner) tooDeep(offset int) {
-	s.deep, s.pos = offset, len(s.src)
+	s.found.deep, s.pos = offset, len(s.src)
 }
 
 // space skips white space, line ends and comments.

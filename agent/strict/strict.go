@@ -13,36 +13,53 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
 )
 
-// maxBytes bounds a file. The longest real registry known is 40 kB.
-const maxBytes = 1 << 20
+// MaxBytes bounds a file: a registry of 10,000 nodes has 5 MB.
+const MaxBytes = 16 << 20
 
 // A Document is a parsed file and what was found wrong with it so far.
 type Document struct {
 	name     string
 	src      string
+	parsed   bool // from src; false: the values come from elsewhere
 	root     map[string]any
-	offsets  map[Path]int
+	offsets  map[Path]int // where each value starts; made when it is asked for
+	lines    []int        // where each line starts; made when it is asked for
 	problems []Problem
 }
 
 // A Problem is one thing that is wrong with a file.
 type Problem struct {
-	File string
-	Line int
-	Key  Path
-	Text string
-	Hint string // what to do; may be empty
+	File   string
+	Line   int // from 1; 0: not known
+	Column int // from 1, in characters; 0: not known
+	Key    Path
+	Text   string
+	Hint   string // what to do; may be empty
+	Rule   string // T001 to T007 where Nix would read the file differently, see docs/conventions.md; else empty
 }
+
+// The rules of Nix's and Go's common ground, by their ids in docs/conventions.md.
+const (
+	ruleDate    = "T001"
+	ruleSyntax  = "T002"
+	ruleNumber  = "T003"
+	ruleKey     = "T004"
+	ruleNUL     = "T005"
+	ruleBOM     = "T006"
+	ruleMeasure = "T007" // UTF-8, size and depth
+)
 
 func (p Problem) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s:%d: ", p.File, p.Line)
+	fmt.Fprintf(&b, "%s: ", p.Place())
 	if p.Key != "" {
 		fmt.Fprintf(&b, "%s: ", p.Key)
 	}
@@ -51,6 +68,18 @@ func (p Problem) String() string {
 		fmt.Fprintf(&b, " (%s)", p.Hint)
 	}
 	return b.String()
+}
+
+// Place is FILE:LINE:COLUMN, as far as they are known.
+func (p Problem) Place() string {
+	place := p.File
+	for _, n := range []int{p.Line, p.Column} {
+		if n == 0 {
+			break
+		}
+		place += fmt.Sprintf(":%d", n)
+	}
+	return place
 }
 
 // An Error holds all problems of a file, in the order of its lines.
@@ -67,30 +96,74 @@ func (e *Error) Error() string {
 // Parse reads the TOML text data; name is the file's name in problems.
 // A text that is not TOML is an [*Error] with the first place that is not.
 func Parse(name string, data []byte) (*Document, error) {
-	d := &Document{name: name, src: string(data)}
-	if len(data) > maxBytes {
-		return nil, d.refuse(1, fmt.Sprintf("%d bytes are more than the limit of %d", len(data), maxBytes))
+	d := &Document{name: name, src: string(data), parsed: true}
+	if len(data) > MaxBytes {
+		return nil, d.refuse(ruleMeasure, 0, fmt.Sprintf("%d bytes are more than the limit of %d", len(data), MaxBytes))
 	}
 	if bytes.HasPrefix(data, []byte("\ufeff")) {
-		return nil, d.refuse(1, "starts with a byte-order mark, which Nix and others read differently; save it as plain UTF-8")
+		return nil, d.refuse(ruleBOM, 0, "starts with a byte-order mark, which Nix and others read differently; save it as plain UTF-8")
 	}
-	offsets, deep := scan(d.src)
-	if deep >= 0 {
-		return nil, d.refuse(d.lineAt(deep), fmt.Sprintf("nested more than %d levels deep", maxDepth))
+	if at := invalidUTF8(d.src); at >= 0 {
+		return nil, d.refuse(ruleMeasure, at, "is not UTF-8 text; save it as plain UTF-8")
 	}
-	d.offsets = offsets
+	if at := strings.IndexByte(d.src, 0); at >= 0 {
+		return nil, d.refuse(ruleNUL, at, "holds a NUL character, which Nix does not read; remove it")
+	}
+	found := scan(d.src, nil)
+	if found.deep >= 0 {
+		return nil, d.refuse(ruleMeasure, found.deep, fmt.Sprintf("nested more than %d levels deep", maxDepth))
+	}
 	if _, err := toml.Decode(d.src, &d.root); err != nil {
 		if at, ok := errors.AsType[toml.ParseError](err); ok {
-			return nil, d.refuse(at.Position.Line, at.Message)
+			return nil, d.refuseSyntax(at)
 		}
-		return nil, d.refuse(1, strings.TrimPrefix(err.Error(), "toml: "))
+		return nil, d.refuse("", 0, strings.TrimPrefix(err.Error(), "toml: "))
+	}
+	for _, u := range found.unportable {
+		line, column := d.lineAt(u.offset)
+		d.problems = append(d.problems, Problem{File: name, Line: line, Column: column, Text: u.text, Hint: u.hint, Rule: ruleSyntax})
 	}
 	d.refuseUnportable("", d.root)
 	return d, nil
 }
 
-func (d *Document) refuse(line int, text string) error {
-	return &Error{Problems: []Problem{{File: d.name, Line: max(1, line), Text: text}}}
+// FromValues makes a document of values that were decoded from something else
+// than TOML: maps, lists, strings, booleans, int64 and float64. Its problems have
+// no lines.
+func FromValues(name string, root map[string]any) *Document {
+	d := &Document{name: name, root: root}
+	d.refuseUnportable("", root)
+	return d
+}
+
+func (d *Document) refuse(rule string, offset int, text string) error {
+	line, column := d.lineAt(offset)
+	return &Error{Problems: []Problem{{File: d.name, Line: line, Column: column, Text: text, Rule: rule}}}
+}
+
+// refuseSyntax refuses what the TOML library does not read.
+func (d *Document) refuseSyntax(e toml.ParseError) error {
+	start := min(e.Position.Start, len(d.src))
+	token := d.src[start:min(start+e.Position.Len, len(d.src))]
+	_, intErr := strconv.ParseInt(token, 0, 64)
+	_, floatErr := strconv.ParseFloat(token, 64)
+	if errors.Is(intErr, strconv.ErrRange) || errors.Is(floatErr, strconv.ErrRange) {
+		return d.refuse(ruleNumber, start, e.Message)
+	}
+	return d.refuse("", start, e.Message)
+}
+
+// invalidUTF8 returns where s stops being UTF-8, or -1.
+func invalidUTF8(s string) int {
+	if utf8.ValidString(s) {
+		return -1
+	}
+	for i, r := range s {
+		if _, size := utf8.DecodeRuneInString(s[i:]); r == utf8.RuneError && size == 1 {
+			return i
+		}
+	}
+	return -1
 }
 
 // refuseUnportable finds the values that Nix cannot read or reads differently.
@@ -98,6 +171,9 @@ func (d *Document) refuseUnportable(at Path, v any) {
 	switch v := v.(type) {
 	case map[string]any:
 		for key, child := range v {
+			if key == "outPath" || strings.HasPrefix(key, "_") {
+				d.note(ruleKey, at.Child(key), "choose another name", "Nix gives keys that start with _, and outPath, a meaning of their own")
+			}
 			d.refuseUnportable(at.Child(key), child)
 		}
 	case []map[string]any:
@@ -108,24 +184,33 @@ func (d *Document) refuseUnportable(at Path, v any) {
 		for i, child := range v {
 			d.refuseUnportable(at.Elem(i), child)
 		}
+	case string:
+		if strings.ContainsRune(v, 0) {
+			d.note(ruleNUL, at, "remove it", "holds a NUL character, at which Nix ends a string")
+		}
 	case time.Time:
-		d.Problemf(at, "write it as a string", "dates and times are not supported")
+		d.note(ruleDate, at, "write it as a string", "dates and times are not supported")
 	case float64:
 		if math.IsInf(v, 0) || math.IsNaN(v) {
-			d.Problemf(at, "", "inf and nan are not supported")
+			d.note(ruleNumber, at, "", "inf and nan are not supported")
 		}
 	}
 }
 
-// Problemf notes a problem with the value at a path. The line is that of the
+// Problemf notes a problem with the value at a path. The place is that of the
 // nearest enclosing table when the path itself is not in the file. A path that has
 // a problem, or is inside of one that has, gets no second: it would be its consequence.
 func (d *Document) Problemf(at Path, hint, format string, args ...any) {
-	if slices.ContainsFunc(d.problems, func(p Problem) bool { return at.within(p.Key) }) {
+	d.note("", at, hint, format, args...)
+}
+
+func (d *Document) note(rule string, at Path, hint, format string, args ...any) {
+	if slices.ContainsFunc(d.problems, func(p Problem) bool { return p.Key != "" && at.within(p.Key) || p.Key == at }) {
 		return
 	}
+	line, column := d.Position(at)
 	d.problems = append(d.problems, Problem{
-		File: d.name, Line: d.line(at), Key: at, Text: fmt.Sprintf(format, args...), Hint: hint,
+		File: d.name, Line: line, Column: column, Key: at, Text: fmt.Sprintf(format, args...), Hint: hint, Rule: rule,
 	})
 }
 
@@ -135,18 +220,43 @@ func (d *Document) Err() error {
 		return nil
 	}
 	slices.SortStableFunc(d.problems, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Key, b.Key), cmp.Compare(a.Text, b.Text))
+		return cmp.Or(
+			cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Key, b.Key), cmp.Compare(a.Text, b.Text),
+		)
 	})
 	return &Error{Problems: d.problems}
 }
 
-func (d *Document) line(at Path) int {
+// Position returns where the value at a path, or the nearest table around it,
+// starts: line and column from 1, or zeros when the values did not come from a text.
+func (d *Document) Position(at Path) (line, column int) {
+	if d.offsets == nil {
+		d.offsets = map[Path]int{}
+		scan(d.src, d.offsets)
+	}
 	for ; at != ""; at = at.parent() {
 		if offset, ok := d.offsets[at]; ok {
 			return d.lineAt(offset)
 		}
 	}
-	return 1
+	return d.lineAt(0)
 }
 
-func (d *Document) lineAt(offset int) int { return 1 + strings.Count(d.src[:offset], "\n") }
+func (d *Document) lineAt(offset int) (line, column int) {
+	if !d.parsed {
+		return 0, 0
+	}
+	if d.lines == nil {
+		d.lines = []int{0}
+		for i := range len(d.src) {
+			if d.src[i] == '\n' {
+				d.lines = append(d.lines, i+1)
+			}
+		}
+	}
+	line, found := slices.BinarySearch(d.lines, offset)
+	if found {
+		line++ // the offset is a line's first
+	}
+	return line, 1 + utf8.RuneCountInString(d.src[d.lines[line-1]:offset])
+}

@@ -46,14 +46,14 @@ func TestDecode(t *testing.T) {
 
 func TestParseRefuses(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
-		{"byte-order mark", "\ufeffa = 1", "f:1: starts with a byte-order mark, which Nix and others read differently; save it as plain UTF-8"},
-		{"large file", strings.Repeat("#", 1<<20+1), "f:1: 1048577 bytes are more than the limit of 1048576"},
-		{"deep lists", "\na = " + strings.Repeat("[", 1000), "f:2: nested more than 16 levels deep"},
-		{"deep inline tables", "a = " + strings.Repeat("{a = ", 1000), "f:1: nested more than 16 levels deep"},
-		{"long dotted key", "x = 1\n" + strings.Repeat("a.", 1000) + "a = 1", "f:2: nested more than 16 levels deep"},
-		{"deep header", "[" + strings.Repeat("a.", 1000) + "a]", "f:1: nested more than 16 levels deep"},
-		{"duplicate key", "a = 1\na = 2", "f:2: Key 'a' has already been defined."},
-		{"not UTF-8", "a = \"\xff\"", "f:1: invalid UTF-8 byte: 0xff"},
+		{"byte-order mark", "\ufeffa = 1", "f:1:1: starts with a byte-order mark, which Nix and others read differently; save it as plain UTF-8"},
+		{"large file", strings.Repeat("#", 16<<20+1), "f:1:1: 16777217 bytes are more than the limit of 16777216"},
+		{"deep lists", "\na = " + strings.Repeat("[", 1000), "f:2:13: nested more than 8 levels deep"},
+		{"deep inline tables", "a = " + strings.Repeat("{a = ", 1000), "f:1:45: nested more than 8 levels deep"},
+		{"long dotted key", "x = 1\n" + strings.Repeat("a.", 1000) + "a = 1", "f:2:1: nested more than 8 levels deep"},
+		{"deep header", "[" + strings.Repeat("a.", 1000) + "a]", "f:1:2: nested more than 8 levels deep"},
+		{"duplicate key", "a = 1\na = 2", "f:2:1: Key 'a' has already been defined."},
+		{"not UTF-8", "x = 1\na = \"é\xff\"", "f:2:7: is not UTF-8 text; save it as plain UTF-8"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if _, err := Parse("f", []byte(c.text)); err == nil || err.Error() != c.want {
@@ -64,13 +64,21 @@ func TestParseRefuses(t *testing.T) {
 }
 
 func TestUnportableValuesAreProblems(t *testing.T) {
-	d, err := Parse("f", []byte("a = 1979-05-27\n[[b]]\nc = [1.5, inf]\n[d]\ne = {f = nan}"))
+	d, err := Parse("f", []byte("a = 1979-05-27\n[[b]]\nc = [1.5, inf]\n[d]\ne = {f = nan}\n_g = '\\e'\noutPath = 1\n"+
+		"h = \"x\\u0000\"\ni = {a = \"\\e\", b = \"\\x41\",}\nj = {a = [1,\n2,], # ,\nb = 1 }\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = "f:1: a: dates and times are not supported (write it as a string)\n" +
-		"f:3: b[0].c[1]: inf and nan are not supported\n" +
-		"f:5: d.e.f: inf and nan are not supported"
+	const want = `f:1:1: a: dates and times are not supported (write it as a string)
+f:3:11: b[0].c[1]: inf and nan are not supported
+f:5:6: d.e.f: inf and nan are not supported
+f:6:1: d._g: Nix gives keys that start with _, and outPath, a meaning of their own (choose another name)
+f:7:1: d.outPath: Nix gives keys that start with _, and outPath, a meaning of their own (choose another name)
+f:8:1: d.h: holds a NUL character, at which Nix ends a string (remove it)
+f:9:11: the escape \e is TOML 1.1, which Nix does not read (write \u and four digits)
+f:9:21: the escape \x is TOML 1.1, which Nix does not read (write \u and four digits)
+f:9:26: a comma at the end in an inline table is TOML 1.1, which Nix does not read (remove the comma)
+f:11:9: a line end in an inline table is TOML 1.1, which Nix does not read (write it on one line, or as a table of its own)`
 	if got := d.Err(); got == nil || got.Error() != want {
 		t.Errorf("Err:\n%v\nwant\n%s", got, want)
 	}
@@ -86,7 +94,7 @@ func TestOneProblemAPath(t *testing.T) {
 	d.Problemf("a", "", "again")
 	d.Problemf("a.b", "", "inside")
 	d.Problemf("missing.key", "", "elsewhere")
-	const want = "f:1: a: first (do this)\nf:1: missing.key: elsewhere\nf:2: ab: second"
+	const want = "f:1:1: a: first (do this)\nf:1:1: missing.key: elsewhere\nf:2:1: ab: second"
 	if got := d.Err(); got == nil || got.Error() != want {
 		t.Errorf("Err:\n%v\nwant\n%s", got, want)
 	}
@@ -165,12 +173,13 @@ y = 3
 `
 	// Up to two quotes before the closing three belong to the text.
 	const quotes = "a = '''x''''\nb = 1"
-	if offsets, _ := scan(quotes); offsets["b"] != strings.Index(quotes, "b") {
+	offsets := map[Path]int{}
+	if scan(quotes, offsets); offsets["b"] != strings.Index(quotes, "b") {
 		t.Errorf("offsets of %q = %v, want b at its place", quotes, offsets)
 	}
-	offsets, deep := scan(text)
-	if deep != -1 {
-		t.Fatalf("deep = %d, want -1", deep)
+	offsets = map[Path]int{}
+	if found := scan(text, offsets); found.deep != -1 || found.unportable != nil {
+		t.Fatalf("scan = %+v, want nothing amiss", found)
 	}
 	for at, want := range map[Path]int{
 		"a": 1, "b": 2, "b.c": 2, `"q.k"`: 5, `"q.k"[0]`: 6, `"q.k"[1]`: 7, `"q.k"[1][1]`: 7, `"q.k"[2].n.o`: 8,
@@ -204,6 +213,7 @@ func FuzzParse(f *testing.F) {
 }
 
 func everyValueHasALine(t *testing.T, d *Document, at Path, v any) {
+	d.Position(at)
 	if _, ok := d.offsets[at]; !ok && at != "" {
 		t.Fatalf("no line for %s in %q", at, d.src)
 	}

@@ -33,16 +33,14 @@ type Source interface {
 	Fetch(ctx context.Context, j reconcile.Fetch) (Tree, error)
 }
 
-// Registry knows what a revision wants of this node. Configurations lists the
-// flake's outputs, for fleets without a registry.
+// Registry knows what a revision wants of this node.
 type Registry interface {
-	Resolve(ctx context.Context, tree string, configurations func(context.Context) ([]string, error)) (reconcile.Target, error)
+	Resolve(ctx context.Context, rev reconcile.Revision) (reconcile.Target, error)
 }
 
 // Nix evaluates, builds and keeps store paths.
 type Nix interface {
 	Add(ctx context.Context, dir string) (path string, err error)
-	Configurations(ctx context.Context, rev reconcile.Revision) ([]string, error)
 	Evaluate(ctx context.Context, rev reconcile.Revision, configuration string) (reconcile.Derivation, reconcile.Toplevel, error)
 	Build(ctx context.Context, rev reconcile.Revision, configuration string, want reconcile.Toplevel, report func(reconcile.Progress)) error
 	Root(ctx context.Context, name, path string) error
@@ -60,6 +58,8 @@ type System interface {
 	Generations() map[reconcile.Toplevel]int
 	Units(ctx context.Context, was []string) (reconcile.Units, error)
 	Preflight(ctx context.Context, next reconcile.Toplevel, record string) error
+	Secrets(secrets []reconcile.Secret) error
+	Exec(ctx context.Context, argv []string) error
 	StartGuard(ctx context.Context, d reconcile.Deployment, stateDir string) error
 	GuardAlive(ctx context.Context, id string) (bool, error)
 	Trial(ctx context.Context, d reconcile.Deployment, attempt int) (reconcile.Activation, error)

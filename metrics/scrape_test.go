@@ -69,7 +69,7 @@ func full() reconcile.Snapshot {
 			Tally: reconcile.Tally{
 				Deployments:    map[reconcile.Result]int{reconcile.ResultPromoted: 12, reconcile.ResultRolledBack: 2},
 				LastDeployment: map[reconcile.Result]time.Time{reconcile.ResultPromoted: at(1000)},
-				Rollbacks:      map[reconcile.Reason]int{reconcile.ReasonCheck: 2}, LastRollback: at(1100), Consecutive: 1, RollbackFailed: true,
+				Rollbacks:      map[reconcile.Reason]int{reconcile.ReasonCheck: 2}, LastRollback: at(1130), Consecutive: 1, RollbackFailed: true,
 				Entered: at(1200), OutOfSync: at(1300), LastPollOK: at(1400), Took: map[string]time.Duration{"build": 90 * time.Second, "confirm": 1500 * time.Millisecond},
 				Marks: map[reconcile.Stage]reconcile.Mark{
 					reconcile.StageSeen:    {Revision: "cccc", Reached: at(1500)},
@@ -119,14 +119,17 @@ infra_agent_gate_blocked{gate="blocked"} 0
 infra_agent_gate_blocked{gate="build"} 0
 infra_agent_gate_blocked{gate="drift"} 0
 infra_agent_gate_blocked{gate="evaluate"} 0
+infra_agent_gate_blocked{gate="hold"} 0
 infra_agent_gate_blocked{gate="identity"} 0
 infra_agent_gate_blocked{gate="lock"} 0
 infra_agent_gate_blocked{gate="preflight"} 0
 infra_agent_gate_blocked{gate="reboot"} 0
+infra_agent_gate_blocked{gate="secrets"} 0
 infra_agent_gate_blocked{gate="source"} 1
 infra_agent_gate_blocked{gate="state"} 0
 infra_agent_gate_blocked{gate="suspend"} 1
 infra_agent_gate_blocked{gate="unverified"} 0
+infra_agent_gate_blocked{gate="window"} 0
 infra_agent_generation{slot="booted"} 41
 infra_agent_generation{slot="default"} 41
 infra_agent_generation{slot="good"} 41
@@ -158,7 +161,7 @@ infra_agent_last_phase_duration_seconds{phase="promote"} 0
 infra_agent_last_phase_duration_seconds{phase="resolve"} 0
 infra_agent_last_poll_success_timestamp_seconds 1400.5
 infra_agent_last_poll_timestamp_seconds 1800.5
-infra_agent_last_rollback_timestamp_seconds 1100.5
+infra_agent_last_rollback_timestamp_seconds 1130.5
 infra_agent_node_info{config="web\"1",environment="prod",wave="canary"} 1
 infra_agent_node_role{role="dns"} 1
 infra_agent_node_role{role="mail"} 1

@@ -7,14 +7,17 @@ type CheckKind string
 
 // The kinds of checks.
 const (
-	CheckUnit CheckKind = "unit" // a systemd unit is active
-	CheckTCP  CheckKind = "tcp"  // a TCP connection is accepted
-	CheckHTTP CheckKind = "http" // a GET request is answered with the wanted status
-	CheckExec CheckKind = "exec" // a program exits 0
+	CheckUnit  CheckKind = "unit"  // a systemd unit is active
+	CheckTCP   CheckKind = "tcp"   // a TCP connection is accepted
+	CheckHTTP  CheckKind = "http"  // a GET request is answered with the wanted status
+	CheckDNS   CheckKind = "dns"   // a name is resolved
+	CheckExec  CheckKind = "exec"  // a program exits 0
+	CheckMount CheckKind = "mount" // something is mounted on a directory
+	CheckFile  CheckKind = "file"  // a file is there
 )
 
 // CheckKinds lists every kind, in the order of the documentation.
-var CheckKinds = []CheckKind{CheckUnit, CheckTCP, CheckHTTP, CheckExec}
+var CheckKinds = []CheckKind{CheckUnit, CheckTCP, CheckHTTP, CheckDNS, CheckExec, CheckMount, CheckFile}
 
 // A Check is one question about the node's health.
 type Check struct {
@@ -26,9 +29,13 @@ type Check struct {
 	Timeout   time.Duration `json:"timeout"`            // of one run
 	Successes int           `json:"successes"`          // in a row before the check counts as green
 	Unit      string        `json:"unit,omitempty"`     // kind unit
-	Target    string        `json:"target,omitempty"`   // kind tcp: host:port; kind http: URL
+	Target    string        `json:"target,omitempty"`   // kind tcp: host:port; kind http: URL; kind dns: name to resolve
 	Status    int           `json:"status,omitempty"`   // kind http: wanted status, 0 = any 2xx
-	Contains  string        `json:"contains,omitempty"` // kind http: text that the body must contain
+	Contains  string        `json:"contains,omitempty"` // kinds http and file: text that must be in it
+	Server    string        `json:"server,omitempty"`   // kind dns: host:port to ask; empty: the system's resolvers
+	Answer    string        `json:"answer,omitempty"`   // kind dns: address that must be among the answers; empty: any
+	Path      string        `json:"path,omitempty"`     // kinds mount and file
+	MaxAge    time.Duration `json:"max_age,omitempty"`  // kind file: since it was changed; 0: any
 	Command   []string      `json:"command,omitempty"`  // kind exec: program (absolute path) and arguments
 }
 

@@ -2,6 +2,8 @@ package reconcile
 
 import (
 	"fmt"
+	"net/netip"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,9 +45,13 @@ func (c Check) Problems() []CheckProblem {
 		kinds []CheckKind
 	}{
 		{"unit", c.Unit != "", true, []CheckKind{CheckUnit}},
-		{"target", c.Target != "", true, []CheckKind{CheckTCP, CheckHTTP}},
+		{"target", c.Target != "", true, []CheckKind{CheckTCP, CheckHTTP, CheckDNS}},
 		{"status", c.Status != 0, false, []CheckKind{CheckHTTP}},
-		{"contains", c.Contains != "", false, []CheckKind{CheckHTTP}},
+		{"contains", c.Contains != "", false, []CheckKind{CheckHTTP, CheckFile}},
+		{"server", c.Server != "", false, []CheckKind{CheckDNS}},
+		{"answer", c.Answer != "", false, []CheckKind{CheckDNS}},
+		{"path", c.Path != "", true, []CheckKind{CheckMount, CheckFile}},
+		{"max_age", c.MaxAge != 0, false, []CheckKind{CheckFile}},
 		{"command", len(c.Command) > 0, true, []CheckKind{CheckExec}},
 	} {
 		switch fits := slices.Contains(k.kinds, c.Kind); {
@@ -56,7 +62,14 @@ func (c Check) Problems() []CheckProblem {
 		}
 	}
 	for _, key := range []struct{ name, problem string }{
-		{"unit", badUnit(c)}, {"target", badTarget(c)}, {"status", badStatus(c)}, {"command", badCommand(c)},
+		{"unit", badUnit(c)},
+		{"target", badTarget(c)},
+		{"status", badStatus(c)},
+		{"command", badCommand(c)},
+		{"server", badServer(c)},
+		{"answer", badAnswer(c)},
+		{"path", badPath(c)},
+		{"max_age", badAge(c)},
 	} {
 		if key.problem != "" {
 			add(key.name, "%s", key.problem)
@@ -97,6 +110,36 @@ func badTarget(c Check) string {
 		return fmt.Sprintf("%q is not host:port", c.Target)
 	case c.Kind == CheckHTTP && !isWebURL(c.Target):
 		return fmt.Sprintf("%q is not an http or https URL without user and password", c.Target)
+	case c.Kind == CheckDNS && strings.ContainsAny(c.Target, " :/@[]\t\n"):
+		return fmt.Sprintf("%q is not a name to resolve", c.Target)
+	}
+	return ""
+}
+
+func badServer(c Check) string {
+	if c.Kind == CheckDNS && c.Server != "" && !isHostPort(c.Server) {
+		return fmt.Sprintf("%q is not host:port", c.Server)
+	}
+	return ""
+}
+
+func badAnswer(c Check) string {
+	if _, err := netip.ParseAddr(c.Answer); c.Kind == CheckDNS && c.Answer != "" && err != nil {
+		return fmt.Sprintf("%q is not an IP address", c.Answer)
+	}
+	return ""
+}
+
+func badPath(c Check) string {
+	if (c.Kind == CheckMount || c.Kind == CheckFile) && c.Path != "" && (!path.IsAbs(c.Path) || strings.Contains(c.Path, "\x00")) {
+		return fmt.Sprintf("%q is not an absolute path", c.Path)
+	}
+	return ""
+}
+
+func badAge(c Check) string {
+	if c.Kind == CheckFile && c.MaxAge < 0 {
+		return fmt.Sprintf("%s is negative", c.MaxAge)
 	}
 	return ""
 }

@@ -17,8 +17,14 @@ func TestCheckProblems(t *testing.T) {
 			c.Target = "localhost:80"
 		case CheckHTTP:
 			c.Target = "https://localhost/health?full=1"
+		case CheckDNS:
+			c.Target, c.Server, c.Answer = "example.org", "[::1]:53", "192.0.2.1"
 		case CheckExec:
 			c.Command = []string{"/bin/true"}
+		case CheckMount:
+			c.Path = "/srv"
+		case CheckFile:
+			c.Path, c.MaxAge, c.Contains = "/srv/stamp", time.Hour, "ok"
 		}
 		return c
 	}
@@ -34,7 +40,7 @@ func TestCheckProblems(t *testing.T) {
 		want   []string // keys
 	}{
 		{"no kind", CheckUnit, func(c *Check) { c.Kind = "" }, []string{"kind"}},
-		{"unknown kind", CheckUnit, func(c *Check) { c.Kind = "dns" }, []string{"kind"}},
+		{"unknown kind", CheckUnit, func(c *Check) { c.Kind = "ping" }, []string{"kind"}},
 		{"negative grace", CheckUnit, func(c *Check) { c.Within = -1 }, []string{"within"}},
 		{"no pause", CheckUnit, func(c *Check) { c.Interval = 99 * time.Millisecond }, []string{"interval"}},
 		{"no time", CheckUnit, func(c *Check) { c.Timeout = 0 }, []string{"timeout"}},
@@ -46,6 +52,14 @@ func TestCheckProblems(t *testing.T) {
 		{"command of another kind", CheckTCP, func(c *Check) { c.Command = []string{"/x"} }, []string{"command"}},
 		{"relative program", CheckExec, func(c *Check) { c.Command = []string{"true"} }, []string{"command"}},
 		{"NUL in an argument", CheckExec, func(c *Check) { c.Command = []string{"/x", "a\x00b"} }, []string{"command"}},
+		{"no name to resolve", CheckDNS, func(c *Check) { c.Target = "" }, []string{"target"}},
+		{"URL for a name", CheckDNS, func(c *Check) { c.Target = "https://example.org" }, []string{"target"}},
+		{"server without port", CheckDNS, func(c *Check) { c.Server = "::1" }, []string{"server"}},
+		{"answer that is no address", CheckDNS, func(c *Check) { c.Answer = "example.org" }, []string{"answer"}},
+		{"no path", CheckMount, func(c *Check) { c.Path = "" }, []string{"path"}},
+		{"relative path", CheckFile, func(c *Check) { c.Path = "srv" }, []string{"path"}},
+		{"negative age", CheckFile, func(c *Check) { c.MaxAge = -1 }, []string{"max_age"}},
+		{"age of a mount", CheckMount, func(c *Check) { c.MaxAge, c.Server = 1, "a:1" }, []string{"server", "max_age"}},
 		{"low status", CheckHTTP, func(c *Check) { c.Status = 99 }, []string{"status"}},
 		{"high status", CheckHTTP, func(c *Check) { c.Status = 600 }, []string{"status"}},
 		{"several", CheckUnit, func(c *Check) { c.Unit, c.Timeout, c.Successes = "", 0, -1 }, []string{"timeout", "successes", "unit"}},

@@ -11,11 +11,14 @@ const (
 	GateSuspend    Gate = "suspend"    // an operator suspended deployments
 	GateLock       Gate = "lock"       // another switch holds NixOS's switch lock
 	GateBlocked    Gate = "blocked"    // the wanted system failed here before
+	GateHold       Gate = "hold"       // the registry holds or pins the node
+	GateWindow     Gate = "window"     // no maintenance window is open
 	GateUnverified Gate = "unverified" // the newest revision is refused: ancestry, signature
 	GateSource     Gate = "source"     // no remote answers, or the branch is missing or lags
 	GateIdentity   Gate = "identity"   // the node is not in the registry, unmanaged or ambiguous
 	GateEvaluate   Gate = "evaluate"   // the configuration does not evaluate
 	GateBuild      Gate = "build"      // the system does not build
+	GateSecrets    Gate = "secrets"    // a secret that a role needs is not there
 	GatePreflight  Gate = "preflight"  // no space, failing pre-switch check, unreadable record
 	GateReboot     Gate = "reboot"     // the change can only be activated by a reboot
 	GateDrift      Gate = "drift"      // a person switched, or running, profile and boot default differ
@@ -24,8 +27,8 @@ const (
 
 // Gates lists every gate, in the order of the documentation.
 var Gates = []Gate{
-	GateSuspend, GateLock, GateBlocked, GateUnverified, GateSource, GateIdentity,
-	GateEvaluate, GateBuild, GatePreflight, GateReboot, GateDrift, GateState,
+	GateSuspend, GateHold, GateWindow, GateLock, GateBlocked, GateUnverified, GateSource, GateIdentity,
+	GateEvaluate, GateBuild, GateSecrets, GatePreflight, GateReboot, GateDrift, GateState,
 }
 
 // A RejectedError is a failure that trying again cannot mend: the revision

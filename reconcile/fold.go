@@ -25,6 +25,9 @@ func Fold(r Record, e Event) Record {
 		if _, tidy := e.Job.(Tidy); tidy {
 			r.Work.Tidied = true
 		}
+		if _, undrained := e.Job.(Undrain); undrained {
+			r.Undrain = nil
+		}
 		return took(r, jobName(e.Job), e.Took)
 	case Failed:
 		return failed(r, e)
@@ -172,6 +175,10 @@ func failed(r Record, e Failed) Record {
 			gate = GatePreflight
 		}
 		return remember(toplevelKey(j.From.Toplevel), gate, preflightAgain)
+	case Undrain:
+		if r.Work.Errors >= undrainTries { // a broken command must not keep its own fix away
+			r.Undrain = nil
+		}
 	default: // the phase decides what follows
 	}
 	r.Work.NotBefore = e.At.Add(backoff(jobBackoff, r.Work.Errors, e.Spread))

@@ -48,6 +48,9 @@ func idle(r Record, o Observation) (Action, Hold) {
 	if !r.Work.Tidied {
 		return Run{Tidy{Keep: keep(r, o)}}, Hold{}
 	}
+	if len(r.Undrain) > 0 {
+		return Run{Undrain{r.Undrain}}, Hold{}
+	}
 	if act, h := ownSystem(r, o); act != nil || h.Gate != "" {
 		if act == nil {
 			return held(h)
@@ -71,19 +74,24 @@ func idle(r Record, o Observation) (Action, Hold) {
 	case Fetched:
 		return Run{Resolve{s}}, Hold{}
 	case Resolved:
+		if h := ordered(s.Target, r); h.Gate != "" {
+			return held(h)
+		}
 		return Run{Evaluate{s}}, Hold{}
 	case Evaluated:
 		return evaluated(s, r, o)
 	case Built:
-		if h := wanted(s.Toplevel, r, o); h.Gate != "" {
+		if h := wanted(s.Evaluated, r, o); h.Gate != "" {
 			return held(h)
 		}
 		return Run{Preflight{From: s, Old: o.Slots.Running}}, Hold{}
 	case Ready:
-		if h := wanted(s.Toplevel, r, o); h.Gate != "" {
+		if h := wanted(s.Evaluated, r, o); h.Gate != "" {
 			return held(h)
 		}
-		return enter(Arming{deployment(r.Good, System{s.Toplevel, s.Revision.Commit, s.Checks}, s.Target.Rollback, o)}, o), Hold{}
+		d := deployment(r.Good, System{s.Toplevel, s.Revision.Commit, s.Checks}, s.Target.Rollback, o)
+		d.Drain, d.Undrain = s.Target.Drain, s.Target.Undrain
+		return enter(Arming{d}, o), Hold{}
 	}
 	panic(unknown("step", r.Work.Step))
 }
@@ -145,13 +153,49 @@ func evaluated(s Evaluated, r Record, o Observation) (Action, Hold) {
 	return Run{Build{s}}, Hold{}
 }
 
+// ordered holds a node that the registry holds or pins.
+func ordered(t Target, r Record) Hold {
+	because := func(reason string) string {
+		if reason == "" {
+			return ""
+		}
+		return ": " + reason
+	}
+	switch {
+	case t.Hold != "":
+		return Hold{Gate: GateHold, Why: "the registry holds this node: " + t.Hold, Hint: "remove hold from the node's table in the registry"}
+	case t.Pin != "" && r.Good.pinned(t.Pin):
+		return Hold{Gate: GateHold, Why: "the registry pins this node to " + t.Pin + ", which it runs" + because(t.PinReason)}
+	case t.Pin != "":
+		return Hold{
+			Gate: GateHold, Why: fmt.Sprintf("the registry pins this node to %s, and it runs %s%s", t.Pin, r.Good.Revision.Short(), because(t.PinReason)),
+			Hint: `a pin only keeps a node where it is: to go back to an older commit, revert on the branch`,
+		}
+	}
+	return Hold{}
+}
+
+func (s System) pinned(to string) bool {
+	return s.Revision != "" && strings.HasPrefix(string(s.Revision), to)
+}
+
 // wanted holds while a built system must not be tried.
-func wanted(t Toplevel, r Record, o Observation) Hold {
+func wanted(s Evaluated, r Record, o Observation) Hold {
+	t := s.Toplevel
 	if h := blocked(t, r); h.Gate != "" {
 		return h
 	}
 	if h := suspended(r); h.Gate != "" {
 		return h
+	}
+	if at := opens(s.Target.Windows, o.Now); at.After(o.Now) {
+		var texts []string
+		for _, w := range s.Target.Windows {
+			texts = append(texts, w.Text)
+		}
+		return Hold{
+			Gate: GateWindow, Why: fmt.Sprintf("it is built and waits for a maintenance window (%s)", strings.Join(texts, "; ")), Until: at,
+		}
 	}
 	if h := failure(r, o, promotionKey(t)); h.Gate != "" {
 		return h

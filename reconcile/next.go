@@ -102,7 +102,7 @@ func arming(p Arming, r Record, o Observation) Action {
 	case r.Work.Armed:
 		return enter(Activating{Trial: Trial{d, r.Work.Baseline}, Attempt: 1, Since: o.Uptime}, o)
 	case r.Work.Last.Key == (Arm{d}).Key() && !r.Work.Last.OK:
-		return Note{Aborted{Gate: GatePreflight, Why: "the guard could not be armed: " + r.Work.Last.Why, At: o.Now}}
+		return Note{Aborted{Gate: GatePreflight, Why: "the trial could not begin: " + r.Work.Last.Why, At: o.Now}}
 	}
 	return Run{Arm{d}}
 }

@@ -67,8 +67,10 @@ type Limits struct {
 // Limits that are not settings.
 const (
 	limitArm     = 30 * time.Second
+	limitCommand = 5 * time.Minute // to drain or undrain
 	limitReboot  = 5 * time.Minute
 	promoteTries = 3
+	undrainTries = 5
 )
 
 // Confirm says when a trial is healthy.

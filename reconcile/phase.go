@@ -90,6 +90,8 @@ type Deployment struct {
 	Started  time.Time    `json:"started"`
 	Rollback RollbackMode `json:"rollback"`
 	Confirm  Confirm      `json:"confirm"`
+	Drain    [][]string   `json:"drain,omitempty"`   // commands before the activation
+	Undrain  [][]string   `json:"undrain,omitempty"` // commands after the end
 }
 
 // A Trial is a deployment with what was seen before it began.

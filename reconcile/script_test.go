@@ -22,7 +22,8 @@ import (
 //	                         "start fresh": the agent never ran; "start unreadable": its record is damaged. CHECKS: web,db? (not required),
 //	                         web* (same name as on the other side, another definition)
 //	running|profile|default|booted X     a link; ? cannot be read
-//	repo COMMIT SYSTEM [mode=M]          what a commit describes
+//	repo COMMIT SYSTEM [mode=M] [hold=WHY] [pin=COMMIT] [window=H-H] [drained]
+//	                                     what a commit describes, and what its registry says; hours of every day, UTC
 //	baseline [failed=U,U] [active=U,U] [red=CHECKS] [targets=T,T]
 //	guard armed|off|claimed|dead|gone|rebooted
 //	agent NAME, trial-agent NAME|none    the agent that runs; the one of the system on trial
@@ -42,7 +43,7 @@ type script struct {
 	rec      Record
 	obs      Observation
 	systems  map[Commit]Toplevel
-	modes    map[Commit]RollbackMode
+	targets  map[Commit]Target
 	baseline Baseline
 	out      []string
 }
@@ -59,7 +60,7 @@ const beginUptime = time.Hour
 var remotes = []string{"origin", "mirror"} // in order of preference
 
 func newScript(t failer, seen coverage) *script {
-	w := &script{t: t, seen: seen, rec: New(), systems: map[Commit]Toplevel{"c0": "A", "c1": "B", "c2": "C"}, modes: map[Commit]RollbackMode{}}
+	w := &script{t: t, seen: seen, rec: New(), systems: map[Commit]Toplevel{"c0": "A", "c1": "B", "c2": "C"}, targets: map[Commit]Target{}}
 	w.obs = Observation{
 		Now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Uptime: beginUptime, Boot: "boot1",
 		Slots: Slots{"A", "A", "A"}, Booted: "A", Agent: "agent", TrialAgent: "agent", AgentUp: 0,
@@ -95,7 +96,7 @@ func (w *script) do(command string) []string {
 		w.obs.Booted = toplevel(rest)
 	case "repo":
 		w.systems[Commit(args[0])] = toplevel(args[1])
-		w.modes[Commit(args[0])] = RollbackMode(options(args[2:])["mode"])
+		w.targets[Commit(args[0])] = target(options(args[2:]))
 	case "baseline":
 		w.setBaseline(options(args))
 	case "guard":
@@ -221,7 +222,7 @@ func (w *script) ok() {
 	case Fetch:
 		advanced(Fetched{Revision: Revision{Commit: j.Tip.Commit, Time: w.obs.Now}})
 	case Resolve:
-		advanced(Resolved{Fetched: j.From, Target: Target{Node: "n", Configuration: "n", Rollback: w.modes[j.From.Revision.Commit]}})
+		advanced(Resolved{Fetched: j.From, Target: w.targets[j.From.Revision.Commit]})
 	case Evaluate:
 		top := w.systems[j.From.Revision.Commit]
 		advanced(Evaluated{Resolved: j.From, Derivation: Derivation(top + ".drv"), Toplevel: top})
@@ -250,12 +251,33 @@ func (w *script) ok() {
 	case Tidy:
 		w.obs.Guard = GuardState{}
 		w.ends(Done{Job: j})
+	case Undrain:
+		w.ends(Done{Job: j})
 	case Reboot:
 		w.obs.Guard.Rebooted = true
 		w.ends(Done{Job: j})
 	default:
 		w.t.Fatalf("ok does not end the job %T", j)
 	}
+}
+
+// target is what the registry says of the node.
+func target(o map[string]string) Target {
+	t := Target{Rollback: RollbackMode(o["mode"]), Hold: o["hold"], Pin: o["pin"]}
+	if hours, ok := o["window"]; ok {
+		var from, to int
+		if _, err := fmt.Sscanf(hours, "%d-%d", &from, &to); err != nil {
+			panic(err)
+		}
+		t.Windows = []Window{{
+			Text: hours, Days: [7]bool{true, true, true, true, true, true, true}, Zone: time.UTC,
+			From: time.Duration(from) * time.Hour, To: time.Duration(to) * time.Hour,
+		}}
+	}
+	if _, ok := o["drained"]; ok {
+		t.Drain, t.Undrain = [][]string{{"/bin/drain"}}, [][]string{{"/bin/undrain"}}
+	}
+	return t
 }
 
 func (w *script) exit(code string, o map[string]string) {

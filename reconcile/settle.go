@@ -23,6 +23,8 @@ func entered(r Record, e Entered) Record {
 		r.Work = Work{Remotes: r.Work.Remotes, Tip: r.Work.Tip, Step: r.Work.Step}
 	}
 	switch p := e.Phase.(type) {
+	case Arming:
+		r.Undrain = p.Deployment.Undrain
 	case Confirming:
 		r = mark(r, StageRunning, Revision{Commit: p.Deployment.New.Revision, Time: r.Tally.Marks[StageBuilt].Time}, e.At)
 	case RollingBack:
@@ -36,7 +38,7 @@ func entered(r Record, e Entered) Record {
 		r = mark(r, StageRunning, Revision{Commit: p.Deployment.Old.Revision}, e.At)
 	case Stuck:
 		r.Tally.RollbackFailed = true
-	case Idle, Arming, Activating, Promoting, RebootingBack:
+	case Idle, Activating, Promoting, RebootingBack:
 	default:
 		panic(unknown("phase", p))
 	}

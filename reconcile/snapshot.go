@@ -84,10 +84,14 @@ var States = []string{
 	"promoting", "rolling_back", "verifying_rollback", "rebooting", "stuck",
 }
 
-// InSync reports whether the node runs the newest verified revision, confirmed.
+// InSync reports whether the node runs the newest verified revision, confirmed, or
+// the one that it is pinned to.
 func (s Snapshot) InSync() bool {
 	r := s.Record
 	_, idle := r.Phase.(Idle)
+	if t, ok := TargetOf(r.Work.Step); ok && t.Pin != "" {
+		return idle && r.Good.pinned(t.Pin) && r.Good.Toplevel == s.Observation.Slots.Running
+	}
 	return idle && r.Good.Revision != "" && r.Good.Revision == r.Anchor && r.Good.Toplevel == s.Observation.Slots.Running &&
 		(r.Work.Tip.Commit == "" || r.Work.Tip.Commit == r.Anchor)
 }

@@ -246,6 +246,7 @@ func changes(a, b Record, o Observation) []string {
 	changed("rewind", a.Rewind, b.Rewind)
 	changed("good", system(a.Good), system(b.Good))
 	changed("previous", system(a.Previous), system(b.Previous))
+	changed("undrain", a.Undrain, b.Undrain)
 	changed("suspended", a.Suspended.Reason, b.Suspended.Reason)
 	changed("leave alone", a.Foreign.Tip, b.Foreign.Tip)
 	changed("accepted", a.Foreign.Accepted, b.Foreign.Accepted)

@@ -32,5 +32,20 @@ type Target struct {
 	Wave          string       `json:"wave,omitempty"`   // of the node
 	Environment   string       `json:"environment,omitempty"`
 	Rollback      RollbackMode `json:"rollback,omitempty"` // empty: the agent's own setting
+	Windows       []Window     `json:"windows,omitempty"`  // systems are activated only in these; none: always
+	Hold          string       `json:"hold,omitempty"`     // why nothing is deployed; empty: no hold
+	Pin           string       `json:"pin,omitempty"`      // the only commit that it may run; 7 to 40 digits
+	PinReason     string       `json:"pin_reason,omitempty"`
+	Secrets       []Secret     `json:"secrets,omitempty"` // must be there before an activation
+	Drain         [][]string   `json:"drain,omitempty"`   // commands before an activation
+	Undrain       [][]string   `json:"undrain,omitempty"` // commands after a deployment, however it ended
 	Warnings      []string     `json:"warnings,omitempty"`
+}
+
+// A Secret is a file that a role needs. Its content is never read.
+type Secret struct {
+	Path  string `json:"path"`
+	Owner string `json:"owner,omitempty"` // user name; empty: any
+	Group string `json:"group,omitempty"` // group name; empty: any
+	Mode  string `json:"mode,omitempty"`  // octal, such as "0440"; empty: any that keeps others out
 }

@@ -122,11 +122,13 @@ type (
 	}
 	// Tidy removes what earlier deployments left: guard, units, roots.
 	Tidy struct{ Keep []Toplevel }
+	// Undrain runs the commands that are due since the node was drained.
+	Undrain struct{ Commands [][]string }
 )
 
 // The jobs that change the system, or look at one on trial.
 type (
-	// Arm takes the baseline and starts the guard.
+	// Arm takes the baseline, drains the node and starts the guard.
 	Arm struct{ Deployment Deployment }
 	// Activate starts the trial unit, or attaches to it, and waits for its end.
 	Activate struct {
@@ -168,6 +170,7 @@ func (j Evaluate) Key() string  { return "evaluate " + string(j.From.Revision.Co
 func (j Build) Key() string     { return "build " + string(j.From.Revision.Commit) }
 func (j Preflight) Key() string { return "preflight " + string(j.From.Toplevel) }
 func (j Tidy) Key() string      { return "tidy" }
+func (j Undrain) Key() string   { return "undrain" }
 func (j Arm) Key() string       { return "arm " + j.Deployment.ID }
 func (j Activate) Key() string  { return attempt("activate "+j.Deployment.ID, j.Attempt) }
 func (j SetGuard) Key() string  { return "guard " + j.Deployment.ID }
@@ -182,6 +185,7 @@ func (Evaluate) job()  {}
 func (Build) job()     {}
 func (Preflight) job() {}
 func (Tidy) job()      {}
+func (Undrain) job()   {}
 func (Arm) job()       {}
 func (Activate) job()  {}
 func (SetGuard) job()  {}
@@ -194,7 +198,7 @@ func attempt(key string, n int) string { return key + "-" + string(rune('0'+n)) 
 
 // Limit returns how long j may take; 0 means that something else bounds it.
 func Limit(j Job, p Policy) time.Duration {
-	switch j.(type) {
+	switch j := j.(type) {
 	case Fetch:
 		return 10 * time.Minute
 	case Resolve, Evaluate:
@@ -203,7 +207,11 @@ func Limit(j Job, p Policy) time.Duration {
 		return p.Limits.Build
 	case Preflight, Tidy:
 		return 2 * time.Minute
-	case Arm, SetGuard:
+	case Undrain:
+		return time.Duration(len(j.Commands)) * limitCommand
+	case Arm:
+		return limitArm + time.Duration(len(j.Deployment.Drain))*limitCommand
+	case SetGuard:
 		return limitArm
 	case Activate: // bounded by the phase, which ends in a rollback
 		return 0

@@ -44,7 +44,8 @@ type System struct {
 type Commit struct {
 	Parent   reconcile.Commit
 	System   reconcile.Toplevel
-	Unsigned bool // it must not be used
+	Unsigned bool             // it must not be used
+	Target   reconcile.Target // what the registry says beside the node's name
 }
 
 // An Accident strikes when the numbered point is reached.
@@ -60,6 +61,7 @@ type Diary struct {
 	AtOnce     int      // activations that were begun while another one ran
 	Reboots    map[string]int
 	ByHand     map[reconcile.Toplevel]bool
+	Commands   []string // of the registry that ran: programs
 	Points     []string // the numbered points that were passed, while Counting
 }
 
@@ -81,6 +83,8 @@ type Node struct {
 	Order     []string                    // of remotes
 	Offline   bool                        // no connectivity target answers anybody
 	DiskFull  bool
+	Secrets   map[string]bool // paths that are there
+	Broken    map[string]bool // programs of the registry that fail
 	Accidents []Accident
 	Counting  bool
 	Diary     Diary

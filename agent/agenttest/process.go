@@ -3,6 +3,7 @@ package agenttest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -142,8 +143,12 @@ func (p *Process) Fetch(_ context.Context, j reconcile.Fetch) (agent.Tree, error
 }
 
 // Resolve finds nothing but the configuration's name.
-func (p *Process) Resolve(context.Context, string, func(context.Context) ([]string, error)) (reconcile.Target, error) {
-	return reconcile.Target{Node: "n", Configuration: "n"}, nil
+func (p *Process) Resolve(_ context.Context, rev reconcile.Revision) (reconcile.Target, error) {
+	p.n.mu.Lock()
+	defer p.n.mu.Unlock()
+	t := p.n.Commits[rev.Commit].Target
+	t.Node, t.Configuration = "n", "n"
+	return t, nil
 }
 
 // nix is the process as the agent's Nix: a name of its own, for Nix and the
@@ -152,10 +157,6 @@ type nix struct{ *Process }
 
 func (p nix) Add(context.Context, string) (string, error) {
 	return "/nix/store/tree", p.effect("add the tree", func() error { return nil })
-}
-
-func (p nix) Configurations(context.Context, reconcile.Revision) ([]string, error) {
-	return []string{"n"}, nil
 }
 
 func (p nix) Evaluate(ctx context.Context, rev reconcile.Revision, _ string) (reconcile.Derivation, reconcile.Toplevel, error) {
@@ -258,6 +259,29 @@ func (p *Process) Preflight(_ context.Context, next reconcile.Toplevel, _ string
 		if s.Locked > 0 {
 			s.Locked--
 			return reconcile.Rejected(reconcile.GateLock, errors.New("another switch is running"))
+		}
+		return nil
+	})
+}
+
+// Secrets finds those missing that the node does not have.
+func (p *Process) Secrets(secrets []reconcile.Secret) error {
+	p.n.mu.Lock()
+	defer p.n.mu.Unlock()
+	for _, s := range secrets {
+		if !p.n.Secrets[s.Path] {
+			return reconcile.Rejected(reconcile.GateSecrets, fmt.Errorf("secret %s is missing", s.Path))
+		}
+	}
+	return nil
+}
+
+// Exec notes the command.
+func (p *Process) Exec(_ context.Context, argv []string) error {
+	return p.effect("exec "+argv[0], func() error {
+		p.n.Diary.Commands = append(p.n.Diary.Commands, argv[0])
+		if p.n.Broken[argv[0]] {
+			return errors.New("exit status 1")
 		}
 		return nil
 	})

@@ -20,6 +20,7 @@ import (
 type Prober struct {
 	// UnitState returns a unit's ActiveState, org.freedesktop.systemd1(5).
 	UnitState func(ctx context.Context, unit string) (string, error)
+	Root      string // of the file system: "" but in tests
 }
 
 // maxParallel bounds how many checks run at once.
@@ -51,6 +52,12 @@ func (p *Prober) run(ctx context.Context, c reconcile.Check) reconcile.CheckResu
 		err = tcp(ctx, c)
 	case reconcile.CheckHTTP:
 		err = get(ctx, c)
+	case reconcile.CheckDNS:
+		err = resolves(ctx, c)
+	case reconcile.CheckMount:
+		err = mounted(p.Root, c)
+	case reconcile.CheckFile:
+		err = there(p.Root, c)
 	case reconcile.CheckExec:
 		_, err = command.Run(ctx, command.Command{Args: c.Command, Dir: "/", MaxOutput: maxBody})
 	default:

@@ -44,7 +44,7 @@ var (
 func expect(t *testing.T, p *Prober, c reconcile.Check, want reconcile.CheckResult) {
 	t.Helper()
 	if got := one(t, p, c); got != want {
-		t.Errorf("%s %s%s%q: got %+v, want %+v", c.Kind, c.Unit, c.Target, c.Command, got, want)
+		t.Errorf("%s %s%s%s%q: got %+v, want %+v", c.Kind, c.Unit, c.Target, c.Path, c.Command, got, want)
 	}
 }
 
@@ -164,7 +164,7 @@ func TestExecChecks(t *testing.T) {
 }
 
 func TestUnknownKindIsRed(t *testing.T) {
-	expect(t, nil, reconcile.Check{Kind: "dns"}, red(`this infra-agent has no checks of kind "dns"`))
+	expect(t, nil, reconcile.Check{Kind: "ping"}, red(`this infra-agent has no checks of kind "ping"`))
 }
 
 // Each kind gives up after the check's own timeout and says so.

@@ -21,6 +21,7 @@ var check = reconcile.Check{
 	Name: "web <&>", Kind: reconcile.CheckHTTP, Required: true, Within: time.Minute, Interval: 5 * time.Second,
 	Timeout: 3 * time.Second, Successes: 2, Unit: "nginx.service", Target: "http://[::1]:80/?a=1&b=2", Status: 204,
 	Contains: "ok\u2028", Command: []string{"/bin/true", "--all"},
+	Server: "127.0.0.1:53", Answer: "192.0.2.1", Path: "/srv/ä", MaxAge: time.Hour,
 }
 
 var deployment = reconcile.Deployment{
@@ -28,6 +29,7 @@ var deployment = reconcile.Deployment{
 	Old: reconcile.System{Toplevel: topA, Revision: revA, Checks: []reconcile.Check{check}},
 	New: reconcile.System{Toplevel: topB, Revision: revB, Checks: []reconcile.Check{check}}, Boot: "7f1c1d3e-boot",
 	Started: clock(1), Rollback: reconcile.RollbackHold,
+	Drain: [][]string{{"/bin/drain", "a b"}}, Undrain: [][]string{{"/bin/undrain"}},
 	Confirm: reconcile.Confirm{
 		Settle: 10 * time.Second, Window: time.Minute, Deadline: 10 * time.Minute, DeadlineMax: time.Hour,
 		Targets: []string{"git.example.org:443"}, IgnoreUnits: []string{"podman-*.service"},
@@ -61,6 +63,7 @@ func full(p reconcile.Phase) reconcile.Record {
 		Blocked:   map[reconcile.Toplevel]reconcile.Block{topB: {Cause: cause, Revision: revB, At: clock(2), UntilPoll: true}},
 		Losses:    map[reconcile.Toplevel]int{topB: 1},
 		Failures:  map[string]reconcile.Failure{"revision " + string(revB): {Gate: reconcile.GateBuild, Why: "no", Tries: 3, At: clock(3), After: clock(4)}},
+		Undrain:   [][]string{{"/bin/undrain"}},
 		Suspended: reconcile.Suspension{Reason: "the database moves", Since: clock(5)},
 		Foreign:   reconcile.Foreign{Tip: revA, Accepted: reconcile.Slots{Running: topA, Profile: topB, Default: topB}},
 		Tally: reconcile.Tally{

@@ -1,0 +1,154 @@
+package agent
+
+import (
+	"context"
+	"maps"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// arm roots both systems and the guard's program, takes the baseline, drains the
+// node, and starts the guard with the longest time that the trial may take without
+// an agent. What is drained is red, so the baseline comes first.
+func (a *Agent) arm(ctx context.Context, j reconcile.Arm, p Ports, policy reconcile.Policy) (reconcile.Event, error) {
+	d := j.Deployment
+	for _, path := range []string{string(d.Old.Toplevel), string(d.New.Toplevel), storePath(a.Self)} {
+		if path == "" {
+			continue
+		}
+		if err := p.Nix.Root(ctx, rootName(path), path); err != nil {
+			return nil, err
+		}
+	}
+	base, err := baseline(ctx, d, p)
+	if err != nil {
+		return nil, err
+	}
+	if err := runAll(ctx, "drain", d.Drain, p); err != nil {
+		return nil, err
+	}
+	until := a.Uptime() + max(policy.Limits.Activate, d.Confirm.Deadline)
+	if err := p.Guard.Arm(d, until, policy.LastResort); err != nil {
+		return nil, err
+	}
+	if err := p.System.StartGuard(ctx, d, a.StateDir); err != nil {
+		return nil, err
+	}
+	return reconcile.Armed{Baseline: base}, nil
+}
+
+func baseline(ctx context.Context, d reconcile.Deployment, p Ports) (reconcile.Baseline, error) {
+	units, err := p.System.Units(ctx, nil)
+	if err != nil {
+		return reconcile.Baseline{}, err
+	}
+	base := reconcile.Baseline{Failed: units.Failed, Active: units.Active, Checks: map[string]bool{}}
+	for name, res := range p.Health.Run(ctx, d.Old.Checks) {
+		base.Checks[name] = res.OK
+	}
+	targets := d.Confirm.Targets
+	if len(targets) == 0 {
+		targets = p.Health.DefaultTargets(ctx)
+	}
+	answered := p.Health.Answered(ctx, targets)
+	for _, t := range slices.Sorted(maps.Keys(answered)) {
+		if answered[t] {
+			base.Targets = append(base.Targets, t)
+		}
+	}
+	return base, nil
+}
+
+// activate waits for the trial unit. After exit 4 the unit list is asked too:
+// the output may have been cut.
+func activate(ctx context.Context, j reconcile.Activate, p Ports) (reconcile.Event, error) {
+	act, err := p.System.Trial(ctx, j.Deployment, j.Attempt)
+	if err != nil {
+		return nil, err
+	}
+	if act.Exit == 4 {
+		units, err := p.System.Units(ctx, nil)
+		if err != nil {
+			return nil, err
+		}
+		act.Failed = append(act.Failed, units.Failed...)
+	}
+	return reconcile.Activated{Activation: act}, nil
+}
+
+func (a *Agent) setGuard(ctx context.Context, j reconcile.SetGuard, p Ports, policy reconcile.Policy) error {
+	if j.Until == 0 {
+		return p.Guard.Disarm(j.Deployment.ID)
+	}
+	if err := p.Guard.Arm(j.Deployment, j.Until, policy.LastResort); err != nil {
+		return err
+	}
+	return p.System.StartGuard(ctx, j.Deployment, a.StateDir)
+}
+
+func (a *Agent) sample(ctx context.Context, j reconcile.Sample, p Ports) (reconcile.Event, error) {
+	units, err := p.System.Units(ctx, j.Baseline.Active)
+	s := reconcile.Sampling{Known: err == nil, Units: units}
+	if err != nil {
+		a.Log.Warn("the units could not be looked at", "err", err)
+	}
+	s.Checks = p.Health.Run(ctx, j.Checks)
+	s.Targets = p.Health.Answered(ctx, j.Baseline.Targets)
+	return reconcile.Sampled{Sample: s, Uptime: a.Uptime()}, nil
+}
+
+// goBack keeps the guard armed while the agent itself brings the old system
+// back, and turns it off when that is done. It goes back without a guard, too,
+// but never beside one that does so itself.
+func (a *Agent) goBack(ctx context.Context, j reconcile.GoBack, p Ports, policy reconcile.Policy) error {
+	err := p.Guard.Bound(j.Deployment, j.Until, policy.LastResort)
+	for err != nil && a.guardActs(ctx, j.Deployment.ID, p) {
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Second):
+		}
+		err = p.Guard.Bound(j.Deployment, j.Until, policy.LastResort)
+	}
+	if err == nil {
+		err = p.System.StartGuard(ctx, j.Deployment, a.StateDir)
+	}
+	if err != nil {
+		a.Log.Warn("going back without a guard", "err", err)
+	}
+	if err := p.System.GoBack(ctx, j.Deployment, j.Attempt, j.Promoted); err != nil {
+		return err
+	}
+	return p.Guard.Disarm(j.Deployment.ID)
+}
+
+// guardActs reports whether the deployment's guard is going back just now, or
+// whether that cannot be seen. On a full disk it does so without a claim.
+func (a *Agent) guardActs(ctx context.Context, id string, p Ports) bool {
+	guard, err := p.Guard.State()
+	if err != nil || guard.ID != id { // it cannot read its file either
+		return false
+	}
+	if !guard.Claimed && (guard.Until == 0 || a.Uptime() < guard.Until) {
+		return false
+	}
+	alive, err := p.System.GuardAlive(ctx, id)
+	return alive || err != nil
+}
+
+// storePath returns the store path that file is in; "" when it is in none.
+func storePath(file string) string {
+	const store = "/nix/store/"
+	rel, err := filepath.Rel(store, file)
+	if err != nil || rel == "." || rel[0] == '.' {
+		return ""
+	}
+	first := rel
+	for dir := filepath.Dir(rel); dir != "."; dir = filepath.Dir(dir) {
+		first = dir
+	}
+	return store + first
+}

@@ -1,0 +1,125 @@
+package health
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
+
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// nameServer answers for www.example.org, and says of every other name that it
+// does not exist. It returns its address.
+func nameServer(t *testing.T) string {
+	t.Helper()
+	conn, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	go func() {
+		packet := make([]byte, 1500)
+		for {
+			n, from, err := conn.ReadFrom(packet)
+			if err != nil {
+				return
+			}
+			var query dnsmessage.Message
+			if query.Unpack(packet[:n]) != nil || len(query.Questions) != 1 {
+				continue
+			}
+			q := query.Questions[0]
+			reply := dnsmessage.Message{
+				Header:    dnsmessage.Header{ID: query.ID, Response: true, Authoritative: true, RCode: dnsmessage.RCodeNameError},
+				Questions: query.Questions,
+			}
+			if q.Name.String() == "www.example.org." {
+				reply.RCode = dnsmessage.RCodeSuccess
+				header := dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class}
+				switch q.Type {
+				case dnsmessage.TypeA:
+					reply.Answers = []dnsmessage.Resource{{Header: header, Body: &dnsmessage.AResource{A: [4]byte{192, 0, 2, 7}}}}
+				case dnsmessage.TypeAAAA:
+					reply.Answers = []dnsmessage.Resource{{Header: header, Body: &dnsmessage.AAAAResource{AAAA: [16]byte{0x20, 1, 0xd, 0xb8, 15: 7}}}}
+				}
+			}
+			if data, err := reply.Pack(); err == nil {
+				_, _ = conn.WriteTo(data, from)
+			}
+		}
+	}()
+	return conn.LocalAddr().String()
+}
+
+func TestDNSChecks(t *testing.T) {
+	server := nameServer(t)
+	look := func(name, answer string) reconcile.Check {
+		return reconcile.Check{Kind: reconcile.CheckDNS, Target: name, Server: server, Answer: answer}
+	}
+	expect(t, nil, look("www.example.org", ""), green)
+	expect(t, nil, look("www.example.org.", "192.0.2.7"), green)
+	expect(t, nil, look("www.example.org", "2001:db8::7"), green)
+	got := one(t, nil, look("www.example.org", "192.0.2.8"))
+	if got.OK || !strings.Contains(got.Detail, "want 192.0.2.8 among them") {
+		t.Errorf("another answer gives %+v, want red", got)
+	}
+	got = one(t, nil, look("mail.example.org", ""))
+	if got.OK || !strings.Contains(got.Detail, "no such host") {
+		t.Errorf("a name that does not exist gives %+v, want red", got)
+	}
+}
+
+func TestMountChecks(t *testing.T) {
+	p := &Prober{Root: t.TempDir()}
+	write(t, filepath.Join(p.Root, "proc/1/mountinfo"), `21 1 8:1 / / rw - ext4 /dev/sda1 rw
+36 21 0:40 / /srv/media rw,relatime shared:1 - nfs4 nas:/media rw
+37 21 0:41 / /srv/with\040space rw - tmpfs tmpfs rw
+`)
+	for path, want := range map[string]reconcile.CheckResult{
+		"/": green, "/srv/media": green, "/srv/media/": green, "/srv/with space": green,
+		"/srv":         red("nothing is mounted on /srv"),
+		"/srv/media/x": red("nothing is mounted on /srv/media/x"),
+	} {
+		expect(t, p, reconcile.Check{Kind: reconcile.CheckMount, Path: path}, want)
+	}
+}
+
+func TestFileChecks(t *testing.T) {
+	p := &Prober{Root: t.TempDir()}
+	write(t, p.Root+"/stamp", "backup ok\n")
+	write(t, p.Root+"/old", "backup ok\n")
+	old := time.Now().Add(-2 * time.Hour)
+	if err := os.Chtimes(p.Root+"/old", old, old); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(p.Root+"/pipe", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file := func(path, contains string, age time.Duration) reconcile.Check {
+		return reconcile.Check{Kind: reconcile.CheckFile, Path: path, Contains: contains, MaxAge: age}
+	}
+	expect(t, p, file("/stamp", "", 0), green)
+	expect(t, p, file("/stamp", "ok", time.Hour), green)
+	expect(t, p, file("/old", "", 0), green)
+	expect(t, p, file("/old", "", time.Hour), red("/old was changed 2h0m0s ago, more than 1h0m0s"))
+	expect(t, p, file("/stamp", "failed", 0), red(`/stamp does not contain "failed"`))
+	expect(t, p, file("/none", "", 0), red("stat %s/none: no such file or directory", p.Root))
+	expect(t, p, file("/pipe", "", 0), green)
+	expect(t, p, file("/pipe", "x", 0), red("/pipe is not a regular file"))
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,91 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+func fetch(ctx context.Context, j reconcile.Fetch, p Ports) (reconcile.Event, error) {
+	tree, err := p.Source.Fetch(ctx, j)
+	if err != nil {
+		return nil, err
+	}
+	rev := tree.Revision
+	if rev.Tree, err = p.Nix.Add(ctx, tree.Dir); err != nil {
+		return nil, err
+	}
+	return reconcile.Advanced{Step: reconcile.Fetched{Revision: rev, Behind: tree.Behind}}, nil
+}
+
+func resolve(ctx context.Context, j reconcile.Resolve, p Ports) (reconcile.Event, error) {
+	target, err := p.Registry.Resolve(ctx, j.From.Revision)
+	return reconcile.Advanced{Step: reconcile.Resolved{Fetched: j.From, Target: target}}, err
+}
+
+// preflight also gathers the checks that the trial will be judged by: those of
+// the new system's own settings, and those of the registry.
+func (a *Agent) preflight(ctx context.Context, j reconcile.Preflight, p Ports, policy reconcile.Policy) (reconcile.Event, error) {
+	if err := p.System.Preflight(ctx, j.From.Toplevel, a.recordPath()); err != nil {
+		return nil, err
+	}
+	if err := p.System.Secrets(j.From.Target.Secrets); err != nil {
+		return nil, err
+	}
+	own, err := p.Settings.ChecksOf(j.From.Toplevel)
+	if err != nil {
+		return nil, fmt.Errorf("settings of the new system: %w", err)
+	}
+	if own == nil {
+		own = policy.Checks
+	}
+	checks := reconcile.MergeChecks(own, j.From.Target.Checks)
+	return reconcile.Advanced{Step: reconcile.Ready{Built: j.From, Checks: checks}}, nil
+}
+
+// tidy removes what earlier deployments left behind. The guard's file is turned
+// off first, so that a guard that is stopped too late does nothing.
+func (a *Agent) tidy(ctx context.Context, j reconcile.Tidy, p Ports) error {
+	guard, err := p.Guard.State()
+	if err == nil && guard.Until != 0 {
+		err = p.Guard.Disarm(guard.ID)
+	}
+	if err != nil {
+		if a.guardActs(ctx, guard.ID, p) {
+			return err
+		}
+		a.Log.Warn("the guard is stopped though its file could not be changed", "err", err)
+	}
+	units, err := p.System.Leftovers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, u := range units {
+		if err := p.System.Stop(ctx, u); err != nil {
+			return err
+		}
+	}
+	keep := []string{"source"}
+	for _, t := range j.Keep {
+		if err := p.Nix.Root(ctx, rootName(string(t)), string(t)); err != nil {
+			return err
+		}
+		keep = append(keep, rootName(string(t)))
+	}
+	return p.Nix.Unroot(keep...)
+}
+
+func rootName(path string) string { return filepath.Base(path) }
+
+// runAll runs commands of the registry one after the other, and ends with the
+// first that fails.
+func runAll(ctx context.Context, what string, commands [][]string, p Ports) error {
+	for _, argv := range commands {
+		if err := p.System.Exec(ctx, argv); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+package agent_test
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/infra-agent/infra-agent/agent/agenttest"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// played runs a node until it comes to rest after a push of c1.
+func played(t *testing.T, target reconcile.Target, change func(*agenttest.Node, *agenttest.System), then func(*agenttest.Node)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		n, s := agenttest.New(), agenttest.System{Agent: agenttest.Agent}
+		if change != nil {
+			change(n, &s)
+		}
+		n.Start()
+		defer n.Stop()
+		n.Push("c1", agenttest.Commit{Parent: "c0", System: "B", Target: target}, s)
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		then(n)
+	})
+}
+
+func holds(n *agenttest.Node, gate reconcile.Gate) bool {
+	return slices.ContainsFunc(n.Agent().Snapshot().Holds, func(h reconcile.Hold) bool { return h.Gate == gate })
+}
+
+func TestAMissingSecretHoldsAndItsArrivalReleases(t *testing.T) {
+	target := reconcile.Target{Secrets: []reconcile.Secret{{Path: "/run/secrets/key"}}}
+	played(t, target, nil, func(n *agenttest.Node) {
+		if !holds(n, reconcile.GateSecrets) || n.Slots().Running != "A" || len(n.Diary.Trials) != 0 {
+			t.Errorf("runs %s with holds %v, want A, held for the secret", n.Slots().Running, n.Agent().Snapshot().Holds)
+		}
+		n.Do(func() { n.Secrets = map[string]bool{"/run/secrets/key": true} })
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if n.Slots().Default != "B" {
+			t.Errorf("slots %+v, want B once the secret is there", n.Slots())
+		}
+	})
+}
+
+func TestDrainAroundAnActivation(t *testing.T) {
+	target := reconcile.Target{Drain: [][]string{{"drain"}}, Undrain: [][]string{{"undrain"}}}
+	for _, c := range []struct {
+		name   string
+		change func(*agenttest.Node, *agenttest.System)
+		want   string // that runs in the end
+	}{
+		{"promoted", nil, "B"},
+		{"rolled back", func(_ *agenttest.Node, s *agenttest.System) { s.Exit = 1 }, "A"},
+	} {
+		played(t, target, c.change, func(n *agenttest.Node) {
+			if got := n.Diary.Commands; !slices.Equal(got, []string{"drain", "undrain"}) || string(n.Slots().Running) != c.want {
+				t.Errorf("%s: ran %v and runs %s, want drain, undrain and %s", c.name, got, n.Slots().Running, c.want)
+			}
+		})
+	}
+	broken := func(program string) func(*agenttest.Node, *agenttest.System) {
+		return func(n *agenttest.Node, _ *agenttest.System) { n.Broken = map[string]bool{program: true} }
+	}
+	played(t, target, broken("drain"), func(n *agenttest.Node) {
+		if len(n.Diary.Trials) != 0 || !slices.Contains(n.Diary.Commands, "undrain") || !holds(n, reconcile.GatePreflight) {
+			t.Errorf("a drain that fails: %d trials, ran %v, holds %v, want no trial, undrain, and a hold", len(n.Diary.Trials), n.Diary.Commands, n.Agent().Snapshot().Holds)
+		}
+	})
+	played(t, target, broken("undrain"), func(n *agenttest.Node) {
+		if got := len(n.Diary.Commands); got != 6 || n.Slots().Default != "B" {
+			t.Errorf("an undrain that fails: %d commands, slots %+v, want one drain, five tries, and B", got, n.Slots())
+		}
+	})
+}
+
+func TestAnAgentThatDiedUndrains(t *testing.T) {
+	target := reconcile.Target{Drain: [][]string{{"drain"}}, Undrain: [][]string{{"undrain"}}}
+	for _, power := range []bool{false, true} {
+		played(t, target, nil, func(n *agenttest.Node) {
+			n.Push("c2", agenttest.Commit{Parent: "c1", System: "C", Target: target}, agenttest.System{Agent: agenttest.Agent})
+			for !slices.Equal(n.Diary.Commands, []string{"drain", "undrain", "drain"}) {
+				time.Sleep(100 * time.Millisecond)
+				synctest.Wait()
+			}
+			if power {
+				n.CutPower()
+			} else {
+				n.KillAgent()
+			}
+			time.Sleep(20 * time.Minute)
+			synctest.Wait()
+			if got := n.Diary.Commands[len(n.Diary.Commands)-1]; got != "undrain" || n.Slots().Running != "C" {
+				t.Errorf("power cut %t: ran %v and runs %s, want undrain at the end, and C", power, n.Diary.Commands, n.Slots().Running)
+			}
+		})
+	}
+}

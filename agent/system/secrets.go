@@ -1,0 +1,85 @@
+package system
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/infra-agent/infra-agent/agent/command"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// Secrets looks whether the files that roles need are there, not empty, and out of
+// the reach of others. It never reads them. Everything amiss comes back as one
+// error, rejected by [reconcile.GateSecrets].
+func (n *Node) Secrets(secrets []reconcile.Secret) error {
+	var amiss []string
+	for _, s := range secrets {
+		if why := n.secret(s); why != "" {
+			amiss = append(amiss, s.Path+" "+why)
+		}
+	}
+	if len(amiss) == 0 {
+		return nil
+	}
+	return reconcile.Rejected(reconcile.GateSecrets, fmt.Errorf("secrets: %s", strings.Join(amiss, "; ")))
+}
+
+func (n *Node) secret(s reconcile.Secret) (amiss string) {
+	info, err := os.Stat(n.Root + s.Path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "is missing"
+	case err != nil:
+		return "cannot be looked at: " + err.Error()
+	case !info.Mode().IsRegular():
+		return "is not a file"
+	case info.Size() == 0:
+		return "is empty"
+	}
+	owner := info.Sys().(*syscall.Stat_t)
+	if name := userName(owner.Uid); s.Owner != "" && s.Owner != name {
+		return fmt.Sprintf("belongs to user %s, want %s", name, s.Owner)
+	}
+	if name := groupName(owner.Gid); s.Group != "" && s.Group != name {
+		return fmt.Sprintf("belongs to group %s, want %s", name, s.Group)
+	}
+	mode := fmt.Sprintf("%04o", info.Mode().Perm())
+	if s.Mode == "" && info.Mode().Perm()&0o007 != 0 {
+		return fmt.Sprintf("has mode %s, which lets everybody in (hint: chmod o= it, or give its mode in the registry)", mode)
+	}
+	if s.Mode != "" && s.Mode != mode {
+		return fmt.Sprintf("has mode %s, want %s", mode, s.Mode)
+	}
+	return ""
+}
+
+// userName returns the user's name; without one, its number.
+func userName(id uint32) string {
+	number := strconv.FormatUint(uint64(id), 10)
+	if u, err := user.LookupId(number); err == nil {
+		return u.Username
+	}
+	return number
+}
+
+func groupName(id uint32) string {
+	number := strconv.FormatUint(uint64(id), 10)
+	if g, err := user.LookupGroupId(number); err == nil {
+		return g.Name
+	}
+	return number
+}
+
+// Exec runs a command of the registry, such as one that drains the node. The error
+// has the last lines of its output.
+func (n *Node) Exec(ctx context.Context, argv []string) error {
+	_, err := command.Run(ctx, command.Command{Args: argv, Dir: "/"})
+	return err
+}

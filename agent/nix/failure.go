@@ -1,6 +1,7 @@
 package nix
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -21,16 +22,22 @@ var passing = []string{
 }
 
 // classify tells a failure of the configuration from one that passes.
-func classify(what string, err error) error {
+func (n *Nix) classify(ctx context.Context, rev reconcile.Revision, what string, err error) error {
 	exit, ran := errors.AsType[*command.ExitError](err)
 	if !ran {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	said := explained(exit.Tail)
-	err = fmt.Errorf("%s: %s", what, said)
 	if exit.Code < 0 { // killed: out of memory, or by a person
 		return fmt.Errorf("%s: nix was killed", what)
 	}
+	if d, ok := n.diagnose(ctx, rev, exit.Tail); ok {
+		err = fmt.Errorf("%s: %s", what, d)
+		if d.gate == "" {
+			return err
+		}
+		return reconcile.Rejected(d.gate, err)
+	}
+	err = fmt.Errorf("%s: %s", what, explained(exit.Tail))
 	lower := strings.ToLower(strings.Join(exit.Tail, "\n"))
 	for _, text := range passing {
 		if strings.Contains(lower, text) {

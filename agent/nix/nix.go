@@ -55,19 +55,33 @@ func (n *Nix) FlakeRef(rev reconcile.Revision) string {
 	return "path:" + rev.Tree + "?" + q.Encode()
 }
 
-// Configurations lists the names of the flake's nixosConfigurations.
+// Configurations lists the names of the flake's nixosConfigurations; none when it
+// has no such output.
 func (n *Nix) Configurations(ctx context.Context, rev reconcile.Revision) ([]string, error) {
-	args := append([]string{"nix"}, flags...)
-	args = append(args, "eval", "--json", n.FlakeRef(rev)+"#nixosConfigurations", "--apply", "builtins.attrNames")
-	out, err := n.run(ctx, append(args, evalFlags...))
-	if err != nil {
-		return nil, classify("list nixosConfigurations", err)
+	out, err := n.Value(ctx, rev, "nixosConfigurations", "--apply", "builtins.attrNames")
+	if out == nil || err != nil {
+		return nil, err
 	}
 	var names []string
 	if err := json.Unmarshal(out, &names); err != nil {
 		return nil, fmt.Errorf("list nixosConfigurations: %w", err)
 	}
 	return names, nil
+}
+
+// Value returns an attribute of the flake as JSON; nil when the flake does not have
+// it. A failure that the revision caused is rejected with [reconcile.GateEvaluate].
+func (n *Nix) Value(ctx context.Context, rev reconcile.Revision, attr string, more ...string) ([]byte, error) {
+	args := append([]string{"nix"}, flags...)
+	args = append(args, "eval", "--json", n.FlakeRef(rev)+"#"+attr)
+	out, err := n.run(ctx, append(append(args, more...), evalFlags...))
+	if exit, ran := errors.AsType[*command.ExitError](err); ran && strings.Contains(strings.Join(exit.Tail, "\n"), noAttribute) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, n.classify(ctx, rev, "evaluate "+attr, err)
+	}
+	return out, nil
 }
 
 // Evaluate returns the derivation of the configuration's system, and the path
@@ -79,7 +93,7 @@ func (n *Nix) Evaluate(ctx context.Context, rev reconcile.Revision, configuratio
 	args = append(args, "eval", "--raw", n.FlakeRef(rev)+"#"+attr)
 	out, err := n.run(ctx, append(args, evalFlags...))
 	if err != nil {
-		return "", "", classify("evaluate "+attribute(configuration), err)
+		return "", "", n.classify(ctx, rev, "evaluate "+attribute(configuration), err)
 	}
 	drv := strings.TrimSpace(string(out))
 	out, err = n.run(ctx, []string{"nix-store", "--query", "--outputs", drv})

@@ -1,0 +1,149 @@
+package nix
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// A diagnosis says in plain words why a revision cannot be evaluated here, and what
+// to do. Nix's own words are about its internals.
+type diagnosis struct {
+	gate reconcile.Gate
+	text string
+	hint string
+}
+
+func (d diagnosis) String() string { return fmt.Sprintf("%s (hint: %s)", d.text, d.hint) }
+
+var (
+	lockVersion = regexp.MustCompile(`lock file '.*' has unsupported version (\d+)`)
+	repository  = regexp.MustCompile(`(?:repository|Git repository) '([^']+)'`)
+	missingPath = regexp.MustCompile(`path '/*(/[^']+)' does not exist`)
+	meant       = regexp.MustCompile(`Did you mean .*\?`)
+	downloaded  = regexp.MustCompile(`unable to download '([^']+)': HTTP error (40[134])`)
+)
+
+// diagnose finds the cause of a failure in what Nix printed and in the flake's
+// files. ok is false for everything that Nix says best itself.
+func (n *Nix) diagnose(ctx context.Context, rev reconcile.Revision, lines []string) (d diagnosis, ok bool) {
+	said := stripColour(strings.Join(lines, "\n"))
+	dir := filepath.Join(rev.Tree, n.Subdir)
+	inputs := lockedInputs(dir)
+	found := func(gate reconcile.Gate, hint, text string, args ...any) (diagnosis, bool) {
+		return diagnosis{gate, fmt.Sprintf(text, args...), hint}, true
+	}
+	switch {
+	case strings.Contains(said, noAttribute):
+		hint := "add the configuration to the flake, or correct the node in the registry"
+		if m := meant.FindString(said); m != "" {
+			hint = "d" + m[1:] + " A" + hint[1:]
+		}
+		return found(reconcile.GateIdentity, hint, "the flake does not have this output")
+	case strings.Contains(said, "flake.nix' does not exist"):
+		return found(reconcile.GateEvaluate, "set source.subdir to the flake's directory", "there is no flake.nix in the repository's %s", or(n.Subdir, "root"))
+	case strings.Contains(said, "requires lock file changes but"):
+		return found(reconcile.GateEvaluate, `run "nix flake lock" and commit flake.lock`, "flake.lock is stale: %s", n.stale(ctx, dir, inputs))
+	case strings.Contains(said, "\x00GITCRYPT") || strings.Contains(said, "GITCRYPT"):
+		return found(reconcile.GateEvaluate, "the agent does not decrypt: move what Nix evaluates out of git-crypt, and decrypt secrets on the node (sops-nix, agenix)", "a file that Nix reads is locked by git-crypt")
+	}
+	if m := lockVersion.FindStringSubmatch(said); m != nil {
+		return found(reconcile.GateEvaluate, "upgrade Nix on this node, or lock with the older one", "this node's Nix is too old for flake.lock, which is of version %s", m[1])
+	}
+	if m := missingPath.FindStringSubmatch(said); m != nil {
+		if name, is := inputs.at(m[1]); is {
+			return found(reconcile.GateEvaluate, "give it a URL that every node can reach, and lock again", "input %s is the directory %s of the machine that locked it", name, m[1])
+		}
+	}
+	if m := repository.FindStringSubmatch(said); m != nil {
+		name, _ := inputs.at(m[1])
+		if strings.HasPrefix(m[1], "file:") || strings.HasPrefix(m[1], "/") {
+			return found(reconcile.GateEvaluate, "give it a URL that every node can reach, and lock again", "input %s is %s, a repository on the machine that locked it", name, m[1])
+		}
+		return found("", "root on this node needs access to it: a key that the host accepts, and the host in /etc/ssh/ssh_known_hosts", "input %s cannot be reached: %s", name, m[1])
+	}
+	if m := downloaded.FindStringSubmatch(said); m != nil {
+		return found(reconcile.GateEvaluate, "a private input needs access-tokens or netrc-file in this node's nix.conf", "an input cannot be downloaded: %s answers status %s", m[1], m[2])
+	}
+	return diagnosis{}, false
+}
+
+// noAttribute is what Nix says of an attribute path that leads nowhere.
+const noAttribute = "does not provide attribute"
+
+// locked are the inputs that flake.lock pins.
+type locked struct {
+	root []string          // names of the flake's own inputs
+	urls map[string]string // where each node of the lock comes from
+}
+
+// lockedInputs reads flake.lock; what cannot be read is empty.
+func lockedInputs(dir string) locked {
+	var lock struct {
+		Nodes map[string]struct {
+			Inputs map[string]json.RawMessage `json:"inputs"`
+			Locked struct{ URL, Path string } `json:"locked"`
+		} `json:"nodes"`
+		Root string `json:"root"`
+	}
+	all := locked{urls: map[string]string{}}
+	data, err := os.ReadFile(filepath.Join(dir, "flake.lock"))
+	if err != nil || json.Unmarshal(data, &lock) != nil {
+		return all
+	}
+	all.root = slices.Sorted(maps.Keys(lock.Nodes[lock.Root].Inputs))
+	for name, n := range lock.Nodes {
+		all.urls[name] = n.Locked.URL + n.Locked.Path
+	}
+	return all
+}
+
+// at returns the name of the input that comes from a place.
+func (l locked) at(place string) (name string, found bool) {
+	for _, name := range slices.Sorted(maps.Keys(l.urls)) {
+		if place != "" && l.urls[name] == place {
+			return name, true
+		}
+	}
+	return "of the flake", false
+}
+
+// stale names the inputs that flake.nix and flake.lock do not agree on.
+func (n *Nix) stale(ctx context.Context, dir string, l locked) string {
+	var wanted []string
+	args := append([]string{"nix"}, flags...)
+	out, err := n.run(ctx, append(args, "eval", "--json", "--file", filepath.Join(dir, "flake.nix"), "inputs", "--apply", "builtins.attrNames"))
+	if err != nil || json.Unmarshal(out, &wanted) != nil {
+		return "flake.nix asks for other inputs"
+	}
+	var said []string
+	for _, name := range wanted {
+		if !slices.Contains(l.root, name) {
+			said = append(said, "it lacks input "+name)
+		}
+	}
+	for _, name := range l.root {
+		if !slices.Contains(wanted, name) {
+			said = append(said, "it has input "+name+", which flake.nix does not")
+		}
+	}
+	if said == nil {
+		return "an input of flake.nix has another URL, or follows another input"
+	}
+	return strings.Join(said, ", ")
+}
+
+func or(s, other string) string {
+	if s != "" {
+		return s
+	}
+	return other
+}

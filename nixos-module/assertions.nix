@@ -10,9 +10,9 @@ let
 
   directory = "/run/credentials/infra-agent.service/";
   hasCredential = file: !(lib.hasPrefix directory file) || cfg.credentials ? ${lib.removePrefix directory file};
-  tokenOf = remote: {
-    assertion = hasCredential remote.token_file;
-    message = "services.infra-agent: remote ${remote.name} has the token file ${remote.token_file}, but services.infra-agent.credentials has nothing of that name.";
+  secretOf = key: remote: {
+    assertion = hasCredential remote.${key};
+    message = "services.infra-agent: remote ${remote.name} has the ${key} ${remote.${key}}, but services.infra-agent.credentials has nothing of that name.";
   };
 in
 {
@@ -27,5 +27,5 @@ in
       assertion = cfg.settings.source.remotes != [ ];
       message = "services.infra-agent has nothing to follow: set services.infra-agent.settings.source.remotes.";
     }
-  ] ++ map tokenOf cfg.settings.source.remotes);
+  ] ++ builtins.concatMap (key: map (secretOf key) cfg.settings.source.remotes) [ "token_file" "ssh_key_file" ]);
 }

@@ -82,6 +82,10 @@ func TestAssertions(t *testing.T) {
 			"", "credentials has nothing of that name",
 		},
 		{
+			"unknown key", `credentials.other = "/run/secrets/key"; settings.source.remotes = [ { url = "ssh://git@x/y"; ssh_key_file = "/run/credentials/infra-agent.service/key"; known_hosts_file = "/etc/ssh/ssh_known_hosts"; } ];`,
+			"", "has the ssh_key_file /run/credentials/infra-agent.service/key, but services.infra-agent.credentials has nothing of that name",
+		},
+		{
 			"known credential", `credentials.forge = "/run/secrets/token"; settings.source.remotes = [ { url = "https://x/y"; token_file = "/run/credentials/infra-agent.service/forge"; } ];`,
 			"", "",
 		},

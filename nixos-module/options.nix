@@ -44,7 +44,7 @@ in
       example.forge = "/run/secrets/forge-token";
       description = ''
         Files with secrets, by the name under which the agent reads them: `/run/credentials/infra-agent.service/NAME`,
-        which a remote's `token_file` may be. systemd reads them when the agent starts, where they must exist.
+        which a remote's `token_file` or `ssh_key_file` may be. systemd reads them when the agent starts, where they must exist.
       '';
     };
   };

@@ -13,7 +13,8 @@ let
   str = option types.str; # paths too: Nix would copy a path into its store
   list = option (types.listOf types.str);
   word = words: option (types.enum words);
-  duration = option (types.strMatching "([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+");
+  lengths = "([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+";
+  duration = option (types.strMatching lengths);
   size = option (types.strMatching "[0-9]+ *([KMGT]i)?B");
 
   open = options: { freeformType = toml.type; inherit options; };
@@ -21,26 +22,32 @@ let
   remote = open {
     name = str "origin" "forge" "Name of the remote in status, log and metrics.";
     url = required types.str "https://git.example.org/fleet.git"
-      "https://…, http://…, file:///… or an absolute path; never with user or password.";
-    username = str "git" "fleet-bot" "User name that goes with the token.";
+      "https://…, http://…, ssh://git@…, git@host:path, git://…, file:///… or an absolute path; never with a password.";
+    username = str "git" "fleet-bot" "User name that goes with the token, or of ssh where the url names none.";
     token_file = str "" "/run/credentials/infra-agent.service/forge" "File with the access token; empty: no authentication.";
+    ssh_key_file = str "" "/run/credentials/infra-agent.service/deploy-key" "File with the private key for ssh, without a passphrase.";
+    known_hosts_file = str "" "/etc/ssh/ssh_known_hosts" "File with the host keys that an ssh remote may show.";
     ca_file = str "" "/etc/ssl/certs/forge.pem" "PEM file with the certificate authorities to trust; empty: the system's.";
-    timeout = duration "1m" "20s" "Limit of one poll, 1s to 1h.";
+    timeout = duration "1m" "20s" "Limit of one poll, and of the remote's silence in a fetch, 1s to 1h.";
   };
 
   check = open {
-    kind = required (types.enum [ "unit" "tcp" "http" "exec" ]) "http" "What the check looks at.";
+    kind = required (types.enum [ "unit" "tcp" "http" "dns" "exec" "mount" "file" ]) "http" "What the check looks at.";
     required = bool true false "false: only reported.";
     within = duration "2m" "30s" "Grace after an activation before red counts.";
     interval = duration "5s" "1s" "Between two runs.";
     timeout = duration "5s" "20s" "Limit of one run.";
     successes = integer 2 3 "Successes in a row that make the check green.";
     unit = optional types.str "nginx.service" "unit: full name of a systemd unit that must be active.";
-    target = optional types.str "localhost:5432" "tcp: host:port; http: URL.";
+    target = optional types.str "localhost:5432" "tcp: host:port; http: URL; dns: name to resolve.";
     status = optional types.int 204 "http: wanted status; none: any 2xx.";
-    contains = optional types.str "ok" "http: text that the answer must contain.";
+    contains = optional types.str "ok" "http, file: text that must be in it.";
     command = optional (types.listOf types.str) [ "/run/current-system/sw/bin/pg_isready" "-q" ]
       "exec: absolute path of a program, and its arguments; must exit 0.";
+    server = optional types.str "127.0.0.1:53" "dns: host:port to ask; none: the system's resolvers.";
+    answer = optional types.str "192.0.2.7" "dns: IP address that must be among the answers; none: any answer.";
+    path = optional types.str "/srv/media" "mount: directory on which something must be mounted; file: file that must be there.";
+    max_age = optional (types.strMatching lengths) "26h" "file: longest time since it was changed; none: any.";
   };
 in
 open {
@@ -71,8 +78,17 @@ open {
   };
 
   registry = {
-    source = word [ "auto" "toml" "none" ] "auto" "toml" "auto: the file if there is one; none: a node is its output.";
+    source = word [ "auto" "toml" "nix" "map" "none" ] "auto" "toml"
+      "auto: the file if there is one, else the attribute; map: a file of another format; none: a node is its output.";
     file = str "infrastructure.toml" "nodes.toml" "The registry, relative to the flake.";
+    attr = str "infraAgent.registry" "fleet.registry" "The registry as an attribute of the flake.";
+    map = {
+      nodes = str "" "hosts" "map: key of the table, or list, of nodes; dots lead into tables.";
+      roles = str "" "profiles" "map: key of a node's roles; empty: no roles.";
+      system = str "" "deployment.architecture" "map: key of a node's system; empty: not known.";
+      hostname = str "" "name" "map: key of a node's host name; empty: the node's name.";
+      managed_when = str "" "!appliance" "map: key, !key, key=value or key!=value of managed nodes; empty: all.";
+    };
   };
 
   nix = {
@@ -81,6 +97,7 @@ open {
   };
 
   limits = {
+    fetch = duration "15m" "30m" "Limit of a fetch, verification included.";
     evaluate = duration "10m" "30m" "Limit of an evaluation.";
     build = duration "2h" "12h" "Limit of a build.";
     activate = duration "10m" "20m" "Limit of an activation.";

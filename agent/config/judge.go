@@ -47,7 +47,7 @@ func judgeWords(d *strict.Document, s Settings) {
 		{"rollback", string(s.Rollback), []string{string(reconcile.RollbackAuto), string(reconcile.RollbackHold), string(reconcile.RollbackNever)}},
 		{"last_resort", string(s.LastResort), []string{string(reconcile.LastResortReboot), string(reconcile.LastResortStuck)}},
 		{"trust.policy", string(s.Trust.Policy), []string{string(reconcile.TrustNone), string(reconcile.TrustTip), string(reconcile.TrustAll)}},
-		{"registry.source", string(s.Registry.Source), []string{string(RegistryAuto), string(RegistryTOML), string(RegistryNone)}},
+		{"registry.source", string(s.Registry.Source), []string{string(RegistryAuto), string(RegistryTOML), string(RegistryNix), string(RegistryMap), string(RegistryNone)}},
 		{"log.level", s.Log.Level, []string{"debug", "info", "warn", "error"}},
 		{"log.format", s.Log.Format, []string{"auto", "text", "json"}},
 	} {
@@ -65,6 +65,7 @@ func judgeNumbers(d *strict.Document, s Settings) {
 		got, min, max time.Duration
 	}{
 		{"source.interval", s.Source.Interval, 5 * time.Second, day},
+		{"limits.fetch", s.Limits.Fetch, time.Second, day},
 		{"limits.evaluate", s.Limits.Evaluate, time.Second, day},
 		{"limits.build", s.Limits.Build, time.Second, 7 * day},
 		{"limits.activate", s.Limits.Activate, time.Second, day},
@@ -106,6 +107,12 @@ func judgePaths(d *strict.Document, s Settings) {
 	if s.Source.Subdir != "" && !filepath.IsLocal(s.Source.Subdir) {
 		d.Problemf("source.subdir", "", "%q is not a path inside the repository", s.Source.Subdir)
 	}
+	if s.Registry.Attr == "" || strings.Trim(s.Registry.Attr, attributeCharacters) != "" {
+		d.Problemf("registry.attr", "", "%q is not a path of attributes such as infraAgent.registry", s.Registry.Attr)
+	}
+	if s.Registry.Source == RegistryMap && s.Registry.Map.Nodes == "" {
+		d.Problemf("registry.map.nodes", `write the key of the table of nodes, such as "hosts"`, "is missing, and registry.source is map")
+	}
 	if !filepath.IsLocal(s.Registry.File) || s.Registry.File == "." {
 		d.Problemf("registry.file", "", "%q is not a path inside the flake", s.Registry.File)
 	}
@@ -129,29 +136,6 @@ func judgeSource(d *strict.Document, s Source) {
 	}
 }
 
-func judgeRemote(d *strict.Document, at strict.Path, r Remote) {
-	if r.Name == "" {
-		d.Problemf(at.Child("name"), "", "is empty")
-	}
-	if problem, hint := badURL(r.URL); problem != "" {
-		d.Problemf(at.Child("url"), hint, "%s", problem)
-	}
-	for _, file := range []struct{ key, path string }{{"token_file", r.TokenFile}, {"ca_file", r.CAFile}} {
-		if file.path != "" && !filepath.IsAbs(file.path) {
-			d.Problemf(at.Child(file.key), "", "%q is not an absolute path", file.path)
-		}
-	}
-	if r.TokenFile != "" && !isWeb(r.URL) {
-		d.Problemf(at.Child("token_file"), "remove it", "only https and http remotes take a token")
-	}
-	if r.Username == "" {
-		d.Problemf(at.Child("username"), `leave it out for "git"`, "is empty")
-	}
-	if r.Timeout < time.Second || r.Timeout > time.Hour {
-		d.Problemf(at.Child("timeout"), "", "%s is not between 1s and 1h", r.Timeout)
-	}
-}
-
 func judgeTrust(d *strict.Document, t Trust) {
 	for _, file := range []struct{ key, path string }{
 		{"allowed_signers_file", t.AllowedSignersFile},
@@ -167,36 +151,8 @@ func judgeTrust(d *strict.Document, t Trust) {
 	}
 }
 
-// badURL never quotes the URL: it may hold a password.
-func badURL(s string) (problem, hint string) {
-	const forms = `write "https://host/path", "http://host/path", "file:///path" or "/path"`
-	if s == "" {
-		return "is missing", forms
-	}
-	if filepath.IsAbs(s) {
-		return "", ""
-	}
-	u, err := url.Parse(s)
-	switch {
-	case err != nil:
-		return "is not a URL", forms
-	case u.User != nil:
-		return "holds a user name or password", "put the token into a file and its path into token_file"
-	case u.RawQuery != "" || u.Fragment != "":
-		return "has a query or fragment", "remove what follows ? or #"
-	case u.Scheme == "file" && u.Host == "" && filepath.IsAbs(u.Path):
-		return "", ""
-	case isWeb(s) && u.Hostname() != "":
-		return "", ""
-	case u.Scheme == "ssh" || u.Scheme == "git":
-		return u.Scheme + " is not supported by this version", forms
-	}
-	return "is neither a URL of a known kind nor an absolute path", forms
-}
-
-func isWeb(s string) bool {
-	return strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "http://")
-}
+// attributeCharacters need no quotes in Nix, nor any escapes in a flake reference.
+const attributeCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-."
 
 // isBranch holds the rules of git-check-ref-format that matter for a branch.
 func isBranch(s string) bool {

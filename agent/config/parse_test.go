@@ -44,6 +44,10 @@ func TestEveryKeyIsRead(t *testing.T) {
 					Name: "forge", URL: "https://git.example.org/fleet.git", Username: "bot",
 					TokenFile: "/run/token", CAFile: "/etc/ca.pem", Timeout: 20 * time.Second,
 				},
+				{
+					Name: "ssh", URL: "git@git.example.org:fleet.git", Username: "git",
+					SSHKeyFile: "/run/key", KnownHostsFile: "/etc/known_hosts", Timeout: time.Minute,
+				},
 				{Name: "mirror", URL: "file:///srv/fleet.git", Username: "git", Timeout: time.Minute},
 			},
 		},
@@ -51,10 +55,13 @@ func TestEveryKeyIsRead(t *testing.T) {
 			Policy: reconcile.TrustAll, AllowedSignersFile: "/etc/infra-agent/allowed_signers",
 			OpenPGPKeyringFile: "/etc/infra-agent/keyring.asc", RevocationFile: "/etc/infra-agent/revoked",
 		},
-		Registry: Registry{Source: RegistryTOML, File: "nodes.toml"},
-		Nix:      Nix{Configuration: "dns", ExtraArgs: []string{"--show-trace"}},
+		Registry: Registry{
+			Source: RegistryMap, File: "nodes.toml", Attr: "fleet.registry",
+			Map: Mapping{Nodes: "hosts", Roles: "profiles", System: "arch", Hostname: "name", ManagedWhen: "!appliance"},
+		},
+		Nix: Nix{Configuration: "dns", ExtraArgs: []string{"--show-trace"}},
 		Limits: Limits{
-			Evaluate: time.Minute, Build: time.Hour, Activate: 2 * time.Minute, Promote: 3 * time.Minute,
+			Fetch: 7 * time.Minute, Evaluate: time.Minute, Build: time.Hour, Activate: 2 * time.Minute, Promote: 3 * time.Minute,
 			Rollback: 4 * time.Minute, VerifyRollback: 5 * time.Minute,
 			TreeBytes: 10 << 20, TreeEntries: 1000, FetchBytes: 64 << 10,
 		},
@@ -68,12 +75,20 @@ func TestEveryKeyIsRead(t *testing.T) {
 				Timeout: 5 * time.Second, Successes: 2, Command: []string{"/run/current-system/sw/bin/true", "-v"},
 			},
 			{
+				Name: "name", Kind: reconcile.CheckDNS, Required: true, Within: 2 * time.Minute, Interval: 5 * time.Second,
+				Timeout: 5 * time.Second, Successes: 2, Target: "example.org", Server: "[::1]:53", Answer: "2001:db8::1",
+			},
+			{
 				Name: "port", Kind: reconcile.CheckTCP, Required: true, Within: 2 * time.Minute, Interval: 5 * time.Second,
 				Timeout: 5 * time.Second, Successes: 2, Target: "127.0.0.1:53",
 			},
 			{
 				Name: "sshd", Kind: reconcile.CheckUnit, Required: true, Within: time.Second, Interval: 200 * time.Millisecond,
 				Timeout: time.Minute, Successes: 3, Unit: "sshd.service",
+			},
+			{
+				Name: "stamp", Kind: reconcile.CheckFile, Required: true, Within: 2 * time.Minute, Interval: 5 * time.Second,
+				Timeout: 5 * time.Second, Successes: 2, Path: "/var/lib/backup/stamp", MaxAge: 26 * time.Hour,
 			},
 			{
 				Name: "web", Kind: reconcile.CheckHTTP, Required: true, Within: 2 * time.Minute, Interval: 5 * time.Second,
@@ -102,51 +117,53 @@ func TestEveryKeyIsRead(t *testing.T) {
 // TestEachProblem gives one mistake a time; the text is the problem's own line.
 func TestEachProblem(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
-		{"syntax", "node = ", "config.toml:1: expected value but found end of file instead"},
-		{"unknown key", "nod = 1", `config.toml:1: nod: unknown key (did you mean "node"?)`},
-		{"unknown nested key", "[confirm]\n\nwindows = \"1s\"", `config.toml:3: confirm.windows: unknown key (did you mean "window"?)`},
-		{"unknown key, none near", "[log]\ncolour = 1", `config.toml:2: log.colour: unknown key (known here: format, level)`},
-		{"wrong type", "node = 1", "config.toml:1: node: want a string, got an integer"},
-		{"wrong list element", "nix.extra_args = [\n\"a\",\n2]", "config.toml:3: nix.extra_args[1]: want a string, got an integer"},
-		{"table for a list", "[source.remotes]", "config.toml:1: source.remotes: want a list, got a table"},
-		{"date", "node = 2024-01-01", "config.toml:1: node: dates and times are not supported (write it as a string)"},
-		{"no remote", "", "config.toml:1: source.remotes: no remote to follow (add [[source.remotes]] with url = \"https://…\")"},
-		{"duration without unit", "source.interval = \"60\"", `config.toml:1: source.interval: "60" is not a duration (write it like "90s", "5m" or "1h30m")`},
-		{"duration as number", "source.interval = 60", `config.toml:1: source.interval: want a duration, got an integer (write it like "90s", "5m" or "1h30m")`},
-		{"interval too short", "source.interval = \"4s\"", "config.toml:1: source.interval: 4s is not between 5s and 24h0m0s"},
-		{"interval too long", "source.interval = \"25h\"", "config.toml:1: source.interval: 25h0m0s is not between 5s and 24h0m0s"},
-		{"negative settle", "confirm.settle = \"-1s\"", "config.toml:1: confirm.settle: -1s is not between 0s and 24h0m0s"},
-		{"no time to build", "limits.build = \"0s\"", "config.toml:1: limits.build: 0s is not between 1s and 168h0m0s"},
+		{"syntax", "node = ", "config.toml:1:8: expected value but found end of file instead"},
+		{"unknown key", "nod = 1", `config.toml:1:1: nod: unknown key (did you mean "node"?)`},
+		{"unknown nested key", "[confirm]\n\nwindows = \"1s\"", `config.toml:3:1: confirm.windows: unknown key (did you mean "window"?)`},
+		{"unknown key, none near", "[log]\ncolour = 1", `config.toml:2:1: log.colour: unknown key (known here: format, level)`},
+		{"wrong type", "node = 1", "config.toml:1:1: node: want a string, got an integer"},
+		{"wrong list element", "nix.extra_args = [\n\"a\",\n2]", "config.toml:3:1: nix.extra_args[1]: want a string, got an integer"},
+		{"table for a list", "[source.remotes]", "config.toml:1:1: source.remotes: want a list, got a table"},
+		{"date", "node = 2024-01-01", "config.toml:1:1: node: dates and times are not supported (write it as a string)"},
+		{"no remote", "", "config.toml:1:1: source.remotes: no remote to follow (add [[source.remotes]] with url = \"https://…\")"},
+		{"duration without unit", "source.interval = \"60\"", `config.toml:1:1: source.interval: "60" is not a duration (write it like "90s", "5m" or "1h30m")`},
+		{"duration as number", "source.interval = 60", `config.toml:1:1: source.interval: want a duration, got an integer (write it like "90s", "5m" or "1h30m")`},
+		{"interval too short", "source.interval = \"4s\"", "config.toml:1:1: source.interval: 4s is not between 5s and 24h0m0s"},
+		{"interval too long", "source.interval = \"25h\"", "config.toml:1:1: source.interval: 25h0m0s is not between 5s and 24h0m0s"},
+		{"negative settle", "confirm.settle = \"-1s\"", "config.toml:1:1: confirm.settle: -1s is not between 0s and 24h0m0s"},
+		{"no time to build", "limits.build = \"0s\"", "config.toml:1:1: limits.build: 0s is not between 1s and 168h0m0s"},
 		{
 			"deadline within the window", "[confirm]\nsettle = \"5m\"\nwindow = \"5m\"",
-			"config.toml:1: confirm.deadline: 10m0s is not more than confirm.settle + confirm.window = 10m0s (raise it, or lower confirm.settle or confirm.window)",
+			"config.toml:1:1: confirm.deadline: 10m0s is not more than confirm.settle + confirm.window = 10m0s (raise it, or lower confirm.settle or confirm.window)",
 		},
-		{"deadline above its limit", "confirm.deadline = \"61m\"", "config.toml:1: confirm.deadline_max: 1h0m0s is less than confirm.deadline = 1h1m0s"},
-		{"size without unit", "limits.tree_bytes = \"10\"", `config.toml:1: limits.tree_bytes: "10" is not a size: write a whole number and a unit, such as "256MiB" or "1GiB"`},
-		{"size too large", "limits.tree_bytes = \"8388608TiB\"", `config.toml:1: limits.tree_bytes: "8388608TiB" is not a size: write a whole number and a unit, such as "256MiB" or "1GiB"`},
-		{"no entries", "limits.tree_entries = 0", "config.toml:1: limits.tree_entries: 0 is not more than 0"},
-		{"word", "rollback = \"yes\"", `config.toml:1: rollback: "yes" is none of auto, hold, never`},
-		{"registry of a later version", "registry.source = \"nix\"", `config.toml:1: registry.source: "nix" is none of auto, toml, none`},
-		{"policy", "trust.policy = \"some\"", `config.toml:1: trust.policy: "some" is none of none, tip, all`},
-		{"policy without keys", "trust.policy = \"all\"", `config.toml:1: trust.policy: nobody could sign (name trust.allowed_signers_file or trust.openpgp_keyring_file)`},
-		{"relative keys", "trust.allowed_signers_file = \"signers\"", `config.toml:1: trust.allowed_signers_file: "signers" is not an absolute path`},
-		{"relative state", "state_dir = \"state\"", `config.toml:1: state_dir: "state" is not an absolute path of a directory of its own`},
-		{"subdir outside", "source.subdir = \"../x\"", `config.toml:1: source.subdir: "../x" is not a path inside the repository`},
-		{"registry outside", "registry.file = \"/etc/x\"", `config.toml:1: registry.file: "/etc/x" is not a path inside the flake`},
-		{"branch", "source.branch = \"a..b\"", `config.toml:1: source.branch: "a..b" is not the name of a branch`},
-		{"branch placeholder", "source.branch = \"{role}\"", `config.toml:1: source.branch: "{role}" is not the name of a branch`},
+		{"deadline above its limit", "confirm.deadline = \"61m\"", "config.toml:1:1: confirm.deadline_max: 1h0m0s is less than confirm.deadline = 1h1m0s"},
+		{"size without unit", "limits.tree_bytes = \"10\"", `config.toml:1:1: limits.tree_bytes: "10" is not a size: write a whole number and a unit, such as "256MiB" or "1GiB"`},
+		{"size too large", "limits.tree_bytes = \"8388608TiB\"", `config.toml:1:1: limits.tree_bytes: "8388608TiB" is not a size: write a whole number and a unit, such as "256MiB" or "1GiB"`},
+		{"no entries", "limits.tree_entries = 0", "config.toml:1:1: limits.tree_entries: 0 is not more than 0"},
+		{"word", "rollback = \"yes\"", `config.toml:1:1: rollback: "yes" is none of auto, hold, never`},
+		{"registry", "registry.source = \"yaml\"", `config.toml:1:1: registry.source: "yaml" is none of auto, toml, nix, map, none`},
+		{"mapping without nodes", "registry.source = \"map\"", `config.toml:1:1: registry.map.nodes: is missing, and registry.source is map (write the key of the table of nodes, such as "hosts")`},
+		{"registry attribute", "registry.attr = \"a;b\"", `config.toml:1:1: registry.attr: "a;b" is not a path of attributes such as infraAgent.registry`},
+		{"policy", "trust.policy = \"some\"", `config.toml:1:1: trust.policy: "some" is none of none, tip, all`},
+		{"policy without keys", "trust.policy = \"all\"", `config.toml:1:1: trust.policy: nobody could sign (name trust.allowed_signers_file or trust.openpgp_keyring_file)`},
+		{"relative keys", "trust.allowed_signers_file = \"signers\"", `config.toml:1:1: trust.allowed_signers_file: "signers" is not an absolute path`},
+		{"relative state", "state_dir = \"state\"", `config.toml:1:1: state_dir: "state" is not an absolute path of a directory of its own`},
+		{"subdir outside", "source.subdir = \"../x\"", `config.toml:1:1: source.subdir: "../x" is not a path inside the repository`},
+		{"registry outside", "registry.file = \"/etc/x\"", `config.toml:1:1: registry.file: "/etc/x" is not a path inside the flake`},
+		{"branch", "source.branch = \"a..b\"", `config.toml:1:1: source.branch: "a..b" is not the name of a branch`},
+		{"branch placeholder", "source.branch = \"{role}\"", `config.toml:1:1: source.branch: "{role}" is not the name of a branch`},
 		{
 			"flake config", "nix.extra_args = [\"--option\", \"accept-flake-config\", \"true\"]",
-			"config.toml:1: nix.extra_args[1]: a repository must not be able to change the node's Nix settings (remove it)",
+			"config.toml:1:31: nix.extra_args[1]: a repository must not be able to change the node's Nix settings (remove it)",
 		},
-		{"listen", "metrics.listen = \"10119\"", `config.toml:1: metrics.listen: "10119" is neither host:port nor an absolute path (write "127.0.0.1:10119", "/run/infra-agent/metrics.sock", or "" for none)`},
-		{"group", "control.group = \"a b\"", `config.toml:1: control.group: "a b" is not the name of a group`},
-		{"target", "confirm.targets = [\"example.org\"]", "config.toml:1: confirm.targets[0]: want host:port or an http or https URL without user and password"},
-		{"glob", "confirm.ignore_units = [\"[\"]", `config.toml:1: confirm.ignore_units[0]: "[" is not a pattern`},
-		{"check without kind", "[checks.a]\nwithin = \"1s\"", "config.toml:1: checks.a.kind: is missing: want unit, tcp, http, exec"},
-		{"check of a later version", "[checks.a]\nkind = \"dns\"", `config.toml:2: checks.a.kind: "dns" is not supported by this version: want unit, tcp, http, exec`},
-		{"check is no table", "checks.a = 1", "config.toml:1: checks.a: want a table, got an integer"},
-		{"check name", "[checks.a]\nkind = \"unit\"\nunit = \"a.service\"\nname = \"b\"", `config.toml:4: checks.a.name: "b" is not "a" (remove it: the table's name is the check's name)`},
+		{"listen", "metrics.listen = \"10119\"", `config.toml:1:1: metrics.listen: "10119" is neither host:port nor an absolute path (write "127.0.0.1:10119", "/run/infra-agent/metrics.sock", or "" for none)`},
+		{"group", "control.group = \"a b\"", `config.toml:1:1: control.group: "a b" is not the name of a group`},
+		{"target", "confirm.targets = [\"example.org\"]", "config.toml:1:20: confirm.targets[0]: want host:port or an http or https URL without user and password"},
+		{"glob", "confirm.ignore_units = [\"[\"]", `config.toml:1:25: confirm.ignore_units[0]: "[" is not a pattern`},
+		{"check without kind", "[checks.a]\nwithin = \"1s\"", "config.toml:1:1: checks.a.kind: is missing: want unit, tcp, http, dns, exec, mount, file"},
+		{"check of a later version", "[checks.a]\nkind = \"ping\"", `config.toml:2:1: checks.a.kind: "ping" is not supported by this version: want unit, tcp, http, dns, exec, mount, file`},
+		{"check is no table", "checks.a = 1", "config.toml:1:1: checks.a: want a table, got an integer"},
+		{"check name", "[checks.a]\nkind = \"unit\"\nunit = \"a.service\"\nname = \"b\"", `config.toml:4:1: checks.a.name: "b" is not "a" (remove it: the table's name is the check's name)`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			text := c.text
@@ -179,8 +196,17 @@ func TestURLs(t *testing.T) {
 		{"srv/fleet.git", "is neither a URL of a known kind nor an absolute path"},
 		{"https:///fleet.git", "is neither a URL of a known kind nor an absolute path"},
 		{"file://host/fleet.git", "is neither a URL of a known kind nor an absolute path"},
-		{"git@host:fleet.git", "is not a URL"},
-		{"ssh://host/fleet.git", "ssh is not supported by this version"},
+		{"git@host:fleet.git", ""},
+		{"git@[2001:db8::1]:fleet.git", ""},
+		{"ssh://host/fleet.git", ""},
+		{"ssh://git@host:2222/~bot/fleet.git", ""},
+		{"git://host/fleet.git", ""},
+		{"host:fleet.git", "is neither a URL of a known kind nor an absolute path"},
+		{"git:secret@host:fleet.git", "is neither a URL of a known kind nor an absolute path"},
+		{"ssh://git:secret@host/fleet.git", "holds a user name or password"},
+		{"ssh://host", "is neither a URL of a known kind nor an absolute path"},
+		{"git://git@host/fleet.git", "holds a user name or password"},
+		{"ftp://host/fleet.git", "is neither a URL of a known kind nor an absolute path"},
 		{"https://token@host/fleet.git", "holds a user name or password"},
 		{"https://host/fleet.git?token=x", "has a query or fragment"},
 	} {
@@ -190,8 +216,28 @@ func TestURLs(t *testing.T) {
 	}
 }
 
+func TestFilesOfARemote(t *testing.T) {
+	const ssh, web = "url = \"git@h:x\"\nssh_key_file = \"/k\"\nknown_hosts_file = \"/h\"\n", "url = \"https://h/x\"\n"
+	for _, c := range []struct{ text, want string }{
+		{ssh, ""},
+		{web + "token_file = \"/t\"\nca_file = \"/c\"", ""},
+		{"url = \"ssh://h/x\"\nknown_hosts_file = \"/h\"", "source.remotes[0].ssh_key_file: is missing"},
+		{"url = \"git@h:x\"\nssh_key_file = \"/k\"", "source.remotes[0].known_hosts_file: is missing: without it, any server could answer (name a file that holds the server's host key)"},
+		{ssh + "token_file = \"/t\"", "source.remotes[0].token_file: only https and http remotes take a token (remove it)"},
+		{ssh + "ca_file = \"/c\"", "source.remotes[0].ca_file: only https remotes show a certificate (remove it)"},
+		{web + "ssh_key_file = \"/k\"", "source.remotes[0].ssh_key_file: only ssh remotes take a key (remove it)"},
+		{"url = \"git://h/x\"\nknown_hosts_file = \"/h\"", "source.remotes[0].known_hosts_file: only ssh remotes show a host key (remove it)"},
+		{"url = \"git@h:x\"\nssh_key_file = \"k\"\nknown_hosts_file = \"/h\"", `source.remotes[0].ssh_key_file: "k" is not an absolute path`},
+	} {
+		_, err := Parse("c", []byte("[[source.remotes]]\n"+c.text))
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("Parse(%q): %v, want %q", c.text, err, c.want)
+		}
+	}
+}
+
 func TestSecretInURLIsNotRepeated(t *testing.T) {
-	for _, url := range []string{"https://u:hunter2@h/x", "https://h/x?t=hunter2", "https://u:hunter2@h:port/x", "hunter2"} {
+	for _, url := range []string{"https://u:hunter2@h/x", "https://h/x?t=hunter2", "https://u:hunter2@h:port/x", "ssh://u:hunter2@h/x", "u:hunter2@h:x", "hunter2"} {
 		_, err := Parse("c", []byte("[[source.remotes]]\nurl = \""+url+"\""))
 		if err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("Parse with url %q: %v", url, err)

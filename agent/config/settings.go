@@ -48,12 +48,14 @@ func (s Source) BranchOf(name string) string {
 
 // A Remote is one place that serves the configuration repository.
 type Remote struct {
-	Name      string        `toml:"name"`
-	URL       string        `toml:"url"`        // https, http, file, or an absolute path
-	Username  string        `toml:"username"`   // used with the token
-	TokenFile string        `toml:"token_file"` // "" = no authentication
-	CAFile    string        `toml:"ca_file"`    // PEM; "" = the system's
-	Timeout   time.Duration `toml:"timeout"`    // of one poll
+	Name           string        `toml:"name"`
+	URL            string        `toml:"url"`              // https, http, ssh, git, file, or an absolute path
+	Username       string        `toml:"username"`         // used with the token, and for ssh
+	TokenFile      string        `toml:"token_file"`       // "" = no authentication
+	SSHKeyFile     string        `toml:"ssh_key_file"`     // for ssh, which needs it
+	KnownHostsFile string        `toml:"known_hosts_file"` // for ssh, which needs it
+	CAFile         string        `toml:"ca_file"`          // PEM; "" = the system's
+	Timeout        time.Duration `toml:"timeout"`          // of one poll, and of the server's silence in a fetch
 }
 
 // SetDefaults implements [strict.Defaulter].
@@ -73,6 +75,18 @@ type Trust struct {
 type Registry struct {
 	Source RegistrySource `toml:"source"`
 	File   string         `toml:"file"` // relative to the flake
+	Attr   string         `toml:"attr"` // of the flake
+	Map    Mapping        `toml:"map"`
+}
+
+// A Mapping says where a file of another format keeps what the agent needs. Paths
+// are keys with dots between them; all but Nodes start at a node.
+type Mapping struct {
+	Nodes       string `toml:"nodes"`
+	Roles       string `toml:"roles"`
+	System      string `toml:"system"`
+	Hostname    string `toml:"hostname"`
+	ManagedWhen string `toml:"managed_when"` // key, !key, key=value, key!=value
 }
 
 // A RegistrySource is a kind of registry.
@@ -80,8 +94,10 @@ type RegistrySource string
 
 // The kinds of registries.
 const (
-	RegistryAuto RegistrySource = "auto" // the file if there is one, else none
+	RegistryAuto RegistrySource = "auto" // the file if there is one, else the attribute if there is one, else none
 	RegistryTOML RegistrySource = "toml" // the file, which must exist
+	RegistryNix  RegistrySource = "nix"  // the attribute, which must exist
+	RegistryMap  RegistrySource = "map"  // a file of another format
 	RegistryNone RegistrySource = "none" // the node is its nixosConfigurations output
 )
 
@@ -93,6 +109,7 @@ type Nix struct {
 
 // Limits bounds how long and how much.
 type Limits struct {
+	Fetch          time.Duration `toml:"fetch"`
 	Evaluate       time.Duration `toml:"evaluate"`
 	Build          time.Duration `toml:"build"`
 	Activate       time.Duration `toml:"activate"`
@@ -154,8 +171,9 @@ func Default() Settings {
 		LastResort: reconcile.LastResortReboot,
 		Source:     Source{Branch: "main", Interval: time.Minute},
 		Trust:      Trust{Policy: reconcile.TrustNone},
-		Registry:   Registry{Source: RegistryAuto, File: "infrastructure.toml"},
+		Registry:   Registry{Source: RegistryAuto, File: "infrastructure.toml", Attr: "infraAgent.registry"},
 		Limits: Limits{
+			Fetch:          15 * time.Minute,
 			Evaluate:       10 * time.Minute,
 			Build:          2 * time.Hour,
 			Activate:       10 * time.Minute,

@@ -51,7 +51,11 @@ func (n *Nix) diagnose(ctx context.Context, rev reconcile.Revision, lines []stri
 	case strings.Contains(said, "flake.nix' does not exist"):
 		return found(reconcile.GateEvaluate, "set source.subdir to the flake's directory", "there is no flake.nix in the repository's %s", or(n.Subdir, "root"))
 	case strings.Contains(said, "requires lock file changes but"):
-		return found(reconcile.GateEvaluate, `run "nix flake lock" and commit flake.lock`, "flake.lock is stale: %s", n.stale(ctx, dir, inputs))
+		amiss := n.unlocked(ctx, dir, inputs)
+		if amiss == "" {
+			amiss = "an input of flake.nix has another URL, or follows another input"
+		}
+		return found(reconcile.GateEvaluate, lockAgain, "flake.lock is stale: %s", amiss)
 	case strings.Contains(said, "\x00GITCRYPT") || strings.Contains(said, "GITCRYPT"):
 		return found(reconcile.GateEvaluate, "the agent does not decrypt: move what Nix evaluates out of git-crypt, and decrypt secrets on the node (sops-nix, agenix)", "a file that Nix reads is locked by git-crypt")
 	}
@@ -59,6 +63,9 @@ func (n *Nix) diagnose(ctx context.Context, rev reconcile.Revision, lines []stri
 		return found(reconcile.GateEvaluate, "upgrade Nix on this node, or lock with the older one", "this node's Nix is too old for flake.lock, which is of version %s", m[1])
 	}
 	if m := missingPath.FindStringSubmatch(said); m != nil {
+		if amiss := n.unlocked(ctx, dir, inputs); amiss != "" { // Nix looks at a new input before it looks at the lock
+			return found(reconcile.GateEvaluate, lockAgain, "flake.lock is stale: %s", amiss)
+		}
 		if name, is := inputs.at(m[1]); is {
 			return found(reconcile.GateEvaluate, "give it a URL that every node can reach, and lock again", "input %s is the directory %s of the machine that locked it", name, m[1])
 		}
@@ -75,6 +82,8 @@ func (n *Nix) diagnose(ctx context.Context, rev reconcile.Revision, lines []stri
 	}
 	return diagnosis{}, false
 }
+
+const lockAgain = `run "nix flake lock" and commit flake.lock`
 
 // noAttribute is what Nix says of an attribute path that leads nowhere.
 const noAttribute = "does not provide attribute"
@@ -116,13 +125,14 @@ func (l locked) at(place string) (name string, found bool) {
 	return "of the flake", false
 }
 
-// stale names the inputs that flake.nix and flake.lock do not agree on.
-func (n *Nix) stale(ctx context.Context, dir string, l locked) string {
+// unlocked names the inputs that flake.nix and flake.lock do not agree on; "" when
+// there is none, or flake.nix cannot be read.
+func (n *Nix) unlocked(ctx context.Context, dir string, l locked) string {
 	var wanted []string
 	args := append([]string{"nix"}, flags...)
 	out, err := n.run(ctx, append(args, "eval", "--json", "--file", filepath.Join(dir, "flake.nix"), "inputs", "--apply", "builtins.attrNames"))
 	if err != nil || json.Unmarshal(out, &wanted) != nil {
-		return "flake.nix asks for other inputs"
+		return ""
 	}
 	var said []string
 	for _, name := range wanted {
@@ -134,9 +144,6 @@ func (n *Nix) stale(ctx context.Context, dir string, l locked) string {
 		if !slices.Contains(wanted, name) {
 			said = append(said, "it has input "+name+", which flake.nix does not")
 		}
-	}
-	if said == nil {
-		return "an input of flake.nix has another URL, or follows another input"
 	}
 	return strings.Join(said, ", ")
 }

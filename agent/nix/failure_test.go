@@ -17,17 +17,19 @@ import (
 func TestDiagnoses(t *testing.T) {
 	files := fixtures(t, "diagnose.txtar")
 	for _, tt := range []struct {
-		name string
-		gate reconcile.Gate
-		want string
+		name   string
+		gate   reconcile.Gate
+		inputs string // of flake.nix
+		want   string
 	}{
-		{"stale", reconcile.GateEvaluate, `flake.lock is stale: it lacks input attic, it has input old, which flake.nix does not (hint: run "nix flake lock" and commit flake.lock)`},
-		{"oldlock", reconcile.GateEvaluate, "this node's Nix is too old for flake.lock, which is of version 9 (hint: upgrade Nix on this node, or lock with the older one)"},
-		{"file", reconcile.GateEvaluate, "input p is file:///home/me/secrets, a repository on the machine that locked it (hint: give it a URL that every node can reach, and lock again)"},
-		{"ssh", "", "input p cannot be reached: ssh://git@127.0.0.1:1/x.git (hint: root on this node needs access to it: a key that the host accepts, and the host in /etc/ssh/ssh_known_hosts)"},
-		{"path", reconcile.GateEvaluate, "input p is the directory /home/me/x of the machine that locked it (hint: give it a URL that every node can reach, and lock again)"},
-		{"crypt", reconcile.GateEvaluate, "a file that Nix reads is locked by git-crypt (hint: the agent does not decrypt: move what Nix evaluates out of git-crypt, and decrypt secrets on the node (sops-nix, agenix))"},
-		{"github", reconcile.GateEvaluate, "an input cannot be downloaded: https://api.github.com/repos/me/private/tarball/0123 answers status 404 (hint: a private input needs access-tokens or netrc-file in this node's nix.conf)"},
+		{"stale", reconcile.GateEvaluate, "attic", `flake.lock is stale: it lacks input attic, it has input old, which flake.nix does not (hint: run "nix flake lock" and commit flake.lock)`},
+		{"oldlock", reconcile.GateEvaluate, "p", "this node's Nix is too old for flake.lock, which is of version 9 (hint: upgrade Nix on this node, or lock with the older one)"},
+		{"file", reconcile.GateEvaluate, "p", "input p is file:///home/me/secrets, a repository on the machine that locked it (hint: give it a URL that every node can reach, and lock again)"},
+		{"ssh", "", "p", "input p cannot be reached: ssh://git@127.0.0.1:1/x.git (hint: root on this node needs access to it: a key that the host accepts, and the host in /etc/ssh/ssh_known_hosts)"},
+		{"path", reconcile.GateEvaluate, "p", "input p is the directory /home/me/x of the machine that locked it (hint: give it a URL that every node can reach, and lock again)"},
+		{"path", reconcile.GateEvaluate, "q", `flake.lock is stale: it lacks input q, it has input p, which flake.nix does not (hint: run "nix flake lock" and commit flake.lock)`},
+		{"crypt", reconcile.GateEvaluate, "p", "a file that Nix reads is locked by git-crypt (hint: the agent does not decrypt: move what Nix evaluates out of git-crypt, and decrypt secrets on the node (sops-nix, agenix))"},
+		{"github", reconcile.GateEvaluate, "p", "an input cannot be downloaded: https://api.github.com/repos/me/private/tarball/0123 answers status 404 (hint: a private input needs access-tokens or netrc-file in this node's nix.conf)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -36,7 +38,7 @@ func TestDiagnoses(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			programs(t, map[string]string{"nix": `case "$*" in *" --file "*) echo '["attic"]';; *) cat ` + dir + `/stderr >&2; exit 1;; esac`})
+			programs(t, map[string]string{"nix": `case "$*" in *" --file "*) echo '["'` + tt.inputs + `'"]';; *) cat ` + dir + `/stderr >&2; exit 1;; esac`})
 			rev := revision
 			rev.Tree = dir
 			_, _, err := new(Nix).Evaluate(t.Context(), rev, "web")
@@ -77,7 +79,7 @@ func TestFailedEvaluations(t *testing.T) {
 		{"assertion", true, "Failed assertions:\n- The ‘fileSystems’ option does not specify your root file system.\n- You must set the option ‘boot.loader.grub.devices’."},
 		{"syntax", true, "syntax error, unexpected ';', expecting INHERIT\nat /nix/store/in3b0bj6dc25lhzlxhifhccyw3qs8vb9-source/flake.nix:1:49:\n" +
 			"1| { outputs = { self }: { nixosConfigurations = { ; }; }\n|                                                 ^\n2|"},
-		{"stale-lock", true, `flake.lock is stale: flake.nix asks for other inputs (hint: run "nix flake lock" and commit flake.lock)`},
+		{"stale-lock", true, `flake.lock is stale: an input of flake.nix has another URL, or follows another input (hint: run "nix flake lock" and commit flake.lock)`},
 		{"no-attribute", true, "the flake does not have this output (hint: did you mean web? Add the configuration to the flake, or correct the node in the registry)"},
 		{"no-flake", true, "there is no flake.nix in the repository's root (hint: set source.subdir to the flake's directory)"},
 		{"no-configurations", true, "the flake does not have this output (hint: add the configuration to the flake, or correct the node in the registry)"},

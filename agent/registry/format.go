@@ -5,100 +5,118 @@ import (
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
-// file is infrastructure.toml, schema 1. Fields without a comment are used; those
-// marked "later" are read, so that a file of today is good tomorrow, and what is
-// not safe to ignore is refused when it concerns this node.
-type file struct {
-	Schema int             `toml:"schema"`
-	Fleet  fleet           `toml:"fleet"`
-	Waves  waves           `toml:"waves"`
-	Roles  map[string]role `toml:"roles"`
-	Nodes  map[string]node `toml:"nodes"`
+// A File is a registry: infrastructure.toml, schema 1, or the same as a value of
+// the flake. docs/registry.md describes the fields.
+type File struct {
+	Schema int             `json:"schema"`
+	Fleet  Fleet           `json:"fleet,omitzero"`
+	Waves  Waves           `json:"waves,omitzero"`
+	Roles  map[string]Role `json:"roles,omitempty"`
+	Nodes  map[string]Node `json:"nodes,omitempty"`
+
+	doc *strict.Document
 }
 
-type fleet struct {
-	Name     string   `toml:"name"` // for people
-	Domain   string   `toml:"domain"`
-	Branch   string   `toml:"branch"`   // later
-	Subdir   string   `toml:"subdir"`   // later
-	Naming   string   `toml:"naming"`   // later
-	VMID     string   `toml:"vmid"`     // later
-	Prefixes []string `toml:"prefixes"` // later
-	Aliases  any      `toml:"aliases"`  // later
-	Window   []string `toml:"window"`   // later, refused
+// Position returns line and column, from 1, of the value at a path such as
+// nodes.web-01.vmid, or of the nearest table around it; zeros when the registry
+// was not read from TOML.
+func (f *File) Position(at strict.Path) (line, column int) { return f.doc.Position(at) }
+
+// Fleet is what holds for all nodes.
+type Fleet struct {
+	Name     string            `json:"name,omitempty"`
+	Domain   string            `json:"domain,omitempty"`
+	Branch   string            `json:"branch,omitempty"`
+	Subdir   string            `json:"subdir,omitempty"`
+	Naming   string            `json:"naming,omitempty"`   // off, info, warn, error
+	VMID     string            `json:"vmid,omitempty"`     // off, info, warn, error
+	Prefixes []string          `json:"prefixes,omitempty"` // of node names, beside those of the convention
+	Aliases  map[string]string `json:"aliases,omitempty"`  // prefix → the prefix that means the same
+	Window   []Window          `json:"window,omitempty"`
 }
 
-type waves struct {
-	Order []string `toml:"order"` // later
+// Waves are the parts of the fleet that deploy one after the other.
+type Waves struct {
+	Order []string `json:"order,omitempty"`
 }
 
-type role struct {
-	Description    string                 `toml:"description"` // for people
-	Implied        bool                   `toml:"implied"`
-	Implies        []string               `toml:"implies"`
-	Conflicts      []string               `toml:"conflicts"`
-	Checks         checks                 `toml:"checks"`
-	Wave           string                 `toml:"wave"`
-	Rollback       reconcile.RollbackMode `toml:"rollback"`
-	Reboot         string                 `toml:"reboot"`          // later
-	Secrets        []string               `toml:"secrets"`         // later
-	Drain          any                    `toml:"drain"`           // later
-	Undrain        any                    `toml:"undrain"`         // later
-	MaxUnavailable int                    `toml:"max_unavailable"` // later
+// A Role is a piece of function that nodes carry.
+type Role struct {
+	Description    string                 `json:"description,omitempty"`
+	Implied        bool                   `json:"implied,omitempty"` // every managed node has it
+	Implies        []string               `json:"implies,omitempty"`
+	Conflicts      []string               `json:"conflicts,omitempty"`
+	Checks         Checks                 `json:"checks,omitempty"`
+	Secrets        []Secret               `json:"secrets,omitempty"`
+	Drain          []string               `json:"drain,omitempty"`   // program and arguments
+	Undrain        []string               `json:"undrain,omitempty"` // program and arguments
+	MaxUnavailable int                    `json:"max_unavailable,omitempty"`
+	Wave           string                 `json:"wave,omitempty"`
+	Rollback       reconcile.RollbackMode `json:"rollback,omitempty"`
+	Reboot         string                 `json:"reboot,omitempty"` // never, window, auto
 }
 
-type node struct {
-	Hostname      string                 `toml:"hostname"`
-	Aliases       []string               `toml:"aliases"`
-	Configuration string                 `toml:"configuration"`
-	Kind          string                 `toml:"kind"`
-	Managed       *bool                  `toml:"managed"` // nil: yes
-	System        string                 `toml:"system"`
-	Roles         []string               `toml:"roles"`
-	Address       string                 `toml:"address"`
-	Environment   string                 `toml:"environment"`
-	Wave          string                 `toml:"wave"`
-	Rollback      reconcile.RollbackMode `toml:"rollback"`
-	Checks        checks                 `toml:"checks"`
-	Tags          []string               `toml:"tags"`        // for people
-	User          string                 `toml:"user"`        // for people
-	Meta          any                    `toml:"meta"`        // free
-	Proxied       bool                   `toml:"proxied"`     // later
-	Proxy         *proxy                 `toml:"proxy"`       // later
-	VMID          int                    `toml:"vmid"`        // later
-	VMIDReason    string                 `toml:"vmid_reason"` // later
-	Ephemeral     bool                   `toml:"ephemeral"`   // later
-	Naming        naming                 `toml:"naming"`      // later
-	DependsOn     []string               `toml:"depends_on"`  // later
-	Reboot        string                 `toml:"reboot"`      // later
-	Window        []string               `toml:"window"`      // later, refused
-	Branch        string                 `toml:"branch"`      // later, refused
-	Pin           string                 `toml:"pin"`         // later, refused
-	Hold          bool                   `toml:"hold"`        // later, refused
-	Reason        string                 `toml:"reason"`      // of hold
+// A Node is one machine.
+type Node struct {
+	Hostname      string                 `json:"hostname,omitempty"`
+	Aliases       []string               `json:"aliases,omitempty"`
+	Configuration string                 `json:"configuration,omitempty"`
+	Kind          string                 `json:"kind,omitempty"`    // vm, metal, cloud, template, appliance
+	Managed       *bool                  `json:"managed,omitempty"` // nil: yes
+	System        string                 `json:"system,omitempty"`
+	Roles         []string               `json:"roles,omitempty"`
+	Tags          []string               `json:"tags,omitempty"`
+	Proxied       bool                   `json:"proxied,omitempty"`
+	Proxy         *Proxy                 `json:"proxy,omitempty"` // not nil: proxied
+	Address       string                 `json:"address,omitempty"`
+	User          string                 `json:"user,omitempty"`
+	VMID          *int                   `json:"vmid,omitempty"`
+	VMIDReason    string                 `json:"vmid_reason,omitempty"`
+	Ephemeral     bool                   `json:"ephemeral,omitempty"`
+	Environment   string                 `json:"environment,omitempty"`
+	Wave          string                 `json:"wave,omitempty"`
+	DependsOn     []string               `json:"depends_on,omitempty"`
+	Window        []Window               `json:"window,omitempty"`
+	Branch        string                 `json:"branch,omitempty"`
+	Pin           string                 `json:"pin,omitempty"`
+	Hold          bool                   `json:"hold,omitempty"`
+	Reason        string                 `json:"reason,omitempty"` // of hold or pin
+	Reboot        string                 `json:"reboot,omitempty"` // never, window, auto
+	Rollback      reconcile.RollbackMode `json:"rollback,omitempty"`
+	Checks        Checks                 `json:"checks,omitempty"`
+	Naming        Naming                 `json:"naming,omitzero"`
+	Meta          any                    `json:"meta,omitempty"` // free
 }
 
-type proxy struct {
-	Port       int      `toml:"port"`
-	Subdomains []string `toml:"subdomains"`
-	Protocol   string   `toml:"protocol"`
-	Websockets bool     `toml:"websockets"`
-	SSL        bool     `toml:"ssl"`
+// IsManaged reports whether the agent deploys to the node.
+func (n Node) IsManaged() bool { return n.Managed == nil || *n.Managed }
+
+// IsProxied reports whether a reverse proxy stands before the node.
+func (n Node) IsProxied() bool { return n.Proxied || n.Proxy != nil }
+
+// A Proxy is what the reverse proxy needs to know.
+type Proxy struct {
+	Port       int      `json:"port,omitempty"`
+	Subdomains []string `json:"subdomains,omitempty"`
+	Protocol   string   `json:"protocol,omitempty"`
+	Websockets bool     `json:"websockets,omitempty"`
+	SSL        bool     `json:"ssl,omitempty"`
 }
 
-type naming struct {
-	Exempt bool   `toml:"exempt"`
-	Reason string `toml:"reason"`
+// Naming lets a node keep a name outside of the convention.
+type Naming struct {
+	Exempt bool   `json:"exempt,omitempty"`
+	Reason string `json:"reason,omitempty"`
 }
 
-// checks are checks by name; nil removes one that a weaker layer gave.
-type checks map[string]*reconcile.Check
+// Checks are checks by name; nil removes one that a weaker layer gave.
+type Checks map[string]*reconcile.Check
 
 // DecodeTOML implements [strict.Decoder].
-func (c *checks) DecodeTOML(d *strict.Document, at strict.Path, v any) {
+func (c *Checks) DecodeTOML(d *strict.Document, at strict.Path, v any) {
 	var tables map[string]any
 	d.Value(at, v, &tables)
-	*c = checks{}
+	*c = Checks{}
 	for name, table := range tables {
 		if table == false {
 			(*c)[name] = nil
@@ -109,13 +127,30 @@ func (c *checks) DecodeTOML(d *strict.Document, at strict.Path, v any) {
 	}
 }
 
-// parse reads and judges a registry. The error is a [*strict.Error].
-func parse(name string, data []byte) (*file, error) {
+// A Secret is a file that must be there before a system is activated.
+type Secret reconcile.Secret
+
+// DecodeTOML implements [strict.Decoder]: a path, or a table.
+func (s *Secret) DecodeTOML(d *strict.Document, at strict.Path, v any) {
+	if path, ok := v.(string); ok {
+		s.Path = path
+		return
+	}
+	d.Value(at, v, (*reconcile.Secret)(s))
+}
+
+// Parse reads and judges a registry written in TOML; name is its name in
+// problems. The error is a [*strict.Error] with every problem.
+func Parse(name string, data []byte) (*File, error) {
 	d, err := strict.Parse(name, data)
 	if err != nil {
 		return nil, err
 	}
-	var f file
+	return decode(d)
+}
+
+func decode(d *strict.Document) (*File, error) {
+	f := File{doc: d}
 	d.Decode(&f)
 	judge(d, &f)
 	if err := d.Err(); err != nil {

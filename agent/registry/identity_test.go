@@ -13,7 +13,7 @@ import (
 
 // here is a machine called dns-01.example.org.
 func here() Resolver {
-	return Resolver{Source: Auto, File: "infrastructure.toml", Hostname: "dns-01", FQDN: "dns-01.example.org", System: "x86_64-linux"}
+	return Resolver{Source: Auto, Branch: "main", File: "infrastructure.toml", Attr: "infraAgent.registry", Hostname: "dns-01", FQDN: "dns-01.example.org", System: "x86_64-linux"}
 }
 
 // named sets the machine's names.
@@ -23,15 +23,25 @@ func named(short, fqdn string) Resolver {
 	return r
 }
 
-func outputs(names ...string) func(context.Context) ([]string, error) {
-	return func(context.Context) ([]string, error) { return names, nil }
+// flake is one that has these outputs, and no registry.
+func flake(names ...string) Flake {
+	return Flake{
+		Outputs: func(context.Context) ([]string, error) { return names, nil },
+		Value:   func(context.Context, string) ([]byte, error) { return nil, nil },
+	}
 }
 
-// never is for revisions whose outputs need not be evaluated.
-func never(t *testing.T) func(context.Context) ([]string, error) {
-	return func(context.Context) ([]string, error) {
-		t.Error("the outputs were listed, which costs an evaluation")
-		return nil, nil
+// never is for revisions whose flake need not be evaluated.
+func never(t *testing.T) Flake {
+	return Flake{
+		Outputs: func(context.Context) ([]string, error) {
+			t.Error("the outputs were listed, which costs an evaluation")
+			return nil, nil
+		},
+		Value: func(_ context.Context, attr string) ([]byte, error) {
+			t.Errorf("%s was evaluated", attr)
+			return nil, nil
+		},
 	}
 }
 
@@ -68,7 +78,8 @@ func TestIdentityWithoutRegistry(t *testing.T) {
 		{name: "short name", resolver: here(), outputs: []string{"web-01", "dns-01"}, node: "dns-01"},
 		{name: "long name", resolver: here(), outputs: []string{"web-01", "dns-01.example.org"}, node: "dns-01.example.org"},
 		{name: "short before long", resolver: here(), outputs: []string{"dns-01.example.org", "dns-01"}, node: "dns-01"},
-		{name: "no output", resolver: here(), outputs: nil, refused: `this machine, "dns-01", is unregistered`},
+		{name: "no output", resolver: here(), outputs: nil, refused: "the flake has no nixosConfigurations (hint: is source.subdir right?)"},
+		{name: "no such output", resolver: here(), outputs: []string{"mail"}, refused: `this machine, "dns-01", is unregistered`},
 		{name: "near name", resolver: here(), outputs: []string{"dns-1"}, refused: `did you mean "dns-1"?`},
 		{name: "prefix", resolver: here(), outputs: []string{"dns-01-new"}, refused: "unregistered"},
 		{name: "the only one", resolver: here(), outputs: []string{"installer"}, refused: "unregistered"},
@@ -84,7 +95,7 @@ func TestIdentityWithoutRegistry(t *testing.T) {
 		{name: "both set", resolver: both, outputs: []string{"web-01"}, node: "frontend", output: "web-01"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := c.resolver.Resolve(t.Context(), t.TempDir(), outputs(c.outputs...))
+			got, err := c.resolver.Resolve(t.Context(), t.TempDir(), flake(c.outputs...))
 			if c.refused != "" {
 				wantRefused(t, err, c.refused)
 				return
@@ -101,7 +112,7 @@ func TestIdentityWithoutRegistry(t *testing.T) {
 }
 
 func TestCaseIsIgnoredWithAWarning(t *testing.T) {
-	got, err := here().Resolve(t.Context(), t.TempDir(), outputs("DNS-01", "web-01"))
+	got, err := here().Resolve(t.Context(), t.TempDir(), flake("DNS-01", "web-01"))
 	if err != nil || got.Node != "DNS-01" || len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "differ in case") {
 		t.Errorf("Resolve = %+v, %v, want DNS-01 with a warning", got, err)
 	}
@@ -109,7 +120,9 @@ func TestCaseIsIgnoredWithAWarning(t *testing.T) {
 
 func TestOutputsThatCannotBeListed(t *testing.T) {
 	broken := errors.New("syntax error in flake.nix")
-	_, err := here().Resolve(t.Context(), t.TempDir(), func(context.Context) ([]string, error) { return nil, broken })
+	f := flake()
+	f.Outputs = func(context.Context) ([]string, error) { return nil, broken }
+	_, err := here().Resolve(t.Context(), t.TempDir(), f)
 	if _, rejected := reconcile.RejectedBy(err); !errors.Is(err, broken) || rejected {
 		t.Errorf("Resolve: %v, want the error as the evaluation classified it", err)
 	}
@@ -176,24 +189,26 @@ func TestNodesThatAreLeftAlone(t *testing.T) {
 		{"unmanaged", "managed = false", "node dns-01 is unmanaged: the registry says managed = false"},
 		{"template", "kind = \"template\"", "node dns-01 is unmanaged"},
 		{"other system", "system = \"aarch64-linux\"", "node dns-01 is aarch64-linux in the registry, and this machine is x86_64-linux"},
-		{"hold", "hold = true\nreason = \"database migration\"", "hold is not supported yet"},
-		{"pin", "pin = \"v1\"", "pin is not supported yet"},
-		{"branch", "branch = \"testing\"", "branch is not supported yet"},
-		{"window", "window = [\"Mon..Fri 02:00-05:00 Europe/Berlin\"]", "window is not supported yet"},
-		{"window that is never", "window = []", "window is not supported yet"},
-		{"fleet window", "[fleet]\nwindow = [\"Sun 02:00-05:00 UTC\"]", "[fleet] window is not supported yet"},
+		{"branch", "branch = \"testing\"", "the registry says that node dns-01 follows branch testing, and the agent follows main (hint: set source.branch in its settings)"},
+		{"branch with its name", "branch = \"release-{name}\"", "follows branch release-dns-01, and the agent follows main"},
 		{"conflict", "roles = [\"a\"]\n[roles.a]\nimplies = [\"b\"]\n[roles.b]\nconflicts = [\"a\"]", "node dns-01 has the roles b and a, which conflict"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := resolve(t, here(), "schema = 1\n[nodes.dns-01]\n"+c.node)
 			wantRefused(t, err, c.want)
 			other := "schema = 1\n[nodes.web-01]\n" + c.node + "\n[nodes.dns-01]\n"
-			if _, err := resolve(t, here(), other); err != nil && c.name != "fleet window" {
+			if _, err := resolve(t, here(), other); err != nil {
 				t.Errorf("said of another node it refuses this one: %v", err)
 			}
 		})
 	}
-	if _, err := resolve(t, here(), "schema = 1\n[nodes.dns-01]\nmanaged = true\nhold = false\nsystem = \"x86_64-linux\""); err != nil {
+	for fleet, want := range map[string]string{
+		"branch = \"release\"": "follows branch release", "subdir = \"nix\"": "the registry says that the flake is in nix, and the agent uses",
+	} {
+		_, err := resolve(t, here(), "schema = 1\n[fleet]\n"+fleet+"\n[nodes.dns-01]\n")
+		wantRefused(t, err, want)
+	}
+	if _, err := resolve(t, here(), "schema = 1\n[fleet]\nbranch = \"main\"\nsubdir = \".\"\n[nodes.dns-01]\nbranch = \"main\"\nmanaged = true\nhold = false\nsystem = \"x86_64-linux\""); err != nil {
 		t.Errorf("a managed node of the right system: %v", err)
 	}
 }

@@ -2,7 +2,9 @@ package registry
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/infra-agent/infra-agent/agent/strict"
@@ -17,7 +19,7 @@ var (
 )
 
 // judge notes the values of f that have the right type but make no sense.
-func judge(d *strict.Document, f *file) {
+func judge(d *strict.Document, f *File) {
 	if f.Schema != 1 {
 		d.Problemf("schema", `write schema = 1; if this file is not meant for infra-agent, set registry.source = "none" in its settings`,
 			"this version reads schema 1, not %d", f.Schema)
@@ -25,6 +27,10 @@ func judge(d *strict.Document, f *file) {
 	judgeWord(d, "fleet.naming", f.Fleet.Naming, levels)
 	judgeHost(d, "fleet.domain", f.Fleet.Domain)
 	judgeWord(d, "fleet.vmid", f.Fleet.VMID, levels)
+	judgeBranch(d, "fleet.branch", f.Fleet.Branch)
+	if f.Fleet.Subdir != "" && !filepath.IsLocal(f.Fleet.Subdir) {
+		d.Problemf("fleet.subdir", "", "%q is not a path inside the repository", f.Fleet.Subdir)
+	}
 	for name, r := range f.Roles {
 		at := strict.Path("roles").Child(name)
 		judgeNames(d, at, name)
@@ -33,6 +39,11 @@ func judge(d *strict.Document, f *file) {
 		judgeWord(d, at.Child("rollback"), string(r.Rollback), rollbacks)
 		judgeWord(d, at.Child("reboot"), r.Reboot, reboots)
 		judgeChecks(d, at, r.Checks)
+		judgeCommand(d, at.Child("drain"), r.Drain)
+		judgeCommand(d, at.Child("undrain"), r.Undrain)
+		for i, secret := range r.Secrets {
+			judgeSecret(d, at.Child("secrets").Elem(i), secret)
+		}
 		if r.MaxUnavailable < 0 {
 			d.Problemf(at.Child("max_unavailable"), "", "%d is negative", r.MaxUnavailable)
 		}
@@ -42,7 +53,7 @@ func judge(d *strict.Document, f *file) {
 	}
 }
 
-func judgeNode(d *strict.Document, at strict.Path, name string, n node) {
+func judgeNode(d *strict.Document, at strict.Path, name string, n Node) {
 	judgeNames(d, at, name)
 	judgeNames(d, at.Child("aliases"), n.Aliases...)
 	judgeNames(d, at.Child("roles"), n.Roles...)
@@ -60,6 +71,42 @@ func judgeNode(d *strict.Document, at strict.Path, name string, n node) {
 		d.Problemf(at.Child("system"), "", "%q is not a system such as x86_64-linux", n.System)
 	}
 	judgeHost(d, at.Child("address"), n.Address)
+	judgeBranch(d, at.Child("branch"), n.Branch)
+	if n.Pin != "" && (len(n.Pin) < 7 || len(n.Pin) > 40 || strings.Trim(n.Pin, "0123456789abcdef") != "") {
+		d.Problemf(at.Child("pin"), "write 7 to 40 digits of it", "%q is not a commit", n.Pin)
+	}
+	if n.Reason != "" && !n.Hold && n.Pin == "" {
+		d.Problemf(at.Child("reason"), "add hold = true or pin, or remove it", "is a reason for nothing")
+	}
+	if n.Naming.Exempt && n.Naming.Reason == "" {
+		d.Problemf(at.Child("naming"), `add reason = "…"`, "an exemption needs a reason")
+	}
+	if p := n.Proxy; p != nil && (p.Port < 0 || p.Port > 65535) {
+		d.Problemf(at.Child("proxy").Child("port"), "", "%d is not a port", p.Port)
+	}
+}
+
+func judgeBranch(d *strict.Document, at strict.Path, branch string) {
+	if strings.ContainsAny(strings.Replace(branch, "{name}", "", 1), " ~^:?*[\\{}\t\n") || strings.Contains(branch, "..") || strings.HasPrefix(branch, "-") {
+		d.Problemf(at, "", "%q is not the name of a branch", branch)
+	}
+}
+
+// judgeCommand refuses what could mean another program than was meant: the agent
+// runs it as root.
+func judgeCommand(d *strict.Document, at strict.Path, argv []string) {
+	if argv != nil && (len(argv) == 0 || !filepath.IsAbs(argv[0])) {
+		d.Problemf(at, `write ["/run/current-system/sw/bin/program", "argument"]`, "does not begin with the absolute path of a program")
+	}
+}
+
+func judgeSecret(d *strict.Document, at strict.Path, s Secret) {
+	if !filepath.IsAbs(s.Path) {
+		d.Problemf(at, "", "%q is not an absolute path", s.Path)
+	}
+	if _, err := strconv.ParseUint(s.Mode, 8, 9); s.Mode != "" && (err != nil || len(s.Mode) != 4) {
+		d.Problemf(at.Child("mode"), `write it like "0440"`, "%q is not a mode", s.Mode)
+	}
 }
 
 // judgeNames refuses names that could mean something else to Nix, to DNS or in a
@@ -86,17 +133,16 @@ func judgeWord(d *strict.Document, at strict.Path, got string, allowed []string)
 }
 
 // judgeChecks judges checks as they are with every placeholder filled in.
-func judgeChecks(d *strict.Document, at strict.Path, all checks) {
+func judgeChecks(d *strict.Document, at strict.Path, all Checks) {
 	for name, c := range all {
 		if c == nil {
 			continue
 		}
 		at := at.Child("checks").Child(name)
 		judgeNames(d, at, name)
-		filled := *c
-		filled.Target = placeholders{"address": "a", "node": "n", "domain": "d"}.fill(c.Target)
-		if left := placeholder.FindString(filled.Target); left != "" {
-			d.Problemf(at.Child("target"), "known are {address}, {domain}, {node}", "%s stands for nothing", left)
+		filled, left := placeholders{"address": "192.0.2.1", "node": "n", "domain": "d"}.fill(*c)
+		if left != "" {
+			d.Problemf(at, "known are {address}, {domain}, {node}", "%s stands for nothing", left)
 		}
 		d.Judge(at, filled)
 	}

@@ -13,44 +13,70 @@ import (
 // target merges what the registry says about one node: implied roles, then its
 // roles, then the node itself. Later words replace earlier ones; checks add up by
 // name, and a check that is false removes an earlier one.
-func (f *file) target(name string, n node) (reconcile.Target, error) {
-	roles := f.rolesOf(n)
+func (f *File) target(name string, n Node) (reconcile.Target, error) {
+	roles := f.RolesOf(n)
 	if err := f.conflict(name, roles); err != nil {
 		return reconcile.Target{}, err
 	}
 	t := reconcile.Target{
-		Node: name, Configuration: name, Environment: n.Environment, Warnings: f.warnings(n, roles),
+		Node: name, Configuration: or(n.Configuration, name), Environment: n.Environment,
+		Pin: n.Pin, Warnings: f.warnings(n, roles),
 	}
-	if n.Configuration != "" {
-		t.Configuration = n.Configuration
+	if n.Hold {
+		t.Hold = or(n.Reason, "no reason given")
 	}
-	merged := checks{}
+	if n.Pin != "" {
+		t.PinReason = n.Reason
+	}
+	merged := Checks{}
 	for _, role := range roles {
 		r := f.Roles[role]
 		t.Roles = append(t.Roles, reconcile.Role(role))
 		t.Wave, t.Rollback = or(r.Wave, t.Wave), or(r.Rollback, t.Rollback)
 		maps.Copy(merged, r.Checks)
+		for _, s := range r.Secrets {
+			t.Secrets = append(t.Secrets, reconcile.Secret(s))
+		}
+		if r.Drain != nil {
+			t.Drain = append(t.Drain, r.Drain)
+		}
+		if r.Undrain != nil { // what was drained last comes back first
+			t.Undrain = slices.Insert(t.Undrain, 0, r.Undrain)
+		}
 	}
 	slices.Sort(t.Roles)
 	t.Wave, t.Rollback = or(n.Wave, t.Wave), or(n.Rollback, t.Rollback)
 	maps.Copy(merged, n.Checks)
+	windows := n.Window
+	if windows == nil {
+		windows = f.Fleet.Window
+	}
+	for _, w := range windows {
+		t.Windows = append(t.Windows, w.Window)
+	}
+	var err error
+	t.Checks, err = f.checks(name, n, merged)
+	return t, err
+}
 
+// checks fills the node's values in.
+func (f *File) checks(name string, n Node, merged Checks) ([]reconcile.Check, error) {
 	values := placeholders{"address": n.Address, "node": name, "domain": f.Fleet.Domain}
+	var all []reconcile.Check
 	for _, check := range slices.Sorted(maps.Keys(merged)) {
 		if merged[check] == nil {
 			continue
 		}
-		c := *merged[check]
-		c.Target = values.fill(c.Target)
-		if left := placeholder.FindString(c.Target); left != "" {
-			return reconcile.Target{}, refused("check %s of node %s: its target needs %s, which the registry does not give", check, name, left)
+		c, left := values.fill(*merged[check])
+		if left != "" {
+			return nil, refused("check %s of node %s: it needs %s, which the registry does not give", check, name, left)
 		}
 		if problems := problemsOf(c); problems != "" {
-			return reconcile.Target{}, refused("check %s of node %s: %s", check, name, problems)
+			return nil, refused("check %s of node %s: %s", check, name, problems)
 		}
-		t.Checks = append(t.Checks, c)
+		all = append(all, c)
 	}
-	return t, nil
+	return all, nil
 }
 
 func or[S ~string](strong, weak S) S {
@@ -60,9 +86,9 @@ func or[S ~string](strong, weak S) S {
 	return weak
 }
 
-// rolesOf returns a node's roles, the weakest first: those implied for everybody
+// RolesOf returns a node's roles, the weakest first: those implied for everybody
 // by name, then its own as listed. What a role implies comes before it.
-func (f *file) rolesOf(n node) []string {
+func (f *File) RolesOf(n Node) []string {
 	var roles []string
 	var add func(role string)
 	seen := map[string]bool{}
@@ -76,10 +102,15 @@ func (f *file) rolesOf(n node) []string {
 		}
 		roles = append(roles, role)
 	}
-	for _, role := range slices.Sorted(maps.Keys(f.Roles)) {
-		if f.Roles[role].Implied && !slices.Contains(n.Roles, role) {
-			add(role)
+	var implied []string
+	for role, r := range f.Roles {
+		if r.Implied && !slices.Contains(n.Roles, role) {
+			implied = append(implied, role)
 		}
+	}
+	slices.Sort(implied)
+	for _, role := range implied {
+		add(role)
 	}
 	for _, role := range n.Roles {
 		add(role)
@@ -87,7 +118,7 @@ func (f *file) rolesOf(n node) []string {
 	return roles
 }
 
-func (f *file) conflict(name string, roles []string) error {
+func (f *File) conflict(name string, roles []string) error {
 	for _, role := range roles {
 		for _, other := range f.Roles[role].Conflicts {
 			if other != role && slices.Contains(roles, other) {
@@ -99,11 +130,11 @@ func (f *file) conflict(name string, roles []string) error {
 }
 
 // warnings names what concerns the node and is likely a mistake, or has no effect yet.
-func (f *file) warnings(n node, roles []string) []string {
+func (f *File) warnings(n Node, roles []string) []string {
 	defined := slices.Sorted(maps.Keys(f.Roles))
 	var said []string
 	ignored := map[string]bool{
-		"depends_on": n.DependsOn != nil, "wave": n.Wave != "", "reboot": n.Reboot != "",
+		"depends_on": n.DependsOn != nil, "wave": n.Wave != "", "reboot": n.Reboot != "" && n.Reboot != "never",
 	}
 	for _, role := range roles {
 		r, ok := f.Roles[role]
@@ -111,8 +142,7 @@ func (f *file) warnings(n node, roles []string) []string {
 			said = append(said, fmt.Sprintf("role %q is not defined%s", role, hint))
 		}
 		for key, given := range map[string]bool{
-			"drain": r.Drain != nil, "undrain": r.Undrain != nil, "secrets": r.Secrets != nil,
-			"max_unavailable": r.MaxUnavailable != 0, "wave": r.Wave != "", "reboot": r.Reboot != "",
+			"max_unavailable": r.MaxUnavailable != 0, "wave": r.Wave != "", "reboot": r.Reboot != "" && r.Reboot != "never",
 		} {
 			ignored[key] = ignored[key] || given
 		}
@@ -124,22 +154,34 @@ func (f *file) warnings(n node, roles []string) []string {
 	return said
 }
 
-// placeholders are the words in braces that a check's target may contain. Those
-// without a value stay as they are.
+// placeholders are the words in braces that a check's target, server and answer may
+// contain. Those without a value stay as they are.
 type placeholders map[string]string
 
 var placeholder = regexp.MustCompile(`\{[^{}]*\}`)
 
-func (p placeholders) fill(target string) string {
+// fill returns c with its placeholders filled in, and one that is left over.
+func (p placeholders) fill(c reconcile.Check) (filled reconcile.Check, left string) {
+	for _, text := range []*string{&c.Target, &c.Server, &c.Answer} {
+		*text = p.text(*text, text == &c.Answer)
+		if left == "" {
+			left = placeholder.FindString(*text)
+		}
+	}
+	return c, left
+}
+
+// text fills one text in. An IPv6 address gets brackets, but where it stands alone.
+func (p placeholders) text(text string, alone bool) string {
 	for word, value := range p {
 		if value == "" {
 			continue
 		}
-		if strings.Contains(value, ":") { // an IPv6 address
-			target = strings.ReplaceAll(target, "[{"+word+"}]", "{"+word+"}")
+		if strings.Contains(value, ":") && !alone {
+			text = strings.ReplaceAll(text, "[{"+word+"}]", "{"+word+"}")
 			value = "[" + value + "]"
 		}
-		target = strings.ReplaceAll(target, "{"+word+"}", value)
+		text = strings.ReplaceAll(text, "{"+word+"}", value)
 	}
-	return target
+	return text
 }

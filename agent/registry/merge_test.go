@@ -83,20 +83,27 @@ own = {kind = "exec", command = ["/bin/true"], required = false}
 func TestPlaceholderWithoutValue(t *testing.T) {
 	for _, word := range []string{"address", "domain"} {
 		_, err := resolve(t, here(), "schema = 1\n[nodes.dns-01.checks.a]\nkind = \"tcp\"\ntarget = \"{"+word+"}:1\"")
-		wantRefused(t, err, "check a of node dns-01: its target needs {"+word+"}, which the registry does not give")
+		wantRefused(t, err, "check a of node dns-01: it needs {"+word+"}, which the registry does not give")
 	}
 }
 
 func TestFill(t *testing.T) {
-	for _, c := range []struct{ target, want string }{
-		{"{address}:53", "[2001:db8::1]:53"},
-		{"[{address}]:53", "[2001:db8::1]:53"},
-		{"http://{address}/{node}?{node}", "http://[2001:db8::1]/n?n"},
-		{"{other}:1", "{other}:1"},
+	values := placeholders{"address": "2001:db8::1", "node": "n", "domain": ""}
+	for _, c := range []struct{ target, want, left string }{
+		{"{address}:53", "[2001:db8::1]:53", ""},
+		{"[{address}]:53", "[2001:db8::1]:53", ""},
+		{"http://{address}/{node}?{node}", "http://[2001:db8::1]/n?n", ""},
+		{"{other}:1", "{other}:1", "{other}"},
+		{"{domain}", "{domain}", "{domain}"},
 	} {
-		if got := (placeholders{"address": "2001:db8::1", "node": "n", "domain": ""}).fill(c.target); got != c.want {
-			t.Errorf("fill(%q) = %q, want %q", c.target, got, c.want)
+		got, left := values.fill(reconcile.Check{Target: c.target})
+		if got.Target != c.want || left != c.left {
+			t.Errorf("fill(%q) = %q, %q, want %q, %q", c.target, got.Target, left, c.want, c.left)
 		}
+	}
+	got, _ := values.fill(reconcile.Check{Server: "{address}:53", Answer: "{address}"})
+	if got.Server != "[2001:db8::1]:53" || got.Answer != "2001:db8::1" {
+		t.Errorf("fill of server and answer = %q, %q, want the address with and without brackets", got.Server, got.Answer)
 	}
 }
 
@@ -120,8 +127,8 @@ func TestRolesMayImplyEachOther(t *testing.T) {
 func TestMergeLaws(t *testing.T) {
 	names := []string{"a", "b", "c"}
 	rapid.Check(t, func(t *rapid.T) {
-		layer := func(label string) checks {
-			all := checks{}
+		layer := func(label string) Checks {
+			all := Checks{}
 			for _, name := range names {
 				switch rapid.IntRange(0, 2).Draw(t, label+name) {
 				case 1:
@@ -136,12 +143,12 @@ func TestMergeLaws(t *testing.T) {
 			return all
 		}
 		word := func(label string) string { return rapid.SampledFrom([]string{"", label}).Draw(t, "wave "+label) }
-		f := &file{Roles: map[string]role{
+		f := &File{Roles: map[string]Role{
 			"implied": {Implied: true, Checks: layer("implied"), Wave: word("implied")},
 			"weak":    {Checks: layer("weak"), Wave: word("weak")},
 			"strong":  {Implies: []string{"weak"}, Checks: layer("strong"), Wave: word("strong")},
 		}}
-		n := node{Roles: []string{"strong"}, Checks: layer("node"), Wave: word("node")}
+		n := Node{Roles: []string{"strong"}, Checks: layer("node"), Wave: word("node")}
 		if rapid.Bool().Draw(t, "listed too") {
 			n.Roles = []string{"weak", "strong"}
 		}
@@ -149,7 +156,7 @@ func TestMergeLaws(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		strongestFirst := []checks{n.Checks, f.Roles["strong"].Checks, f.Roles["weak"].Checks, f.Roles["implied"].Checks}
+		strongestFirst := []Checks{n.Checks, f.Roles["strong"].Checks, f.Roles["weak"].Checks, f.Roles["implied"].Checks}
 		var want []reconcile.Check
 		for _, name := range names {
 			for _, layer := range strongestFirst {
@@ -186,7 +193,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add("schema = 1\n[roles.a]\nimplies = ['a']\n[nodes.b]\nroles = ['a', 'a']\nchecks.c = false")
 	f.Fuzz(func(t *testing.T, text string) {
-		parsed, err := parse("fuzz", []byte(text))
+		parsed, err := Parse("fuzz", []byte(text))
 		if err != nil {
 			if err.Error() == "" {
 				t.Fatal("an error without a text")

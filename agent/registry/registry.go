@@ -1,40 +1,31 @@
 // Package registry finds out which node this machine is, and what one revision
 // of the repository wants of it.
 //
-// It reads the fleet's registry (infrastructure.toml) from the revision's files;
-// a flake without one is fine: then a node is its nixosConfigurations output.
-// It knows the file's format and the rules of identity. It does not evaluate Nix.
+// It reads the fleet's registry: infrastructure.toml among the revision's files, a
+// value of its flake, or a file of another format. A flake without one is fine: then
+// a node is its nixosConfigurations output. It knows the format and the rules of
+// identity. It does not run Nix.
 package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/infra-agent/infra-agent/agent/strict"
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
-// A Source is a kind of registry.
-type Source string
-
-// The kinds of registries.
-const (
-	Auto Source = "auto" // the file if there is one, else none
-	TOML Source = "toml" // the file, which must exist
-	None Source = "none" // a node is its nixosConfigurations output
-)
-
 // A Resolver knows what this machine is called, and where the registry is.
 type Resolver struct {
 	Source        Source
+	Branch        string // that the agent follows
 	Subdir        string // of the flake in the repository; "" = its root
 	File          string // relative to the flake
+	Attr          string // of the flake
+	Mapping       Mapping
 	Node          string // set by the operator; "" = found by host name
 	Configuration string // set by the operator; "" = found by identity
 	Hostname      string // short: dns-01
@@ -42,53 +33,29 @@ type Resolver struct {
 	System        string // x86_64-linux
 }
 
-// maxFile is one more byte than [strict.Parse] accepts.
-const maxFile = 1<<20 + 1
-
 // Resolve returns what the revision whose files are in dir wants of this machine.
-// It calls outputs, which lists the names of nixosConfigurations, only when the
-// revision has no registry.
 //
 // The error is rejected by [reconcile.GateIdentity] when the revision does not
 // say, or says that nothing may be deployed here.
-func (r Resolver) Resolve(ctx context.Context, dir string, outputs func(context.Context) ([]string, error)) (reconcile.Target, error) {
-	if r.Source == None {
-		return r.plain(ctx, outputs)
-	}
-	data, err := r.read(dir)
-	if errors.Is(err, fs.ErrNotExist) && r.Source == Auto {
-		return r.plain(ctx, outputs)
-	}
+func (r Resolver) Resolve(ctx context.Context, dir string, flake Flake) (reconcile.Target, error) {
+	f, err := r.load(ctx, dir, flake)
 	if err != nil {
-		return reconcile.Target{}, refused("read the registry %s: %w", r.File, err)
+		return reconcile.Target{}, err
 	}
-	fleet, err := parse(r.File, data)
-	if err != nil {
-		return reconcile.Target{}, refused("%w", err)
+	if f == nil {
+		return r.plain(ctx, flake)
 	}
-	return r.registered(fleet)
-}
-
-// read opens the registry without leaving dir, whatever is a symbolic link.
-func (r Resolver) read(dir string) ([]byte, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = root.Close() }()
-	f, err := root.Open(filepath.Join(r.Subdir, r.File))
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxFile))
+	return r.registered(f)
 }
 
 // plain resolves a flake without a registry.
-func (r Resolver) plain(ctx context.Context, outputs func(context.Context) ([]string, error)) (reconcile.Target, error) {
-	names, err := outputs(ctx)
+func (r Resolver) plain(ctx context.Context, flake Flake) (reconcile.Target, error) {
+	names, err := flake.Outputs(ctx)
 	if err != nil {
 		return reconcile.Target{}, fmt.Errorf("list nixosConfigurations: %w", err)
+	}
+	if len(names) == 0 {
+		return reconcile.Target{}, refused("the flake has no nixosConfigurations (hint: is source.subdir right?)")
 	}
 	slices.Sort(names)
 	byName := map[string][]string{}
@@ -114,7 +81,7 @@ func (r Resolver) plain(ctx context.Context, outputs func(context.Context) ([]st
 }
 
 // registered resolves a node of the registry.
-func (r Resolver) registered(f *file) (reconcile.Target, error) {
+func (r Resolver) registered(f *File) (reconcile.Target, error) {
 	byName := map[string][]string{}
 	for name, n := range f.Nodes {
 		byName[name] = append([]string{name, n.Hostname}, n.Aliases...)
@@ -141,28 +108,19 @@ func (r Resolver) registered(f *file) (reconcile.Target, error) {
 }
 
 // deployable refuses a node that must be left alone.
-func (r Resolver) deployable(f *file, name string, n node) error {
+func (r Resolver) deployable(f *File, name string, n Node) error {
+	branch := strings.ReplaceAll(or(n.Branch, f.Fleet.Branch), "{name}", name)
 	switch {
-	case n.Managed != nil && !*n.Managed:
+	case !n.IsManaged():
 		return refused("node %s is unmanaged: the registry says managed = false", name)
 	case n.Kind == "template":
 		return refused("node %s is unmanaged: the registry says kind = \"template\"", name)
 	case n.System != "" && n.System != r.System:
 		return refused("node %s is %s in the registry, and this machine is %s (hint: is this the right node?)", name, n.System, r.System)
-	}
-	for _, later := range []struct {
-		key   string
-		given bool
-	}{
-		{"hold", n.Hold},
-		{"pin", n.Pin != ""},
-		{"branch", n.Branch != ""},
-		{"window", n.Window != nil},
-		{"[fleet] window", f.Fleet.Window != nil},
-	} {
-		if later.given {
-			return refused("node %s: %s is not supported yet by this version of the agent, and ignoring it is not safe (hint: remove it)", name, later.key)
-		}
+	case branch != "" && branch != r.Branch:
+		return refused("the registry says that node %s follows branch %s, and the agent follows %s (hint: set source.branch in its settings)", name, branch, r.Branch)
+	case f.Fleet.Subdir != "" && filepath.Clean(f.Fleet.Subdir) != filepath.Clean(r.Subdir):
+		return refused("the registry says that the flake is in %s, and the agent uses %q (hint: set source.subdir in its settings)", f.Fleet.Subdir, r.Subdir)
 	}
 	return nil
 }

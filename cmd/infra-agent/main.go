@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // windows name zones, and a small system has no zoneinfo
 
 	"github.com/spf13/cobra"
 
@@ -92,16 +93,23 @@ func root() *cobra.Command {
 	c.PersistentFlags().String("state-dir", "/var/lib/infra-agent", "directory of the agent's record")
 	c.AddCommand(runCommand(), statusCommand(), planCommand(), checkCommand(), guardCommand(), fetchChildCommand(), versionCommand())
 	c.AddCommand(verbCommands()...)
-	for _, c := range append(c.Commands(), c) {
-		args := c.Args
-		c.Args = func(c *cobra.Command, given []string) error {
-			if err := args(c, given); err != nil {
-				return usageError(c, err)
-			}
-			return nil
-		}
-	}
+	c.AddCommand(registryCommand())
+	explainUsage(c)
 	return c
+}
+
+// explainUsage makes a wrong number of arguments, of any command, say how it goes.
+func explainUsage(c *cobra.Command) {
+	args := c.Args
+	c.Args = func(c *cobra.Command, given []string) error {
+		if err := args(c, given); err != nil {
+			return usageError(c, err)
+		}
+		return nil
+	}
+	for _, c := range c.Commands() {
+		explainUsage(c)
+	}
 }
 
 // usageError says that the command line is wrong, and where to read how it goes.

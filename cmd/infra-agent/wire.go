@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 
 	"github.com/infra-agent/infra-agent/agent"
 	"github.com/infra-agent/infra-agent/agent/config"
@@ -36,8 +37,8 @@ type node struct {
 func (n node) ports(s config.Settings) agent.Ports {
 	nx := &nix.Nix{Roots: filepath.Join(s.StateDir, "roots"), Subdir: s.Source.Subdir, ExtraArgs: s.Nix.ExtraArgs}
 	return agent.Ports{
-		Source:   sourcePort{source.NewFetcher(sourceOptions(s)), filepath.Join(s.StateDir, "tree")},
-		Registry: resolver(s),
+		Source:   sourcePort{source.NewFetcher(sourceOptions(s)), n.log, new(sync.Once)},
+		Registry: registryPort{resolver(s), nx},
 		Nix:      nx,
 		System:   n.system,
 		Guard:    &guard.Client{Dir: s.StateDir, Boot: n.boot, TrialUnits: system.TrialUnits},
@@ -64,9 +65,10 @@ func policy(s config.Settings) reconcile.Policy {
 
 func sourceOptions(s config.Settings) source.Options {
 	o := source.Options{
-		Branch: s.Source.BranchOf(nodeName(s)), Interval: s.Source.Interval, Dir: filepath.Join(s.StateDir, "git"),
+		Branch: s.Source.BranchOf(nodeName(s)), Interval: s.Source.Interval, Dir: filepath.Join(s.StateDir, "source"),
 		Limits: source.Limits{
 			TreeBytes: int64(s.Limits.TreeBytes), TreeEntries: s.Limits.TreeEntries, FetchBytes: int64(s.Limits.FetchBytes),
+			Fetch: s.Limits.Fetch,
 		},
 		Trust: source.Trust{Policy: s.Trust.Policy, Files: signature.Files{
 			AllowedSigners: s.Trust.AllowedSignersFile, Keyring: s.Trust.OpenPGPKeyringFile, Revocation: s.Trust.RevocationFile,
@@ -75,7 +77,8 @@ func sourceOptions(s config.Settings) source.Options {
 	}
 	for _, r := range s.Source.Remotes {
 		o.Remotes = append(o.Remotes, source.Remote{
-			Name: r.Name, URL: r.URL, Username: r.Username, TokenFile: r.TokenFile, CAFile: r.CAFile, Timeout: r.Timeout,
+			Name: r.Name, URL: r.URL, Username: r.Username, TokenFile: r.TokenFile, SSHKeyFile: r.SSHKeyFile,
+			KnownHostsFile: r.KnownHostsFile, CAFile: r.CAFile, Timeout: r.Timeout,
 		})
 	}
 	return o
@@ -93,10 +96,25 @@ func nodeName(s config.Settings) string {
 
 func resolver(s config.Settings) registry.Resolver {
 	short, full := hostnames()
+	r, m := s.Registry, s.Registry.Map
 	return registry.Resolver{
-		Subdir: s.Source.Subdir, File: s.Registry.File, Source: registry.Source(s.Registry.Source), Node: s.Node, Configuration: s.Nix.Configuration,
-		Hostname: short, FQDN: full, System: nixSystem(),
+		Branch: s.Source.BranchOf(nodeName(s)), Subdir: s.Source.Subdir,
+		Source: registry.Source(r.Source), File: r.File, Attr: r.Attr,
+		Mapping: registry.Mapping{Nodes: m.Nodes, Roles: m.Roles, System: m.System, Hostname: m.Hostname, ManagedWhen: m.ManagedWhen},
+		Node:    s.Node, Configuration: s.Nix.Configuration, Hostname: short, FQDN: full, System: nixSystem(),
 	}
+}
+
+type registryPort struct {
+	registry.Resolver
+	nix *nix.Nix
+}
+
+func (p registryPort) Resolve(ctx context.Context, rev reconcile.Revision) (reconcile.Target, error) {
+	return p.Resolver.Resolve(ctx, rev.Tree, registry.Flake{
+		Outputs: func(ctx context.Context) ([]string, error) { return p.nix.Configurations(ctx, rev) },
+		Value:   func(ctx context.Context, attr string) ([]byte, error) { return p.nix.Value(ctx, rev, attr) },
+	})
 }
 
 // hostnames returns the short hostname and the full one.
@@ -120,13 +138,17 @@ func nixSystem() string {
 
 type sourcePort struct {
 	fetcher *source.Fetcher
-	dir     string
+	log     *slog.Logger
+	told    *sync.Once // that fetches are not confined
 }
 
 func (p sourcePort) Fetch(ctx context.Context, j reconcile.Fetch) (agent.Tree, error) {
 	res, err := p.fetcher.Fetch(ctx, source.Request{
-		Remote: j.Tip.Remote, Tip: j.Tip.Commit, Anchor: j.Anchor, Accepted: j.Accepted, AllowRewind: j.Rewind, Tree: p.dir,
+		Remote: j.Tip.Remote, Tip: j.Tip.Commit, Anchor: j.Anchor, Accepted: j.Accepted, AllowRewind: j.Rewind,
 	})
+	if res.Unconfined != "" {
+		p.told.Do(func() { p.log.Info("fetches are not confined to their own files", "why", res.Unconfined) })
+	}
 	rev := reconcile.Revision{Commit: res.Commit, Time: res.Time, Subject: res.Subject, Signer: res.Signer}
 	return agent.Tree{Revision: rev, Dir: res.Tree, Behind: res.Commits}, err
 }

@@ -1,0 +1,142 @@
+package registry
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/infra-agent/infra-agent/agent/strict"
+)
+
+// A Mapping says where a file of another format, TOML or JSON, keeps what the agent
+// needs. Paths are keys with dots between them; all but Nodes start at a node.
+type Mapping struct {
+	Nodes       string // a table of nodes by name, or a list of nodes that have a Hostname
+	Roles       string // a list of names, one name, or a table of switches; "" = no roles
+	System      string // "" = not known
+	Hostname    string // "" = the node's name
+	ManagedWhen string // "key", "!key", "key=value" or "key!=value"; "" = always
+}
+
+// foreign reads the file with the mapping.
+func (r Resolver) foreign(dir string) (*File, error) {
+	data, err := r.read(dir)
+	if err != nil {
+		return nil, refused("read the registry %s: %w", r.File, err)
+	}
+	var root map[string]any
+	if filepath.Ext(r.File) == ".json" {
+		if root, err = object(data); err != nil {
+			return nil, refused("%s: %w", r.File, err)
+		}
+	} else {
+		d, err := strict.Parse(r.File, data)
+		if err != nil {
+			return nil, refused("%w", err)
+		}
+		d.Decode(&root)
+	}
+	nodes, err := r.Mapping.nodes(root)
+	if err != nil {
+		return nil, refused("%s: %w", r.File, err)
+	}
+	f, err := decode(strict.FromValues(r.File, map[string]any{"schema": int64(1), "nodes": nodes}))
+	if err != nil {
+		return nil, refused("%w", err)
+	}
+	return f, nil
+}
+
+// nodes makes the nodes' tables of ours.
+func (m Mapping) nodes(root map[string]any) (map[string]any, error) {
+	found, ok := lookup(root, m.Nodes)
+	if !ok {
+		return nil, fmt.Errorf("registry.map.nodes: the file has no %s", m.Nodes)
+	}
+	named := map[string]any{}
+	switch found := found.(type) {
+	case map[string]any:
+		named = found
+	case []any:
+		for i, v := range found {
+			name, _ := lookup(v, m.Hostname)
+			text, isText := name.(string)
+			if _, twice := named[text]; !isText || m.Hostname == "" || twice {
+				return nil, fmt.Errorf("%s[%d]: registry.map.hostname must name a key whose text tells the nodes of a list apart", m.Nodes, i)
+			}
+			named[text] = v
+		}
+	case []map[string]any:
+		list := make([]any, len(found))
+		for i, v := range found {
+			list[i] = v
+		}
+		return Mapping{"n", m.Roles, m.System, m.Hostname, m.ManagedWhen}.nodes(map[string]any{"n": list})
+	default:
+		return nil, fmt.Errorf("registry.map.nodes: %s is neither a table nor a list", m.Nodes)
+	}
+	nodes := map[string]any{}
+	for _, name := range slices.Sorted(maps.Keys(named)) {
+		node := map[string]any{"managed": m.managed(named[name])}
+		for key, path := range map[string]string{"system": m.System, "hostname": m.Hostname} {
+			if v, ok := lookup(named[name], path); ok {
+				node[key] = v
+			}
+		}
+		if v, ok := lookup(named[name], m.Roles); ok {
+			node["roles"] = roles(v)
+		}
+		nodes[name] = node
+	}
+	return nodes, nil
+}
+
+// managed judges ManagedWhen. A key that is missing is not true, and has no value.
+func (m Mapping) managed(node any) bool {
+	key, want, compares := strings.Cut(m.ManagedWhen, "=")
+	if !compares {
+		name, not := strings.CutPrefix(m.ManagedWhen, "!")
+		v, _ := lookup(node, name)
+		return m.ManagedWhen == "" || (v == true) != not
+	}
+	key, not := strings.CutSuffix(key, "!")
+	v, ok := lookup(node, key)
+	return (ok && fmt.Sprint(v) == want) != not
+}
+
+// roles makes a list of names. What is neither of the forms is left for the strict
+// reader to refuse.
+func roles(v any) any {
+	switch v := v.(type) {
+	case string:
+		return []any{v}
+	case map[string]any:
+		var on []any
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			if v[name] != false {
+				on = append(on, name)
+			}
+		}
+		return on
+	}
+	return v
+}
+
+// lookup follows a path of keys. An empty path leads nowhere.
+func lookup(v any, path string) (any, bool) {
+	if path == "" {
+		return nil, false
+	}
+	for key := range strings.SplitSeq(path, ".") {
+		table, ok := v.(map[string]any)
+		if !ok {
+			return nil, false
+		}
+		if v, ok = table[key]; !ok {
+			return nil, false
+		}
+	}
+	return v, true
+}

@@ -1,0 +1,158 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/infra-agent/infra-agent/agent/strict"
+)
+
+// A Source is a kind of registry.
+type Source string
+
+// The kinds of registries.
+const (
+	Auto Source = "auto" // the file if there is one, else the flake's value if there is one, else none
+	TOML Source = "toml" // the file, which must exist
+	Nix  Source = "nix"  // a value of the flake, which must exist
+	Map  Source = "map"  // a file of another format
+	None Source = "none" // a node is its nixosConfigurations output
+)
+
+// A Flake is what Nix says of the revision's flake.
+type Flake struct {
+	// Outputs lists the names of nixosConfigurations.
+	Outputs func(ctx context.Context) ([]string, error)
+	// Value returns an attribute as JSON; nil when the flake does not have it.
+	Value func(ctx context.Context, attr string) ([]byte, error)
+}
+
+// load finds the revision's registry; nil when it has none. Of a long file it may
+// leave out nodes that cannot be this machine.
+func (r Resolver) load(ctx context.Context, dir string, flake Flake) (*File, error) {
+	switch r.Source {
+	case None:
+		return nil, nil
+	case Nix:
+		return r.value(ctx, flake, true)
+	case Map:
+		return r.foreign(dir)
+	case Auto, TOML:
+	default:
+		panic("registry: unknown source " + string(r.Source))
+	}
+	data, err := r.read(dir)
+	if errors.Is(err, fs.ErrNotExist) && r.Source == Auto {
+		return r.value(ctx, flake, false)
+	}
+	if err != nil {
+		return nil, refused("read the registry %s: %w", r.File, err)
+	}
+	f, err := Parse(r.File, narrow(data, r.names()))
+	if err == nil {
+		return f, nil
+	}
+	if _, err := Parse(r.File, data); err != nil { // then tell every problem
+		return nil, refused("%w", err)
+	}
+	return nil, refused("%w", err)
+}
+
+// names are those that this machine may go by.
+func (r Resolver) names() []string {
+	if r.Node != "" {
+		return []string{r.Node}
+	}
+	return []string{r.Hostname, r.FQDN}
+}
+
+// read opens the registry without leaving dir, whatever is a symbolic link.
+func (r Resolver) read(dir string) ([]byte, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = root.Close() }()
+	f, err := root.Open(filepath.Join(r.Subdir, r.File))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, strict.MaxBytes+1))
+}
+
+// value asks the flake for its registry.
+func (r Resolver) value(ctx context.Context, flake Flake, must bool) (*File, error) {
+	data, err := flake.Value(ctx, r.Attr)
+	if err != nil {
+		return nil, fmt.Errorf("registry: %w", err)
+	}
+	if data == nil && must {
+		return nil, refused("the flake has no attribute %s, and registry.source is nix (hint: infra-agent's lib.toRegistry makes it)", r.Attr)
+	}
+	if data == nil {
+		return nil, nil
+	}
+	root, err := object(data)
+	if err != nil {
+		return nil, refused("the flake's %s: %w", r.Attr, err)
+	}
+	f, err := decode(strict.FromValues(r.Attr, root))
+	if err != nil {
+		return nil, refused("%w", err)
+	}
+	return f, nil
+}
+
+// object decodes a JSON object; its whole numbers are int64, as those of TOML.
+func object(data []byte) (map[string]any, error) {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	var root map[string]any
+	if err := d.Decode(&root); err != nil {
+		return nil, fmt.Errorf("is not a JSON object: %w", err)
+	}
+	_, err := numbers(root)
+	return root, err
+}
+
+// numbers replaces what is a [json.Number] in v, and drops nulls, which TOML does
+// not have.
+func numbers(v any) (any, error) {
+	var err error
+	switch v := v.(type) {
+	case map[string]any:
+		for key, child := range v {
+			if child == nil {
+				delete(v, key)
+			} else if v[key], err = numbers(child); err != nil {
+				return nil, err
+			}
+		}
+	case []any:
+		for i, child := range v {
+			if v[i], err = numbers(child); err != nil {
+				return nil, err
+			}
+		}
+	case json.Number:
+		if n, err := v.Int64(); err == nil {
+			return n, nil
+		}
+		f, err := v.Float64()
+		if err != nil || !strings.ContainsAny(v.String(), ".eE") || math.IsInf(f, 0) {
+			return nil, fmt.Errorf("the number %s is too large", v)
+		}
+		return f, nil
+	}
+	return v, nil
+}

@@ -17,6 +17,9 @@
 
       overlays.default = final: _: { infra-agent = final.callPackage ./packaging/package.nix { }; };
 
+      # toRegistry, fromRegistry, rolesOf.
+      lib = import ./nixos-module/lib.nix;
+
       nixosModules = rec {
         # With the package of this flake, and so with this flake's nixpkgs: the node's own may have an older Go.
         infra-agent = { lib, pkgs, ... }: {

@@ -140,7 +140,7 @@ func TestFlake(t *testing.T) {
 		unit = checks.unit.text;
 		settings = checks.settings.name;
 	}`, &got))
-	if want := []string{"checks", "devShells", "nixosModules", "overlays", "packages"}; !slices.Equal(got.Outputs, want) {
+	if want := []string{"checks", "devShells", "lib", "nixosModules", "overlays", "packages"}; !slices.Equal(got.Outputs, want) {
 		t.Errorf("outputs are %q, want %q", got.Outputs, want)
 	}
 	for _, system := range []string{"x86_64-linux", "aarch64-linux"} {

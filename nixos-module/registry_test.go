@@ -1,0 +1,154 @@
+//go:build integration
+
+package nixosmodule
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/infra-agent/infra-agent/agent/registry"
+)
+
+// library evaluates an expression in which agent is the flake's lib.
+func library(t *testing.T, expression string, result any) error {
+	t.Helper()
+	return evaluate(t, "let agent = import (dir + /lib.nix); in "+expression, result)
+}
+
+func TestToRegistry(t *testing.T) {
+	var got map[string]any
+	check(t, library(t, `agent.toRegistry {
+		fleet.domain = "example.org";
+		roles.dns.checks.up = { kind = "unit"; unit = "adguardhome.service"; };
+		nodes = {
+			dns-01 = {
+				host = "10.0.0.1"; system = "x86_64-linux"; managed = true; tags = [ "infra" ]; vlan = "servers";
+				roles = [ "dns" { _file = "/nix/store/x-source/flake.nix#nixosModules.role-monitoring"; imports = [ ]; } (dir + /testdata/keys.nix) ];
+				proxy = { port = 3000; extraConfig = "x"; fqdn = "dns"; subdomains = [ "dns" ]; };
+			};
+			nas = { host = null; proxy = null; managed = false; };
+		};
+	}`, &got))
+	want := map[string]any{
+		"schema": 1.0, "fleet": map[string]any{"domain": "example.org"}, "waves": map[string]any{},
+		"roles": map[string]any{"dns": map[string]any{"checks": map[string]any{"up": map[string]any{"kind": "unit", "unit": "adguardhome.service"}}}},
+		"nodes": map[string]any{
+			"dns-01": map[string]any{
+				"address": "10.0.0.1", "system": "x86_64-linux", "managed": true, "tags": []any{"infra"},
+				"roles": []any{"dns", "monitoring", "keys"}, "proxy": map[string]any{"port": 3000.0, "subdomains": []any{"dns"}},
+			},
+			"nas": map[string]any{"managed": false, "roles": []any{}},
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("toRegistry (-want +got):\n%s", diff)
+	}
+	err := library(t, `agent.toRegistry { nodes.a.roles = [ ({ ... }: { }) ]; }`, &got)
+	if err == nil || !strings.Contains(err.Error(), "a role of node a has no name") {
+		t.Errorf("a function as a role: %v, want that it has no name", err)
+	}
+}
+
+func TestFromRegistry(t *testing.T) {
+	const fleet = `(agent.fromRegistry {
+		registry = {
+			roles = { base.implied = true; web.implies = [ "tls" ]; tls = { }; odd.conflicts = [ "web" ]; };
+			nodes = {
+				web-01 = { system = "aarch64-linux"; roles = [ "web" ]; };
+				"build.example.org" = { configuration = "build"; hostname = "builder"; };
+				nas.managed = false;
+				both.roles = [ "odd" "web" ];
+			};
+		};
+		roles = { web = "web's module"; role-tls = "tls' module"; };
+		modules = { name, roles, ... }: [ "more for ${name}: ${toString roles}" ];
+		nixosSystem = args: { modules = map (m: if builtins.isFunction m then m { lib = { mkDefault = x: x; mkIf = c: x: if c then x else null; }; } else m) args.modules; node = args.specialArgs.node; };
+	})`
+	var got map[string]any
+	check(t, library(t, "removeAttrs "+fleet+` [ "both" ]`, &got))
+	want := map[string]any{
+		"web-01": map[string]any{
+			"node": map[string]any{"system": "aarch64-linux", "roles": []any{"web"}},
+			"modules": []any{
+				"tls' module", "web's module",
+				map[string]any{
+					"_file": "infrastructure.toml, node web-01", "networking": map[string]any{"hostName": "web-01"},
+					"nixpkgs": map[string]any{"hostPlatform": "aarch64-linux"},
+				},
+				"more for web-01: base tls web",
+			},
+		},
+		"build": map[string]any{
+			"node": map[string]any{"configuration": "build", "hostname": "builder"},
+			"modules": []any{
+				map[string]any{
+					"_file": "infrastructure.toml, node build.example.org", "networking": map[string]any{"hostName": "builder"},
+					"nixpkgs": map[string]any{"hostPlatform": nil},
+				},
+				"more for build.example.org: base",
+			},
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("fromRegistry (-want +got):\n%s", diff)
+	}
+	err := library(t, fleet+".both.node", &got)
+	if err == nil || !strings.Contains(err.Error(), "node both has the roles odd and web, which conflict") {
+		t.Errorf("roles that conflict: %v, want that they do", err)
+	}
+}
+
+// TestRolesAsTheAgentSeesThem gives Nix and the agent the same random registries.
+func TestRolesAsTheAgentSeesThem(t *testing.T) {
+	const registries = 100
+	dir, err := os.MkdirTemp(here(t), ".registries-") // Nix sees nothing but this repository
+	check(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	random := rand.New(rand.NewPCG(1, 2))
+	roles := []string{"a", "b", "c", "d", "e"}
+	some := func() string {
+		var picked []string
+		for _, r := range roles {
+			if random.IntN(3) == 0 {
+				picked = append(picked, fmt.Sprintf("%q", r))
+			}
+		}
+		random.Shuffle(len(picked), func(i, j int) { picked[i], picked[j] = picked[j], picked[i] })
+		return "[" + strings.Join(picked, ", ") + "]"
+	}
+	want := map[string]map[string][]string{}
+	for i := range registries {
+		var text strings.Builder
+		text.WriteString("schema = 1\n")
+		for _, r := range roles[:1+random.IntN(len(roles))] {
+			fmt.Fprintf(&text, "[roles.%s]\nimplied = %t\nimplies = %s\n", r, random.IntN(4) == 0, some())
+		}
+		for n := range 3 {
+			fmt.Fprintf(&text, "[nodes.n%d]\nroles = %s\n", n, some())
+		}
+		name := fmt.Sprintf("r%d.toml", i)
+		check(t, os.WriteFile(filepath.Join(dir, name), []byte(text.String()), 0o644))
+		f, err := registry.Parse(name, []byte(text.String()))
+		check(t, err)
+		want[name] = map[string][]string{}
+		for _, n := range slices.Sorted(maps.Keys(f.Nodes)) {
+			want[name][n] = append([]string{}, f.RolesOf(f.Nodes[n])...)
+		}
+	}
+	var got map[string]map[string][]string
+	check(t, library(t, fmt.Sprintf(`builtins.listToAttrs (map (name: {
+		inherit name;
+		value = let r = builtins.fromTOML (builtins.readFile (dir + "/%s/${name}")); in builtins.mapAttrs (_: agent.rolesOf r) r.nodes;
+	}) (builtins.genList (i: "r${toString i}.toml") %d))`, filepath.Base(dir), registries), &got))
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("roles (-agent +Nix):\n%s", diff)
+	}
+}

@@ -50,7 +50,32 @@ func TestIdleAgentIsSmallAndWritesNothing(t *testing.T) {
 }
 
 func TestOneEvaluationACommit(t *testing.T) {
+	evaluatesOnce(t, newFleet(t))
+}
+
+func TestOneEvaluationACommitWithoutRevision(t *testing.T) {
 	f := newFleet(t)
+	settings := must[string](t)(f.Repo().File("config.toml"))
+	must[string](t)(f.Repo().Commit("self.rev is hidden", map[string]string{
+		"config.toml":       strings.Replace(settings, "[source]", "[source]\nexpose_revision = false", 1),
+		"roles/default.nix": "{ self, ... }: { configurationRevision = self.rev or \"hidden\"; }\n",
+	}))
+	web := evaluatesOnce(t, f)
+	const revision = "/run/current-system/configuration-revision"
+	if got := must[string](t)(web.Read(revision)); got != "hidden" {
+		t.Errorf("the configuration saw the revision %q", got)
+	}
+	t.Log("a commit that changes nothing is not activated")
+	commit := f.push("a comment", map[string]string{"README": "more"})
+	s := web.wait("in sync", inSync(commit))
+	if last, _ := last(s); last.Revision == reconcile.Commit(commit) {
+		t.Errorf("the commit was deployed, want only that the node is in sync with it")
+	}
+}
+
+// evaluatesOnce deploys a commit whose evaluation says that it takes place.
+func evaluatesOnce(t *testing.T, f fleet) *node {
+	t.Helper()
 	web := f.up("web1")[0]
 	t.Log("every nix on the node also writes down what it says on standard error")
 	must[string](t)(web.Run(t.Context(), "mv", "/usr/bin/nix", "/usr/lib/nix"))
@@ -65,6 +90,7 @@ func TestOneEvaluationACommit(t *testing.T) {
 	if got := strings.Count(log, "lab: evaluated"); got != 1 {
 		t.Errorf("evaluated %d times, want once:\n%s", got, log)
 	}
+	return web
 }
 
 // BenchmarkDeployment reports what the agent adds to a deployment beyond Nix,

@@ -235,7 +235,9 @@ func TestAWindowThatIsShutHolds(t *testing.T) {
 func TestANodeIsDrainedAroundAnActivation(t *testing.T) {
 	f := newFleet(t)
 	web := f.up("web1")[0]
-	note := func(word string) string { return fmt.Sprintf("[\"/bin/sh\", \"-c\", \"echo %s >> /var/lib/drained\"]", word) }
+	note := func(word string) string {
+		return fmt.Sprintf("[\"/bin/sh\", \"-c\", \"echo %s >> /var/lib/drained\"]", word)
+	}
 	f.edit("infrastructure.toml", "description = \"Web servers\"", "drain = "+note("drain")+"\nundrain = "+note("undrain"))
 	bad := f.edit("roles/web.nix", "VERSION=1", "VERSION=2\nExecStartPre=/bin/false")
 	web.wait("rolled back", ended(reconcile.ResultRolledBack, bad))

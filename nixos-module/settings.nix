@@ -64,6 +64,8 @@ open {
     branch = str "main" "release-{name}" "Branch to follow; {name} stands for the node's name.";
     subdir = str "" "nix/fleet" "Directory of the flake in the repository.";
     interval = duration "1m" "30s" "Between two polls, 5s to 24h.";
+    expose_revision = bool true false
+      "Hand the commit to Nix as self.rev; false where configurationRevision must not make every commit a new system.";
   };
 
   trust = {
@@ -104,6 +106,7 @@ open {
     promote = duration "5m" "10m" "Limit of making a system permanent.";
     rollback = duration "10m" "20m" "Limit of activating the old system.";
     verify_rollback = duration "3m" "5m" "How long the old system may take to be healthy again.";
+    evaluate_memory = size "8GiB" "16GiB" "Most memory of an evaluation.";
     tree_bytes = size "1GiB" "4GiB" "Most bytes in the files of a revision.";
     tree_entries = integer 200000 1000000 "Most files and directories in a revision.";
     fetch_bytes = size "256MiB" "1GiB" "Most bytes in one answer of a remote.";

@@ -14,12 +14,14 @@ buildGoModule {
       ../go.mod
       ../go.sum
       (sources ../agent)
+      ../agent/registry/convention/naming.toml
+      ../agent/registry/convention/vmid.toml
       (sources ../cmd)
       (sources ../metrics)
       (sources ../reconcile)
     ];
   };
-  vendorHash = "sha256-H5/5Nb1IQfOWoxftQoQVQ7a2p5jf4wY/xJNqUs1AcxI="; # packaging/vendorhash.sh
+  vendorHash = "sha256-3PhIKOsIcjNbNpS29oe5yvmgXlec2euLQ6MYXwWuorI="; # packaging/vendorhash.sh
 
   subPackages = [ "cmd/infra-agent" ];
   env.CGO_ENABLED = 0;

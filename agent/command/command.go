@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // drain is how long output may still arrive after the program itself has ended.
@@ -31,6 +33,7 @@ type Command struct {
 	Env       []string     // KEY=VALUE, added to the caller's environment
 	Stdin     io.Reader    // nil: /dev/null
 	MaxOutput int          // bytes of standard output to accept; 0 = 16 MiB
+	Memory    uint64       // most bytes of address space of each process, getrlimit(2) RLIMIT_AS; 0 = no limit
 	Stderr    func(string) // called for each line of standard error, without its end; may be nil
 }
 
@@ -77,6 +80,12 @@ func Run(ctx context.Context, c Command) ([]byte, error) {
 			return nil, context.Cause(ctx)
 		}
 		return nil, fmt.Errorf("start %s: %w", c.Args[0], err)
+	}
+	if c.Memory > 0 {
+		limit := unix.Rlimit{Cur: c.Memory, Max: c.Memory}
+		if err := unix.Prlimit(cmd.Process.Pid, unix.RLIMIT_AS, &limit, nil); err != nil && !errors.Is(err, unix.ESRCH) { // it has ended already
+			cancel(fmt.Errorf("limit the memory of %s: %w", c.Args[0], err))
+		}
 	}
 	err := cmd.Wait()
 	// What the program left behind in its group must not outlive it.

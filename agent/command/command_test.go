@@ -197,3 +197,12 @@ func waitGone(t *testing.T, pidFile string) {
 		t.Errorf("the grandchild %d still runs (%v)", pid, err)
 	}
 }
+
+func TestMemoryIsLimited(t *testing.T) {
+	// The shell waits until the limit is there: it is set just after the start.
+	const script = `while [ "$(ulimit -v)" = unlimited ]; do :; done; ulimit -v`
+	out, err := command.Run(t.Context(), command.Command{Args: []string{"/bin/sh", "-c", script}, Memory: 64 << 20})
+	if err != nil || string(out) != "65536\n" {
+		t.Errorf("ulimit -v says %q, %v, want 65536 KiB", out, err)
+	}
+}

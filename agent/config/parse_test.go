@@ -63,7 +63,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		Limits: Limits{
 			Fetch: 7 * time.Minute, Evaluate: time.Minute, Build: time.Hour, Activate: 2 * time.Minute, Promote: 3 * time.Minute,
 			Rollback: 4 * time.Minute, VerifyRollback: 5 * time.Minute,
-			TreeBytes: 10 << 20, TreeEntries: 1000, FetchBytes: 64 << 10,
+			EvaluateMemory: 2 << 30, TreeBytes: 10 << 20, TreeEntries: 1000, FetchBytes: 64 << 10,
 		},
 		Confirm: Confirm{
 			Settle: 0, Window: 2 * time.Second, Deadline: 20 * time.Second, DeadlineMax: time.Minute,

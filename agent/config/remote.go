@@ -61,7 +61,7 @@ func badURL(s string) (problem, hint string) {
 	switch {
 	case err != nil:
 		return "is not a URL", forms
-	case u.User != nil && !(u.Scheme == "ssh" && onlyName(u.User)):
+	case u.User != nil && (u.Scheme != "ssh" || !onlyName(u.User)):
 		return "holds a user name or password", "put the secret into a file and its path into token_file or ssh_key_file"
 	case u.RawQuery != "" || u.Fragment != "":
 		return "has a query or fragment", "remove what follows ? or #"

@@ -39,6 +39,8 @@ type Source struct {
 	Branch   string        `toml:"branch"`  // may contain {name}, see [Source.BranchOf]
 	Subdir   string        `toml:"subdir"`  // of the flake; "" = the repository's root
 	Interval time.Duration `toml:"interval"`
+
+	ExposeRevision bool `toml:"expose_revision"` // to Nix, as self.rev
 }
 
 // BranchOf returns the branch that the node called name follows.
@@ -116,6 +118,7 @@ type Limits struct {
 	Promote        time.Duration `toml:"promote"`
 	Rollback       time.Duration `toml:"rollback"`
 	VerifyRollback time.Duration `toml:"verify_rollback"`
+	EvaluateMemory Size          `toml:"evaluate_memory"`
 	TreeBytes      Size          `toml:"tree_bytes"`   // of all files of a revision
 	TreeEntries    int           `toml:"tree_entries"` // files, links and directories of a revision
 	FetchBytes     Size          `toml:"fetch_bytes"`  // of one answer of a remote
@@ -169,7 +172,7 @@ func Default() Settings {
 		RunDir:     "/run/infra-agent",
 		Rollback:   reconcile.RollbackAuto,
 		LastResort: reconcile.LastResortReboot,
-		Source:     Source{Branch: "main", Interval: time.Minute},
+		Source:     Source{Branch: "main", Interval: time.Minute, ExposeRevision: true},
 		Trust:      Trust{Policy: reconcile.TrustNone},
 		Registry:   Registry{Source: RegistryAuto, File: "infrastructure.toml", Attr: "infraAgent.registry"},
 		Limits: Limits{
@@ -180,6 +183,7 @@ func Default() Settings {
 			Promote:        5 * time.Minute,
 			Rollback:       10 * time.Minute,
 			VerifyRollback: 3 * time.Minute,
+			EvaluateMemory: 8 << 30,
 			TreeBytes:      1 << 30,
 			TreeEntries:    200000,
 			FetchBytes:     256 << 20,

@@ -56,6 +56,8 @@ func (n *Nix) diagnose(ctx context.Context, rev reconcile.Revision, lines []stri
 			amiss = "an input of flake.nix has another URL, or follows another input"
 		}
 		return found(reconcile.GateEvaluate, lockAgain, "flake.lock is stale: %s", amiss)
+	case n.Memory > 0 && strings.Contains(said, "error: out of memory"):
+		return found("", "if the configuration is that large, raise limits.evaluate_memory", "Nix needs more than %d MiB of memory", n.Memory>>20)
 	case strings.Contains(said, "\x00GITCRYPT") || strings.Contains(said, "GITCRYPT"):
 		return found(reconcile.GateEvaluate, "the agent does not decrypt: move what Nix evaluates out of git-crypt, and decrypt secrets on the node (sops-nix, agenix)", "a file that Nix reads is locked by git-crypt")
 	}
@@ -130,7 +132,7 @@ func (l locked) at(place string) (name string, found bool) {
 func (n *Nix) unlocked(ctx context.Context, dir string, l locked) string {
 	var wanted []string
 	args := append([]string{"nix"}, flags...)
-	out, err := n.run(ctx, append(args, "eval", "--json", "--file", filepath.Join(dir, "flake.nix"), "inputs", "--apply", "builtins.attrNames"))
+	out, err := n.evaluate(ctx, append(args, "eval", "--json", "--file", filepath.Join(dir, "flake.nix"), "inputs", "--apply", "builtins.attrNames"))
 	if err != nil || json.Unmarshal(out, &wanted) != nil {
 		return ""
 	}

@@ -143,6 +143,15 @@ func TestAKilledEvaluationPasses(t *testing.T) {
 	}
 }
 
+func TestAnEvaluationOutOfMemoryNamesTheLimit(t *testing.T) {
+	programs(t, map[string]string{"nix": "echo 'GC Warning: Out of Memory! Heap size: 438 MiB. Returning NULL!' >&2; echo 'error: out of memory' >&2; exit 1"})
+	_, _, err := (&Nix{Memory: 2 << 30}).Evaluate(t.Context(), revision, "web")
+	const want = `evaluate nixosConfigurations."web": Nix needs more than 2048 MiB of memory (hint: if the configuration is that large, raise limits.evaluate_memory)`
+	if _, rejected := reconcile.RejectedBy(err); rejected || err == nil || err.Error() != want {
+		t.Errorf("got %v (rejected: %v), want %s", err, rejected, want)
+	}
+}
+
 func TestACancelledEvaluationSaysWhy(t *testing.T) {
 	programs(t, map[string]string{"nix": "exec sleep 1000"})
 	why := errors.New("superseded")

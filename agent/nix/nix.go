@@ -20,9 +20,15 @@ import (
 
 // Nix runs nix on one node.
 type Nix struct {
+	// Run runs an evaluation or a build, and all that it reads of a flake; nil is
+	// [command.Run].
+	Run func(ctx context.Context, c command.Command) ([]byte, error)
+
 	Roots     string   // directory of the GC roots
 	Subdir    string   // of the flake in the source tree
 	ExtraArgs []string // for nixos-rebuild
+	HideRev   bool     // Nix does not learn the commit: there is no self.rev
+	Memory    uint64   // most bytes of an evaluation; 0 = no limit
 }
 
 var flags = []string{"--extra-experimental-features", "nix-command flakes"}
@@ -44,14 +50,20 @@ func (n *Nix) Add(ctx context.Context, dir string) (string, error) {
 }
 
 // FlakeRef returns the reference by which Nix evaluates a revision: with the
-// commit in it self.rev works, and Nix's evaluation cache answers the build.
+// commit in it self.rev works, and Nix's evaluation cache answers the build. A
+// revision without a commit is a checkout, of which Nix sees what git tracks.
 func (n *Nix) FlakeRef(rev reconcile.Revision) string {
 	q := url.Values{}
-	q.Set("rev", string(rev.Commit))
-	q.Set("lastModified", strconv.FormatInt(rev.Time.Unix(), 10))
 	if n.Subdir != "" {
 		q.Set("dir", n.Subdir)
 	}
+	if rev.Commit == "" {
+		return "git+file://" + (&url.URL{Path: rev.Tree}).EscapedPath() + "?" + q.Encode()
+	}
+	if !n.HideRev {
+		q.Set("rev", string(rev.Commit))
+	}
+	q.Set("lastModified", strconv.FormatInt(rev.Time.Unix(), 10))
 	return "path:" + rev.Tree + "?" + q.Encode()
 }
 
@@ -74,7 +86,7 @@ func (n *Nix) Configurations(ctx context.Context, rev reconcile.Revision) ([]str
 func (n *Nix) Value(ctx context.Context, rev reconcile.Revision, attr string, more ...string) ([]byte, error) {
 	args := append([]string{"nix"}, flags...)
 	args = append(args, "eval", "--json", n.FlakeRef(rev)+"#"+attr)
-	out, err := n.run(ctx, append(append(args, more...), evalFlags...))
+	out, err := n.evaluate(ctx, append(append(args, more...), evalFlags...))
 	if exit, ran := errors.AsType[*command.ExitError](err); ran && strings.Contains(strings.Join(exit.Tail, "\n"), noAttribute) {
 		return nil, nil
 	}
@@ -91,7 +103,7 @@ func (n *Nix) Evaluate(ctx context.Context, rev reconcile.Revision, configuratio
 	attr := attribute(configuration) + ".config.system.build.toplevel.drvPath"
 	args := append([]string{"nix"}, flags...)
 	args = append(args, "eval", "--raw", n.FlakeRef(rev)+"#"+attr)
-	out, err := n.run(ctx, append(args, evalFlags...))
+	out, err := n.evaluate(ctx, append(args, evalFlags...))
 	if err != nil {
 		return "", "", n.classify(ctx, rev, "evaluate "+attribute(configuration), err)
 	}
@@ -121,7 +133,7 @@ func (n *Nix) Build(ctx context.Context, rev reconcile.Revision, configuration s
 	}
 	args = append(append(args, evalFlags...), n.ExtraArgs...)
 	log := newBuildLog(report)
-	_, err := command.Run(ctx, command.Command{Args: args, Dir: dir, Stderr: log.line})
+	_, err := n.apart(ctx, command.Command{Args: args, Dir: dir, Memory: n.Memory, Stderr: log.line})
 	if err != nil {
 		return log.explain("build "+attribute(configuration), err)
 	}
@@ -190,6 +202,17 @@ func attribute(configuration string) string {
 	return `nixosConfigurations."` + url.PathEscape(configuration) + `"`
 }
 
+func (n *Nix) evaluate(ctx context.Context, args []string) ([]byte, error) {
+	return n.apart(ctx, command.Command{Args: args, Dir: "/", Memory: n.Memory})
+}
+
+func (n *Nix) apart(ctx context.Context, c command.Command) ([]byte, error) {
+	if n.Run == nil {
+		return command.Run(ctx, c)
+	}
+	return n.Run(ctx, c)
+}
+
 func (n *Nix) run(ctx context.Context, args []string) ([]byte, error) {
-	return command.Run(ctx, command.Command{Args: args})
+	return command.Run(ctx, command.Command{Args: args, Dir: "/"})
 }

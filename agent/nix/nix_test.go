@@ -56,6 +56,10 @@ func TestFlakeRef(t *testing.T) {
 	if got := new(Nix).FlakeRef(revision); got != ref {
 		t.Errorf("got %s, want %s", got, ref)
 	}
+	const hidden = "path:/nix/store/sss-source?lastModified=1700000000"
+	if got := (&Nix{HideRev: true}).FlakeRef(revision); got != hidden {
+		t.Errorf("got %s, want %s", got, hidden)
+	}
 	const sub = "path:/nix/store/sss-source?dir=hosts%2Fa+b&lastModified=1700000000&rev=0123456789012345678901234567890123456789"
 	if got := (&Nix{Subdir: "hosts/a b"}).FlakeRef(revision); got != sub {
 		t.Errorf("with a directory: got %s, want %s", got, sub)

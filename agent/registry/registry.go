@@ -21,7 +21,7 @@ import (
 // A Resolver knows what this machine is called, and where the registry is.
 type Resolver struct {
 	Source        Source
-	Branch        string // that the agent follows
+	Branch        string // that the agent follows; "" = any will do
 	Subdir        string // of the flake in the repository; "" = its root
 	File          string // relative to the flake
 	Attr          string // of the flake
@@ -30,7 +30,7 @@ type Resolver struct {
 	Configuration string // set by the operator; "" = found by identity
 	Hostname      string // short: dns-01
 	FQDN          string // dns-01.example.org; "" = not known
-	System        string // x86_64-linux
+	System        string // x86_64-linux; "" = any will do
 }
 
 // Resolve returns what the revision whose files are in dir wants of this machine.
@@ -115,9 +115,9 @@ func (r Resolver) deployable(f *File, name string, n Node) error {
 		return refused("node %s is unmanaged: the registry says managed = false", name)
 	case n.Kind == "template":
 		return refused("node %s is unmanaged: the registry says kind = \"template\"", name)
-	case n.System != "" && n.System != r.System:
+	case n.System != "" && r.System != "" && n.System != r.System:
 		return refused("node %s is %s in the registry, and this machine is %s (hint: is this the right node?)", name, n.System, r.System)
-	case branch != "" && branch != r.Branch:
+	case branch != "" && r.Branch != "" && branch != r.Branch:
 		return refused("the registry says that node %s follows branch %s, and the agent follows %s (hint: set source.branch in its settings)", name, branch, r.Branch)
 	case f.Fleet.Subdir != "" && filepath.Clean(f.Fleet.Subdir) != filepath.Clean(r.Subdir):
 		return refused("the registry says that the flake is in %s, and the agent uses %q (hint: set source.subdir in its settings)", f.Fleet.Subdir, r.Subdir)

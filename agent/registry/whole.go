@@ -2,29 +2,45 @@ package registry
 
 import (
 	"errors"
+	"path/filepath"
 
 	"github.com/infra-agent/infra-agent/agent/strict"
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
 // Read is [Parse] for tools that judge a whole file: beside every problem it returns
-// what could be read in spite of them; nil when the text is not TOML.
+// what could be read in spite of them; nil when the text is no TOML. A name that ends
+// in .json is of a file with the value of a flake.
 func Read(name string, data []byte) (*File, []strict.Problem) {
-	d, err := strict.Parse(name, data)
+	d, err := document(name, data)
 	if err != nil {
-		return nil, problems(err)
+		return nil, problems(name, err)
 	}
 	f := File{doc: d}
 	d.Decode(&f)
 	judge(d, &f)
-	return &f, problems(d.Err())
+	return &f, problems(name, d.Err())
 }
 
-func problems(err error) []strict.Problem {
+func document(name string, data []byte) (*strict.Document, error) {
+	if filepath.Ext(name) != ".json" {
+		return strict.Parse(name, data)
+	}
+	root, err := object(data)
+	if err != nil {
+		return nil, err
+	}
+	return strict.FromValues(name, root), nil
+}
+
+func problems(name string, err error) []strict.Problem {
+	if err == nil {
+		return nil
+	}
 	if e, ok := errors.AsType[*strict.Error](err); ok {
 		return e.Problems
 	}
-	return nil
+	return []strict.Problem{{File: name, Text: err.Error()}}
 }
 
 // Target returns what the registry wants of one of its nodes, wherever this runs.

@@ -128,7 +128,14 @@ func (d *Document) table(at Path, v any, to reflect.Value) {
 	if !ok {
 		return
 	}
-	fields := Fields(to.Type())
+	fields, ok := d.fields[to.Type()]
+	if !ok {
+		if d.fields == nil {
+			d.fields = map[reflect.Type][]string{}
+		}
+		fields = Fields(to.Type())
+		d.fields[to.Type()] = fields
+	}
 	for key, child := range table {
 		i := slices.Index(fields, key)
 		if i < 0 {

@@ -2,7 +2,6 @@ package strict
 
 import (
 	"strconv"
-	"strings"
 )
 
 // A Path names a value as a person would write it: source.remotes[0].url,
@@ -39,12 +38,13 @@ func (p Path) parent() Path {
 	return p[:cut]
 }
 
-// within reports whether p is at outer or inside of it.
-func (p Path) within(outer Path) bool {
-	rest, ok := strings.CutPrefix(string(p), string(outer))
-	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
-}
-
+// bare reports whether a key needs no quotes. It is asked for every key of a file.
 func bare(key string) bool {
-	return key != "" && strings.Trim(key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") == ""
+	for i := range len(key) {
+		c := key[i]
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return key != ""
 }

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,7 +33,9 @@ type Document struct {
 	root     map[string]any
 	offsets  map[Path]int // where each value starts; made when it is asked for
 	lines    []int        // where each line starts; made when it is asked for
+	fields   map[reflect.Type][]string
 	problems []Problem
+	noted    map[Path]bool // paths that have a problem
 }
 
 // A Problem is one thing that is wrong with a file.
@@ -143,8 +146,8 @@ func (d *Document) refuse(rule string, offset int, text string) error {
 
 // refuseSyntax refuses what the TOML library does not read.
 func (d *Document) refuseSyntax(e toml.ParseError) error {
-	start := min(e.Position.Start, len(d.src))
-	token := d.src[start:min(start+e.Position.Len, len(d.src))]
+	start := min(max(0, e.Position.Start), len(d.src)) // the library's may be outside
+	token := d.src[start:min(start+max(0, e.Position.Len), len(d.src))]
 	_, intErr := strconv.ParseInt(token, 0, 64)
 	_, floatErr := strconv.ParseFloat(token, 64)
 	if errors.Is(intErr, strconv.ErrRange) || errors.Is(floatErr, strconv.ErrRange) {
@@ -166,6 +169,17 @@ func invalidUTF8(s string) int {
 	return -1
 }
 
+// isPlain reports whether both read a value alike for sure. Most are so, and need no path.
+func isPlain(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return strings.IndexByte(v, 0) < 0
+	case bool, int64:
+		return true
+	}
+	return false
+}
+
 // refuseUnportable finds the values that Nix cannot read or reads differently.
 func (d *Document) refuseUnportable(at Path, v any) {
 	switch v := v.(type) {
@@ -174,7 +188,9 @@ func (d *Document) refuseUnportable(at Path, v any) {
 			if key == "outPath" || strings.HasPrefix(key, "_") {
 				d.note(ruleKey, at.Child(key), "choose another name", "Nix gives keys that start with _, and outPath, a meaning of their own")
 			}
-			d.refuseUnportable(at.Child(key), child)
+			if !isPlain(child) {
+				d.refuseUnportable(at.Child(key), child)
+			}
 		}
 	case []map[string]any:
 		for i, child := range v {
@@ -205,9 +221,15 @@ func (d *Document) Problemf(at Path, hint, format string, args ...any) {
 }
 
 func (d *Document) note(rule string, at Path, hint, format string, args ...any) {
-	if slices.ContainsFunc(d.problems, func(p Problem) bool { return p.Key != "" && at.within(p.Key) || p.Key == at }) {
-		return
+	for outer := at; outer != ""; outer = outer.parent() {
+		if d.noted[outer] {
+			return
+		}
 	}
+	if d.noted == nil {
+		d.noted = map[Path]bool{}
+	}
+	d.noted[at] = true
 	line, column := d.Position(at)
 	d.problems = append(d.problems, Problem{
 		File: d.name, Line: line, Column: column, Key: at, Text: fmt.Sprintf(format, args...), Hint: hint, Rule: rule,
@@ -231,7 +253,7 @@ func (d *Document) Err() error {
 // starts: line and column from 1, or zeros when the values did not come from a text.
 func (d *Document) Position(at Path) (line, column int) {
 	if d.offsets == nil {
-		d.offsets = map[Path]int{}
+		d.offsets = make(map[Path]int, len(d.src)/32)
 		scan(d.src, d.offsets)
 	}
 	for ; at != ""; at = at.parent() {

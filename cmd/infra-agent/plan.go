@@ -49,9 +49,20 @@ func plan(s control.Status) string {
 		}
 		return text
 	case s.InSync:
-		return fmt.Sprintf("Nothing: %s is what the branch describes.", label(s.Good))
+		return fmt.Sprintf("Nothing: %s is what the branch describes for %s.", label(s.Good), nodeOf(s))
 	case s.Tip == "":
 		return "Ask the remotes which commit to follow."
 	}
-	return fmt.Sprintf("Bring the node from %s to %s: evaluate, build, try, confirm.", label(s.Good), s.Tip.Short())
+	return fmt.Sprintf("Bring %s from %s to %s: evaluate, build, try, confirm.", nodeOf(s), label(s.Good), s.Tip.Short())
+}
+
+// nodeOf names the node and its roles, as far as they are known.
+func nodeOf(s control.Status) string {
+	switch {
+	case s.Node == "":
+		return "the node"
+	case len(s.Roles) == 0:
+		return s.Node
+	}
+	return fmt.Sprintf("%s (%s)", s.Node, joined(s.Roles))
 }

@@ -62,7 +62,7 @@ checks   red    db: dial tcp [::1]:5432: connect: connection refused
 last     rolled back bbbbbbbb, 90 min ago
          unit: unit nginx.service failed
 `,
-			"Nothing: aaaaaaaa is what the branch describes.",
+			"Nothing: aaaaaaaa is what the branch describes for web (dns, mail).",
 		},
 		{
 			"building",

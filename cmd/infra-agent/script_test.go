@@ -32,7 +32,8 @@ func TestMain(m *testing.M) {
 //	told TEXT                   waits until the agent has told systemd TEXT
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir:           "testdata/script",
+		UpdateScripts: *update,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "seal": seal, "told": told,
 		},

@@ -11,8 +11,10 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/infra-agent/infra-agent/agent"
+	"github.com/infra-agent/infra-agent/agent/command"
 	"github.com/infra-agent/infra-agent/agent/config"
 	"github.com/infra-agent/infra-agent/agent/guard"
 	"github.com/infra-agent/infra-agent/agent/health"
@@ -35,16 +37,25 @@ type node struct {
 
 // ports wires the adapters as the settings say.
 func (n node) ports(s config.Settings) agent.Ports {
-	nx := &nix.Nix{Roots: filepath.Join(s.StateDir, "roots"), Subdir: s.Source.Subdir, ExtraArgs: s.Nix.ExtraArgs}
+	nx := nixOf(s)
+	nx.Run = func(ctx context.Context, c command.Command) ([]byte, error) { return n.system.Run(ctx, "nix", c) }
+	check := func(ctx context.Context, c command.Command) ([]byte, error) { return n.system.Run(ctx, "check", c) }
 	return agent.Ports{
-		Source:   sourcePort{source.NewFetcher(sourceOptions(s)), n.log, new(sync.Once)},
+		Source:   sourcePort{source.NewFetcher(n.sourceOptions(s)), n.log, new(sync.Once)},
 		Registry: registryPort{resolver(s), nx},
 		Nix:      nx,
 		System:   n.system,
 		Guard:    &guard.Client{Dir: s.StateDir, Boot: n.boot, TrialUnits: system.TrialUnits},
-		Health:   healthPort{&health.Prober{UnitState: n.system.ActiveState}, nx, s, n.log},
+		Health:   healthPort{&health.Prober{UnitState: n.system.ActiveState, Program: check}, nx, s, n.log},
 		Store:    n.store,
 		Settings: settingsPort{},
+	}
+}
+
+func nixOf(s config.Settings) *nix.Nix {
+	return &nix.Nix{
+		Roots: filepath.Join(s.StateDir, "roots"), Subdir: s.Source.Subdir, ExtraArgs: s.Nix.ExtraArgs,
+		HideRev: !s.Source.ExposeRevision, Memory: uint64(s.Limits.EvaluateMemory),
 	}
 }
 
@@ -63,6 +74,15 @@ func policy(s config.Settings) reconcile.Policy {
 	}
 }
 
+// sourceOptions has fetches run as units where systemd has started the agent.
+func (n node) sourceOptions(s config.Settings) source.Options {
+	o := sourceOptions(s)
+	if os.Getenv("NOTIFY_SOCKET") != "" {
+		o.Unit = &source.Unit{Dir: system.FetchDir, Run: n.fetchUnit(s.Limits.Fetch)}
+	}
+	return o
+}
+
 func sourceOptions(s config.Settings) source.Options {
 	o := source.Options{
 		Branch: s.Source.BranchOf(nodeName(s)), Interval: s.Source.Interval, Dir: filepath.Join(s.StateDir, "source"),
@@ -73,7 +93,7 @@ func sourceOptions(s config.Settings) source.Options {
 		Trust: source.Trust{Policy: s.Trust.Policy, Files: signature.Files{
 			AllowedSigners: s.Trust.AllowedSignersFile, Keyring: s.Trust.OpenPGPKeyringFile, Revocation: s.Trust.RevocationFile,
 		}},
-		Child: []string{"/proc/self/exe", "fetch-child"},
+		Child: []string{"/proc/self/exe", fetchChild},
 	}
 	for _, r := range s.Source.Remotes {
 		o.Remotes = append(o.Remotes, source.Remote{
@@ -82,6 +102,21 @@ func sourceOptions(s config.Settings) source.Options {
 		})
 	}
 	return o
+}
+
+// fetchUnit runs fetches as units of their own.
+func (n node) fetchUnit(limit time.Duration) func(context.Context, []byte, map[string]string, func(string)) ([]byte, error) {
+	env := []string{}
+	for _, name := range []string{"http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE"} {
+		if value := os.Getenv(name); value != "" {
+			env = append(env, name+"="+value)
+		}
+	}
+	return func(ctx context.Context, request []byte, copies map[string]string, stderr func(string)) ([]byte, error) {
+		return n.system.Fetch(ctx, system.FetchUnit{
+			Exec: []string{n.self, fetchChild}, Env: env, Credentials: copies, Limit: limit, Stdin: request, Stderr: stderr,
+		})
+	}
 }
 
 // nodeName is what the branch "release-{name}" is called after, before any

@@ -1,0 +1,277 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/infra-agent/infra-agent/agent/config"
+	"github.com/infra-agent/infra-agent/agent/control"
+	"github.com/infra-agent/infra-agent/agent/nix"
+	"github.com/infra-agent/infra-agent/agent/source"
+	"github.com/infra-agent/infra-agent/agent/system"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+func doctorCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "doctor [PATH]",
+		Short: "Look at everything that a deployment needs, and say what to do",
+		Long: `Look at everything that a deployment needs, and say what to do.
+
+Without PATH it looks at this node as the agent does: settings, Nix, remotes, the
+newest commit with its signature, registry, identity, output, secrets, boot. With
+PATH, a git checkout, it looks at the checkout instead of the remotes; --node
+says which node to take it for. Nothing is changed, and nothing is built.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			d := doctor{out: c.OutOrStdout()}
+			d.config, _ = c.Flags().GetString("config")
+			d.node, _ = c.Flags().GetString("node")
+			d.runDir, _ = c.Flags().GetString("run-dir")
+			if len(args) == 1 {
+				path, err := filepath.Abs(args[0])
+				if err != nil {
+					return err
+				}
+				d.checkout = path
+			}
+			return d.examine(c.Context())
+		},
+	}
+	c.Flags().String("config", "/etc/infra-agent/config.toml", "settings file")
+	c.Flags().String("node", "", "take this machine for that node")
+	return c
+}
+
+// A doctor looks at one thing after the other. What one of them needs from an
+// earlier one that failed is not looked at.
+type doctor struct {
+	out                            io.Writer
+	config, checkout, node, runDir string
+	failed                         int
+}
+
+func (d *doctor) ok(what, format string, args ...any)   { d.say("ok", what, format, args...) }
+func (d *doctor) warn(what, format string, args ...any) { d.say("warn", what, format, args...) }
+
+func (d *doctor) fail(what string, err error) {
+	d.failed++
+	d.say("FAIL", what, "%v", err)
+}
+
+// say writes one finding; a hint in it gets a line of its own.
+func (d *doctor) say(verdict, what, format string, args ...any) {
+	const column = "                 "
+	text := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "\n"+column)
+	if before, hint, ok := strings.Cut(text, " (hint: "); ok && strings.HasSuffix(hint, ")") {
+		text = before + "\n" + column + "hint: " + strings.TrimSuffix(hint, ")")
+	}
+	fmt.Fprintf(d.out, "%-4s  %-9s  %s\n", verdict, what, text)
+}
+
+// examine looks at everything. The error says how much failed.
+func (d *doctor) examine(ctx context.Context) error {
+	settings, err := d.settings()
+	if err != nil {
+		d.fail("settings", err)
+		return d.verdict()
+	}
+	if d.node != "" {
+		settings.Node = d.node
+	}
+	nx := nixOf(settings)
+	nixWorks := d.nix(ctx, nx)
+	work, err := os.MkdirTemp("", "infra-agent-doctor-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(work) }()
+	if rev, ok := d.revision(ctx, settings, work); ok && nixWorks {
+		d.tree(rev, settings)
+		d.target(ctx, settings, nx, rev)
+	}
+	if d.checkout == "" {
+		d.machine(ctx)
+	}
+	return d.verdict()
+}
+
+func (d *doctor) verdict() error {
+	if d.failed == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of the above must be mended before a deployment", d.failed)
+}
+
+func (d *doctor) settings() (config.Settings, error) {
+	settings, err := config.Load(d.config)
+	if d.checkout != "" && errors.Is(err, fs.ErrNotExist) {
+		d.ok("settings", "there is no %s: the defaults hold", d.config)
+		return config.Default(), nil
+	}
+	if err == nil {
+		d.ok("settings", "%s", d.config)
+	}
+	return settings, err
+}
+
+// nix reports whether there is one that the agent can use.
+func (d *doctor) nix(ctx context.Context, nx *nix.Nix) bool {
+	v, err := nx.Version(ctx)
+	switch {
+	case err != nil:
+		d.fail("nix", err)
+		return false
+	case v.TooOld():
+		d.fail("nix", fmt.Errorf("%s is too old (hint: the agent needs Nix 2.18 or newer)", v.Text))
+		return false
+	}
+	d.ok("nix", "%s", v.Text)
+	for _, a := range v.Advisories() {
+		d.warn("nix", "%s: %s; whoever may use the daemon can become root (hint: upgrade to %s or newer, or make sure that your nixpkgs has patched this one)", a.ID, a.What, a.Fixed(v))
+	}
+	if !v.Nix {
+		d.warn("nix", "not judged: it is not Nix itself, and has advisories of its own")
+	}
+	return true
+}
+
+// revision gets the commit that the agent would get, or takes the checkout.
+func (d *doctor) revision(ctx context.Context, s config.Settings, work string) (reconcile.Revision, bool) {
+	if d.checkout != "" {
+		if _, err := os.Stat(filepath.Join(d.checkout, ".git")); err != nil {
+			d.fail("checkout", fmt.Errorf("%s is not a git checkout", d.checkout))
+			return reconcile.Revision{}, false
+		}
+		d.ok("checkout", "%s, what git tracks of it", d.checkout)
+		return reconcile.Revision{Tree: d.checkout}, true
+	}
+	opts := sourceOptions(s)
+	opts.Dir = work
+	answers := ask(ctx, opts)
+	for _, remote := range opts.Remotes {
+		a := answers[remote.Name]
+		if a.Err != nil {
+			d.fail("remote", fmt.Errorf("%s: %w", remote.Name, a.Err))
+			continue
+		}
+		d.ok("remote", "%s: branch %s is at %s", remote.Name, opts.Branch, a.Commit.Short())
+	}
+	for _, remote := range opts.Remotes {
+		a := answers[remote.Name]
+		if a.Err != nil {
+			continue
+		}
+		res, err := source.NewFetcher(opts).Fetch(ctx, source.Request{Remote: remote.Name, Tip: a.Commit})
+		if err != nil {
+			d.fail("commit", err)
+			return reconcile.Revision{}, false
+		}
+		signed := "its signature is not asked for (trust.policy = \"none\")"
+		if res.Signer != "" {
+			signed = "signed by " + res.Signer
+		}
+		d.ok("commit", "%s %s, %s", res.Commit.Short(), res.Subject, signed)
+		return reconcile.Revision{Commit: res.Commit, Time: res.Time, Tree: res.Tree}, true
+	}
+	return reconcile.Revision{}, false
+}
+
+// ask polls every remote once.
+func ask(ctx context.Context, opts source.Options) map[string]source.Poll {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answers := map[string]source.Poll{}
+	poller := source.NewPoller(opts)
+	poller.Now()
+	poller.Run(ctx, func(p source.Poll) {
+		if _, again := answers[p.Remote]; !again {
+			answers[p.Remote] = p
+		}
+		if len(answers) == len(opts.Remotes) {
+			cancel()
+		}
+	})
+	return answers
+}
+
+// tree looks for what is there for nobody but who pushed it.
+func (d *doctor) tree(rev reconcile.Revision, s config.Settings) {
+	for _, input := range nix.LocalInputs(filepath.Join(rev.Tree, s.Source.Subdir)) {
+		d.warn("inputs", "%s is on the machine that locked it (hint: give it a URL that every node can reach, and lock again)", input)
+	}
+	locked, err := nix.Encrypted(rev.Tree)
+	if err != nil {
+		d.fail("files", err)
+	}
+	if len(locked) > 0 {
+		d.warn("files", "%d are locked by git-crypt, such as %s (hint: the agent does not decrypt: nothing that Nix evaluates may need them)", len(locked), locked[0])
+	}
+}
+
+// target resolves the node and evaluates its system.
+func (d *doctor) target(ctx context.Context, s config.Settings, nx *nix.Nix, rev reconcile.Revision) {
+	r := resolver(s)
+	if d.checkout != "" { // this machine is not the node
+		r.System, r.Branch = "", ""
+	}
+	target, err := registryPort{r, nx}.Resolve(ctx, rev)
+	if err != nil {
+		d.fail("registry", err)
+		return
+	}
+	d.ok("registry", "node %s, roles %s, %d checks", target.Node, cmp.Or(joined(target.Roles), "none"), len(target.Checks))
+	for _, w := range target.Warnings {
+		d.warn("registry", "%s", w)
+	}
+	if target.Hold != "" {
+		d.warn("registry", "it holds this node: %s", target.Hold)
+	}
+	if target.Pin != "" {
+		d.warn("registry", "it pins this node to %s", target.Pin)
+	}
+	_, top, err := nx.Evaluate(ctx, rev, target.Configuration)
+	if err != nil {
+		d.fail("system", err)
+	} else {
+		d.ok("system", "%s", top)
+	}
+	if d.checkout != "" {
+		return
+	}
+	if err := (&system.Node{}).Secrets(target.Secrets); err != nil {
+		d.fail("secrets", err)
+	} else if len(target.Secrets) > 0 {
+		d.ok("secrets", "%d are there", len(target.Secrets))
+	}
+}
+
+// machine looks at the links and at the agent.
+func (d *doctor) machine(ctx context.Context) {
+	slots := (&system.Node{}).Slots()
+	switch {
+	case slots.Running == "":
+		d.fail("boot", errors.New("/run/current-system cannot be read: this is not NixOS"))
+	case slots.Profile != slots.Running || slots.Default != "" && slots.Default != slots.Running:
+		d.warn("boot", "running system, profile and boot default differ (hint: make them agree, or run \"infra-agent adopt\")")
+	case slots.Default == "":
+		d.warn("boot", "what the boot loader starts cannot be read back, so it is taken to follow the profile")
+	default:
+		d.ok("boot", "running system, profile and boot default agree")
+	}
+	s, err := control.Client{RunDir: d.runDir}.Status(ctx)
+	if err != nil {
+		d.warn("agent", "%v", err)
+		return
+	}
+	d.ok("agent", "%s, %s", s.Version, s.State)
+}

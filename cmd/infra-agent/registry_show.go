@@ -1,0 +1,252 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/infra-agent/infra-agent/agent/registry"
+	"github.com/infra-agent/infra-agent/agent/strict"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+func registryShowCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "show [NODE]", Short: "Show what the agent makes of the registry: one node, or all", Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			f, err := openRegistry(c)
+			if err != nil {
+				return err
+			}
+			asJSON, _ := c.Flags().GetBool("json")
+			if len(args) == 0 {
+				return showAll(c.OutOrStdout(), f, asJSON)
+			}
+			n, err := seen(f, args[0])
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return writeJSON(c.OutOrStdout(), n)
+			}
+			return n.print(c.OutOrStdout())
+		},
+	}
+	c.Flags().Bool("json", false, "print JSON")
+	pathFlag(c)
+	return c
+}
+
+// A seenNode is a node as the agent sees it.
+type seenNode struct {
+	Name    string            `json:"name"`
+	Managed bool              `json:"managed"`           // false: nothing is deployed to it
+	Entry   registry.Node     `json:"entry"`             // as it is written
+	Target  *reconcile.Target `json:"target,omitempty"`  // merged with its roles; none when it is not managed, or refused
+	Refused string            `json:"refused,omitempty"` // why the agent would deploy nothing
+	own     []string
+}
+
+func seen(f *registry.File, name string) (seenNode, error) {
+	entry, ok := f.Nodes[name]
+	if !ok {
+		names := slices.Sorted(maps.Keys(f.Nodes))
+		hint := `"infra-agent registry show" lists all`
+		if near := strict.Nearest(name, names); near != "" {
+			hint = fmt.Sprintf("did you mean %q?", near)
+		}
+		return seenNode{}, fmt.Errorf("the registry has no node %q (hint: %s)", name, hint)
+	}
+	n := seenNode{Name: name, Managed: entry.IsManaged() && entry.Kind != "template", Entry: entry, own: entry.Roles}
+	if !n.Managed {
+		return n, nil
+	}
+	if target, err := f.Target(name); err == nil {
+		n.Target = &target
+	} else {
+		n.Refused = err.Error()
+	}
+	return n, nil
+}
+
+// A row is one thing to know about a node.
+type row struct{ key, value string }
+
+// rows are what there is to know about a node; what is not given is left out.
+func (n seenNode) rows() []row {
+	var rows []row
+	add := func(key, value string) {
+		if value != "" {
+			rows = append(rows, row{key, value})
+		}
+	}
+	e := n.Entry
+	add("refused", n.Refused)
+	add("managed", n.state())
+	add("hostname", e.Hostname)
+	add("aliases", strings.Join(e.Aliases, ", "))
+	add("kind", e.Kind)
+	add("system", e.System)
+	add("address", e.Address)
+	if e.VMID != nil {
+		add("vmid", strconv.Itoa(*e.VMID))
+	}
+	add("environment", e.Environment)
+	add("tags", strings.Join(e.Tags, ", "))
+	add("proxied", proxied(e))
+	add("depends on", strings.Join(e.DependsOn, ", "))
+	add("branch", e.Branch)
+	if t := n.Target; t != nil {
+		add("output", fmt.Sprintf("nixosConfigurations.%q", t.Configuration))
+		add("roles", n.roles())
+		add("wave", t.Wave)
+		add("window", windows(t.Windows))
+		add("hold", t.Hold)
+		add("pin", strings.TrimSpace(t.Pin+" "+t.PinReason))
+		add("rollback", string(t.Rollback))
+		for _, c := range t.Checks {
+			add("check "+c.Name, asked(c))
+		}
+		for _, s := range t.Secrets {
+			add("secret", secret(s))
+		}
+		for _, argv := range t.Drain {
+			add("drain", strings.Join(argv, " "))
+		}
+		for _, argv := range t.Undrain {
+			add("undrain", strings.Join(argv, " "))
+		}
+		for _, w := range t.Warnings {
+			add("warning", w)
+		}
+	}
+	return rows
+}
+
+func (n seenNode) state() string {
+	switch {
+	case !n.Entry.IsManaged():
+		return "no: the agent deploys nothing here"
+	case n.Entry.Kind == "template":
+		return "no: it is a template"
+	}
+	return ""
+}
+
+// roles marks those that the node did not ask for by itself.
+func (n seenNode) roles() string {
+	var all []string
+	for _, role := range n.Target.Roles {
+		name := string(role)
+		if !slices.Contains(n.own, name) {
+			name += " (implied)"
+		}
+		all = append(all, name)
+	}
+	return strings.Join(all, ", ")
+}
+
+func windows(all []reconcile.Window) string {
+	var texts []string
+	for _, w := range all {
+		texts = append(texts, w.Text)
+	}
+	return strings.Join(texts, ", ")
+}
+
+func proxied(e registry.Node) string {
+	switch p := e.Proxy; {
+	case p != nil && len(p.Subdomains) > 0:
+		return fmt.Sprintf("port %d, as %s", p.Port, strings.Join(p.Subdomains, ", "))
+	case p != nil:
+		return fmt.Sprintf("port %d", p.Port)
+	case e.Proxied:
+		return "yes"
+	}
+	return ""
+}
+
+func secret(s reconcile.Secret) string {
+	text := s.Path
+	for _, of := range []row{{"owner", s.Owner}, {"group", s.Group}, {"mode", s.Mode}} {
+		if of.value != "" {
+			text += ", " + of.key + " " + of.value
+		}
+	}
+	return text
+}
+
+// asked is what a check looks at.
+func asked(c reconcile.Check) string {
+	text := string(c.Kind)
+	for _, part := range append([]string{c.Unit, c.Target, c.Server, c.Answer, c.Path}, c.Command...) {
+		if part != "" {
+			text += " " + part
+		}
+	}
+	if !c.Required {
+		text += " (not required)"
+	}
+	return text
+}
+
+func (n seenNode) print(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "node\t%s\n", n.Name)
+	for _, r := range n.rows() {
+		fmt.Fprintf(t, "%s\t%s\n", r.key, r.value)
+	}
+	return t.Flush()
+}
+
+func showAll(w io.Writer, f *registry.File, asJSON bool) error {
+	all := []seenNode{}
+	for _, name := range slices.Sorted(maps.Keys(f.Nodes)) {
+		n, err := seen(f, name)
+		if err != nil {
+			return err
+		}
+		all = append(all, n)
+	}
+	if asJSON {
+		return writeJSON(w, all)
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "NODE\tSTATE\tSYSTEM\tVMID\tADDRESS\tWAVE\tROLES")
+	for _, n := range all {
+		state, wave, roles, vmid := "managed", "", "", ""
+		switch {
+		case !n.Managed:
+			state = "unmanaged"
+		case n.Refused != "":
+			state = "refused"
+		case n.Target.Hold != "":
+			state = "held"
+		case n.Target.Pin != "":
+			state = "pinned"
+		}
+		if n.Target != nil {
+			wave, roles = n.Target.Wave, joined(n.Target.Roles)
+		}
+		if n.Entry.VMID != nil {
+			vmid = strconv.Itoa(*n.Entry.VMID)
+		}
+		fmt.Fprintf(t, "%s\n", strings.Join([]string{
+			n.Name, state, dash(n.Entry.System), dash(vmid), dash(n.Entry.Address), dash(wave), dash(roles),
+		}, "\t"))
+	}
+	return t.Flush()
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

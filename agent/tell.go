@@ -46,7 +46,9 @@ func (a *Agent) tell(before reconcile.Record, e reconcile.Event, after reconcile
 		a.Log.Info("accepted as it is", "running", e.Slots.Running, "profile", e.Slots.Profile, "boot_default", e.Slots.Default)
 	case reconcile.Sampled:
 		for key, red := range after.Work.Watch.Red {
-			a.Log.Warn("not healthy", "what", key, "why", red.Why, "times", red.Times)
+			if _, told := before.Work.Watch.Red[key]; !told { // each look sees it again, with other ports and times
+				a.Log.Warn("not healthy", "what", key, "why", red.Why)
+			}
 		}
 	default: // of no interest to people
 	}

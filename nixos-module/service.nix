@@ -45,8 +45,9 @@ in
         RestartSec = 1;
         # The agent ends its own children and knows why they ended; what is left when it is gone is killed.
         KillMode = "mixed";
-        # An evaluation that runs out of memory is a failed evaluation, not a failed agent.
+        # Whoever else is killed for memory: the agent must live to roll back.
         OOMPolicy = "continue";
+        OOMScoreAdjust = -500;
 
         StateDirectory = "infra-agent";
         StateDirectoryMode = "0700";
@@ -57,21 +58,41 @@ in
         RuntimeDirectoryPreserve = "restart";
         LoadCredential = lib.mapAttrsToList (name: path: "${name}:${path}") cfg.credentials;
 
+        # The group that may read the status owns what the agent makes; without capabilities it could not give it away.
+        Group = cfg.settings.control.group;
         UMask = "0077";
+
+        # Whatever needs the run of the machine has a unit of its own: Nix, the switch, its pre-switch checks, checks of the
+        # kind exec, drain commands. What is left looks, decides and asks systemd.
+        CapabilityBoundingSet = "CAP_DAC_OVERRIDE"; # the files of a fetch belong to its own user
         LockPersonality = true;
+        MemoryDenyWriteExecute = true;
+        NoNewPrivileges = true;
+        PrivateDevices = true;
+        PrivateMounts = true;
+        PrivateTmp = true;
+        ProtectClock = true;
         ProtectControlGroups = true;
-        ProtectHome = "read-only";
+        ProtectHome = true;
         ProtectKernelLogs = true;
         ProtectKernelModules = true;
+        ProtectKernelTunables = true;
+        ProtectProc = "invisible";
+        RemoveIPC = true;
+        RestrictAddressFamilies = [ "AF_UNIX" "AF_INET" "AF_INET6" ];
+        RestrictNamespaces = true;
         RestrictRealtime = true;
+        RestrictSUIDSGID = true;
         SystemCallArchitectures = "native";
+        SystemCallErrorNumber = "EPERM";
+        SystemCallFilter = [ "@system-service" "~@privileged @resources" ];
         # What is missing, and why:
-        # - OOMScoreAdjust: evaluations inherit it, and would outlive the services of the node.
-        # - MemoryMax: an evaluation of NixOS needs what it needs.
-        # - ProtectHostname: the agent would not see the hostname change, which is its identity.
+        # - User, DynamicUser, PrivateUsers: only root may ask systemd for a switch without polkit, which a node may lack.
         # - ProtectSystem: where /etc is an overlay, a switch replaces it, and a private view of it would be stale.
-        # - NoNewPrivileges, PrivateDevices, ProtectClock (which closes devices too), PrivateTmp: checks of the kind exec and
-        #   the new system's pre-switch checks run in this unit; they may need sudo, /dev/zfs or a socket in /tmp.
+        # - ProtectHostname: the agent would not see the hostname change, which is its identity.
+        # - ProcSubset: the boot's id and the gateway are there.
+        # - PrivateNetwork, IPAddressDeny: it polls remotes, and asks the targets of checks.
+        # - MemoryMax: it needs 20 MB, and an agent that is killed cannot roll back.
       };
     };
   };

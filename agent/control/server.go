@@ -62,12 +62,25 @@ func Listen(dir, group string) (net.Listener, error) {
 	}
 	if g, err := user.LookupGroup(group); err == nil {
 		gid, _ := strconv.Atoi(g.Gid)
-		if err := errors.Join(os.Chown(path, -1, gid), os.Chmod(path, 0o660)); err != nil {
+		if err := errors.Join(giveTo(path, gid), os.Chmod(path, 0o660)); err != nil {
 			_ = l.Close()
 			return nil, fmt.Errorf("control socket: %w", err)
 		}
 	}
 	return l, nil
+}
+
+// giveTo makes the group the file's. In the agent's unit it is already: there root
+// may not change owners.
+func giveTo(path string, gid int) error {
+	var stat unix.Stat_t
+	if err := unix.Stat(path, &stat); err != nil {
+		return err
+	}
+	if int(stat.Gid) == gid {
+		return nil
+	}
+	return os.Chown(path, -1, gid)
 }
 
 type peerKey struct{}

@@ -20,7 +20,9 @@ import (
 type Prober struct {
 	// UnitState returns a unit's ActiveState, org.freedesktop.systemd1(5).
 	UnitState func(ctx context.Context, unit string) (string, error)
-	Root      string // of the file system: "" but in tests
+	// Program runs a program, as [command.Run] does.
+	Program func(ctx context.Context, c command.Command) ([]byte, error)
+	Root    string // of the file system: "" but in tests
 }
 
 // maxParallel bounds how many checks run at once.
@@ -55,11 +57,11 @@ func (p *Prober) run(ctx context.Context, c reconcile.Check) reconcile.CheckResu
 	case reconcile.CheckDNS:
 		err = resolves(ctx, c)
 	case reconcile.CheckMount:
-		err = mounted(p.Root, c)
+		err = p.mounted(ctx, c)
 	case reconcile.CheckFile:
 		err = there(p.Root, c)
 	case reconcile.CheckExec:
-		_, err = command.Run(ctx, command.Command{Args: c.Command, Dir: "/", MaxOutput: maxBody})
+		_, err = p.Program(ctx, command.Command{Args: c.Command, Dir: "/", MaxOutput: maxBody})
 	default:
 		err = fmt.Errorf("this infra-agent has no checks of kind %q", c.Kind)
 	}

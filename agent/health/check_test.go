@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/infra-agent/infra-agent/agent/command"
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
@@ -24,6 +25,9 @@ func one(t *testing.T, p *Prober, c reconcile.Check) reconcile.CheckResult {
 	c.Name = "the check"
 	if c.Timeout == 0 {
 		c.Timeout = time.Minute
+	}
+	if p == nil {
+		p = &Prober{Program: command.Run}
 	}
 	results := p.Run(t.Context(), []reconcile.Check{c})
 	if len(results) != 1 {

@@ -1,7 +1,6 @@
 package health
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -13,19 +12,22 @@ import (
 	"strings"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/unit"
+
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
-// resolves asks for the addresses of a name. A name without a dot is looked up as
-// it is, not in the search domains of the node.
+// resolves asks for the addresses of a name: as every program of the node does, or a
+// server, which gets the name as it is, without the node's search domains.
 func resolves(ctx context.Context, c reconcile.Check) error {
-	resolver := &net.Resolver{PreferGo: true}
+	resolver, name := &net.Resolver{PreferGo: true}, c.Target
 	if c.Server != "" {
+		name = strings.TrimSuffix(name, ".") + "."
 		resolver.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, network, c.Server)
 		}
 	}
-	found, err := resolver.LookupNetIP(ctx, "ip", strings.TrimSuffix(c.Target, ".")+".")
+	found, err := resolver.LookupNetIP(ctx, "ip", name)
 	if err != nil {
 		return err
 	}
@@ -42,29 +44,17 @@ func resolves(ctx context.Context, c reconcile.Check) error {
 	return nil
 }
 
-// mounted looks into the mount table of PID 1, proc_pid_mountinfo(5): this process
-// may have a view of its own. The file system itself is not touched: one whose
-// server is gone would block.
-func mounted(root string, c reconcile.Check) error {
-	table, err := os.ReadFile(root + "/proc/1/mountinfo")
+// mounted asks systemd, which has a unit for each mount of the machine. This process
+// may have a view of its own, and looking at a file system whose server is gone would block.
+func (p *Prober) mounted(ctx context.Context, c reconcile.Check) error {
+	state, err := p.UnitState(ctx, unit.UnitNamePathEscape(c.Path)+".mount")
 	if err != nil {
 		return err
 	}
-	escaped := strings.NewReplacer(`\`, `\134`, " ", `\040`, "\t", `\011`, "\n", `\012`).Replace(strings.TrimRight(c.Path, "/"))
-	lines := bufio.NewScanner(bytes.NewReader(table))
-	for lines.Scan() {
-		if fields := strings.Fields(lines.Text()); len(fields) > 4 && fields[4] == or(escaped, "/") {
-			return nil
-		}
+	if state != "active" {
+		return fmt.Errorf("nothing is mounted on %s", c.Path)
 	}
-	return fmt.Errorf("nothing is mounted on %s", c.Path)
-}
-
-func or(s, other string) string {
-	if s != "" {
-		return s
-	}
-	return other
+	return nil
 }
 
 // there looks at a file, and reads it only when it must contain something.

@@ -1,6 +1,8 @@
 package health
 
 import (
+	"context"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -65,6 +67,7 @@ func TestDNSChecks(t *testing.T) {
 	expect(t, nil, look("www.example.org", ""), green)
 	expect(t, nil, look("www.example.org.", "192.0.2.7"), green)
 	expect(t, nil, look("www.example.org", "2001:db8::7"), green)
+	expect(t, nil, reconcile.Check{Kind: reconcile.CheckDNS, Target: "localhost", Answer: "127.0.0.1"}, green) // in /etc/hosts
 	got := one(t, nil, look("www.example.org", "192.0.2.8"))
 	if got.OK || !strings.Contains(got.Detail, "want 192.0.2.8 among them") {
 		t.Errorf("another answer gives %+v, want red", got)
@@ -76,15 +79,19 @@ func TestDNSChecks(t *testing.T) {
 }
 
 func TestMountChecks(t *testing.T) {
-	p := &Prober{Root: t.TempDir()}
-	write(t, filepath.Join(p.Root, "proc/1/mountinfo"), `21 1 8:1 / / rw - ext4 /dev/sda1 rw
-36 21 0:40 / /srv/media rw,relatime shared:1 - nfs4 nas:/media rw
-37 21 0:41 / /srv/with\040space rw - tmpfs tmpfs rw
-`)
+	p := &Prober{UnitState: func(_ context.Context, unit string) (string, error) {
+		switch unit {
+		case "-.mount", "srv-media.mount", `srv-a\x2db.mount`:
+			return "active", nil
+		case "lost.mount":
+			return "", errors.New("system bus: gone")
+		}
+		return "inactive", nil
+	}}
 	for path, want := range map[string]reconcile.CheckResult{
-		"/": green, "/srv/media": green, "/srv/media/": green, "/srv/with space": green,
-		"/srv":         red("nothing is mounted on /srv"),
-		"/srv/media/x": red("nothing is mounted on /srv/media/x"),
+		"/": green, "/srv/media": green, "/srv/media/": green, "/srv/a-b": green,
+		"/srv":  red("nothing is mounted on /srv"),
+		"/lost": red("system bus: gone"),
 	} {
 		expect(t, p, reconcile.Check{Kind: reconcile.CheckMount, Path: path}, want)
 	}

@@ -19,10 +19,11 @@ import (
 // AgentUnit is the unit of the agent itself.
 const AgentUnit = "infra-agent.service"
 
-// A Node is the machine the agent runs on. Root is "" but in tests.
+// A Node is the machine the agent runs on.
 type Node struct {
-	Root string
-	Bus  *Bus
+	Root  string // "" but in tests
+	Bus   *Bus
+	Apart bool // programs run in units of their own, see [Node.Run]
 }
 
 // Well-known places of NixOS, nixos/modules/system/boot/stage-2-init.sh and

@@ -98,7 +98,7 @@ func (n *Node) lockFree() error {
 // 25.05 have no such action and say so by their usage text.
 func (n *Node) switchCheck(ctx context.Context, next reconcile.Toplevel) error {
 	var said []string
-	_, err := command.Run(ctx, command.Command{
+	_, err := n.Run(ctx, "preflight", command.Command{
 		Args: []string{switchProgram(next), "check"}, Dir: "/",
 		Stderr: func(line string) { said = append(said, line) },
 	})
@@ -127,7 +127,7 @@ func (n *Node) readsRecord(ctx context.Context, next reconcile.Toplevel, record 
 	if agent == "" {
 		return nil
 	}
-	_, err := command.Run(ctx, command.Command{Args: []string{agent, "check", "--record", record}, Dir: "/"})
+	_, err := n.Run(ctx, "preflight", command.Command{Args: []string{agent, "check", "--record", record}, Dir: "/"})
 	if exit, ran := errors.AsType[*command.ExitError](err); ran && exit.Code == RecordRefused {
 		return reconcile.Rejected(reconcile.GatePreflight, fmt.Errorf("the new system's infra-agent cannot read this node's record: %s", lastLine(exit.Tail)))
 	}

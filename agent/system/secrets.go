@@ -80,6 +80,6 @@ func groupName(id uint32) string {
 // Exec runs a command of the registry, such as one that drains the node. The error
 // has the last lines of its output.
 func (n *Node) Exec(ctx context.Context, argv []string) error {
-	_, err := command.Run(ctx, command.Command{Args: argv, Dir: "/"})
+	_, err := n.Run(ctx, "command", command.Command{Args: argv, Dir: "/"})
 	return err
 }

@@ -164,7 +164,7 @@ func (n *Node) Leftovers(ctx context.Context) ([]string, error) {
 	err := n.Bus.call(ctx, func(ctx context.Context, c *dbus.Conn) (err error) {
 		units, err = c.ListUnitsByPatternsContext(ctx, nil, []string{
 			"infra-agent-trial-*.service", "infra-agent-back-*.service",
-			"infra-agent-promote-*.service", "infra-agent-guard-*.service",
+			"infra-agent-promote-*.service", "infra-agent-guard-*.service", aside + "*.service",
 		})
 		return err
 	})

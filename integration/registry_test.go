@@ -112,6 +112,31 @@ func TestStaleLockSaysWhichInput(t *testing.T) {
 	web.wait("held for the lock", held(reconcile.GateEvaluate, "flake.lock is stale: it lacks input attic"))
 }
 
+// TestInputsThatNobodyNeedsAreNotFetched: the private input is locked, and its host is not there.
+func TestInputsThatNobodyNeedsAreNotFetched(t *testing.T) {
+	f := newFleet(t)
+	const flake = `{
+  inputs.vault.url = "git+ssh://git@10.99.0.99/vault.git";
+  outputs = { self, vault }: import ./fleet.nix { inherit self; } // {
+    infraAgent.registry = fromTOML (builtins.readFile ./nodes.toml);
+    packages.x86_64-linux.default = vault.secret;
+  };
+}
+`
+	const lock = `{"nodes": {"root": {"inputs": {"vault": "vault"}}, "vault": {
+  "locked": {"lastModified": 1, "narHash": "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "ref": "refs/heads/main",
+    "rev": "0123456789012345678901234567890123456789", "revCount": 1, "type": "git", "url": "ssh://git@10.99.0.99/vault.git"},
+  "original": {"type": "git", "url": "ssh://git@10.99.0.99/vault.git"}}}, "root": "root", "version": 7}
+`
+	f.moved("fromTOML (readFile ./nodes.toml)", "", map[string]string{
+		"flake.nix": flake, "flake.lock": lock, "nodes.toml": must[string](t)(f.Repo().File("infrastructure.toml")),
+	})
+	web := f.up("web1")[0]
+	f.deploys(web)
+	f.edit("fleet.nix", "config.system.build.toplevel = ", "config.system.build.toplevel = assert self.inputs.vault ? secret; ")
+	web.wait("held for the input", held(reconcile.GateEvaluate, "input vault cannot be reached: ssh://git@10.99.0.99/vault.git"))
+}
+
 func TestMissingOutputSaysSo(t *testing.T) {
 	f := newFleet(t)
 	web := f.up("web1")[0]

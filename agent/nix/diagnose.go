@@ -1,6 +1,7 @@
 package nix
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -49,7 +50,7 @@ func (n *Nix) diagnose(ctx context.Context, rev reconcile.Revision, lines []stri
 		}
 		return found(reconcile.GateIdentity, hint, "the flake does not have this output")
 	case strings.Contains(said, "flake.nix' does not exist"):
-		return found(reconcile.GateEvaluate, "set source.subdir to the flake's directory", "there is no flake.nix in the repository's %s", or(n.Subdir, "root"))
+		return found(reconcile.GateEvaluate, "set source.subdir to the flake's directory", "there is no flake.nix in the repository's %s", cmp.Or(n.Subdir, "root"))
 	case strings.Contains(said, "requires lock file changes but"):
 		amiss := n.unlocked(ctx, dir, inputs)
 		if amiss == "" {
@@ -148,11 +149,4 @@ func (n *Nix) unlocked(ctx context.Context, dir string, l locked) string {
 		}
 	}
 	return strings.Join(said, ", ")
-}
-
-func or(s, other string) string {
-	if s != "" {
-		return s
-	}
-	return other
 }

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
@@ -19,11 +20,11 @@ func (f *File) target(name string, n Node) (reconcile.Target, error) {
 		return reconcile.Target{}, err
 	}
 	t := reconcile.Target{
-		Node: name, Configuration: or(n.Configuration, name), Environment: n.Environment,
+		Node: name, Configuration: cmp.Or(n.Configuration, name), Environment: n.Environment,
 		Pin: n.Pin, Warnings: f.warnings(n, roles),
 	}
 	if n.Hold {
-		t.Hold = or(n.Reason, "no reason given")
+		t.Hold = cmp.Or(n.Reason, "no reason given")
 	}
 	if n.Pin != "" {
 		t.PinReason = n.Reason
@@ -32,7 +33,7 @@ func (f *File) target(name string, n Node) (reconcile.Target, error) {
 	for _, role := range roles {
 		r := f.Roles[role]
 		t.Roles = append(t.Roles, reconcile.Role(role))
-		t.Wave, t.Rollback = or(r.Wave, t.Wave), or(r.Rollback, t.Rollback)
+		t.Wave, t.Rollback = cmp.Or(r.Wave, t.Wave), cmp.Or(r.Rollback, t.Rollback)
 		maps.Copy(merged, r.Checks)
 		for _, s := range r.Secrets {
 			t.Secrets = append(t.Secrets, reconcile.Secret(s))
@@ -45,7 +46,7 @@ func (f *File) target(name string, n Node) (reconcile.Target, error) {
 		}
 	}
 	slices.Sort(t.Roles)
-	t.Wave, t.Rollback = or(n.Wave, t.Wave), or(n.Rollback, t.Rollback)
+	t.Wave, t.Rollback = cmp.Or(n.Wave, t.Wave), cmp.Or(n.Rollback, t.Rollback)
 	maps.Copy(merged, n.Checks)
 	windows := n.Window
 	if windows == nil {
@@ -77,13 +78,6 @@ func (f *File) checks(name string, n Node, merged Checks) ([]reconcile.Check, er
 		all = append(all, c)
 	}
 	return all, nil
-}
-
-func or[S ~string](strong, weak S) S {
-	if strong != "" {
-		return strong
-	}
-	return weak
 }
 
 // RolesOf returns a node's roles, the weakest first: those implied for everybody

@@ -8,6 +8,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -109,7 +110,7 @@ func (r Resolver) registered(f *File) (reconcile.Target, error) {
 
 // deployable refuses a node that must be left alone.
 func (r Resolver) deployable(f *File, name string, n Node) error {
-	branch := strings.ReplaceAll(or(n.Branch, f.Fleet.Branch), "{name}", name)
+	branch := strings.ReplaceAll(cmp.Or(n.Branch, f.Fleet.Branch), "{name}", name)
 	switch {
 	case !n.IsManaged():
 		return refused("node %s is unmanaged: the registry says managed = false", name)

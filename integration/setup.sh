@@ -15,7 +15,7 @@ base=/var/cache/infra-agent-lab/trixie-$(sha256sum lab/packages | cut -c1-12)
 install_programs() {
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq
-  apt-get install -y -qq --no-install-recommends systemd-container mmdebstrap iproute2 git >/dev/null
+  apt-get install -y -qq --no-install-recommends systemd-container mmdebstrap iproute2 git openssh-server gnupg >/dev/null
 }
 
 # The machine's own mirror; a bare machine may have the old or the new format of apt's sources.
@@ -37,7 +37,7 @@ make_base() {
   touch "$base/.done"
 }
 
-for program in systemd-nspawn mmdebstrap ip git; do
+for program in systemd-nspawn mmdebstrap ip git sshd gpg; do
   command -v "$program" >/dev/null || { install_programs; break; }
 done
 [ -e "$base/.done" ] || make_base

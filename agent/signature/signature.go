@@ -6,7 +6,6 @@ package signature
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 )
 
@@ -31,13 +30,13 @@ type Keys struct {
 	pgp pgpKeys
 }
 
-// Load reads the files. A file with a mistake allows nobody: the error names file
-// and line.
-func Load(f Files) (*Keys, error) {
+// Load has the files read. A file with a mistake allows nobody: the error names
+// file and line.
+func Load(f Files, read func(path string) ([]byte, error)) (*Keys, error) {
 	k := &Keys{}
 	for _, file := range []struct {
 		path string
-		read func([]byte) error
+		take func([]byte) error
 	}{
 		{f.AllowedSigners, k.ssh.allow},
 		{f.Revocation, k.ssh.revoke},
@@ -46,11 +45,11 @@ func Load(f Files) (*Keys, error) {
 		if file.path == "" {
 			continue
 		}
-		data, err := os.ReadFile(file.path)
+		data, err := read(file.path)
 		if err != nil {
 			return nil, fmt.Errorf("read keys: %w", err)
 		}
-		if err := file.read(data); err != nil {
+		if err := file.take(data); err != nil {
 			return nil, fmt.Errorf("%s: %w", file.path, err)
 		}
 	}

@@ -22,7 +22,7 @@ func fixture(t testing.TB, name string) string {
 
 func keys(t testing.TB, f signature.Files) *signature.Keys {
 	t.Helper()
-	k, err := signature.Load(f)
+	k, err := signature.Load(f, os.ReadFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func allowing(t testing.TB, text string) (*signature.Keys, error) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return signature.Load(signature.Files{AllowedSigners: path})
+	return signature.Load(signature.Files{AllowedSigners: path}, os.ReadFile)
 }
 
 func TestVerify(t *testing.T) {
@@ -175,7 +175,7 @@ func TestBadKeyFilesAllowNobody(t *testing.T) {
 	for _, f := range []signature.Files{
 		{Revocation: krl}, {Keyring: "testdata/ann.pub"}, {AllowedSigners: "testdata/none"},
 	} {
-		if _, err := signature.Load(f); err == nil {
+		if _, err := signature.Load(f, os.ReadFile); err == nil {
 			t.Errorf("Load(%+v) succeeds", f)
 		}
 	}

@@ -57,7 +57,7 @@ func TestAllowRewind(t *testing.T) {
 	w.mustFetch(anchor, "")
 	w.git("reset", "-q", "--hard", "HEAD~2")
 	tip := w.pushed("a", "rewritten")
-	req := Request{Remote: "origin", Tip: tip, Anchor: anchor, Tree: w.tree}
+	req := Request{Remote: "origin", Tip: tip, Anchor: anchor}
 
 	req.AllowRewind = anchor // another commit than the tip allows nothing
 	_, err := w.fetcher.Fetch(context.Background(), req)
@@ -87,7 +87,7 @@ func TestAcceptedBeforeIsBehind(t *testing.T) {
 	w := newWorld(t)
 	old := w.commit("a", "1")
 	anchor := w.pushed("a", "2")
-	req := Request{Remote: "origin", Tip: old, Anchor: anchor, Accepted: []reconcile.Commit{old, anchor}, Tree: w.tree}
+	req := Request{Remote: "origin", Tip: old, Anchor: anchor, Accepted: []reconcile.Commit{old, anchor}}
 	_, err := w.fetcher.Fetch(context.Background(), req)
 	wantRejected(t, err, reconcile.GateSource, "behind", old.Short(), anchor.Short())
 	if w.served.Load() != 0 {

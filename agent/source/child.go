@@ -16,9 +16,11 @@ import (
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
-// A job is what the child reads from its standard input. It names the file that
-// holds the token, never the token.
+// A job is what the child reads from its standard input. It names the files that
+// hold secrets, never a secret.
 type job struct {
+	Ask         bool // only ask which commit the branch points to
+	Anew        bool // delete the store first
 	Remote      Remote
 	Branch      string
 	Dir         string
@@ -27,24 +29,40 @@ type job struct {
 	Tip         reconcile.Commit
 	Anchor      reconcile.Commit
 	AllowRewind reconcile.Commit
-	Tree        string
 }
+
+func (j job) store() string { return filepath.Join(j.Dir, "git") }
+func (j job) tree() string  { return filepath.Join(j.Dir, "tree") }
 
 // An answer is what the child writes to its standard output.
 type answer struct {
-	Result *Result        `json:"result,omitempty"`
-	Error  string         `json:"error,omitempty"`
-	Gate   reconcile.Gate `json:"gate,omitempty"` // set: the commit is rejected
+	Result   *Result        `json:"result,omitempty"`
+	Error    string         `json:"error,omitempty"`
+	Gate     reconcile.Gate `json:"gate,omitempty"` // set: the commit is rejected
+	NoBranch bool           `json:"no_branch,omitempty"`
 }
 
-func (a answer) result() (Result, error) {
+// result is what the parent believes of an answer: the child has read what
+// strangers sent, so the parent takes no path and no commit of it that it did not
+// ask for, and no text that is not fit for a log.
+func (a answer) result(j job) (Result, error) {
+	text := errors.New(oneLine(a.Error, 1000))
 	switch {
 	case a.Result != nil:
-		return *a.Result, nil
-	case a.Gate != "":
-		return Result{}, reconcile.Rejected(a.Gate, errors.New(a.Error))
+		r := *a.Result
+		r.Subject, r.Signer, r.Unconfined = oneLine(r.Subject, 200), oneLine(r.Signer, 200), oneLine(r.Unconfined, 200)
+		if j.Ask {
+			commit, err := reconcile.ParseCommit(string(r.Commit))
+			return Result{Commit: commit}, err
+		}
+		r.Commit, r.Tree = j.Tip, j.tree()
+		return r, nil
+	case a.NoBranch:
+		return Result{}, reconcile.Rejected(reconcile.GateSource, &noBranchError{text.Error()})
+	case a.Gate == reconcile.GateUnverified || a.Gate == reconcile.GateSource:
+		return Result{}, reconcile.Rejected(a.Gate, text)
 	}
-	return Result{}, errors.New(a.Error)
+	return Result{}, text
 }
 
 // Child does one job of a [Fetcher] in a process of its own. The error says why
@@ -57,10 +75,11 @@ func Child(stdin io.Reader, stdout io.Writer) error {
 		return fmt.Errorf("read the job: %w", err)
 	}
 	var a answer
-	result, err := j.run()
+	result, err := j.confined()
 	if err != nil {
 		a.Error = oneLine(err.Error(), 1000)
 		a.Gate, _ = reconcile.RejectedBy(err)
+		a.NoBranch = errors.Is(err, ErrNoBranch)
 	} else {
 		a.Result = &result
 	}
@@ -70,19 +89,45 @@ func Child(stdin io.Reader, stdout io.Writer) error {
 	return nil
 }
 
-// run gets the commit, and once more from nothing when the store is damaged.
+// confined does the job with no more rights than it needs.
+func (j job) confined() (Result, error) {
+	if err := os.MkdirAll(j.Dir, 0o700); err != nil {
+		return Result{}, err
+	}
+	unconfined, err := j.confine()
+	if err != nil {
+		return Result{}, err
+	}
+	result, err := j.run()
+	result.Unconfined = unconfined
+	return result, err
+}
+
+// run asks, or gets the commit, and once more from nothing when the store is damaged.
 func (j job) run() (Result, error) {
-	unlock, err := lock(j.Dir)
+	if j.Ask {
+		commit, err := j.ask(context.Background()) // the parent kills this process instead
+		return Result{Commit: commit}, err
+	}
+	unlock, err := lock(filepath.Join(j.Dir, "lock"))
 	if err != nil {
 		return Result{}, err
 	}
 	defer unlock()
+	if j.Anew {
+		if err := os.RemoveAll(j.store()); err != nil {
+			return Result{}, fmt.Errorf("delete the git store: %w", err)
+		}
+	}
 	result, err := j.attempt()
 	if _, damaged := errors.AsType[*damagedError](err); damaged {
-		if err := os.RemoveAll(j.Dir); err != nil {
+		if err := os.RemoveAll(j.store()); err != nil {
 			return Result{}, fmt.Errorf("delete the git store: %w", err)
 		}
 		result, err = j.attempt()
+	}
+	if err != nil {
+		_ = os.RemoveAll(j.tree()) // what is there is of no use
 	}
 	return result, err
 }
@@ -90,7 +135,7 @@ func (j job) run() (Result, error) {
 // attempt gets the commit, shows that it descends from the anchor, and writes
 // its files.
 func (j job) attempt() (Result, error) {
-	s, err := openStore(j.Dir)
+	s, err := openStore(j.store())
 	if err != nil {
 		return Result{}, err
 	}
@@ -121,7 +166,7 @@ func (j job) attempt() (Result, error) {
 	if at.Year() < 1970 || at.Year() > 9999 {
 		return Result{}, refused("commit %s: its date, year %d, cannot be right", j.Tip.Short(), at.Year())
 	}
-	if err := writeTree(s, commit.TreeHash, j.Tree, at, j.Limits); err != nil {
+	if err := writeTree(s, commit.TreeHash, j.tree(), at, j.Limits); err != nil {
 		return Result{}, err
 	}
 	r.compact(ctx, s, tip)
@@ -129,7 +174,7 @@ func (j job) attempt() (Result, error) {
 	if j.Anchor == "" {
 		commits = 0
 	}
-	return Result{Commit: j.Tip, Time: at, Subject: oneLine(subject, 200), Signer: oneLine(signer, 200), Tree: j.Tree, Commits: commits}, nil
+	return Result{Commit: j.Tip, Time: at, Subject: oneLine(subject, 200), Signer: oneLine(signer, 200), Tree: j.tree(), Commits: commits}, nil
 }
 
 // refused is an error that the commit itself caused.
@@ -139,11 +184,8 @@ func refused(format string, args ...any) error {
 
 // lock keeps two children off one store: an agent that is killed leaves its child
 // behind, and the next agent starts another.
-func lock(dir string) (unlock func(), err error) {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
-		return nil, err
-	}
-	f, err := os.OpenFile(dir+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+func lock(path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}

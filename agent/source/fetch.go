@@ -8,14 +8,12 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/infra-agent/infra-agent/agent/command"
 	"github.com/infra-agent/infra-agent/reconcile"
 )
-
-// fetchLimit is how long a fetch may take, all steps included.
-const fetchLimit = 15 * time.Minute
 
 // A Fetcher gets commits. Only one fetch may be under way for a store.
 type Fetcher struct{ opts Options }
@@ -30,10 +28,9 @@ type Request struct {
 	Anchor      reconcile.Commit   // newest accepted commit, which Tip must descend from; "" = any
 	Accepted    []reconcile.Commit // the last accepted commits
 	AllowRewind reconcile.Commit   // the one commit that need not descend from Anchor
-	Tree        string             // directory to write Tip's files into; what is there is deleted
 }
 
-// A Result is a commit whose files are in Tree.
+// A Result is a commit whose files are in Tree, until the next fetch.
 type Result struct {
 	Commit  reconcile.Commit `json:"commit"`
 	Time    time.Time        `json:"time"`    // the committer's date
@@ -41,6 +38,8 @@ type Result struct {
 	Signer  string           `json:"signer"`  // of Commit; "" where the policy asks for none
 	Tree    string           `json:"tree"`
 	Commits int              `json:"commits"` // since the anchor, along first parents; 0 without one
+
+	Unconfined string `json:"unconfined"` // why the kernel did not keep the child to its own files; "" = it did
 }
 
 // Fetch gets a commit in a child process, which is killed when ctx ends.
@@ -59,35 +58,58 @@ func (f *Fetcher) Fetch(ctx context.Context, req Request) (Result, error) {
 			"behind: remote %s shows %s, which was accepted before %s (hint: a mirror may lag; if the branch was reset on purpose, run \"infra-agent allow-rewind %s\")",
 			req.Remote, req.Tip.Short(), req.Anchor.Short(), req.Tip))
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, fetchLimit, fmt.Errorf("not done within %s", fetchLimit))
+	limit := f.opts.Limits.Fetch
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not done within %s (hint: if the remote is just slow, raise limits.fetch)", limit))
 	defer cancel()
+	remote := f.opts.Remotes[i]
 	j := job{
-		Remote: f.opts.Remotes[i], Branch: f.opts.Branch, Dir: f.opts.Dir, Limits: f.opts.Limits, Trust: f.opts.Trust,
-		Tip: req.Tip, Anchor: req.Anchor, AllowRewind: req.AllowRewind, Tree: req.Tree,
+		Remote: remote, Branch: f.opts.Branch, Dir: f.opts.dir(remote), Limits: f.opts.Limits, Trust: f.opts.Trust,
+		Tip: req.Tip, Anchor: req.Anchor, AllowRewind: req.AllowRewind,
 	}
-	result, err := f.child(ctx, j)
-	if _, crashed := errors.AsType[*command.ExitError](err); crashed {
+	result, err := f.opts.run(ctx, j)
+	if _, crashed := errors.AsType[*crashError](err); crashed {
 		// A damaged store can crash the git library. Without the store it is not the store.
-		if err := os.RemoveAll(f.opts.Dir); err != nil {
-			return Result{}, fmt.Errorf("delete the git store: %w", err)
-		}
-		result, err = f.child(ctx, j)
+		j.Anew = true
+		result, err = f.opts.run(ctx, j)
 	}
 	if err != nil {
-		_ = os.RemoveAll(req.Tree)
+		_ = os.RemoveAll(j.tree()) // of a child that was killed; a unit's own files stay for its next fetch to delete
 		return Result{}, fmt.Errorf("fetch %s from %s: %w", req.Tip.Short(), req.Remote, err)
 	}
 	return result, nil
 }
 
-func (f *Fetcher) child(ctx context.Context, j job) (Result, error) {
+// run does the job in a process of its own, which is killed when ctx ends.
+func (o Options) run(ctx context.Context, j job) (Result, error) {
+	if err := j.checkFiles(); err != nil {
+		return Result{}, err
+	}
 	request, err := json.Marshal(j)
 	if err != nil {
 		return Result{}, err
 	}
-	out, err := command.Run(ctx, command.Command{Args: f.opts.Child, Stdin: bytes.NewReader(request), MaxOutput: 1 << 20})
-	if err != nil {
+	cause := "" // of a crash; what follows it is a trace
+	stderr := func(line string) {
+		if cause == "" && (strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ")) {
+			cause = oneLine(line, 200)
+		}
+	}
+	var out []byte
+	if unit := o.unit(j.Remote); unit != nil {
+		out, err = unit.Run(ctx, request, j.credentials(), stderr)
+	} else {
+		out, err = command.Run(ctx, command.Command{Args: o.Child, Stdin: bytes.NewReader(request), MaxOutput: 1 << 20, Stderr: stderr})
+	}
+	_, failed := errors.AsType[*command.ExitError](err)
+	switch {
+	case cause != "":
+		return Result{}, &crashError{cause}
+	case failed:
+		return Result{}, &crashError{err.Error()}
+	case err != nil:
 		return Result{}, err
+	case len(out) == 0:
+		return Result{}, &crashError{"it gave no answer (hint: the journal has its last words)"}
 	}
 	var a answer
 	d := json.NewDecoder(bytes.NewReader(out))
@@ -95,5 +117,10 @@ func (f *Fetcher) child(ctx context.Context, j job) (Result, error) {
 	if err := d.Decode(&a); err != nil {
 		return Result{}, fmt.Errorf("read the fetch child's answer: %w", err)
 	}
-	return a.result()
+	return a.result(j)
 }
+
+// A crashError says that a child ended in the middle of its job.
+type crashError struct{ cause string }
+
+func (e *crashError) Error() string { return "the fetch's process ended: " + e.cause }

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/infra-agent/infra-agent/agent/command"
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
@@ -20,7 +22,7 @@ func TestFirstFetchHasDepthOne(t *testing.T) {
 	w.commit("a", "2")
 	tip := w.pushed("b/c", "3")
 	got := w.mustFetch(tip, "")
-	want := Result{Commit: tip, Time: got.Time, Subject: "write b/c", Tree: w.tree}
+	want := Result{Commit: tip, Time: got.Time, Subject: "write b/c", Tree: w.tree, Unconfined: got.Unconfined}
 	if got != want {
 		t.Errorf("Fetch = %+v, want %+v", got, want)
 	}
@@ -113,7 +115,7 @@ func TestChildIsKilledAtTheDeadline(t *testing.T) {
 		<-asked
 		cancel(errors.New("out of time"))
 	}()
-	_, err := w.fetcher.Fetch(ctx, Request{Remote: "origin", Tip: tip, Tree: w.tree})
+	_, err := w.fetcher.Fetch(ctx, Request{Remote: "origin", Tip: tip})
 	if err == nil || !strings.Contains(err.Error(), "out of time") {
 		t.Errorf("Fetch: %v, want the cause of the cancellation", err)
 	}
@@ -126,9 +128,67 @@ func TestCrashingChild(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "out of memory") {
 		t.Errorf("Fetch: %v, want what the child said last", err)
 	}
+	w.fetcher.opts.Child = []string{"/bin/sh", "-c", "printf 'fatal error: runtime: out of memory\n\ngoroutine 1 [running]:\n' >&2; exit 2"}
+	_, err = w.fetch(w.head(), "")
+	if err == nil || !strings.Contains(err.Error(), "the fetch's process ended: fatal error: runtime: out of memory") {
+		t.Errorf("Fetch: %v, want the cause, above the trace", err)
+	}
 	w.fetcher.opts.Child = []string{"/bin/sh", "-c", `echo '{"surprise": 1}'`}
 	if _, err := w.fetch(w.head(), ""); err == nil || !strings.Contains(err.Error(), "surprise") {
 		t.Errorf("Fetch: %v, want an error about the unknown field", err)
+	}
+}
+
+// A child that was taken over says what it likes.
+func TestLyingChild(t *testing.T) {
+	w := newWorld(t)
+	tip := w.pushed("a", "1")
+	says := func(answer string) { w.fetcher.opts.Child = []string{"/bin/echo", answer} }
+	says(`{"result": {"commit": "1111111111111111111111111111111111111111", "tree": "/etc", "subject": "a\u001b[2Jb", "time": "2024-01-01T00:00:00Z"}}`)
+	got, err := w.fetch(tip, "")
+	if err != nil || got.Commit != tip || got.Tree != w.tree || got.Subject != "a[2Jb" {
+		t.Errorf("Fetch = %+v, %v, want the commit and the directory that were asked for", got, err)
+	}
+	says(`{"error": "no\u001b[2J", "gate": "suspend"}`)
+	_, err = w.fetch(tip, "")
+	if gate, rejected := reconcile.RejectedBy(err); rejected || err == nil || strings.Contains(err.Error(), "\x1b") {
+		t.Errorf("Fetch: %v, rejected by %q, want a passing error of clean text", err, gate)
+	}
+	says(`{"result": {"commit": "-rf"}}`)
+	if commit, err := w.fetcher.opts.run(t.Context(), job{Ask: true, Remote: w.fetcher.opts.Remotes[0]}); err == nil {
+		t.Errorf("a poll = %v, want an error: that is no commit", commit)
+	}
+}
+
+// Whoever can run it as a unit decides where it may write; a path is read here.
+func TestUnit(t *testing.T) {
+	w := newWorld(t)
+	tip := w.pushed("a", "1")
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("s3cret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	own := t.TempDir()
+	ran := 0
+	w.fetcher.opts.Unit = &Unit{Dir: own, Run: func(ctx context.Context, request []byte, copies map[string]string, _ func(string)) ([]byte, error) {
+		ran++
+		credentials := t.TempDir()
+		for name, path := range copies {
+			if err := os.Rename(path, filepath.Join(credentials, name)); err != nil { // it reads its copy
+				return nil, err
+			}
+		}
+		return command.Run(ctx, command.Command{Args: w.fetcher.opts.Child, Env: []string{"CREDENTIALS_DIRECTORY=" + credentials}, Stdin: bytes.NewReader(request)})
+	}}
+	w.fetcher.opts.Remotes[0].TokenFile = token
+	got, err := w.fetch(tip, "")
+	if err != nil || got.Tree != own+"/tree" || ran != 1 {
+		t.Errorf("Fetch = %+v, %v, %d units, want one that writes to %s", got, err, ran, own)
+	}
+	w.follow(Remote{Name: "origin", URL: w.bare}, w.fetcher.opts.Limits)
+	w.mustFetch(tip, "")
+	if ran != 1 {
+		t.Errorf("%d units, want none for a path", ran)
 	}
 }
 
@@ -147,7 +207,7 @@ func TestLocalPath(t *testing.T) {
 
 func TestUnknownRemote(t *testing.T) {
 	w := newWorld(t)
-	_, err := w.fetcher.Fetch(t.Context(), Request{Remote: "mirror", Tip: "1", Tree: w.tree})
+	_, err := w.fetcher.Fetch(t.Context(), Request{Remote: "mirror", Tip: "1"})
 	if err == nil || err.Error() != "fetch from mirror: no such remote" {
 		t.Errorf("Fetch: %v, want no such remote", err)
 	}

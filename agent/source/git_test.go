@@ -19,8 +19,16 @@ import (
 
 // The test binary is its own fetch child.
 func TestMain(m *testing.M) {
+	if dir := os.Getenv("SOURCE_TEST_SERVE"); dir != "" {
+		serve(dir)
+		return
+	}
 	if os.Getenv("SOURCE_TEST_CHILD") == "1" && len(os.Args) == 1 { // a fuzz worker has arguments
-		if err := Child(os.Stdin, os.Stdout); err != nil {
+		child := Child
+		if os.Getenv("SOURCE_TEST_PROBE") != "" {
+			child = probe
+		}
+		if err := child(os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -36,13 +44,15 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	_ = os.RemoveAll(scratch())
+	os.Exit(code)
 }
 
 // A world is a repository with one work tree, served over HTTP by real git, and
 // a fetcher that follows it. Each test has its own, so that all run in parallel.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	bare    string // repository that is served
 	work    string // work tree that pushes to it
 	store   string
@@ -80,8 +90,11 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) follow(r Remote, limits Limits) {
+	if limits.Fetch == 0 {
+		limits.Fetch = time.Minute
+	}
 	w.fetcher = NewFetcher(Options{
-		Remotes: []Remote{r}, Branch: "main", Dir: w.store, Limits: limits, Trust: Trust{Policy: reconcile.TrustNone}, Child: []string{"/proc/self/exe"},
+		Remotes: []Remote{r}, Branch: "main", Dir: filepath.Dir(w.store), Limits: limits, Trust: Trust{Policy: reconcile.TrustNone}, Child: []string{"/proc/self/exe"},
 	})
 }
 
@@ -169,7 +182,7 @@ func (w *world) pushed(name, content string) reconcile.Commit {
 }
 
 func (w *world) fetch(tip, anchor reconcile.Commit) (Result, error) {
-	return w.fetcher.Fetch(context.Background(), Request{Remote: "origin", Tip: tip, Anchor: anchor, Tree: w.tree})
+	return w.fetcher.Fetch(context.Background(), Request{Remote: "origin", Tip: tip, Anchor: anchor})
 }
 
 // mustFetch fetches, and lets git judge the tree that was written.

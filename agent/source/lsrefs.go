@@ -11,9 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
-	"github.com/go-git/go-git/v5/plumbing/transport"
 
 	"github.com/infra-agent/infra-agent/reconcile"
 )
@@ -37,43 +35,27 @@ func (e *BusyError) Error() string { return "the server is busy: " + e.Status }
 // lsRefs asks a server which commit the branch points to: one request, on a
 // connection that is kept, whatever number of refs there is.
 func lsRefs(ctx context.Context, client *http.Client, remote Remote, branch string) (reconcile.Commit, error) {
-	ref := plumbing.NewBranchReferenceName(branch).String()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(remote.URL, "/")+"/git-upload-pack", question(ref))
+	ref := refOf(branch)
+	req, err := remote.request(ctx, http.MethodPost, strings.TrimSuffix(remote.URL, "/")+"/"+uploadPack, question(ref))
 	if err != nil {
-		return "", fmt.Errorf("the URL of remote %s is not valid", remote.Name)
+		return "", err
 	}
-	req.Header.Set("Git-Protocol", "version=2")
-	req.Header.Set("Content-Type", "application/x-git-upload-pack-request")
-	req.Header.Set("User-Agent", "infra-agent")
-	if remote.TokenFile != "" {
-		token, err := readToken(remote.TokenFile)
-		if err != nil {
-			return "", err
-		}
-		req.SetBasicAuth(remote.username(), token)
+	req.Header.Set("Git-Protocol", version2)
+	resp, err := remote.do(client, req)
+	if status, is := errors.AsType[*statusError](err); is {
+		return "", fmt.Errorf("%w: status %s", errNoV2, status.status)
 	}
-	resp, err := client.Do(req)
 	if err != nil {
 		return "", err
 	}
 	defer resp.Body.Close()
 	body := io.LimitReader(resp.Body, answerBytes)
 	defer io.Copy(io.Discard, body) //nolint:errcheck // what is left over must be read for the connection to be kept
-	switch resp.StatusCode {
-	case http.StatusOK:
-		return refIn(body, ref, branch)
-	case http.StatusUnauthorized:
-		return "", explain(transport.ErrAuthenticationRequired, remote)
-	case http.StatusForbidden:
-		return "", explain(transport.ErrAuthorizationFailed, remote)
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		return "", &BusyError{Status: resp.Status, After: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
-	}
-	return "", fmt.Errorf("%w: status %s", errNoV2, resp.Status)
+	return refIn(body, ref, branch)
 }
 
 // question encodes the command ls-refs for one prefix.
-func question(ref string) io.Reader {
+func question(ref string) *bytes.Buffer {
 	var b bytes.Buffer
 	e := pktline.NewEncoder(&b) // a bytes.Buffer takes everything
 	_ = e.EncodeString("command=ls-refs\n", "agent=infra-agent\n", "object-format=sha1")
@@ -103,7 +85,7 @@ func refIn(body io.Reader, ref, branch string) (reconcile.Commit, error) {
 		return commit, nil
 	}
 	if said, is := errors.AsType[*pktline.ErrorLine](lines.Err()); is {
-		return "", fmt.Errorf("the server says: %.200q", said.Text)
+		return "", serverSays(said.Text)
 	}
 	return "", fmt.Errorf("%w: its answer ends early", errNoV2)
 }

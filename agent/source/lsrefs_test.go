@@ -54,7 +54,7 @@ func (c *wireConn) Write(p []byte) (int, error) {
 }
 
 // onWire serves the handler and counts.
-func onWire(t *testing.T, handler http.Handler, secure bool) (*httptest.Server, *wire) {
+func onWire(t testing.TB, handler http.Handler, secure bool) (*httptest.Server, *wire) {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)
 	w := &wire{Listener: server.Listener}
@@ -87,7 +87,7 @@ func TestIdlePollCostsOnePacketWhateverTheNumberOfRefs(t *testing.T) {
 		}{{"http", false, maxPollHTTP}, {"https, version 2", true, maxPollHTTP2}} {
 			t.Run(fmt.Sprintf("%s, %d refs", c.name, refs), func(t *testing.T) {
 				server, wire := onWire(t, w.handler, c.secure)
-				a := asker{remote: Remote{Name: "origin", URL: server.URL + "/fleet.git"}}
+				a := newAsker(t, Remote{Name: "origin", URL: server.URL + "/fleet.git"}, "main")
 				if c.secure {
 					a.client = server.Client()
 				}
@@ -130,7 +130,7 @@ func TestServerWithoutVersion2IsAskedTheOldWay(t *testing.T) {
 		w.handler.ServeHTTP(rw, r)
 	}))
 	t.Cleanup(server.Close)
-	a := asker{remote: Remote{Name: "origin", URL: server.URL + "/fleet.git"}}
+	a := newAsker(t, Remote{Name: "origin", URL: server.URL + "/fleet.git"}, "main")
 	for range 3 {
 		if got, err := a.tip(t.Context(), "main"); err != nil || got != want {
 			t.Errorf("tip = %s, %v, want %s", got, err, want)

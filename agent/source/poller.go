@@ -41,7 +41,10 @@ func NewPoller(o Options) *Poller {
 	askers := map[string]*asker{}
 	for _, r := range o.Remotes {
 		p.wake = append(p.wake, make(chan struct{}, 1))
-		askers[r.Name] = &asker{remote: r}
+		askers[r.Name] = &asker{remote: r, child: func(ctx context.Context, r Remote) (reconcile.Commit, error) {
+			answer, err := o.run(ctx, job{Ask: true, Remote: r, Branch: o.Branch, Dir: o.dir(r), Limits: o.Limits})
+			return answer.Commit, err
+		}}
 	}
 	p.list = func(ctx context.Context, r Remote, branch string) (reconcile.Commit, error) {
 		return askers[r.Name].tip(ctx, branch)

@@ -18,9 +18,9 @@ import (
 // written to a file first, and read once in a stream, without keeping any of it.
 
 const (
-	maxObjects = 1 << 20   // in one pack: a large repository's tree has a tenth of it
 	maxObject  = 128 << 20 // bytes of one object, inflated, deltas resolved
 	inflations = 8         // an honest pack holds the tree, and some versions of parts of it
+	commits    = 16 << 10  // objects that are not of a tree: commits
 )
 
 // errPack says that bytes are no pack, gitformat-pack(5).
@@ -65,8 +65,8 @@ func scan(in *bufio.Reader, l Limits) error {
 		return errPack
 	}
 	count := binary.BigEndian.Uint32(head[8:])
-	if count > maxObjects {
-		return tooMuch("%d objects, at most %d are accepted", count, maxObjects)
+	if most := inflations*int64(l.TreeEntries) + commits; int64(count) > most {
+		return tooMuch("%d objects, at most %d are accepted (hint: if that is right, raise limits.tree_entries)", count, most)
 	}
 	most, total := inflations*l.TreeBytes, int64(0)
 	s := scanner{in: in, chunk: make([]byte, 32<<10)}

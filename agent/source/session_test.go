@@ -15,11 +15,23 @@ import (
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
+// newAsker returns what a poller has for each remote.
+func newAsker(t *testing.T, remote Remote, branch string) *asker {
+	t.Helper()
+	j := job{Ask: true, Branch: branch, Dir: t.TempDir(), Limits: Limits{FetchBytes: 8 << 20, Fetch: time.Minute}}
+	return &asker{remote: remote, child: func(ctx context.Context, r Remote) (reconcile.Commit, error) {
+		j.Remote = r
+		answer, err := Options{Child: []string{"/proc/self/exe"}}.run(ctx, j)
+		return answer.Commit, err
+	}}
+}
+
 // tip asks a remote for the first time.
-func tip(ctx context.Context, remote Remote, branch string) (reconcile.Commit, error) {
-	a := asker{remote: remote}
+func tip(t *testing.T, remote Remote, branch string) (reconcile.Commit, error) {
+	t.Helper()
+	a := newAsker(t, remote, branch)
 	defer a.close()
-	return a.tip(ctx, branch)
+	return a.tip(t.Context(), branch)
 }
 
 func TestTip(t *testing.T) {
@@ -27,14 +39,14 @@ func TestTip(t *testing.T) {
 	for _, url := range []string{w.url, w.bare, "file://" + w.bare} {
 		remote := Remote{Name: "origin", URL: url}
 		if strings.HasPrefix(url, "http") { // before anything is pushed
-			_, err := tip(t.Context(), remote, "main")
+			_, err := tip(t, remote, "main")
 			wantRejected(t, err, reconcile.GateSource, "main: branch not found")
 		}
 		want := w.pushed("a", url)
-		if got, err := tip(t.Context(), remote, "main"); err != nil || got != want {
+		if got, err := tip(t, remote, "main"); err != nil || got != want {
 			t.Errorf("tip of %s = %s, %v, want %s", url, got, err, want)
 		}
-		_, err := tip(t.Context(), remote, "release")
+		_, err := tip(t, remote, "release")
 		wantRejected(t, err, reconcile.GateSource, "release: branch not found", "hint: push the branch")
 		if !errors.Is(err, ErrNoBranch) {
 			t.Errorf("tip of a missing branch: %v, want ErrNoBranch", err)
@@ -48,11 +60,11 @@ func TestUnreachableRemoteIsNoMissingBranch(t *testing.T) {
 	for _, c := range []struct{ name, url, want string }{
 		{"refused connection", gone.URL + "/fleet.git", "connection refused"},
 		{"no such path", filepath.Join(t.TempDir(), "none"), "repository does not exist"},
-		{"unknown kind", "ssh://git@localhost/fleet.git", "ssh is not supported"},
+		{"unknown kind", "ftp://localhost/fleet.git", "ftp is not supported"},
 		{"nonsense", "https://[", "the URL of remote origin is not valid"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := tip(t.Context(), Remote{Name: "origin", URL: c.url}, "main")
+			_, err := tip(t, Remote{Name: "origin", URL: c.url}, "main")
 			if _, rejected := reconcile.RejectedBy(err); err == nil || rejected || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("tip: %v, want a passing error that says %q", err, c.want)
 			}
@@ -91,7 +103,7 @@ func TestToken(t *testing.T) {
 	remote := Remote{Name: "origin", URL: w.url, Username: "bot", TokenFile: token, Timeout: time.Minute}
 	limits := w.fetcher.opts.Limits
 	want := w.pushed("a", "1")
-	if got, err := tip(t.Context(), remote, "main"); err != nil || got != want {
+	if got, err := tip(t, remote, "main"); err != nil || got != want {
 		t.Errorf("tip = %s, %v, want %s", got, err, want)
 	}
 	w.follow(remote, limits)
@@ -120,7 +132,7 @@ func TestToken(t *testing.T) {
 			}
 			remote.Username = c.user
 			w.follow(remote, limits)
-			_, polled := tip(t.Context(), remote, "main")
+			_, polled := tip(t, remote, "main")
 			_, fetched := w.fetch(w.head(), "")
 			for _, err := range []error{polled, fetched} {
 				if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -133,7 +145,7 @@ func TestToken(t *testing.T) {
 			}
 		})
 	}
-	_, err := tip(t.Context(), Remote{Name: "origin", URL: w.url}, "main")
+	_, err := tip(t, Remote{Name: "origin", URL: w.url}, "main")
 	if err == nil || !strings.Contains(err.Error(), "hint: set token_file of remote origin") {
 		t.Errorf("tip without a token: %v, want a hint at token_file", err)
 	}
@@ -150,15 +162,15 @@ func TestCAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	remote := Remote{Name: "origin", URL: server.URL + "/fleet.git"}
-	if _, err := tip(t.Context(), remote, "main"); err == nil || !strings.Contains(err.Error(), "certificate") {
+	if _, err := tip(t, remote, "main"); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("tip without the authority: %v, want a certificate error", err)
 	}
 	remote.CAFile = ca
-	if got, err := tip(t.Context(), remote, "main"); err != nil || got != want {
+	if got, err := tip(t, remote, "main"); err != nil || got != want {
 		t.Errorf("tip = %s, %v, want %s", got, err, want)
 	}
 	remote.CAFile = "/dev/null"
-	if _, err := tip(t.Context(), remote, "main"); err == nil || err.Error() != "ca_file /dev/null holds no PEM certificate" {
+	if _, err := tip(t, remote, "main"); err == nil || err.Error() != "ca_file /dev/null holds no PEM certificate" {
 		t.Errorf("tip with an empty ca_file: %v", err)
 	}
 }
@@ -178,10 +190,10 @@ func TestRedirects(t *testing.T) {
 		w.handler.ServeHTTP(rw, r)
 	}))
 	t.Cleanup(server.Close)
-	if got, err := tip(t.Context(), Remote{URL: server.URL + "/moved"}, "main"); err != nil || got != want {
+	if got, err := tip(t, Remote{URL: server.URL + "/moved"}, "main"); err != nil || got != want {
 		t.Errorf("tip after a redirect on the same host = %s, %v, want %s", got, err, want)
 	}
-	_, err := tip(t.Context(), Remote{URL: server.URL + "/away"}, "main")
+	_, err := tip(t, Remote{URL: server.URL + "/away"}, "main")
 	if err == nil || !strings.Contains(err.Error(), "redirected to "+strings.TrimSuffix(w.url, "/fleet.git")) {
 		t.Errorf("tip after a redirect to another host: %v, want a refusal that names it", err)
 	}
@@ -206,7 +218,7 @@ func TestServerThatTalksNonsense(t *testing.T) {
 		body string
 		want string
 	}{
-		{"no answer", "", "empty"},
+		{"no answer", "", "no valid pack: it ends early"},
 		{"not git", "<html>\x1b[31mhello\n", "invalid pkt-len"},
 		{"no pack", "0008NAK\n0000", "no valid pack: it ends early"},
 		{"half a pack", "00000008NAK\n0011\x01PACK\x00\x00\x00\x02\x00\x00\x00\x010000", "no valid pack: it ends early"},

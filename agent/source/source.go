@@ -8,6 +8,7 @@
 package source
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -20,27 +21,56 @@ type Options struct {
 	Remotes  []Remote      // in order of preference
 	Branch   string        // short name: main
 	Interval time.Duration // between two polls of a remote
-	Dir      string        // of the git store, which is a cache: it is deleted when it cannot be read
+	Dir      string        // of the child alone: the git store, a cache, and the files of a commit
 	Limits   Limits
 	Trust    Trust
 	Child    []string // program and arguments that call [Child]
+	Unit     *Unit    // runs the child with fewer rights than this process has; nil: it is a process of this one
+}
+
+// A Unit is where the child runs when it talks to another machine.
+type Unit struct {
+	Dir string // as [Options.Dir], but of the unit
+	// Run returns what the child printed, and hands each line of its standard error
+	// on. It gives the unit copies of files, by their names.
+	Run func(ctx context.Context, request []byte, copies map[string]string, stderr func(line string)) ([]byte, error)
+}
+
+// unit returns the unit for a remote; nil for one on this machine, which only this
+// process's user may be able to read.
+func (o Options) unit(r Remote) *Unit {
+	if endpoint, err := r.endpoint(); err != nil || endpoint.Protocol == "file" {
+		return nil
+	}
+	return o.Unit
+}
+
+// dir returns what belongs to the child that talks to a remote.
+func (o Options) dir(r Remote) string {
+	if unit := o.unit(r); unit != nil {
+		return unit.Dir
+	}
+	return o.Dir
 }
 
 // A Remote is one place that serves the repository.
 type Remote struct {
-	Name      string
-	URL       string // https, http, file, or an absolute path; without user and password
-	Username  string // sent with the token; "" = git
-	TokenFile string // holds the token; "" = no authentication
-	CAFile    string // PEM; "" = the system's authorities
-	Timeout   time.Duration
+	Name           string
+	URL            string        // https, http, ssh, git, file, or an absolute path; a user name for ssh only
+	Username       string        // sent with the token, or of ssh where the URL names none; "" = git
+	TokenFile      string        // holds the token; "" = no authentication
+	SSHKeyFile     string        // private key, for ssh
+	KnownHostsFile string        // sshd(8), SSH_KNOWN_HOSTS FILE FORMAT; for ssh
+	CAFile         string        // PEM; "" = the system's authorities
+	Timeout        time.Duration // of a poll, and of the server's silence in a fetch
 }
 
 // Limits bounds what a remote can make the agent store.
 type Limits struct {
-	TreeBytes   int64 // sum of the sizes of all files of a commit
-	TreeEntries int   // files, links and directories of a commit
-	FetchBytes  int64 // of the answers to one fetch
+	TreeBytes   int64         // sum of the sizes of all files of a commit
+	TreeEntries int           // files, links and directories of a commit
+	FetchBytes  int64         // of the answers to one fetch
+	Fetch       time.Duration // of a fetch, all steps included
 }
 
 // ErrNoBranch says that a remote answered, and does not have the branch.
@@ -51,3 +81,9 @@ func noBranch(branch, why string) error {
 	return reconcile.Rejected(reconcile.GateSource, fmt.Errorf(
 		"%s: %w, %s (hint: push the branch, or correct source.branch)", branch, ErrNoBranch, why))
 }
+
+// A noBranchError is what a child said when the remote does not have the branch.
+type noBranchError struct{ text string }
+
+func (e *noBranchError) Error() string { return e.text }
+func (e *noBranchError) Unwrap() error { return ErrNoBranch }

@@ -3,7 +3,10 @@ package source
 import (
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5"
@@ -39,6 +42,7 @@ func (e *damagedError) Unwrap() error { return e.err }
 // openStore opens the store in dir, or makes an empty one.
 func openStore(dir string) (*store, error) {
 	s := &store{dir: dir}
+	s.sweep()
 	s.open()
 	switch _, err := s.Reference(fetched); {
 	case err == nil:
@@ -49,9 +53,41 @@ func openStore(dir string) (*store, error) {
 	return s, s.reset()
 }
 
+// sweep removes what a fetch that was interrupted left behind.
+func (s *store) sweep() {
+	left, _ := filepath.Glob(filepath.Join(s.dir, "objects", "pack", "tmp_*")) // the pattern is right
+	for _, path := range append(left, s.next()) {
+		_ = os.RemoveAll(path) // it is only in the way
+	}
+}
+
+// grown reports whether the store has become too large for what it holds. Its
+// first pack is the whole tree of one commit, each other one what came later.
+func (s *store) grown() bool {
+	packs, err := filepath.Glob(filepath.Join(s.dir, "objects", "pack", "*.pack"))
+	if err != nil || len(packs) > maxPacks {
+		return err == nil
+	}
+	var first fs.FileInfo
+	var total int64
+	for _, path := range packs {
+		info, err := os.Stat(path)
+		if err != nil {
+			return false // the next reader finds out what is wrong
+		}
+		if total += info.Size(); first == nil || info.ModTime().Before(first.ModTime()) {
+			first = info
+		}
+	}
+	return first != nil && total > max(maxGrowth*first.Size(), minSize)
+}
+
+// next is where the store that will replace this one is made.
+func (s *store) next() string { return s.dir + ".new" }
+
 func (s *store) open() {
-	s.Storage = filesystem.NewStorageWithOptions(osfs.New(s.dir), cache.NewObjectLRU(8*cache.MiByte),
-		filesystem.Options{LargeObjectThreshold: 1 << 20})
+	s.Storage = filesystem.NewStorageWithOptions(osfs.New(s.dir), cache.NewObjectLRU(cache.MiByte),
+		filesystem.Options{KeepDescriptors: true, LargeObjectThreshold: 1 << 20})
 }
 
 // reset makes the store empty.
@@ -75,13 +111,41 @@ func (s *store) close() { _ = s.Close() }
 
 func (s *store) has(h plumbing.Hash) bool { return !h.IsZero() && s.HasEncodedObject(h) == nil }
 
-func (s *store) commit(h plumbing.Hash) (*object.Commit, error) {
-	c, err := object.GetCommit(s, h)
-	if errors.Is(err, object.ErrMalformedCommit) {
-		return nil, refused("commit %s: %w", h, err)
-	}
+// object returns a commit or tree whose bytes have the name h: what git's index
+// says of a file on this disk may be as damaged as the file.
+func (s *store) object(kind plumbing.ObjectType, h plumbing.Hash) (*plumbing.MemoryObject, error) {
+	stored, err := s.EncodedObject(kind, h)
 	if err != nil {
-		return nil, &damagedError{fmt.Errorf("commit %s: %w", h, err)}
+		return nil, &damagedError{fmt.Errorf("%s %s: %w", kind, h, err)}
+	}
+	r, err := stored.Reader()
+	if err != nil {
+		return nil, &damagedError{fmt.Errorf("%s %s: %w", kind, h, err)}
+	}
+	defer r.Close()
+	o := &plumbing.MemoryObject{}
+	o.SetType(kind)
+	if _, err := io.Copy(o, r); err != nil {
+		return nil, &damagedError{fmt.Errorf("%s %s: %w", kind, h, err)}
+	}
+	if o.Hash() != h {
+		return nil, wrongName(kind, h)
+	}
+	return o, nil
+}
+
+func wrongName(kind plumbing.ObjectType, h plumbing.Hash) error {
+	return &damagedError{fmt.Errorf("%s %s has another content", kind, h)}
+}
+
+func (s *store) commit(h plumbing.Hash) (*object.Commit, error) {
+	o, err := s.object(plumbing.CommitObject, h)
+	if err != nil {
+		return nil, err
+	}
+	c, err := object.DecodeCommit(s, o)
+	if err != nil {
+		return nil, refused("commit %s: %w", h, err)
 	}
 	return c, nil
 }

@@ -1,12 +1,17 @@
 package source
 
 import (
+	"bytes"
+	"crypto/sha1"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/go-git/go-git/v5/plumbing"
 
 	"github.com/infra-agent/infra-agent/reconcile"
 )
@@ -94,6 +99,124 @@ func TestStoreOfManyPacksIsReplaced(t *testing.T) {
 	}
 	w.mustFetch(w.pushed("a", "3"), tip)
 	w.mustFetch(w.pushed("a", "4"), anchor) // which the new store does not have
+}
+
+func TestStoreThatHasGrownIsReplaced(t *testing.T) {
+	w := newWorld(t)
+	anchor := w.pushed("a", random(400<<10))
+	w.mustFetch(anchor, "")
+	content, at := random(2<<20), 400<<10
+	for _, c := range []struct {
+		bytes int
+		packs int
+	}{
+		{100 << 10, 2}, // little more than at first
+		{600 << 10, 3}, // 1.1 MB, less than three times
+		{200 << 10, 1}, // more
+		{100 << 10, 2},
+	} {
+		tip := w.pushed("a", content[at:at+c.bytes])
+		at += c.bytes
+		w.mustFetch(tip, anchor)
+		anchor = tip
+		packs, err := filepath.Glob(w.store + "/objects/pack/*.pack")
+		if err != nil || len(packs) != c.packs {
+			t.Errorf("after %d more bytes: %d packs (%v), want %d", c.bytes, len(packs), err, c.packs)
+		}
+	}
+}
+
+// An index that leads to another object of the same kind, as a damaged disk may
+// make it.
+func TestObjectOfAnotherName(t *testing.T) {
+	w := newWorld(t)
+	w.write("one/a", "1")
+	w.write("two/a", "2")
+	first := w.pushed("x", "3")
+	for _, c := range []struct{ kind, a, b string }{
+		{"blob", "HEAD:one/a", "HEAD:two/a"},
+		{"tree", "HEAD:one", "HEAD:two"},
+		{"tree at the root", "HEAD:", "HEAD:one"},
+		{"commit", "HEAD", "HEAD~1"},
+	} {
+		if err := os.RemoveAll(w.store); err != nil {
+			t.Fatal(err)
+		}
+		w.mustFetch(first, "")
+		tip := w.pushed("y", c.kind)
+		w.mustFetch(tip, first)
+		w.run(w.store, "sh", "-c", "git repack -adfq; chmod u+w objects/pack/*")
+		eachFile(t, w.store, ".idx", func(path string, _ int64) error {
+			return swap(path, w.git("rev-parse", c.a), w.git("rev-parse", c.b))
+		})
+		if _, err := w.fetch(tip, first); err != nil {
+			t.Errorf("%s: Fetch: %v", c.kind, err)
+		}
+		w.sameTree(tip)
+		first = tip
+	}
+}
+
+// swap exchanges the offsets of two objects in an index, gitformat-pack(5).
+func swap(path, a, b string) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	const head = 8 + 256*4
+	n := int(binary.BigEndian.Uint32(data[head-4:]))
+	place := func(name string) []byte {
+		raw := plumbing.NewHash(name)
+		i := bytes.Index(data[head:head+20*n], raw[:]) / 20
+		return data[head+24*n+4*i:][:4]
+	}
+	x, y := place(a), place(b)
+	for i := range x {
+		x[i], y[i] = y[i], x[i]
+	}
+	end := len(data) - sha1.Size
+	sum := sha1.Sum(data[:end])
+	copy(data[end:], sum[:])
+	return os.WriteFile(path, data, 0o600)
+}
+
+// Whatever bit of the store is wrong, the tree is right or the store is fetched anew.
+func TestEveryBitCounts(t *testing.T) {
+	w := newWorld(t)
+	w.write("dir/b", random(300))
+	w.write("run", "#!/bin/sh\n")
+	anchor := w.pushed("a", "1 "+random(200))
+	w.mustFetch(anchor, "")
+	good := w.store + ".good"
+	w.run(w.work, "cp", "-a", w.store, good)
+	tip := w.pushed("c", "2")
+	files, err := filepath.Glob(good + "/objects/pack/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const tries = 5 // of each file: a change costs two fetches
+	for _, file := range append(files, good+"/shallow", good+"/HEAD", good+"/config", good+"/refs/infra-agent/fetched") {
+		whole, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rel := strings.TrimPrefix(file, good)
+		step := max(1, len(whole)/tries)
+		for at := 0; at < len(whole); at += step {
+			w.run(w.work, "sh", "-c", "rm -rf "+w.store+" && cp -a "+good+" "+w.store)
+			broken := append([]byte(nil), whole...)
+			broken[at] ^= 0x10
+			if err := errors.Join(os.Chmod(w.store+rel, 0o600), os.WriteFile(w.store+rel, broken, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range []struct{ tip, anchor reconcile.Commit }{{tip, anchor}, {tip, tip}} {
+				if _, err := w.fetch(c.tip, c.anchor); err != nil {
+					t.Errorf("%s with byte %d changed: Fetch: %v", rel, at, err)
+				}
+				w.sameTree(tip)
+			}
+		}
+	}
 }
 
 func truncate(path string, size int64) error { return os.Truncate(path, size/2) }

@@ -13,32 +13,32 @@ import (
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
-// advertBytes bounds the list of refs that a server sends: about 100,000 refs.
-const advertBytes = 8 << 20
-
 // An asker asks one remote, again and again.
 type asker struct {
 	remote Remote
+	child  func(ctx context.Context, remote Remote) (reconcile.Commit, error)
 	client *http.Client // keeps its connection; nil before the first question
 	noV2   bool         // the server was asked by version 2 and did not understand
 }
 
-// tip asks which commit the branch points to.
+// tip asks which commit the branch points to. What this process reads of a remote
+// is one line of known form; whatever needs more is for a child: keys, ssh, and
+// servers that answer with a list of all they have.
 func (a *asker) tip(ctx context.Context, branch string) (reconcile.Commit, error) {
-	path, local, err := localPath(a.remote)
+	endpoint, err := a.remote.endpoint()
 	if err != nil {
 		return "", err
 	}
-	if local {
-		return localTip(path, branch)
-	}
-	if !a.noV2 && strings.HasPrefix(a.remote.URL, "http") {
+	switch {
+	case endpoint.Protocol == "file":
+		return localTip(endpoint.Path, branch)
+	case !a.noV2 && strings.HasPrefix(endpoint.Protocol, "http"):
 		commit, err := a.lsRefs(ctx, branch)
 		if !errors.Is(err, errNoV2) {
 			return commit, err
 		}
 	}
-	commit, err := advertised(ctx, a.remote, branch)
+	commit, err := a.child(ctx, a.remote)
 	a.noV2 = err == nil // a server that answers neither way may only be ill
 	return commit, err
 }
@@ -64,15 +64,21 @@ func (a *asker) close() {
 	}
 }
 
-// advertised finds the branch among all refs of a server that knows only the
-// older protocol.
-func advertised(ctx context.Context, remote Remote, branch string) (reconcile.Commit, error) {
-	s, err := connect(ctx, remote, advertBytes)
+// ask does in the child what the agent's process leaves to it.
+func (j job) ask(ctx context.Context) (reconcile.Commit, error) {
+	endpoint, err := j.Remote.endpoint()
+	if err != nil {
+		return "", err
+	}
+	if endpoint.Protocol == "ssh" || endpoint.Protocol == "git" {
+		return streamTip(ctx, j.Remote, j.Branch, j.Limits.FetchBytes)
+	}
+	s, err := connect(ctx, j.Remote, j.Branch, j.Limits.FetchBytes)
 	if err != nil {
 		return "", err
 	}
 	defer s.Close()
-	return s.branch(branch)
+	return s.branch(j.Branch)
 }
 
 // localTip reads the ref itself: the agent's process starts no git.
@@ -89,16 +95,4 @@ func localTip(path, branch string) (reconcile.Commit, error) {
 		return "", fmt.Errorf("read branch %s of %s: %w", branch, path, err)
 	}
 	return reconcile.ParseCommit(ref.Hash().String())
-}
-
-// branch returns what the remote said the branch points to.
-func (s *session) branch(name string) (reconcile.Commit, error) {
-	if s.empty {
-		return "", noBranch(name, "the repository is empty")
-	}
-	hash, ok := s.refs.References[plumbing.NewBranchReferenceName(name).String()]
-	if !ok {
-		return "", noBranch(name, "the repository does not have it")
-	}
-	return reconcile.ParseCommit(hash.String())
 }

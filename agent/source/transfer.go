@@ -59,7 +59,7 @@ func (r *remote) bring(ctx context.Context, s *store, tip, anchor plumbing.Hash)
 func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, depth int) error {
 	r.close() // a session answers one request
 	var err error
-	if r.session, err = connect(ctx, r.Remote, r.Limits.FetchBytes); err != nil {
+	if r.session, err = connect(ctx, r.Remote, r.Branch, r.Limits.FetchBytes); err != nil {
 		return err
 	}
 	switch now, err := r.session.branch(r.Branch); {
@@ -95,10 +95,15 @@ func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, dept
 	}
 	defer scanned.Close()
 	if err := packfile.UpdateObjectStorage(s, scanned); err != nil {
+		s.sweep()
 		return r.failed(fmt.Errorf("store the pack: %w", err))
 	}
 	if !s.has(tip) {
-		return fmt.Errorf("the remote's pack does not hold the commit")
+		err := errors.New("the remote's pack does not hold the commit")
+		if !s.fresh { // the remote was told what the store should have
+			return &damagedError{err}
+		}
+		return err
 	}
 	if err := s.SetReference(plumbing.NewHashReference(fetched, tip)); err != nil {
 		return fmt.Errorf("write the git store: %w", err)
@@ -108,9 +113,9 @@ func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, dept
 }
 
 func (r *remote) request(s *store, tip plumbing.Hash, depth int) (*packp.UploadPackRequest, error) {
-	req := packp.NewUploadPackRequestFromCapabilities(r.session.refs.Capabilities)
+	req := packp.NewUploadPackRequestFromCapabilities(r.session.listing.capabilities)
 	for _, c := range []capability.Capability{capability.Shallow, capability.NoProgress} {
-		if !r.session.refs.Capabilities.Supports(c) {
+		if !r.session.listing.capabilities.Supports(c) {
 			return nil, fmt.Errorf("the server does not support %q, which a fetch needs", c)
 		}
 		if err := req.Capabilities.Set(c); err != nil {
@@ -141,24 +146,26 @@ func (r *remote) request(s *store, tip plumbing.Hash, depth int) (*packp.UploadP
 // failed turns a limit that was reached into a rejection: getting the same
 // commit again would reach it again.
 func (r *remote) failed(err error) error {
-	err = r.session.explain(err, r.Remote)
+	err = r.session.explain(err)
 	if limit, ok := errors.AsType[*limitError](err); ok {
 		return reconcile.Rejected(reconcile.GateUnverified, limit)
 	}
 	return err
 }
 
-// maxPacks is how many fetches a store may collect before reading gets slow.
-const maxPacks = 50
+const (
+	maxPacks  = 50      // fetches that a store may collect before reading gets slow
+	maxGrowth = 3       // times its first size that a store may have
+	minSize   = 1 << 20 // bytes below which size does not matter
+)
 
-// compact replaces a store of many packs by one that holds only the tip. Where
+// compact replaces a store that has grown by one that holds only the tip. Where
 // that fails the old store is as good as before, and the next fetch tries again.
 func (r *remote) compact(ctx context.Context, s *store, tip plumbing.Hash) {
-	packs, err := s.ObjectPacks()
-	if err != nil || len(packs) <= maxPacks || r.session == nil {
+	if r.session == nil || !s.grown() {
 		return
 	}
-	small := &store{dir: s.dir + ".new"}
+	small := &store{dir: s.next()}
 	small.open()
 	defer small.close()
 	if small.reset() != nil || r.transfer(ctx, small, tip, 1) != nil {

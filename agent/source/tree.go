@@ -55,12 +55,13 @@ type writer struct {
 }
 
 func (w *writer) directory(dir string, tree plumbing.Hash) error {
-	t, err := object.GetTree(w.store, tree)
-	if errors.Is(err, object.ErrMalformedTree) {
-		return refused("directory %q: %w", dir, err)
-	}
+	raw, err := w.store.object(plumbing.TreeObject, tree)
 	if err != nil {
-		return &damagedError{fmt.Errorf("tree of %s: %w", dir, err)}
+		return fmt.Errorf("tree of %s: %w", dir, err)
+	}
+	t, err := object.DecodeTree(w.store, raw)
+	if err != nil {
+		return refused("directory %q: %w", dir, err)
 	}
 	names := map[string]bool{}
 	for _, entry := range t.Entries {
@@ -174,7 +175,7 @@ func (w *writer) open(name string, blob plumbing.Hash) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, &damagedError{fmt.Errorf("%s: %w", name, err)}
 	}
-	return &stored{content, name}, nil
+	return &stored{content, plumbing.NewHasher(plumbing.BlobObject, object.Size), blob, name}, nil
 }
 
 func (w *writer) touch(name string) error {
@@ -184,15 +185,22 @@ func (w *writer) touch(name string) error {
 	return nil
 }
 
-// stored marks failures to read as damage of the store, unlike failures to write.
+// stored is the content of a blob. It marks failures to read as damage of the
+// store, unlike failures to write, and so it does with a content of another name.
 type stored struct {
 	io.ReadCloser
+	sum  plumbing.Hasher
+	want plumbing.Hash
 	name string
 }
 
 func (s *stored) Read(p []byte) (int, error) {
 	n, err := s.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
+	_, _ = s.sum.Write(p[:n]) // never fails
+	switch {
+	case errors.Is(err, io.EOF) && s.sum.Sum() != s.want:
+		err = wrongName(plumbing.BlobObject, s.want)
+	case err != nil && !errors.Is(err, io.EOF):
 		err = &damagedError{fmt.Errorf("%s: %w", s.name, err)}
 	}
 	return n, err

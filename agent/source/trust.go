@@ -1,8 +1,8 @@
 package source
 
 import (
-	"fmt"
 	"io"
+	"os"
 
 	"github.com/go-git/go-git/v5/plumbing"
 
@@ -27,7 +27,7 @@ func (j job) verify(s *store, tip, anchor plumbing.Hash) (signer string, err err
 	if j.Trust.Policy == reconcile.TrustNone {
 		return "", nil
 	}
-	keys, err := signature.Load(j.Trust.Files)
+	keys, err := signature.Load(j.Trust.Files, func(path string) ([]byte, error) { return os.ReadFile(copyOf(path)) })
 	if err != nil {
 		return "", err
 	}
@@ -62,23 +62,20 @@ func (j job) verify(s *store, tip, anchor plumbing.Hash) (signer string, err err
 }
 
 func verifyCommit(s *store, keys *signature.Keys, name plumbing.Hash) (string, error) {
-	object, err := s.EncodedObject(plumbing.CommitObject, name)
+	object, err := s.object(plumbing.CommitObject, name)
 	if err != nil {
-		return "", &damagedError{err}
+		return "", err
+	}
+	if object.Size() > maxCommit {
+		return "", refused("commit %s is larger than %d bytes", short(name), maxCommit)
 	}
 	r, err := object.Reader()
 	if err != nil {
-		return "", &damagedError{err}
+		return "", err
 	}
-	defer r.Close()
-	raw, err := io.ReadAll(io.LimitReader(r, maxCommit+1))
-	switch {
-	case err != nil:
-		return "", &damagedError{err}
-	case len(raw) > maxCommit:
-		return "", refused("commit %s is larger than %d bytes", short(name), maxCommit)
-	case plumbing.ComputeHash(plumbing.CommitObject, raw) != name:
-		return "", &damagedError{fmt.Errorf("commit %s does not have that hash", short(name))}
+	raw, err := io.ReadAll(r)
+	if err != nil {
+		return "", err
 	}
 	signer, err := keys.Verify(raw)
 	if err != nil {

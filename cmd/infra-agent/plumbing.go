@@ -38,10 +38,13 @@ func guardCommand() *cobra.Command {
 	}
 }
 
+// fetchChild is the command that [source.Child] is.
+const fetchChild = "fetch-child"
+
 // fetchChildCommand is the process that talks to git servers.
 func fetchChildCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "fetch-child", Short: "Fetch one revision (the agent starts this)", Args: cobra.NoArgs, Hidden: true,
+		Use: fetchChild, Short: "Fetch one revision (the agent starts this)", Args: cobra.NoArgs, Hidden: true,
 		RunE: func(*cobra.Command, []string) error { return source.Child(os.Stdin, os.Stdout) },
 	}
 }

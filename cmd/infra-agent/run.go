@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"sync"
 	"syscall"
@@ -54,7 +55,7 @@ func run(ctx context.Context, path string) error {
 	defer st.Close()
 	bus := &system.Bus{}
 	defer bus.Close()
-	n := node{system: &system.Node{Bus: bus}, store: st, log: log}
+	n := node{system: &system.Node{Bus: bus, Apart: true}, store: st, log: log}
 	if n.boot, err = n.system.Boot(); err != nil {
 		return err
 	}
@@ -74,7 +75,7 @@ func run(ctx context.Context, path string) error {
 	if err != nil {
 		return fmt.Errorf("watchdog: %w", err)
 	}
-	polls := &polling{ctx: ctx, all: &all}
+	polls := &polling{ctx: ctx, all: &all, options: n.sourceOptions}
 	a := agent.New(agent.Options{
 		Ports: n.ports(settings), Policy: policy(settings), Record: record, StateDir: settings.StateDir,
 		Boot: n.boot, Self: n.self, Uptime: system.Uptime, Watchdog: watchdog / 3, Log: log,
@@ -108,7 +109,7 @@ func run(ctx context.Context, path string) error {
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 	w := watcher{
-		file: path, dirs: n.system.Watched(), hup: hup,
+		file: path, trigger: filepath.Join(settings.RunDir, "sync"), dirs: n.system.Watched(), hup: hup,
 		reload: settingsFile.reload, poll: polls.now, look: func() { a.Look(ctx) },
 	}
 	serve("watch", func() error { return w.run(ctx) })
@@ -127,11 +128,12 @@ func run(ctx context.Context, path string) error {
 
 // polling is the poller that the settings in force asked for.
 type polling struct {
-	ctx  context.Context
-	all  *sync.WaitGroup
-	mu   sync.Mutex
-	wake func() // guarded by mu
-	stop func() // guarded by mu
+	ctx     context.Context
+	all     *sync.WaitGroup
+	options func(config.Settings) source.Options
+	mu      sync.Mutex
+	wake    func() // guarded by mu
+	stop    func() // guarded by mu
 }
 
 func (p *polling) start(s config.Settings, a *agent.Agent) {
@@ -140,7 +142,7 @@ func (p *polling) start(s config.Settings, a *agent.Agent) {
 	if p.stop != nil {
 		p.stop()
 	}
-	opts := sourceOptions(s)
+	opts := p.options(s)
 	order := map[string]int{}
 	for i, r := range opts.Remotes {
 		order[r.Name] = i

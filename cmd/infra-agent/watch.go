@@ -13,12 +13,13 @@ import (
 
 // A watcher tells what happened, one thing after the other.
 type watcher struct {
-	file   string           // settings
-	dirs   []string         // where links change when a person switches
-	hup    <-chan os.Signal // SIGHUP: read the settings again, and poll
-	reload func()
-	poll   func()
-	look   func()
+	file    string           // settings
+	trigger string           // touched by whoever knows of a new commit
+	dirs    []string         // where links change when a person switches
+	hup     <-chan os.Signal // SIGHUP: read the settings again, and poll
+	reload  func()
+	poll    func()
+	look    func()
 }
 
 // run watches until ctx ends.
@@ -34,7 +35,7 @@ func (w watcher) run(ctx context.Context) error {
 	for path := range settings {
 		_ = files.Add(filepath.Dir(path)) // may not exist: SIGHUP does it then
 	}
-	for _, dir := range w.dirs {
+	for _, dir := range append(w.dirs, filepath.Dir(w.trigger)) {
 		_ = files.Add(dir)
 	}
 	const calm = 200 * time.Millisecond // a change is often several
@@ -51,6 +52,8 @@ func (w watcher) run(ctx context.Context) error {
 			switch {
 			case settings[name]:
 				later = time.After(calm)
+			case name == w.trigger && !e.Has(fsnotify.Remove):
+				w.poll()
 			case strings.HasSuffix(name, "-system") || strings.HasPrefix(filepath.Base(name), "system"):
 				w.look()
 			}

@@ -6,11 +6,12 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // watching starts a watcher and returns what it tells, in order. The watcher's own
 // goroutine tells it, so that two reloads cannot meet.
-func watching(t *testing.T, file string, dirs ...string) (events <-chan string, hup chan<- os.Signal) {
+func watching(t *testing.T, file, trigger string, dirs ...string) (events <-chan string, hup chan<- os.Signal) {
 	t.Helper()
 	told := make(chan string)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -23,7 +24,7 @@ func watching(t *testing.T, file string, dirs ...string) (events <-chan string, 
 		}
 	}
 	signals := make(chan os.Signal)
-	w := watcher{file: file, dirs: dirs, hup: signals, reload: tell("reload"), poll: tell("poll"), look: tell("look")}
+	w := watcher{file: file, trigger: trigger, dirs: dirs, hup: signals, reload: tell("reload"), poll: tell("poll"), look: tell("look")}
 	ended := make(chan error)
 	go func() { ended <- w.run(ctx) }()
 	t.Cleanup(func() {
@@ -57,7 +58,7 @@ func TestAChangedFileIsReadOnce(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "config.toml")
 	write(t, file, "one")
-	told, hup := watching(t, file)
+	told, hup := watching(t, file, "")
 	write(t, file, "two")
 	if err := os.Chmod(file, 0o640); err != nil { // one change, though in several steps
 		t.Fatal(err)
@@ -80,14 +81,14 @@ func TestAChangedFileIsReadOnce(t *testing.T) {
 func TestARelativeFileIsWatched(t *testing.T) {
 	t.Chdir(t.TempDir())
 	write(t, "config.toml", "one")
-	told, _ := watching(t, "config.toml")
+	told, _ := watching(t, "config.toml", "")
 	write(t, "config.toml", "two")
 	expect(t, told, "reload")
 }
 
 func TestASwitchByHandIsSeen(t *testing.T) {
 	run, profiles := t.TempDir(), t.TempDir()
-	told, _ := watching(t, "/no/such/directory/config.toml", run, profiles)
+	told, _ := watching(t, "/no/such/directory/config.toml", "", run, profiles)
 	for _, link := range []string{filepath.Join(run, "current-system"), filepath.Join(profiles, "system-42-link")} {
 		write(t, filepath.Join(filepath.Dir(link), "unrelated"), "")
 		if err := os.Symlink("/nix/store/x", link); err != nil {
@@ -95,4 +96,22 @@ func TestASwitchByHandIsSeen(t *testing.T) {
 		}
 		expect(t, told, "look")
 	}
+}
+
+func TestTouchedTriggerPolls(t *testing.T) {
+	trigger := filepath.Join(t.TempDir(), "sync")
+	told, hup := watching(t, "/no/such/directory/config.toml", trigger)
+	write(t, filepath.Join(filepath.Dir(trigger), "other"), "")
+	write(t, trigger, "")
+	expect(t, told, "poll")
+	now := time.Now()
+	if err := os.Chtimes(trigger, now, now); err != nil { // touch(1)
+		t.Fatal(err)
+	}
+	expect(t, told, "poll")
+	if err := os.Remove(trigger); err != nil { // which asks for nothing
+		t.Fatal(err)
+	}
+	hup <- syscall.SIGHUP
+	expect(t, told, "reload", "poll")
 }

@@ -28,13 +28,25 @@ func (g *gitServer) start() error {
 	if g.server != nil {
 		return nil
 	}
-	git, err := exec.LookPath("git")
+	handler, err := g.handler()
 	if err != nil {
-		return fmt.Errorf("git server: %w", err)
+		return err
 	}
 	listener, err := listenIn(g.namespace, GitAddress+":80")
 	if err != nil {
 		return fmt.Errorf("git server: %w", err)
+	}
+	server := &http.Server{Handler: handler}
+	go func() { _ = server.Serve(listener) }() // ends with stop
+	g.server = server
+	return nil
+}
+
+// handler is git's own smart HTTP.
+func (g *gitServer) handler() (http.Handler, error) {
+	git, err := exec.LookPath("git")
+	if err != nil {
+		return nil, fmt.Errorf("git server: %w", err)
 	}
 	backend := &cgi.Handler{
 		Path: git,
@@ -42,10 +54,7 @@ func (g *gitServer) start() error {
 		Root: "/",
 		Env:  append([]string{"GIT_PROJECT_ROOT=" + g.root, "GIT_HTTP_EXPORT_ALL=1"}, gitEnvironment()...),
 	}
-	server := &http.Server{Handler: g.authorized(unchunked(backend))}
-	go func() { _ = server.Serve(listener) }() // ends with stop
-	g.server = server
-	return nil
+	return g.authorized(unchunked(backend)), nil
 }
 
 func (g *gitServer) stop() error {

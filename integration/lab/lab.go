@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -46,8 +47,9 @@ type Lab struct {
 	git    *gitServer
 	second *secondHost
 
-	mu    sync.Mutex // guards nodes
+	mu    sync.Mutex // guards nodes and ends
 	nodes []*Node
+	ends  []func() error // of servers
 }
 
 // New sets a lab up: about 100 ms. It first removes what labs of dead processes left behind. Close the lab after use.
@@ -109,6 +111,13 @@ func (l *Lab) Report() string {
 	return report.String()
 }
 
+// atEnd has Close call f. The last comes first.
+func (l *Lab) atEnd(f func() error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ends = append(l.ends, f)
+}
+
 // Close ends the nodes at once and removes everything.
 func (l *Lab) Close() error {
 	var errs []error
@@ -122,6 +131,9 @@ func (l *Lab) Close() error {
 	defer l.mu.Unlock()
 	for _, n := range l.nodes {
 		errs = append(errs, n.Kill())
+	}
+	for _, end := range slices.Backward(l.ends) {
+		errs = append(errs, end())
 	}
 	errs = append(errs, remove(l.id), os.Remove(l.lock.Name()), l.lock.Close())
 	return errors.Join(errs...)

@@ -86,6 +86,7 @@ func (n *Node) start() error {
 		"systemd-nspawn", "--quiet", "--directory="+n.root, "--machine="+n.lab.id+"-"+n.name, "--hostname="+n.name,
 		"--register=no", "--keep-unit", "--console=pipe", "--network-namespace-path="+filepath.Join(namespaceDir, n.lab.namespace(n.name)),
 		"--capability=CAP_NET_ADMIN", // of its own network namespace: a system may cut it
+		"--system-call-filter=landlock_create_ruleset landlock_add_rule landlock_restrict_self", // as on a machine
 		"--resolv-conf=off", "--timezone=off", "--link-journal=no", "--kill-signal=SIGRTMIN+3", "/usr/local/sbin/lab-init")
 	p.nspawn.Stdout, p.nspawn.Stderr = console, console
 	p.nspawn.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}

@@ -46,16 +46,23 @@ func (r *Repo) served() string { return filepath.Join(r.dir, "served") }
 func (r *Repo) Commit(message string, files map[string]string) (string, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if err := r.write(files); err != nil {
+		return "", err
+	}
+	return r.publish(message)
+}
+
+func (r *Repo) write(files map[string]string) error {
 	for path, text := range files {
 		path = filepath.Join(r.work(), path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return "", err
+			return err
 		}
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			return "", err
+			return err
 		}
 	}
-	return r.publish(message)
+	return nil
 }
 
 // Delete removes the files, pushes main and returns the commit.

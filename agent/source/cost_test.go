@@ -1,0 +1,88 @@
+package source
+
+import (
+	"path/filepath"
+	"testing"
+)
+
+// What a fetch may cost on a repository of 20,000 commits and 3,000 files with
+// 6 MB of content that does not compress.
+const (
+	maxFirstFetch = 7 << 20  // bytes, both ways
+	maxUpdate     = 40 << 10 // bytes, both ways, of one new commit
+	maxStore      = 3        // times the store's first size, after 500 updates
+	maxAnonymous  = 12 << 10 // KiB of the fetch's process
+)
+
+func TestCostOfFetches(t *testing.T) {
+	c := newCourse(t)
+	dir := t.TempDir()
+	pid := filepath.Join(dir, "pid")
+	f := c.fetcher(filepath.Join(dir, "own"), "/bin/sh", "-c", "echo $$ >"+pid+"; exec "+static(t))
+	get := func(req Request) (bytes int64, anonymous int) {
+		t.Helper()
+		req.Remote = "origin"
+		bytes = c.bytes(func() {
+			anonymous = peak(pid, func() {
+				if _, err := f.Fetch(t.Context(), req); err != nil {
+					t.Fatal(err)
+				}
+			})
+		})
+		return bytes, anonymous
+	}
+	bytes, anonymous := get(Request{Tip: c.commits[0]})
+	t.Logf("first fetch: %d bytes, %d KiB of memory", bytes, anonymous)
+	if bytes > maxFirstFetch {
+		t.Errorf("the first fetch costs %d bytes, want at most %d", bytes, maxFirstFetch)
+	}
+	if anonymous > maxAnonymous || anonymous == 0 {
+		t.Errorf("the first fetch takes %d KiB of memory, want at most %d", anonymous, maxAnonymous)
+	}
+	bytes, anonymous = get(Request{Tip: c.to(t, 1), Anchor: c.commits[0]})
+	t.Logf("one new commit: %d bytes, %d KiB of memory", bytes, anonymous)
+	if bytes > maxUpdate {
+		t.Errorf("one new commit costs %d bytes, want at most %d", bytes, maxUpdate)
+	}
+	if anonymous > maxAnonymous || anonymous == 0 {
+		t.Errorf("one new commit takes %d KiB of memory, want at most %d", anonymous, maxAnonymous)
+	}
+}
+
+func TestStoreStaysSmall(t *testing.T) {
+	c := newCourse(t)
+	dir := t.TempDir()
+	var first, most int64
+	for i := range c.commits {
+		j := job{Remote: c.remote, Branch: "main", Dir: dir, Limits: c.fetcher(dir).opts.Limits, Tip: c.to(t, i)}
+		if i > 0 {
+			j.Anchor = c.commits[i-1]
+		}
+		c.update(t, j) // without writing the tree, which takes a hundred times as long
+		now := size(t, j.store())
+		if i == 0 {
+			first = now
+		}
+		most = max(most, now)
+	}
+	t.Logf("the store has %d bytes at first, %d at most in %d updates", first, most, len(c.commits)-1)
+	if most > maxStore*first {
+		t.Errorf("the store has grown to %d bytes, want at most %d times its first %d", most, maxStore, first)
+	}
+}
+
+// update does with the store what a fetch does.
+func (c *course) update(t *testing.T, j job) {
+	t.Helper()
+	s, err := openStore(j.store())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	r := remote{job: j}
+	defer r.close()
+	if err := r.bring(t.Context(), s, hash(j.Tip), hash(j.Anchor)); err != nil {
+		t.Fatal(err)
+	}
+	r.compact(t.Context(), s, hash(j.Tip))
+}

@@ -1,0 +1,93 @@
+package source
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+)
+
+// A listing is what is kept of the list of refs with which a server begins,
+// gitprotocol-pack(5). A server may have any number of them; one counts.
+type listing struct {
+	capabilities *capability.List
+	commit       string // of the ref that was looked for; "" = the server does not have it
+	empty        bool   // it has no ref at all
+}
+
+// noRefs stands where the name of the first ref would.
+const noRefs = "capabilities^{}"
+
+func refOf(branch string) string { return plumbing.NewBranchReferenceName(branch).String() }
+
+// readListing reads lines "HASH NAME" up to a flush, the first with capabilities,
+// without keeping them.
+func readListing(r io.Reader, ref string) (listing, error) {
+	said := listing{capabilities: capability.NewList(), empty: true}
+	lines := pktline.NewScanner(r)
+	for first := true; lines.Scan(); first = false {
+		line, capabilities, _ := bytes.Cut(bytes.TrimSuffix(lines.Bytes(), []byte("\n")), []byte{0})
+		if len(line) == 0 { // flush
+			return said, nil
+		}
+		if first {
+			if err := said.capabilities.Decode(capabilities); err != nil {
+				return listing{}, fmt.Errorf("the server's capabilities: %w", err)
+			}
+			transport.FilterUnsupportedCapabilities(said.capabilities)
+		}
+		hash, name, _ := bytes.Cut(line, []byte(" "))
+		said.empty = said.empty && string(name) == noRefs
+		if string(name) == ref {
+			said.commit = string(hash)
+		}
+	}
+	if text, is := errors.AsType[*pktline.ErrorLine](lines.Err()); is {
+		return listing{}, serverSays(text.Text)
+	}
+	if err := lines.Err(); err != nil {
+		return listing{}, fmt.Errorf("the server's list of refs: %w", err)
+	}
+	return listing{}, fmt.Errorf("the server's list of refs: %w", io.ErrUnexpectedEOF)
+}
+
+func serverSays(text string) error {
+	return fmt.Errorf("the server says: %.200q", strings.TrimSpace(text))
+}
+
+// encodeRequest writes a request as HTTP servers want it, all at once; the others
+// take it so, too.
+func encodeRequest(req *packp.UploadPackRequest) (*bytes.Buffer, error) {
+	if err := req.Validate(); err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	if err := req.UploadRequest.Encode(&b); err != nil {
+		return nil, err
+	}
+	if err := req.UploadHaves.Encode(&b, false); err != nil {
+		return nil, err
+	}
+	err := pktline.NewEncoder(&b).EncodeString("done\n")
+	return &b, err
+}
+
+// decodeResponse reads an answer up to where the pack begins.
+func decodeResponse(body io.ReadCloser, req *packp.UploadPackRequest) (*packp.UploadPackResponse, error) {
+	resp := packp.NewUploadPackResponse(req)
+	if err := resp.Decode(body); err != nil {
+		_ = body.Close()
+		if text, is := errors.AsType[*pktline.ErrorLine](err); is {
+			return nil, serverSays(text.Text)
+		}
+		return nil, fmt.Errorf("the server's answer: %w", err)
+	}
+	return resp, nil
+}

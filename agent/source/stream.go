@@ -1,0 +1,162 @@
+package source
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// version2 asks for version 2 of the protocol; who does not know it, ignores it.
+const version2 = "version=2"
+
+// A stream is a server at the other end of one connection, over ssh or git://.
+type stream struct {
+	in     *bufio.Reader
+	out    io.Writer
+	stderr func() string // what the other side said beside the protocol
+	end    func() error
+}
+
+// openStream connects, and has the server begin to serve the repository.
+func openStream(ctx context.Context, remote Remote, endpoint *transport.Endpoint, m *meter, params ...string) (*stream, error) {
+	port, open := 9418, openGit
+	if endpoint.Protocol == "ssh" {
+		port, open = 22, openSSH
+	}
+	if endpoint.Port != 0 {
+		port = endpoint.Port
+	}
+	address := net.JoinHostPort(strings.Trim(endpoint.Host, "[]"), strconv.Itoa(port))
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	metered := &meteredConn{conn, m, remote.Timeout}
+	stop := context.AfterFunc(ctx, func() { conn.Close() }) // no read below knows of ctx
+	s, err := open(metered, remote, endpoint, address, params)
+	if err != nil {
+		stop()
+		conn.Close()
+		if m.over() {
+			err = m.err()
+		}
+		return nil, err
+	}
+	s.end = func() error {
+		stop()
+		return conn.Close()
+	}
+	return s, nil
+}
+
+// openGit asks a git daemon. Nobody proves who they are: only signatures tell the
+// repository from another one.
+func openGit(conn net.Conn, _ Remote, endpoint *transport.Endpoint, address string, params []string) (*stream, error) {
+	host := endpoint.Host
+	if endpoint.Port != 0 {
+		host = address
+	}
+	request := packp.GitProtoRequest{
+		RequestCommand: uploadPack, Pathname: repositoryPath(endpoint.Path), Host: host, ExtraParams: params,
+	}
+	if err := request.Encode(conn); err != nil {
+		return nil, err
+	}
+	return &stream{in: bufio.NewReader(conn), out: conn, stderr: func() string { return "" }}, nil
+}
+
+// repositoryPath is what git itself makes of a URL's path: /~user/x is below a home.
+func repositoryPath(path string) string {
+	if strings.HasPrefix(path, "/~") {
+		return path[1:]
+	}
+	return path
+}
+
+// Close ends the conversation; the flush tells a server that waits for a request.
+func (s *stream) Close() error {
+	_, _ = s.out.Write(pktline.FlushPkt)
+	return s.end()
+}
+
+func (s *stream) list(_ context.Context, ref string) (listing, error) {
+	said, err := readListing(s.in, ref)
+	return said, s.explain(err)
+}
+
+// UploadPack sends a request, and returns the answer.
+func (s *stream) UploadPack(_ context.Context, req *packp.UploadPackRequest) (*packp.UploadPackResponse, error) {
+	body, err := encodeRequest(req)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.out.Write(body.Bytes()); err != nil {
+		return nil, s.explain(err)
+	}
+	resp, err := decodeResponse(io.NopCloser(s.in), req)
+	return resp, s.explain(err)
+}
+
+// explain adds what the server said when it ended the conversation.
+func (s *stream) explain(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		if text := s.stderr(); text != "" {
+			return serverSays(text)
+		}
+	}
+	return err
+}
+
+// streamTip asks which commit the branch points to: one ref where the server
+// knows version 2 of the protocol, else it tells all it has.
+func streamTip(ctx context.Context, remote Remote, branch string, limit int64) (reconcile.Commit, error) {
+	endpoint, err := remote.endpoint()
+	if err != nil {
+		return "", err
+	}
+	s := &session{meter: newMeter(limit)}
+	conn, err := openStream(ctx, remote, endpoint, s.meter, version2)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := conn.in.Peek(4); err != nil {
+		return "", s.explain(conn.explain(err))
+	}
+	if head, err := conn.in.Peek(len(v2Greeting)); err == nil && string(head) == v2Greeting {
+		commit, err := conn.lsRefs(branch)
+		return commit, s.explain(conn.explain(err))
+	}
+	if s.listing, err = conn.list(ctx, refOf(branch)); err != nil {
+		return "", s.explain(err)
+	}
+	return s.branch(branch)
+}
+
+// v2Greeting is the first line of a server that speaks version 2.
+const v2Greeting = "000eversion 2\n"
+
+func (s *stream) lsRefs(branch string) (reconcile.Commit, error) {
+	greeting := pktline.NewScanner(s.in)
+	for greeting.Scan() && len(greeting.Bytes()) > 0 { // its capabilities end with a flush
+	}
+	if err := greeting.Err(); err != nil {
+		return "", fmt.Errorf("the server's capabilities: %w", err)
+	}
+	ref := refOf(branch)
+	if _, err := s.out.Write(question(ref).Bytes()); err != nil {
+		return "", err
+	}
+	return refIn(s.in, ref, branch)
+}

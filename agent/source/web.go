@@ -1,0 +1,196 @@
+package source
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+)
+
+const uploadPack = "git-upload-pack"
+
+// web is a server that is asked over HTTP(S), gitprotocol-http(5).
+type web struct {
+	remote Remote
+	url    string // of the repository, as redirected
+	client *http.Client
+}
+
+func newWeb(remote Remote, m *meter) (*web, error) {
+	base, err := roundTripper(remote)
+	if err != nil {
+		return nil, err
+	}
+	base.DisableCompression = true // packs are compressed
+	dial := base.DialContext
+	base.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &meteredConn{conn, m, remote.Timeout}, nil
+	}
+	return &web{remote, strings.TrimSuffix(remote.URL, "/"), &http.Client{Transport: base, CheckRedirect: sameHost}}, nil
+}
+
+// Close gives the connection up.
+func (w *web) Close() error {
+	w.client.CloseIdleConnections()
+	return nil
+}
+
+func (w *web) list(ctx context.Context, ref string) (listing, error) {
+	const query = "/info/refs?service=" + uploadPack
+	req, err := w.remote.request(ctx, http.MethodGet, w.url+query, http.NoBody)
+	if err != nil {
+		return listing{}, err
+	}
+	resp, err := w.remote.do(w.client, req)
+	if err != nil {
+		return listing{}, err
+	}
+	defer resp.Body.Close()
+	w.url = strings.TrimSuffix(resp.Request.URL.String(), query)
+	prefix := pktline.NewScanner(resp.Body)
+	if !prefix.Scan() || !bytes.HasPrefix(prefix.Bytes(), []byte("# service="+uploadPack)) || !prefix.Scan() {
+		return listing{}, fmt.Errorf("%s/… does not answer as a git server does (hint: is the url of remote %s right?)", w.url, w.remote.Name)
+	}
+	return readListing(resp.Body, ref)
+}
+
+// UploadPack sends a request, and returns the answer.
+func (w *web) UploadPack(ctx context.Context, want *packp.UploadPackRequest) (*packp.UploadPackResponse, error) {
+	body, err := encodeRequest(want)
+	if err != nil {
+		return nil, err
+	}
+	req, err := w.remote.request(ctx, http.MethodPost, w.url+"/"+uploadPack, body)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := w.remote.do(w.client, req) //nolint:bodyclose // the answer closes it
+	if err != nil {
+		return nil, err
+	}
+	return decodeResponse(resp.Body, want)
+}
+
+// request makes a request that carries the remote's token.
+func (r Remote) request(ctx context.Context, method, url string, body io.Reader) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, body)
+	if err != nil {
+		return nil, fmt.Errorf("the URL of remote %s is not valid", r.Name)
+	}
+	req.Header.Set("User-Agent", "infra-agent")
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/x-"+uploadPack+"-request")
+	}
+	if r.TokenFile != "" {
+		token, err := readToken(r.TokenFile)
+		if err != nil {
+			return nil, err
+		}
+		req.SetBasicAuth(r.username(), token)
+	}
+	return req, nil
+}
+
+// do sends a request. Every status but 200 is an error that says what to do.
+func (r Remote) do(client *http.Client, req *http.Request) (*http.Response, error) {
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp, nil
+	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, answerBytes)) // so that the connection is kept
+	resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		if r.TokenFile == "" {
+			return nil, fmt.Errorf("the server answers %s (hint: set token_file of remote %s)", resp.Status, r.Name)
+		}
+		return nil, fmt.Errorf("the server answers %s (hint: is the token in %s still valid?)", resp.Status, r.TokenFile)
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return nil, &BusyError{Status: resp.Status, After: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
+	}
+	return nil, &statusError{resp.Status, r.Name}
+}
+
+// A statusError is an answer that is neither a refusal nor a repository.
+type statusError struct{ status, remote string }
+
+func (e *statusError) Error() string {
+	return fmt.Sprintf("the server answers %s (hint: is the url of remote %s right?)", e.status, e.remote)
+}
+
+// roundTripper trusts the authorities that the remote names.
+func roundTripper(remote Remote) (*http.Transport, error) {
+	base := http.DefaultTransport.(*http.Transport).Clone()
+	base.ResponseHeaderTimeout = 2 * time.Minute
+	if remote.CAFile == "" {
+		return base, nil
+	}
+	pool, err := authorities(remote.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	base.TLSClientConfig = &tls.Config{RootCAs: pool}
+	return base, nil
+}
+
+// username goes with the token; forges ignore it or want any name.
+func (r Remote) username() string {
+	if r.Username == "" {
+		return "git"
+	}
+	return r.Username
+}
+
+func authorities(path string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(copyOf(path))
+	if err != nil {
+		return nil, fmt.Errorf("read ca_file: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("ca_file %s holds no PEM certificate", path)
+	}
+	return pool, nil
+}
+
+// readToken never says what is in the file.
+func readToken(path string) (string, error) {
+	data, err := os.ReadFile(copyOf(path))
+	if err != nil {
+		return "", fmt.Errorf("read token_file: %w", err)
+	}
+	token := strings.TrimSpace(string(data))
+	if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return "", fmt.Errorf("token_file %s must hold one word, the token", path)
+	}
+	return token, nil
+}
+
+// sameHost refuses to be sent elsewhere: the operator named the host to trust.
+func sameHost(to *http.Request, via []*http.Request) error {
+	switch from := via[0].URL; {
+	case len(via) > 5:
+		return errors.New("more than 5 redirects")
+	case to.URL.Host != from.Host || (from.Scheme == "https" && to.URL.Scheme != "https"):
+		return fmt.Errorf("redirected to %s://%s (hint: if that is right, make it the remote's url)", to.URL.Scheme, to.URL.Host)
+	}
+	return nil
+}

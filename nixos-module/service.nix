@@ -64,7 +64,7 @@ in
 
         # Whatever needs the run of the machine has a unit of its own: Nix, the switch, its pre-switch checks, checks of the
         # kind exec, drain commands. What is left looks, decides and asks systemd.
-        CapabilityBoundingSet = "CAP_DAC_OVERRIDE"; # the files of a fetch belong to its own user
+        CapabilityBoundingSet = "";
         LockPersonality = true;
         MemoryDenyWriteExecute = true;
         NoNewPrivileges = true;

@@ -107,6 +107,8 @@ func (l *Lab) ServeSSH() (*SSH, error) {
 	return s, s.ChangeHostKey()
 }
 
+// The home is the server's own: the shell that git runs below must not read what
+// root has set up on this machine.
 const sshdConfig = `ListenAddress ` + GitAddress + `
 HostKey %[1]s/host
 AuthorizedKeysFile %[1]s/client.pub
@@ -117,6 +119,7 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin yes
 AcceptEnv GIT_PROTOCOL
+SetEnv HOME=%[1]s
 `
 
 // ChangeHostKey has the server show another host key from now on.

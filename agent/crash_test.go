@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,6 +37,8 @@ type end struct {
 	phase   string
 	blocked bool
 	points  []string
+	whole   bool // no switch was left half way
+	atOnce  int  // activations that began while another one ran
 }
 
 // push runs a node, pushes B with the fault, lets the accidents happen, and waits
@@ -48,11 +51,13 @@ func push(t *testing.T, b agenttest.System, accidents ...agenttest.Accident) (e 
 		time.Sleep(2 * time.Minute) // until A is adopted and c0 converged
 		n.Do(func() { n.Counting, n.Accidents = true, accidents })
 		n.Push("c1", agenttest.Commit{Parent: "c0", System: "B"}, b)
-		time.Sleep(12 * time.Minute)
+		time.Sleep(6 * time.Minute)
+		n.Do(func() { n.DiskFull = false })
+		time.Sleep(6 * time.Minute)
 		r := n.Record()
 		_, blocked := r.Blocked["B"]
-		e = end{slots: n.Slots(), phase: reconcile.Name(r.Phase), blocked: blocked}
-		n.Do(func() { e.points = n.Diary.Points })
+		e = end{slots: n.Slots(), whole: n.Whole(), phase: reconcile.Name(r.Phase), blocked: blocked}
+		n.Do(func() { e.points, e.atOnce = n.Diary.Points, n.Diary.AtOnce })
 		n.Stop()
 	})
 	return e
@@ -61,8 +66,8 @@ func push(t *testing.T, b agenttest.System, accidents ...agenttest.Accident) (e 
 func (e end) check(t *testing.T, running reconcile.Toplevel, blocked bool, story string) {
 	t.Helper()
 	want := reconcile.Slots{Running: running, Profile: running, Default: running}
-	if e.slots != want || e.phase != "idle" || e.blocked != blocked {
-		t.Errorf("%s: ends with %+v, %s, B blocked: %v; want all %s, idle, blocked: %v", story, e.slots, e.phase, e.blocked, running, blocked)
+	if e.slots != want || !e.whole || e.phase != "idle" || e.blocked != blocked {
+		t.Errorf("%s: ends with %+v, whole: %v, %s, B blocked: %v; want all %s, true, idle, blocked: %v", story, e.slots, e.whole, e.phase, e.blocked, running, blocked)
 	}
 }
 
@@ -91,6 +96,71 @@ func TestCrashWhileRecovering(t *testing.T) {
 			for i := 0; i < len(points); i += 3 {
 				again := agenttest.Accident{Point: i + 1 + i%5}
 				push(t, c.b, agenttest.Accident{Point: i}, again).check(t, c.running, c.blocked, "agent dies "+points[i]+" and soon again")
+			}
+		})
+	}
+}
+
+// sane checks what holds after every accident: one system everywhere, one of the
+// two, and never two activations at once.
+func (e end) sane(t *testing.T, running reconcile.Toplevel, story string) {
+	t.Helper()
+	s := e.slots
+	if e.atOnce > 0 || !e.whole || e.phase != "idle" || s.Profile != s.Running || s.Default != s.Running || s.Running != "A" && s.Running != running {
+		t.Errorf("%s: ends with %+v, whole: %v, %s, and %d activations began while another one ran; want all A or %s, true, idle, 0", story, s, e.whole, e.phase, e.atOnce, running)
+	}
+}
+
+// The machine sleeps past every deadline, before and after everything that is
+// done. Guard and agent both wake up late, and must not act both.
+func TestSleepAtEveryPoint(t *testing.T) {
+	for _, c := range ends {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			for i, point := range push(t, c.b).points {
+				push(t, c.b, agenttest.Accident{Point: i, Sleep: time.Hour}).sane(t, c.running, "it sleeps "+point)
+			}
+		})
+	}
+}
+
+// The disk fills, and the agent dies soon after: what it did since then is not in
+// the record that the next one reads.
+func TestFullDiskAtEveryPoint(t *testing.T) {
+	for _, c := range ends {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			points := push(t, c.b).points
+			for i := 0; i < len(points); i += 2 {
+				later := 1 + i*5%16
+				dies := agenttest.Accident{Point: i + later}
+				push(t, c.b, agenttest.Accident{Point: i, Full: true}, dies).sane(t, c.running, fmt.Sprintf("the disk fills %s, the agent dies %d points later", points[i], later))
+			}
+		})
+	}
+}
+
+// The way back stops half way, with current-system flipped and services stopped:
+// it is begun anew, or the guard ends it, whatever the agent does.
+func TestAWayBackThatStopsHalfWay(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		old  agenttest.System
+		b    agenttest.System
+	}{
+		{"it is killed", agenttest.System{Agent: agenttest.Agent, Torn: 1}, agenttest.System{Agent: agenttest.Agent, Red: true}},
+		{"it hangs", agenttest.System{Agent: agenttest.Agent, Endless: 1}, agenttest.System{Agent: agenttest.Agent, Red: true}},
+		{"it hangs, and the agent dies again and again", agenttest.System{Agent: agenttest.Agent, Endless: 1}, agenttest.System{Agent: agenttest.Other, AgentDies: true, Exit: 2}},
+	} {
+		strike := func(n *agenttest.Node, s *agenttest.System) {
+			*n.Systems["A"], *s = c.old, c.b
+			n.Policy.Limits.VerifyRollback = 10 * time.Second // it ends before the guard would act
+		}
+		played(t, reconcile.Target{}, strike, func(n *agenttest.Node) {
+			want := reconcile.Slots{Running: "A", Profile: "A", Default: "A"}
+			if n.Slots() != want || !n.Whole() || reconcile.Name(n.Record().Phase) != "idle" || n.Diary.AtOnce > 0 {
+				t.Errorf("%s: ends with %+v, whole: %v, %s, and %d activations began while another one ran; want all A, true, idle, 0",
+					c.name, n.Slots(), n.Whole(), reconcile.Name(n.Record().Phase), n.Diary.AtOnce)
 			}
 		})
 	}

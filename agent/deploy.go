@@ -64,8 +64,8 @@ func baseline(ctx context.Context, d reconcile.Deployment, p Ports) (reconcile.B
 
 // activate waits for the trial unit. After exit 4 the unit list is asked too:
 // the output may have been cut.
-func activate(ctx context.Context, j reconcile.Activate, p Ports) (reconcile.Event, error) {
-	act, err := p.System.Trial(ctx, j.Deployment, j.Attempt)
+func (a *Agent) activate(ctx context.Context, j reconcile.Activate, p Ports) (reconcile.Event, error) {
+	act, err := p.System.Trial(ctx, j.Deployment, j.Attempt, a.guarded(j.Deployment.ID, p))
 	if err != nil {
 		return nil, err
 	}
@@ -119,10 +119,38 @@ func (a *Agent) goBack(ctx context.Context, j reconcile.GoBack, p Ports, policy 
 	if err != nil {
 		a.Log.Warn("going back without a guard", "err", err)
 	}
-	if err := p.System.GoBack(ctx, j.Deployment, j.Attempt, j.Promoted); err != nil {
+	if err := p.System.GoBack(ctx, j.Deployment, j.Attempt, j.Promoted, a.besideNone(ctx, j.Deployment.ID, p)); err != nil {
 		return err
 	}
 	return p.Guard.Disarm(j.Deployment.ID)
+}
+
+// guarded lets an activation begin only while the deployment's guard is armed: the
+// machine may have slept past the deadline since the agent looked.
+func (a *Agent) guarded(id string, p Ports) func(start func() error) error {
+	return func(start func() error) error { return p.Guard.Begin(id, a.Uptime, start) }
+}
+
+// besideNone lets the agent's own way back begin when no guard goes back just now;
+// else it waits for the guard's end.
+func (a *Agent) besideNone(ctx context.Context, id string, p Ports) func(start func() error) error {
+	return func(start func() error) error {
+		for {
+			begun := false
+			err := a.guarded(id, p)(func() error { begun = true; return start() })
+			if begun {
+				return err
+			}
+			if !a.guardActs(ctx, id, p) {
+				return start()
+			}
+			select {
+			case <-ctx.Done():
+				return err
+			case <-time.After(time.Second):
+			}
+		}
+	}
 }
 
 // guardActs reports whether the deployment's guard is going back just now, or

@@ -96,7 +96,7 @@ func (a *Agent) work(ctx context.Context, job reconcile.Job, p Ports, policy rec
 	case reconcile.Arm:
 		return a.arm(ctx, j, p, policy)
 	case reconcile.Activate:
-		return activate(ctx, j, p)
+		return a.activate(ctx, j, p)
 	case reconcile.SetGuard:
 		return nil, a.setGuard(ctx, j, p, policy)
 	case reconcile.Sample:

@@ -49,7 +49,8 @@ type Nix interface {
 
 // System is the node: its links, its units, its switches. Trial, GoBack and
 // Promote run in units of their own and attach to one that runs already, so each
-// may be called again after a crash.
+// may be called again after a crash. Trial and GoBack hand the start of a unit to
+// begin, which may refuse it.
 type System interface {
 	Slots() reconcile.Slots
 	Booted() reconcile.Toplevel
@@ -62,21 +63,23 @@ type System interface {
 	Exec(ctx context.Context, argv []string) error
 	StartGuard(ctx context.Context, d reconcile.Deployment, stateDir string) error
 	GuardAlive(ctx context.Context, id string) (bool, error)
-	Trial(ctx context.Context, d reconcile.Deployment, attempt int) (reconcile.Activation, error)
-	GoBack(ctx context.Context, d reconcile.Deployment, attempt int, restore bool) error
+	Trial(ctx context.Context, d reconcile.Deployment, attempt int, begin func(start func() error) error) (reconcile.Activation, error)
+	GoBack(ctx context.Context, d reconcile.Deployment, attempt int, restore bool, begin func(start func() error) error) error
 	Promote(ctx context.Context, d reconcile.Deployment, try int) error
 	Leftovers(ctx context.Context) ([]string, error)
 	Stop(ctx context.Context, unit string) error
 	Reboot(ctx context.Context) error
 }
 
-// Guard is the guard's file.
+// Guard is the guard's file. Begin runs start while the deployment's guard is armed
+// and cannot begin to go back.
 type Guard interface {
 	State() (reconcile.GuardState, error)
 	Arm(d reconcile.Deployment, until time.Duration, last reconcile.LastResort) error
 	Bound(d reconcile.Deployment, until time.Duration, last reconcile.LastResort) error
 	Move(id string, until time.Duration) error
 	Disarm(id string) error
+	Begin(id string, uptime func() time.Duration, start func() error) error
 	NoteReboot(id string) error
 }
 

@@ -82,9 +82,10 @@ func TestAnAgentThatDiedUndrains(t *testing.T) {
 	for _, power := range []bool{false, true} {
 		played(t, target, nil, func(n *agenttest.Node) {
 			n.Push("c2", agenttest.Commit{Parent: "c1", System: "C", Target: target}, agenttest.System{Agent: agenttest.Agent})
-			for !slices.Equal(n.Diary.Commands, []string{"drain", "undrain", "drain"}) {
+			for drained := false; !drained; {
 				time.Sleep(100 * time.Millisecond)
 				synctest.Wait()
+				n.Do(func() { drained = slices.Equal(n.Diary.Commands, []string{"drain", "undrain", "drain"}) })
 			}
 			if power {
 				n.CutPower()

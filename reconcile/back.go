@@ -27,7 +27,7 @@ func rollingBack(p RollingBack, r Record, o Observation) Action {
 		return goneBack(p.Trial, p.Cause, o)
 	case r.Work.Last.Key != job.Key():
 		return Run{job}
-	case restored:
+	case restored && (r.Work.Last.OK || p.Attempt > 1): // without an exit code services may be stopped still
 		return goneBack(p.Trial, p.Cause, o)
 	case p.Attempt == 1:
 		return enter(RollingBack{Trial: p.Trial, Cause: p.Cause, Attempt: 2, Promoted: p.Promoted}, o)

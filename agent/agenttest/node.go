@@ -38,6 +38,8 @@ type System struct {
 	AgentDies    bool // its agent exits after a moment, again and again
 	Unpromotable int  // so many promotions fail
 	Unreturnable int  // so many ways back to it fail
+	Endless      int  // so many of the agent's ways back to it hang half way
+	Torn         int  // so many of the agent's ways back to it are killed half way
 }
 
 // A Commit is one commit of the tracked branch.
@@ -51,7 +53,9 @@ type Commit struct {
 // An Accident strikes when the numbered point is reached.
 type Accident struct {
 	Point int
-	Power bool // the power is cut; else the agent dies
+	Power bool          // the power is cut; else the agent dies
+	Sleep time.Duration // the machine sleeps instead: only its clocks go on
+	Full  bool          // the disk is full from now on, instead
 }
 
 // A Diary is what was done on the node, from the first day on.
@@ -60,6 +64,7 @@ type Diary struct {
 	Unverified []string // what was evaluated or built of a commit that was not verified
 	AtOnce     int      // activations that were begun while another one ran
 	Reboots    map[string]int
+	GaveUp     []string // deployments whose guard could not bring the old system back
 	ByHand     map[reconcile.Toplevel]bool
 	Commands   []string // of the registry that ran: programs
 	Points     []string // the numbered points that were passed, while Counting
@@ -74,6 +79,8 @@ type Trial struct {
 // A Node is a simulated machine with a disk that survives.
 type Node struct {
 	Policy reconcile.Policy
+
+	guardLock sync.Mutex // of the guard's file; taken before mu
 
 	mu sync.Mutex // guards everything below
 	// What people and tests change by way of Do.
@@ -212,12 +219,12 @@ func (n *Node) systemd(boot context.Context) {
 			case <-p.done:
 				alive = false
 			case <-changed:
-				n.Do(func() { alive = n.Systems[n.loaded].Agent == p.program })
+				n.Do(func() { alive = p.runs(n.Systems[n.loaded]) })
 			}
 		}
 		p.end()
 		<-p.done
-		sleep(boot, time.Second)
+		sleep(boot, 100*time.Millisecond) // RestartSec=
 	}
 }
 
@@ -242,8 +249,12 @@ func (n *Node) Push(c reconcile.Commit, what Commit, s System) {
 }
 
 // SwitchByHand is "nixos-rebuild test" by a person, or "switch" when it is for good.
+// While an activation runs it is refused: that one has the switch lock.
 func (n *Node) SwitchByHand(t reconcile.Toplevel, forGood bool) {
 	n.Do(func() {
+		if n.switching > 0 {
+			return
+		}
 		n.Diary.ByHand[t] = true
 		n.run(t)
 		n.load(t)
@@ -293,6 +304,14 @@ func (n *Node) Slots() reconcile.Slots {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.slots
+}
+
+// Whole reports whether the units of the running system run: no switch was left
+// half way.
+func (n *Node) Whole() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return !n.halfway && n.loaded == n.slots.Running
 }
 
 // Booted returns the system that the machine booted.
@@ -405,6 +424,10 @@ func (n *Node) pass(name string) {
 	for _, a := range n.Accidents {
 		switch {
 		case a.Point != at:
+		case a.Sleep > 0:
+			n.skew += a.Sleep
+		case a.Full:
+			n.DiskFull = true
 		case a.Power:
 			n.cut()
 		case n.process != nil:

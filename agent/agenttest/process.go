@@ -19,6 +19,7 @@ type Process struct {
 	agent   *agent.Agent // guarded by the node's mu; nil: it is starting
 	notes   []string     // what it told systemd; guarded by the node's mu
 	program string
+	dies    bool               // after a moment
 	end     context.CancelFunc // as SIGTERM does
 	dead    bool               // guarded by the node's mu
 	done    chan struct{}
@@ -32,9 +33,8 @@ const PollInterval = 30 * time.Second
 // spawn starts the agent of s. The caller holds mu.
 func (n *Node) spawn(boot context.Context, s *System) *Process {
 	ctx, end := context.WithCancel(boot)
-	p := &Process{n: n, program: s.Agent, end: end, done: make(chan struct{})}
-	record, id := decode(n.disk), n.bootID()
-	bootedAt, dies := n.bootedAt, s.AgentDies
+	p := &Process{n: n, program: s.Agent, dies: s.AgentDies, end: end, done: make(chan struct{})}
+	record, id, bootedAt := decode(n.disk), n.bootID(), n.bootedAt
 	wake := make(chan struct{}, 1)
 	n.life.Go(func() {
 		defer close(p.done)
@@ -59,7 +59,7 @@ func (n *Node) spawn(boot context.Context, s *System) *Process {
 		})
 		n.Do(func() { p.agent = a })
 		n.life.Go(func() { p.poll(ctx, a, wake) })
-		if dies {
+		if p.dies {
 			n.life.Go(func() {
 				sleep(ctx, 2*time.Second)
 				n.Do(p.kill)
@@ -69,6 +69,9 @@ func (n *Node) spawn(boot context.Context, s *System) *Process {
 	})
 	return p
 }
+
+// runs reports whether p is the agent of s: a switch restarts a unit that changes.
+func (p *Process) runs(s *System) bool { return s.Agent == p.program && s.AgentDies == p.dies }
 
 // kill ends the process at once. The caller holds mu.
 func (p *Process) kill() {

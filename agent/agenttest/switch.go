@@ -21,16 +21,16 @@ type unit struct {
 }
 
 // attach starts the unit unless it exists, and waits for its end.
-func (p *Process) attach(ctx context.Context, name string, work func(u *unit) int) (*unit, error) {
+func (p *Process) attach(ctx context.Context, name string, begin func(start func() error) error, work func(u *unit) int) (*unit, error) {
 	var u *unit
-	err := p.effect("start "+name, func() error {
-		if u = p.n.units[name]; u == nil {
-			u = p.n.start(name, work)
+	p.n.Do(func() { u = p.n.units[name] })
+	if u == nil {
+		err := begin(func() error {
+			return p.effect("start "+name, func() error { u = p.n.start(name, work); return nil })
+		})
+		if err != nil {
+			return nil, err
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
 	}
 	select {
 	case <-u.done:
@@ -71,8 +71,9 @@ func (n *Node) step(u *unit, name string, happen func()) bool {
 	return u.killed.Err() == nil
 }
 
-// activate is "switch-to-configuration test".
-func (n *Node) activate(u *unit, t reconcile.Toplevel, killed bool) bool {
+// activate is "switch-to-configuration test"; it may be killed half way, or hang
+// there until somebody kills it.
+func (n *Node) activate(u *unit, t reconcile.Toplevel, killed, hangs bool) bool {
 	n.Do(func() {
 		if n.switching++; n.switching > 1 {
 			n.Diary.AtOnce++
@@ -82,18 +83,28 @@ func (n *Node) activate(u *unit, t reconcile.Toplevel, killed bool) bool {
 	if !n.step(u, "current-system is "+string(t), func() { n.run(t) }) || killed {
 		return false
 	}
+	if hangs {
+		<-u.killed.Done()
+	}
 	return n.step(u, "the units are those of "+string(t), func() { n.load(t) })
 }
 
 // Trial activates the new system.
-func (p *Process) Trial(ctx context.Context, d reconcile.Deployment, attempt int) (reconcile.Activation, error) {
+func (p *Process) Trial(ctx context.Context, d reconcile.Deployment, attempt int, begin func(func() error) error) (reconcile.Activation, error) {
 	n, top := p.n, d.New.Toplevel
 	if attempt > 1 {
 		if err := p.Stop(ctx, fmt.Sprintf("trial-%s-%d", d.ID, attempt-1)); err != nil {
 			return reconcile.Activation{}, err
 		}
 	}
-	u, err := p.attach(ctx, fmt.Sprintf("trial-%s-%d", d.ID, attempt), func(u *unit) int {
+	for back := 1; back <= 2; back++ {
+		begun := false
+		n.Do(func() { begun = n.units[fmt.Sprintf("back-%s-%d", d.ID, back)] != nil })
+		if begun {
+			return reconcile.Activation{Attempt: attempt, Exit: 1, Why: "it is being rolled back already"}, nil
+		}
+	}
+	u, err := p.attach(ctx, fmt.Sprintf("trial-%s-%d", d.ID, attempt), begin, func(u *unit) int {
 		var s System
 		killed := false
 		n.Do(func() {
@@ -110,10 +121,8 @@ func (p *Process) Trial(ctx context.Context, d reconcile.Deployment, attempt int
 		switch {
 		case s.Busy > 0:
 			return 11
-		case !n.activate(u, top, killed):
+		case !n.activate(u, top, killed, s.Hangs):
 			return -1
-		case s.Hangs:
-			<-u.killed.Done()
 		case s.Exit == 0 && s.Failing != "":
 			return 4
 		}
@@ -130,15 +139,24 @@ func (p *Process) Trial(ctx context.Context, d reconcile.Deployment, attempt int
 }
 
 // GoBack activates the old system.
-func (p *Process) GoBack(ctx context.Context, d reconcile.Deployment, attempt int, restore bool) error {
+func (p *Process) GoBack(ctx context.Context, d reconcile.Deployment, attempt int, restore bool, begin func(func() error) error) error {
 	n, top := p.n, d.Old.Toplevel
 	for trial := 1; trial <= 2; trial++ {
 		if err := p.Stop(ctx, fmt.Sprintf("trial-%s-%d", d.ID, trial)); err != nil {
 			return err
 		}
 	}
-	u, err := p.attach(ctx, fmt.Sprintf("back-%s-%d", d.ID, attempt), func(u *unit) int {
-		if n.unreturnable(top) || !n.activate(u, top, false) {
+	for other := 1; other <= 2; other++ {
+		if other == attempt {
+			continue
+		}
+		if err := p.Stop(ctx, fmt.Sprintf("back-%s-%d", d.ID, other)); err != nil {
+			return err
+		}
+	}
+	u, err := p.attach(ctx, fmt.Sprintf("back-%s-%d", d.ID, attempt), begin, func(u *unit) int {
+		s := n.system(top)
+		if n.unreturnable(top) || !n.activate(u, top, n.strikes(&s.Torn), n.strikes(&s.Endless)) {
 			return 1
 		}
 		if restore && !(n.step(u, "profile is "+string(top), func() { n.slots.Profile = top }) &&
@@ -153,31 +171,33 @@ func (p *Process) GoBack(ctx context.Context, d reconcile.Deployment, attempt in
 	return err
 }
 
-func (n *Node) unreturnable(t reconcile.Toplevel) (fails bool) {
+func (n *Node) unreturnable(t reconcile.Toplevel) bool {
+	return n.strikes(&n.system(t).Unreturnable)
+}
+
+func (n *Node) system(t reconcile.Toplevel) (s *System) {
+	n.Do(func() { s = n.Systems[t] })
+	return s
+}
+
+// strikes reports whether a fault that strikes so many times does so now.
+func (n *Node) strikes(times *int) (now bool) {
 	n.Do(func() {
-		if s := n.Systems[t]; s.Unreturnable > 0 {
-			s.Unreturnable--
-			fails = true
+		if now = *times > 0; now {
+			*times--
 		}
 	})
-	return fails
+	return now
 }
 
 // Promote makes the new system permanent.
 func (p *Process) Promote(ctx context.Context, d reconcile.Deployment, try int) error {
 	n, top := p.n, d.New.Toplevel
-	u, err := p.attach(ctx, fmt.Sprintf("promote-%s-%d", d.ID, try), func(u *unit) int {
+	u, err := p.attach(ctx, fmt.Sprintf("promote-%s-%d", d.ID, try), func(start func() error) error { return start() }, func(u *unit) int {
 		if !n.step(u, "profile is "+string(top), func() { n.slots.Profile = top }) {
 			return -1
 		}
-		fails := false
-		n.Do(func() {
-			if s := n.Systems[top]; s.Unpromotable > 0 {
-				s.Unpromotable--
-				fails = true
-			}
-		})
-		if fails || !n.step(u, "boot default is "+string(top), func() { n.slots.Default = top }) {
+		if n.strikes(&n.system(top).Unpromotable) || !n.step(u, "boot default is "+string(top), func() { n.slots.Default = top }) {
 			return 1
 		}
 		return 0
@@ -225,7 +245,7 @@ func (p *Process) Reboot(context.Context) error {
 type guardFile struct {
 	id                      string
 	boot                    reconcile.BootID
-	on                      bool
+	on, back                bool // back: it bounds a rollback
 	until                   time.Duration
 	old                     reconcile.Toplevel
 	reboot                  bool
@@ -236,6 +256,8 @@ var errClaimed = errors.New("the guard has begun to go back to the old system")
 
 // change changes the guard's file.
 func (p *Process) change(what string, f func(g *guardFile) error) error {
+	p.n.guardLock.Lock()
+	defer p.n.guardLock.Unlock()
 	return p.effect("guard "+what, func() error {
 		g := p.n.guard
 		if err := f(&g); err != nil {
@@ -266,21 +288,28 @@ func (p *Process) State() (reconcile.GuardState, error) {
 
 // Arm arms the guard.
 func (p *Process) Arm(d reconcile.Deployment, until time.Duration, last reconcile.LastResort) error {
+	return p.arm(d, false, until, last)
+}
+
+func (p *Process) arm(d reconcile.Deployment, back bool, until time.Duration, last reconcile.LastResort) error {
 	return p.change("arm", func(g *guardFile) error {
 		if g.id == d.ID && g.boot == p.n.bootID() && g.claimed && !g.done {
 			return errClaimed
 		}
+		if g.id == d.ID && g.boot == p.n.bootID() && g.on && g.back && back {
+			until = min(until, g.until)
+		}
 		*g = guardFile{
-			id: d.ID, boot: p.n.bootID(), on: true, until: until, old: d.Old.Toplevel,
+			id: d.ID, boot: p.n.bootID(), on: true, back: back, until: until, old: d.Old.Toplevel,
 			reboot: last == reconcile.LastResortReboot, rebooted: g.id == d.ID && g.rebooted,
 		}
 		return nil
 	})
 }
 
-// Bound arms the guard for a rollback.
+// Bound arms the guard for a rollback; a deadline that bounds it already stays.
 func (p *Process) Bound(d reconcile.Deployment, until time.Duration, last reconcile.LastResort) error {
-	return p.Arm(d, until, last)
+	return p.arm(d, true, until, last)
 }
 
 // Move sets the deadline.
@@ -309,6 +338,26 @@ func (p *Process) Disarm(id string) error {
 		g.on = false
 		return nil
 	})
+}
+
+// Begin runs start while the guard is armed and cannot claim the deployment.
+func (p *Process) Begin(id string, uptime func() time.Duration, start func() error) error {
+	p.n.guardLock.Lock()
+	defer p.n.guardLock.Unlock()
+	var err error
+	up := uptime()
+	p.n.Do(func() {
+		switch g := p.n.guard; {
+		case g.id != id || g.boot != p.n.bootID() || !g.on:
+			err = errors.New("not armed")
+		case g.claimed || up >= g.until:
+			err = errClaimed
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return start()
 }
 
 // NoteReboot notes that a reboot is about to be asked for.
@@ -344,6 +393,7 @@ func (p *Process) GuardAlive(_ context.Context, id string) (alive bool, err erro
 func (n *Node) watch(u *unit, id string) int {
 	for {
 		left, ours := time.Duration(0), false
+		n.guardLock.Lock()
 		n.Do(func() {
 			g := &n.guard
 			ours = g.id == id && g.boot == n.bootID() && g.on && !g.done
@@ -351,6 +401,7 @@ func (n *Node) watch(u *unit, id string) int {
 				g.claimed = true
 			}
 		})
+		n.guardLock.Unlock()
 		switch {
 		case !ours:
 			return 0
@@ -365,26 +416,26 @@ func (n *Node) watch(u *unit, id string) int {
 	}
 }
 
-// revert stops the trial and brings the old system back.
+// revert stops what activates a system and brings the old one back.
 func (n *Node) revert(u *unit, id string) {
-	var trials []*unit
+	var stopped []*unit
 	var old reconcile.Toplevel
 	n.Do(func() {
 		old = n.guard.old
 		for name, t := range n.units {
-			if strings.HasPrefix(name, "trial-"+id) {
+			if strings.HasPrefix(name, "trial-"+id) || strings.HasPrefix(name, "back-"+id) {
 				t.kill()
-				trials = append(trials, t)
+				stopped = append(stopped, t)
 			}
 		}
 	})
-	for _, t := range trials {
+	for _, t := range stopped {
 		<-t.done
 	}
 	n.Do(func() { // a unit that was stopped is in memory no more
-		maps.DeleteFunc(n.units, func(_ string, t *unit) bool { return slices.Contains(trials, t) })
+		maps.DeleteFunc(n.units, func(_ string, t *unit) bool { return slices.Contains(stopped, t) })
 	})
-	ok := !n.unreturnable(old) && n.activate(u, old, false)
+	ok := !n.unreturnable(old) && n.activate(u, old, false, false)
 	n.Do(func() {
 		switch {
 		case u.killed.Err() != nil:
@@ -394,6 +445,9 @@ func (n *Node) revert(u *unit, id string) {
 			n.cut()
 		default:
 			n.guard.done, n.guard.on = true, false
+			if !ok {
+				n.Diary.GaveUp = append(n.Diary.GaveUp, id)
+			}
 		}
 	})
 }

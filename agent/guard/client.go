@@ -35,7 +35,8 @@ func (c *Client) Arm(d reconcile.Deployment, until time.Duration, lastResort rec
 	return c.set(d, ModeTrial, until, lastResort)
 }
 
-// Bound arms the guard to bound the agent's own rollback.
+// Bound arms the guard to bound the agent's own rollback. A deadline that bounds it
+// already stays: an agent that dies again and again must not put it off.
 func (c *Client) Bound(d reconcile.Deployment, until time.Duration, lastResort reconcile.LastResort) error {
 	return c.set(d, ModeRollback, until, lastResort)
 }
@@ -44,6 +45,9 @@ func (c *Client) set(d reconcile.Deployment, mode string, until time.Duration, l
 	return Update(c.Dir, func(f *File) error {
 		if f.ID == d.ID && f.Boot == c.Boot && !f.Claim.At.IsZero() && !f.Claim.Done {
 			return ErrClaimed
+		}
+		if f.ID == d.ID && f.Boot == c.Boot && f.Mode == ModeRollback && mode == ModeRollback {
+			until = min(until, time.Duration(f.UntilNS))
 		}
 		rebooted := f.ID == d.ID && f.Rebooted
 		*f = File{
@@ -74,6 +78,21 @@ func (c *Client) Disarm(id string) error {
 		}
 		f.Mode = ModeOff
 		return nil
+	})
+}
+
+// Begin runs start, which must not take long, while the guard of deployment id is
+// armed; the guard cannot claim the deployment meanwhile. The error is [ErrClaimed]
+// when its deadline has passed: then it goes back, claim or no claim.
+func (c *Client) Begin(id string, uptime func() time.Duration, start func() error) error {
+	return Update(c.Dir, func(f *File) error {
+		switch {
+		case f.ID != id || f.Boot != c.Boot || f.Mode == ModeOff:
+			return fmt.Errorf("the guard of deployment %s is not armed", id)
+		case !f.Claim.At.IsZero() || uptime() >= time.Duration(f.UntilNS):
+			return ErrClaimed
+		}
+		return start()
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -146,6 +147,8 @@ func TestClient(t *testing.T) {
 	if s, err := other.State(); s != (reconcile.GuardState{}) || err != nil {
 		t.Errorf("State() in another boot = %+v, %v, want nothing", s, err)
 	}
+	expect("Bound() again", c.Bound(d, 3*time.Hour, reconcile.LastResortReboot), nil)
+	state(reconcile.GuardState{ID: id, Until: 2 * time.Hour}) // an agent that dies again and again does not put it off
 	expect("Disarm() of another deployment", c.Disarm("20200101T000000"), nil)
 	state(reconcile.GuardState{ID: id, Until: 2 * time.Hour})
 
@@ -170,6 +173,61 @@ func TestClient(t *testing.T) {
 	next.ID = "20260330T010000"
 	expect("Arm() of the next deployment", c.Arm(next, time.Second, reconcile.LastResortReboot), nil)
 	state(reconcile.GuardState{ID: next.ID, Until: time.Second})
+}
+
+// An activation begins only where its guard can still stop it.
+func TestBegin(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*File)
+		uptime time.Duration
+		begins bool
+		err    string
+	}{
+		{"armed", func(*File) {}, time.Minute - 1, true, ""},
+		{"past its deadline", func(*File) {}, time.Minute, false, ErrClaimed.Error()},
+		{"claimed", func(f *File) { f.Claim.At = time.Unix(1, 0).UTC() }, 0, false, ErrClaimed.Error()},
+		{"off", func(f *File) { f.Mode = ModeOff }, 0, false, "the guard of deployment " + id + " is not armed"},
+		{"of another deployment", func(f *File) { f.ID = "20200101T000000" }, 0, false, "the guard of deployment " + id + " is not armed"},
+		{"of another boot", func(f *File) { f.Boot = "another boot" }, 0, false, "the guard of deployment " + id + " is not armed"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := client(t.TempDir())
+			if err := errors.Join(c.Arm(deployment("/nix/store/old"), time.Minute, reconcile.LastResortStuck),
+				Update(c.Dir, func(f *File) error { tt.change(f); return nil })); err != nil {
+				t.Fatal(err)
+			}
+			begun, why := false, ""
+			if err := c.Begin(id, func() time.Duration { return tt.uptime }, func() error { begun = true; return nil }); err != nil {
+				why = err.Error()
+			}
+			if begun != tt.begins || why != tt.err {
+				t.Errorf("Begin() = %q, begun: %v, want %q, %v", why, begun, tt.err, tt.begins)
+			}
+		})
+	}
+}
+
+// The guard cannot claim a deployment while an activation of it begins.
+func TestBeginKeepsTheLock(t *testing.T) {
+	c := client(t.TempDir())
+	if err := c.Arm(deployment("/nix/store/old"), time.Minute, reconcile.LastResortStuck); err != nil {
+		t.Fatal(err)
+	}
+	var free bool
+	err := c.Begin(id, func() time.Duration { return 0 }, func() error {
+		lock, err := os.Open(filepath.Join(c.Dir, lockName))
+		if err != nil {
+			return err
+		}
+		defer lock.Close()
+		free = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil
+		return nil
+	})
+	if err != nil || free {
+		t.Errorf("Begin() = %v, the lock is free: %v, want it taken", err, free)
+	}
 }
 
 // The note must be found again, even where the file was lost.

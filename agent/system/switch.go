@@ -14,8 +14,9 @@ import (
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
-// TrialUnits is the pattern of all trial units of a deployment.
-func TrialUnits(id string) string { return "infra-agent-trial-" + id + "-*.service" }
+// TrialUnits is the pattern of all units of a deployment that activate a system:
+// its trials, and the agent's ways back. The guard stops them before it goes back.
+func TrialUnits(id string) string { return "infra-agent-[tb]*-" + id + "-*.service" }
 
 func trialUnit(id string, attempt int) string {
 	return fmt.Sprintf("infra-agent-trial-%s-%d.service", id, attempt)
@@ -33,10 +34,19 @@ func guardUnit(id string) string { return "infra-agent-guard-" + id + ".service"
 
 // Trial activates the new system without making it permanent, or attaches to
 // the unit that does so already, and waits for its end.
-func (n *Node) Trial(ctx context.Context, d reconcile.Deployment, attempt int) (reconcile.Activation, error) {
+func (n *Node) Trial(ctx context.Context, d reconcile.Deployment, attempt int, begin func(start func() error) error) (reconcile.Activation, error) {
 	for earlier := 1; earlier < attempt; earlier++ { // never two activations at once
 		if err := n.Stop(ctx, trialUnit(d.ID, earlier)); err != nil {
 			return reconcile.Activation{}, err
+		}
+	}
+	for back := 1; back <= 2; back++ {
+		state, err := n.Unit(ctx, backUnit(d.ID, back))
+		if err != nil {
+			return reconcile.Activation{}, err
+		}
+		if state.Exists { // by an agent that could not write it down: the disk is full
+			return reconcile.Activation{Attempt: attempt, Exit: 1, Why: "it is being rolled back already"}, nil
 		}
 	}
 	name := trialUnit(d.ID, attempt)
@@ -44,7 +54,7 @@ func (n *Node) Trial(ctx context.Context, d reconcile.Deployment, attempt int) (
 		Name: name, Description: "infra-agent: try " + string(d.New.Toplevel),
 		Exec: [][]string{{switchProgram(d.New.Toplevel), "test"}},
 		Env:  switchEnv(),
-	})
+	}, begin)
 	if err != nil {
 		return reconcile.Activation{}, err
 	}
@@ -56,9 +66,17 @@ func (n *Node) Trial(ctx context.Context, d reconcile.Deployment, attempt int) (
 
 // GoBack stops the trial, whatever it is doing, and activates the old system
 // again; with restore also in the profile and the boot loader.
-func (n *Node) GoBack(ctx context.Context, d reconcile.Deployment, attempt int, restore bool) error {
+func (n *Node) GoBack(ctx context.Context, d reconcile.Deployment, attempt int, restore bool, begin func(start func() error) error) error {
 	for trial := 1; trial <= 2; trial++ {
 		if err := n.Stop(ctx, trialUnit(d.ID, trial)); err != nil {
+			return err
+		}
+	}
+	for other := 1; other <= 2; other++ { // an earlier one may hang, a later one was not written down
+		if other == attempt {
+			continue
+		}
+		if err := n.Stop(ctx, backUnit(d.ID, other)); err != nil {
 			return err
 		}
 	}
@@ -74,7 +92,7 @@ func (n *Node) GoBack(ctx context.Context, d reconcile.Deployment, attempt int, 
 	state, err := n.attach(ctx, TransientUnit{
 		Name: name, Description: "infra-agent: go back to " + string(d.Old.Toplevel),
 		Exec: execs, Env: append(switchEnv(), "NIXOS_NO_CHECK=1"),
-	})
+	}, begin)
 	if err != nil {
 		return err
 	}
@@ -102,7 +120,7 @@ func (n *Node) Promote(ctx context.Context, d reconcile.Deployment, try int) err
 		Name: name, Description: "infra-agent: promote " + string(d.New.Toplevel),
 		Exec: [][]string{set, {switchProgram(d.New.Toplevel), "boot"}},
 		Env:  switchEnv(),
-	})
+	}, func(start func() error) error { return start() })
 	if err != nil {
 		return err
 	}
@@ -120,13 +138,13 @@ func (n *Node) Promote(ctx context.Context, d reconcile.Deployment, try int) err
 }
 
 // attach starts the unit unless it exists, and waits for its end.
-func (n *Node) attach(ctx context.Context, u TransientUnit) (UnitState, error) {
+func (n *Node) attach(ctx context.Context, u TransientUnit, begin func(start func() error) error) (UnitState, error) {
 	state, err := n.Unit(ctx, u.Name)
 	if err != nil {
 		return state, err
 	}
 	if !state.Exists {
-		if err := n.Start(ctx, u); err != nil {
+		if err := begin(func() error { return n.Start(ctx, u) }); err != nil {
 			return state, err
 		}
 	}

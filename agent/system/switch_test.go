@@ -109,7 +109,7 @@ func TestUnitNames(t *testing.T) {
 	const id = "20260329T010000"
 	for got, want := range map[string]string{
 		trialUnit(id, 2):   "infra-agent-trial-20260329T010000-2.service",
-		TrialUnits(id):     "infra-agent-trial-20260329T010000-*.service",
+		TrialUnits(id):     "infra-agent-[tb]*-20260329T010000-*.service",
 		backUnit(id, 1):    "infra-agent-back-20260329T010000-1.service",
 		promoteUnit(id, 3): "infra-agent-promote-20260329T010000-3.service",
 		guardUnit(id):      "infra-agent-guard-20260329T010000.service",

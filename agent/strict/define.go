@@ -30,6 +30,9 @@ func (s *scope) define(at Path, as definition) {
 
 // open takes a header; it returns the table that it may not add to, or "".
 func (s *scope) open(keys []string, isList bool) (complete Path) {
+	if s == nil {
+		return ""
+	}
 	s.table = ""
 	for i, key := range keys {
 		last := i == len(keys)-1
@@ -58,7 +61,7 @@ func (s *scope) open(keys []string, isList bool) (complete Path) {
 // add takes a pair; it returns the table that it may not add to, or "".
 func (s *scope) add(keys []string, isClosed bool) (complete Path) {
 	last := len(keys) - 1
-	if last < 0 || last == 0 && !isClosed {
+	if s == nil || last < 0 || last == 0 && !isClosed {
 		return ""
 	}
 	at := s.table

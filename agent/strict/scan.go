@@ -35,7 +35,7 @@ type scanner struct {
 	pos     int
 	offsets map[Path]int
 	tables  map[Path]int // number of elements of each array of tables
-	scope   *scope       // the file, or the inline table that is being read
+	scope   *scope       // the file, or the inline table that is being read; nil: nobody wants to know
 	found   findings
 }
 
@@ -114,7 +114,9 @@ func (s *scanner) value(at Path, depth int) {
 		})
 	case s.src[s.pos] == '{':
 		outer := s.scope
-		s.scope = &scope{}
+		if outer != nil {
+			s.scope = &scope{}
+		}
 		s.list('}', func(int) { s.pair(at, depth) })
 		s.scope = outer
 	default:

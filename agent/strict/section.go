@@ -11,4 +11,8 @@ type Section struct {
 func (s Section) In(table string) bool { return len(s.Keys) > 1 && s.Keys[0] == table }
 
 // Sections lists the headers of a TOML text; what is before the first is none.
-func Sections(src string) []Section { return scan(src, nil).sections }
+func Sections(src string) []Section {
+	s := &scanner{src: src, tables: map[Path]int{}, found: findings{deep: -1}} // without a scope: the reader finds what is wrong
+	s.file()
+	return s.found.sections
+}

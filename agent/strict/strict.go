@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -31,7 +32,7 @@ type Document struct {
 	src      string
 	parsed   bool // from src; false: the values come from elsewhere
 	root     map[string]any
-	offsets  map[Path]int // where each value starts; made when it is asked for
+	offsets  map[Path]int // where each value starts
 	lines    []int        // where each line starts; made when it is asked for
 	fields   map[reflect.Type][]string
 	problems []Problem
@@ -116,7 +117,12 @@ func Parse(name string, data []byte) (*Document, error) {
 	if found.deep >= 0 {
 		return nil, d.refuse(ruleMeasure, found.deep, fmt.Sprintf("nested more than %d levels deep", maxDepth))
 	}
-	if _, err := toml.Decode(d.src, &d.root); err != nil {
+	d.offsets = make(map[Path]int, len(d.src)/32)
+	var located sync.WaitGroup
+	located.Go(func() { scan(d.src, d.offsets) }) // while the library reads, which takes longer
+	_, err := toml.Decode(d.src, &d.root)
+	located.Wait()
+	if err != nil {
 		if at, ok := errors.AsType[toml.ParseError](err); ok {
 			return nil, d.refuseSyntax(at)
 		}
@@ -252,10 +258,6 @@ func (d *Document) Err() error {
 // Position returns where the value at a path, or the nearest table around it,
 // starts: line and column from 1, or zeros when the values did not come from a text.
 func (d *Document) Position(at Path) (line, column int) {
-	if d.offsets == nil {
-		d.offsets = make(map[Path]int, len(d.src)/32)
-		scan(d.src, d.offsets)
-	}
 	for ; at != ""; at = at.parent() {
 		if offset, ok := d.offsets[at]; ok {
 			return d.lineAt(offset)

@@ -22,7 +22,7 @@ func TestFetchHasNoRights(t *testing.T) {
 	f := newSourceFleet(t, "")
 	ssh := must[*lab.SSH](t)(f.ServeSSH())
 	silent := must[string](t)(f.ServeSilence())
-	f.follow(ssh.URL, "ssh_key_file = \"/etc/deploy-key\"\nknown_hosts_file = \"/etc/known-hosts\"\n\n[[source.remotes]]\nname = \"silent\"\nurl = \""+silent+"\"\ntimeout = \"10s\"")
+	f.follow(ssh.URL, "ssh_key_file = \"/etc/deploy-key\"\nknown_hosts_file = \"/etc/known-hosts\"\n\n[[source.remotes]]\nname = \"silent\"\nurl = \""+silent+"\"\ntimeout = \"40s\"")
 	web := f.upWith(map[string]string{"/etc/deploy-key": ssh.Key, "/etc/known-hosts": ssh.KnownHosts})
 	commit := f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
 	web.wait("promoted", ended(reconcile.ResultPromoted, commit))

@@ -29,7 +29,7 @@ var anyTrial = rapid.Custom(func(t *rapid.T) Trial {
 	return Trial{
 		Deployment{
 			ID: "d", Old: anySystem.Draw(t, "old"), New: anySystem.Draw(t, "new"), Boot: anyBoot.Draw(t, "boot"),
-			Rollback: rapid.SampledFrom([]RollbackMode{RollbackAuto, RollbackHold, RollbackNever}).Draw(t, "rollback"),
+			Rollback: rapid.SampledFrom([]RollbackMode{RollbackAuto, RollbackHold, RollbackNever, RollbackAlways}).Draw(t, "rollback"),
 			Confirm:  Confirm{Window: time.Minute, Deadline: 10 * time.Minute, DeadlineMax: time.Hour},
 		},
 		Baseline{Failed: anyUnits.Draw(t, "failed"), Checks: map[string]bool{"web": rapid.Bool().Draw(t, "green")}, Targets: []string{"a:1", "b:1"}},
@@ -54,7 +54,7 @@ var anyPhase = rapid.Custom(func(t *rapid.T) Phase {
 })
 
 var anyStep = rapid.Custom(func(t *rapid.T) Step {
-	f := Fetched{Revision: Revision{Commit: anyCommit.Draw(t, "commit")}}
+	f := Fetched{Revision: Revision{Commit: anyCommit.Draw(t, "commit")}, Testing: rapid.Bool().Draw(t, "testing")}
 	e := Evaluated{Resolved{f, Target{}}, "x.drv", anyTop.Draw(t, "toplevel")}
 	return rapid.SampledFrom([]Step{nil, f, e.Resolved, e, Built{e}, Ready{Built{e}, anyChecks.Draw(t, "checks")}}).Draw(t, "step")
 })
@@ -87,6 +87,7 @@ var anyRecord = rapid.Custom(func(t *rapid.T) Record {
 		Good: anySystem.Draw(t, "good"), Previous: anySystem.Draw(t, "previous"), Phase: anyPhase.Draw(t, "phase"),
 		Blocked:   map[Toplevel]Block{anyTop.Draw(t, "blocked"): {UntilPoll: rapid.Bool().Draw(t, "until poll")}},
 		Losses:    map[Toplevel]int{"B": 1},
+		Tested:    roomy(rapid.SliceOfN(anyCommit, 0, 2).Draw(t, "tested")),
 		Suspended: Suspension{Since: anyTime.Draw(t, "suspended")},
 		Foreign:   Foreign{Tip: anyCommit.Draw(t, "foreign")},
 		History:   roomy([]Outcome{{ID: "x", To: "B"}}),
@@ -96,8 +97,8 @@ var anyRecord = rapid.Custom(func(t *rapid.T) Record {
 		revisionKey(anyCommit.Draw(t, "failed")): {Gate: gate, After: anyTime.Draw(t, "after")}, toplevelKey("B"): {Gate: gate, After: anyTime.Draw(t, "again")},
 	}
 	r.Work = Work{
-		Remotes: roomy([]Answer{{Remote: "origin", Commit: anyCommit.Draw(t, "answer")}}), Tip: Tip{Commit: anyCommit.Draw(t, "tip")},
-		Step: anyStep.Draw(t, "step"), Tidied: rapid.Bool().Draw(t, "tidied"), Armed: rapid.Bool().Draw(t, "armed"), NotBefore: anyTime.Draw(t, "not before"),
+		Remotes: roomy([]Answer{{Remote: "origin", Commit: anyCommit.Draw(t, "answer"), Testing: anyCommit.Draw(t, "testing")}}), Tip: Tip{Commit: anyCommit.Draw(t, "tip")},
+		Step: anyStep.Draw(t, "step"), Tried: anyStep.Draw(t, "tried"), Tidied: rapid.Bool().Draw(t, "tidied"), Armed: rapid.Bool().Draw(t, "armed"), NotBefore: anyTime.Draw(t, "not before"),
 		Last: JobEnd{Key: anyJob.Draw(t, "last").Key(), OK: rapid.Bool().Draw(t, "ok")},
 	}
 	if rapid.Bool().Draw(t, "activated") {
@@ -138,7 +139,7 @@ var anyEvent = rapid.Custom(func(t *rapid.T) Event {
 	step := anyStep.Filter(func(s Step) bool { return s != nil }).Draw(t, "step")
 	top := anyTop.Draw(t, "toplevel")
 	events := map[string]Event{
-		"polled":   Polled{Answer{Remote: "origin", Commit: anyCommit.Draw(t, "commit"), At: now}},
+		"polled":   Polled{Answer{Remote: "origin", Commit: anyCommit.Draw(t, "commit"), Testing: anyCommit.Draw(t, "testing"), At: now}},
 		"mirror":   Polled{Answer{Remote: "mirror", Order: 1, Commit: anyCommit.Draw(t, "commit"), At: now}},
 		"reloaded": Reloaded{}, "advanced": Advanced{Job: job, Step: step, At: now}, "done": Done{Job: job},
 		"failed": Failed{Job: job, Gate: rapid.SampledFrom([]Gate{"", GateEvaluate}).Draw(t, "gate"), Why: "why", At: now, Spread: 1},

@@ -15,6 +15,9 @@ func Fold(r Record, e Event) Record {
 		if r.Work.Step != nil {
 			r.Work.Step = r.Work.Step.fetched()
 		}
+		if r.Work.Tried != nil {
+			r.Work.Tried = r.Work.Tried.fetched()
+		}
 		r.Work.NotBefore, r.Work.Errors = time.Time{}, 0
 		r.Work.Remotes = nil
 		r.Failures = without(r.Failures, func(key string, _ Failure) bool { return kind(key) == "revision" })
@@ -73,7 +76,7 @@ func Fold(r Record, e Event) Record {
 	case Resumed:
 		r.Suspended = Suspension{}
 	case Retried:
-		r.Blocked, r.Losses, r.Failures, r.Foreign.Tip = nil, nil, nil, ""
+		r.Blocked, r.Losses, r.Failures, r.Foreign.Tip, r.Tested = nil, nil, nil, "", nil
 		r.Work.NotBefore, r.Work.Errors = time.Time{}, 0
 	case Synced:
 		r.Work.NotBefore, r.Work.Errors = time.Time{}, 0
@@ -95,9 +98,17 @@ func Fold(r Record, e Event) Record {
 
 func advanced(r Record, e Advanced) Record {
 	r = took(ended(r, JobEnd{Key: e.Job.Key(), OK: true}), jobName(e.Job), e.Took)
-	r.Work.Step = e.Step
+	testing := e.Step.fetched().Testing
+	if testing {
+		r.Work.Tried = e.Step
+	} else {
+		r.Work.Step = e.Step
+	}
 	switch s := e.Step.(type) {
 	case Fetched:
+		if testing {
+			return r
+		}
 		c := s.Revision.Commit
 		if c != r.Anchor {
 			r.Anchor, r.Rewind = c, ""
@@ -107,7 +118,9 @@ func advanced(r Record, e Advanced) Record {
 		return mark(r, StageVerified, s.Revision, e.At)
 	case Built:
 		r.Failures = dropped(r.Failures, derivationKey(s.Derivation))
-		return mark(r, StageBuilt, s.Revision, e.At)
+		if !testing {
+			return mark(r, StageBuilt, s.Revision, e.At)
+		}
 	case Evaluated:
 		r.Failures = dropped(r.Failures, revisionKey(s.Revision.Commit))
 	case Ready:
@@ -161,13 +174,13 @@ func failed(r Record, e Failed) Record {
 	case Evaluate:
 		key := revisionKey(j.From.Revision.Commit)
 		if e.Gate != "" {
-			r = outcomeOf(r, ResultEvaluationFailed, e)
+			r = outcomeOf(r, ResultEvaluationFailed, j.From.Testing, e.At)
 			return remember(key, e.Gate, 0)
 		}
 		return remember(key, GateEvaluate, backoff(evaluateBackoff, r.Failures[key].Tries+1, e.Spread))
 	case Build:
 		key := derivationKey(j.From.Derivation)
-		r = outcomeOf(r, ResultBuildFailed, e)
+		r = outcomeOf(r, ResultBuildFailed, j.From.Testing, e.At)
 		return remember(key, GateBuild, backoff(buildBackoff, r.Failures[key].Tries+1, e.Spread))
 	case Preflight:
 		gate := e.Gate
@@ -199,11 +212,15 @@ func sampled(r Record, e Sampled) Record {
 	return r
 }
 
-// outcomeOf counts a failure before anything was tried. It is no deployment,
-// so it has no place in the history.
-func outcomeOf(r Record, res Result, e Failed) Record {
+// outcomeOf counts a failure before anything was tried. It is no deployment, so it
+// has no place in the history. A failure of the testing branch is news to nobody
+// but who pushed it.
+func outcomeOf(r Record, res Result, testing bool, at time.Time) Record {
+	if testing {
+		return r
+	}
 	r.Tally.Deployments = plus(r.Tally.Deployments, res)
-	r.Tally.LastDeployment = with(r.Tally.LastDeployment, res, e.At)
+	r.Tally.LastDeployment = with(r.Tally.LastDeployment, res, at)
 	r.Tally.Consecutive++
 	return r
 }

@@ -44,7 +44,6 @@ func suspended(r Record) Hold {
 // idle decides while nothing is in flight. The hold is set when something is
 // wanted, or amiss, and must wait.
 func idle(r Record, o Observation) (Action, Hold) {
-	held := func(h Hold) (Action, Hold) { return Wait{Until: h.Until}, h }
 	if !r.Work.Tidied {
 		return Run{Tidy{Keep: keep(r, o)}}, Hold{}
 	}
@@ -57,6 +56,15 @@ func idle(r Record, o Observation) (Action, Hold) {
 		}
 		return act, h
 	}
+	act, h := follow(r, o)
+	if rest, resting := act.(Wait); resting && leavesRoom(h) {
+		return spare(rest, r, o), h
+	}
+	return act, h
+}
+
+// follow brings the node to what the branch describes.
+func follow(r Record, o Observation) (Action, Hold) {
 	if h := usableTip(r); h.Gate != "" {
 		return held(h)
 	}
@@ -70,7 +78,14 @@ func idle(r Record, o Observation) (Action, Hold) {
 	if s, ok := evaluatedOf(r.Work.Step); ok && s.Toplevel == r.Good.Toplevel {
 		return converged(s, r, o), Hold{}
 	}
-	switch s := r.Work.Step.(type) {
+	return advance(r.Work.Step, r, o)
+}
+
+func held(h Hold) (Action, Hold) { return Wait{Until: h.Until}, h }
+
+// advance takes a revision one step further towards its trial.
+func advance(step Step, r Record, o Observation) (Action, Hold) {
+	switch s := step.(type) {
 	case Fetched:
 		return Run{Resolve{s}}, Hold{}
 	case Resolved:
@@ -89,11 +104,15 @@ func idle(r Record, o Observation) (Action, Hold) {
 		if h := wanted(s.Evaluated, r, o); h.Gate != "" {
 			return held(h)
 		}
-		d := deployment(r.Good, System{s.Toplevel, s.Revision.Commit, s.Checks}, s.Target.Rollback, o)
+		mode := s.Target.Rollback
+		if s.Testing {
+			mode = RollbackAlways
+		}
+		d := deployment(r.Good, System{s.Toplevel, s.Revision.Commit, s.Checks}, mode, o)
 		d.Drain, d.Undrain = s.Target.Drain, s.Target.Undrain
 		return enter(Arming{d}, o), Hold{}
 	}
-	panic(unknown("step", r.Work.Step))
+	panic(unknown("step", step))
 }
 
 // deployment starts the attempt to bring the node from old to new.
@@ -148,7 +167,7 @@ func evaluated(s Evaluated, r Record, o Observation) (Action, Hold) {
 		h = failure(r, o, derivationKey(s.Derivation))
 	}
 	if h.Gate != "" {
-		return Wait{Until: h.Until}, h
+		return held(h)
 	}
 	return Run{Build{s}}, Hold{}
 }

@@ -163,6 +163,10 @@ func confirming(p Confirming, r Record, o Observation) Action {
 		return enter(Promoting{Trial: p.Trial, Try: 1}, o)
 	case failed:
 		return rollBack(p.Trial, cause.Reason, cause.Why, o)
+	case d.Testing() && overtaken(d, r) != "":
+		return rollBack(p.Trial, ReasonTesting, overtaken(d, r), o)
+	case d.Testing() && own && current && w.story() == "" && o.Uptime >= p.Until:
+		return rollBack(p.Trial, ReasonTesting, "its time is over; "+w.verdict(d.Confirm.Window), o)
 	case o.Uptime >= p.Until && d.Rollback == RollbackHold:
 		return enter(Confirming{Trial: p.Trial, Since: p.Since, Until: p.Until, Held: "not confirmed in time: " + w.unconfirmed()}, o)
 	case o.Uptime >= p.Until && d.Rollback == RollbackNever && own && current:
@@ -171,13 +175,13 @@ func confirming(p Confirming, r Record, o Observation) Action {
 		return rollBack(p.Trial, ReasonAgent, "the new system's agent did not take over in time", o)
 	case o.Uptime >= p.Until:
 		return rollBack(p.Trial, ReasonDeadline, fmt.Sprintf("not confirmed within %v: %s", d.Confirm.Deadline, w.unconfirmed()), o)
-	case own && current && w.stable(d.Confirm.Window) && o.AgentUp >= d.Confirm.Window:
+	case own && current && w.stable(d.Confirm.Window) && o.AgentUp >= d.Confirm.Window && !d.Testing():
 		return enter(Promoting{Trial: p.Trial, Try: 1}, o)
 	case o.TrialAgent == "":
 		return rollBack(p.Trial, ReasonAgent, "the new system has no infra-agent", o)
-	case d.Rollback == RollbackAuto && (o.Guard.ID != d.ID || !o.Guard.Alive || o.Guard.Until != p.Until):
-		return Run{SetGuard{d, p.Until}}
-	case d.Rollback != RollbackAuto && o.Guard.ID == d.ID && o.Guard.Until != 0:
+	case p.Guard() != 0 && (o.Guard.ID != d.ID || !o.Guard.Alive || o.Guard.Until != p.Guard()):
+		return Run{SetGuard{d, p.Guard()}}
+	case p.Guard() == 0 && o.Guard.ID == d.ID && o.Guard.Until != 0:
 		return Run{SetGuard{d, 0}}
 	case o.Uptime < p.Since+d.Confirm.Settle:
 		return Wait{Until: at(p.Since+d.Confirm.Settle, o)}

@@ -124,12 +124,13 @@ const (
 	ReasonReboot       Reason = "reboot"       // the node rebooted before the trial was confirmed
 	ReasonPromotion    Reason = "promotion"    // profile or boot default could not be set
 	ReasonOperator     Reason = "operator"     // a person asked for it
+	ReasonTesting      Reason = "testing"      // a trial of the testing branch is over
 )
 
 // Reasons lists every reason, in the order of the documentation.
 var Reasons = []Reason{
 	ReasonActivation, ReasonUnit, ReasonCheck, ReasonConnectivity, ReasonDeadline,
-	ReasonAgent, ReasonReboot, ReasonPromotion, ReasonOperator,
+	ReasonAgent, ReasonReboot, ReasonPromotion, ReasonOperator, ReasonTesting,
 }
 
 // A Cause is a reason with its story.

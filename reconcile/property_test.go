@@ -142,7 +142,7 @@ func TestBackoffNeverShrinks(t *testing.T) {
 // the agent never decides for ever.
 func TestRandomStories(t *testing.T) {
 	starts := []string{
-		"settled", "settled", "idle", "arming", "activating", "confirming", "confirming mode=hold", "confirming mode=never", "promoting",
+		"settled", "settled", "idle", "arming", "activating", "confirming", "confirming mode=hold", "confirming mode=never", "confirming mode=always", "promoting",
 		"rolling_back", "rolling_back promoted", "verifying_rollback", "verifying_rollback cause=connectivity", "rebooting", "stuck",
 	}
 	scene := []string{
@@ -151,7 +151,7 @@ func TestRandomStories(t *testing.T) {
 		"policy last_resort=stuck", "policy last_resort=reboot", "policy rollback=hold", "policy rollback=never", "policy rollback=auto", "clock -24h", "clock 24h",
 	}
 	events := []string{
-		"look", "after 1s", "after 1m", "after 1h", "restart", "reboot", "reload", "poll origin c0", "poll origin c1", "poll origin c2",
+		"look", "after 1s", "after 1m", "after 1h", "restart", "reboot", "reload", "poll origin c0", "poll origin c1", "poll origin c2", "poll origin c0 testing=c1", "poll origin c0 testing=c2", "poll origin c1 testing=c2",
 		"poll mirror c0", "poll mirror c1", "poll origin silent", "poll origin missing",
 		"verb sync", "verb suspend x", "verb resume", "verb confirm", "verb cancel", "verb extend 5m", "verb rollback", "verb retry",
 		"verb adopt", "verb allow-rewind c0",
@@ -184,6 +184,8 @@ func TestRandomStories(t *testing.T) {
 				check(!blocked, "a blocked system is armed")
 			}
 			d, inFlight := DeploymentOf(w.rec.Phase)
+			_, promoting := w.rec.Phase.(Promoting)
+			check(!promoting || !d.Testing(), "a commit of the testing branch is promoted")
 			check(!inFlight || d.Old.Toplevel != d.New.Toplevel, "a system is deployed over itself")
 			_, wasIdle := before.Phase.(Idle)
 			free := command == "verb rollback" || command == "verb resume" // a person's own wish

@@ -11,6 +11,7 @@ type Record struct {
 	Anchor    Commit             `json:"anchor,omitempty"`   // the newest accepted revision
 	Accepted  []Commit           `json:"accepted,omitempty"` // the last 100, newest last
 	Rewind    Commit             `json:"rewind,omitempty"`   // allowed once, though it is no descendant of Anchor
+	Tested    []Commit           `json:"tested,omitempty"`   // the last 20 of the testing branch whose trial is over, newest last
 	Good      System             `json:"good"`               // zero before the first adoption
 	Previous  System             `json:"previous"`           // good before Good
 	Phase     Phase              `json:"-"`                  // encoded by package store
@@ -92,12 +93,13 @@ const (
 	ResultEvaluationFailed Result = "evaluation_failed"
 	ResultBuildFailed      Result = "build_failed"
 	ResultCancelled        Result = "cancelled"
+	ResultTested           Result = "tested" // of the testing branch, and gone back as planned
 )
 
 // Results lists every result, in the order of the documentation.
 var Results = []Result{
 	ResultPromoted, ResultRolledBack, ResultRollbackFailed,
-	ResultEvaluationFailed, ResultBuildFailed, ResultCancelled,
+	ResultEvaluationFailed, ResultBuildFailed, ResultCancelled, ResultTested,
 }
 
 // A Stage is a milestone that a revision reaches on a node.
@@ -141,6 +143,7 @@ type Tally struct {
 const (
 	keepAccepted = 100
 	keepHistory  = 100
+	keepTested   = 20
 	keepFailures = 50
 )
 

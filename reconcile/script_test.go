@@ -33,7 +33,7 @@ import (
 // Commands after which the agent looks and decides:
 //
 //	look · after D · restart · reboot · reload
-//	poll REMOTE COMMIT|silent|missing · ok · fail [gate=G] WHY · exit N [failed=U,U] [hold=G]
+//	poll REMOTE COMMIT [testing=COMMIT]|silent|missing · ok · fail [gate=G] WHY · exit N [failed=U,U] [hold=G]
 //	sample [xN] [failed=U,U] [stopped=U,U] [pending=U,U] [restarts=U:N] [red=CHECKS] [silent] [unknown]
 //	                         N looks at the trial, each when it is due
 //	verb NAME [ARG]
@@ -138,6 +138,7 @@ func (w *script) happens(verb, rest string, args []string) {
 			a.Missing, a.Why = true, "no such branch"
 		default:
 			a.Commit = Commit(args[1])
+			a.Testing = Commit(options(args[2:])["testing"])
 		}
 		w.take(Polled{a})
 	case "ok":
@@ -220,7 +221,7 @@ func (w *script) ok() {
 	advanced := func(s Step) { w.ends(Advanced{Job: w.obs.Job, Step: s, At: w.obs.Now}) }
 	switch j := w.obs.Job.(type) {
 	case Fetch:
-		advanced(Fetched{Revision: Revision{Commit: j.Tip.Commit, Time: w.obs.Now}})
+		advanced(Fetched{Revision: Revision{Commit: j.Tip.Commit, Time: w.obs.Now}, Testing: j.Testing})
 	case Resolve:
 		advanced(Resolved{Fetched: j.From, Target: w.targets[j.From.Revision.Commit]})
 	case Evaluate:

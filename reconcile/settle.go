@@ -20,13 +20,13 @@ func entered(r Record, e Entered) Record {
 	r.Tally.Entered = e.At
 	_, was := before.(Confirming)
 	if _, is := e.Phase.(Confirming); !was || !is { // an extended or approved trial keeps what was seen of it
-		r.Work = Work{Remotes: r.Work.Remotes, Tip: r.Work.Tip, Step: r.Work.Step}
+		r.Work = Work{Remotes: r.Work.Remotes, Tip: r.Work.Tip, Step: r.Work.Step, Tried: r.Work.Tried}
 	}
 	switch p := e.Phase.(type) {
 	case Arming:
 		r.Undrain = p.Deployment.Undrain
 	case Confirming:
-		r = mark(r, StageRunning, Revision{Commit: p.Deployment.New.Revision, Time: r.Tally.Marks[StageBuilt].Time}, e.At)
+		r = mark(r, StageRunning, builtRevision(r, p.Deployment), e.At)
 	case RollingBack:
 		if !GoingBack(before) {
 			r = counted(block(r, p.Trial, p.Cause, e.At), p.Cause, e.At)
@@ -43,6 +43,15 @@ func entered(r Record, e Entered) Record {
 		panic(unknown("phase", p))
 	}
 	return r
+}
+
+// builtRevision is the revision of a deployment, with its date where that is known.
+func builtRevision(r Record, d Deployment) Revision {
+	rev := Revision{Commit: d.New.Revision}
+	if built := r.Tally.Marks[StageBuilt]; built.Revision == rev.Commit {
+		rev.Time = built.Time
+	}
+	return rev
 }
 
 // GoingBack reports whether the old system is being brought back, or should be.
@@ -65,6 +74,14 @@ func counted(r Record, c Cause, at time.Time) Record {
 // nothing about it, and neither does a promotion that could not be written.
 func block(r Record, t Trial, c Cause, at time.Time) Record {
 	top := t.Deployment.New.Toplevel
+	switch c.Reason {
+	case ReasonTesting:
+		return r
+	case ReasonReboot, ReasonOperator:
+		if t.Deployment.Testing() { // a person ended it: that says nothing about the system
+			return r
+		}
+	}
 	switch c.Reason {
 	case ReasonReboot:
 		r.Losses = plus(r.Losses, top)
@@ -104,7 +121,7 @@ func promoted(r Record, e Promoted) Record {
 	if r.Work.Tip.Commit != "" && r.Work.Tip.Commit != d.New.Revision {
 		r.Tally.OutOfSync = e.At
 	}
-	r = mark(r, StageGood, Revision{Commit: d.New.Revision, Time: r.Tally.Marks[StageBuilt].Time}, e.At)
+	r = mark(r, StageGood, builtRevision(r, d), e.At)
 	return idleAgain(r, e.At)
 }
 
@@ -121,6 +138,8 @@ func rolledBack(r Record, e RolledBack) Record {
 	switch {
 	case cause.Reason == ReasonOperator:
 		res = ResultCancelled
+	case cause.Reason == ReasonTesting && e.Unhealthy == "":
+		res = ResultTested
 	case e.Unhealthy != "":
 		res = ResultRollbackFailed
 		cause.Why += "; the old system is not as it was: " + e.Unhealthy
@@ -138,7 +157,10 @@ func outcome(r Record, res Result, c Cause, at time.Time) Record {
 	d, _ := DeploymentOf(r.Phase)
 	r.Tally.Deployments = plus(r.Tally.Deployments, res)
 	r.Tally.LastDeployment = with(r.Tally.LastDeployment, res, at)
-	if res != ResultPromoted {
+	if d.Testing() {
+		r.Tested = append(slices.Clone(r.Tested), d.New.Revision)
+		r.Tested = r.Tested[max(0, len(r.Tested)-keepTested):]
+	} else if res != ResultPromoted {
 		r.Tally.Consecutive++
 	}
 	r.History = append(slices.Clone(r.History), Outcome{
@@ -154,6 +176,9 @@ func idleAgain(r Record, at time.Time) Record {
 	r = entered(r, Entered{Phase: Idle{}, At: at})
 	if s, ok := evaluatedOf(r.Work.Step); ok { // tidying drops the root of what was built
 		r.Work.Step = s
+	}
+	if s, ok := evaluatedOf(r.Work.Tried); ok {
+		r.Work.Tried = s
 	}
 	return r
 }

@@ -33,10 +33,12 @@ func (w *script) start(phase string, o map[string]string) {
 		}
 		return
 	}
-	w.rec.Anchor, w.rec.Accepted = "c1", []Commit{"c0", "c1"}
 	mode := RollbackMode(o["mode"])
 	if mode == "" {
 		mode = RollbackAuto
+	}
+	if mode != RollbackAlways { // a commit of the testing branch is never accepted
+		w.rec.Anchor, w.rec.Accepted = "c1", []Commit{"c0", "c1"}
 	}
 	confirm := w.obs.Policy.Confirm
 	d := Deployment{
@@ -246,6 +248,7 @@ func changes(a, b Record, o Observation) []string {
 	changed("rewind", a.Rewind, b.Rewind)
 	changed("good", system(a.Good), system(b.Good))
 	changed("previous", system(a.Previous), system(b.Previous))
+	changed("tested", a.Tested, b.Tested)
 	changed("undrain", a.Undrain, b.Undrain)
 	changed("suspended", a.Suspended.Reason, b.Suspended.Reason)
 	changed("leave alone", a.Foreign.Tip, b.Foreign.Tip)

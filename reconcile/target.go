@@ -11,6 +11,9 @@ const (
 	RollbackAuto  RollbackMode = "auto"  // go back at once
 	RollbackHold  RollbackMode = "hold"  // stay on the trial, alert, wait for a person
 	RollbackNever RollbackMode = "never" // keep and promote the trial, alert
+	// RollbackAlways goes back when the time of the trial is over, however healthy it
+	// is. It is no setting: it is how commits of the testing branch are tried.
+	RollbackAlways RollbackMode = "always"
 )
 
 // A TrustPolicy says which commits must be signed.

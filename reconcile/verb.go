@@ -76,6 +76,9 @@ func Command(r Record, o Observation, v Verb) ([]Event, error) {
 		if !ok {
 			return nil, refuse(`"infra-agent status" shows what is in flight`, "nothing to confirm: the node is %s", Name(r.Phase))
 		}
+		if p.Deployment.Testing() {
+			return nil, refuse("merge it into the branch, where it is tried again and made permanent", "a commit of the testing branch is only tried")
+		}
 		p.Approved = true
 		return []Event{Entered{Phase: p, At: r.Tally.Entered}}, nil
 	case Extend:

@@ -10,6 +10,7 @@ type Work struct {
 	Remotes []Answer // newest answer of each remote, in order of preference
 	Tip     Tip      // the answer that is followed
 	Step    Step     // how far the tip has come; nil: nothing fetched
+	Tried   Step     // how far the testing branch's tip has come; nil: nothing fetched
 	Tidied  bool     // nothing is left over from an earlier deployment
 
 	Last      JobEnd    // how the last job ended
@@ -34,6 +35,7 @@ type Answer struct {
 	Remote  string
 	Order   int    // of preference, from 0
 	Commit  Commit // empty: see Why
+	Testing Commit // of the testing branch; empty: there is none, or none is followed
 	Missing bool   // it answered, and has no such branch
 	Why     string
 	At      time.Time
@@ -50,7 +52,8 @@ type (
 	// Fetched: verified, and its tree is in the store.
 	Fetched struct {
 		Revision Revision
-		Behind   int // first-parent commits since the anchor before it
+		Behind   int  // first-parent commits since the anchor before it
+		Testing  bool // it is of the testing branch
 	}
 	// Resolved: the registry says what it wants of this node.
 	Resolved struct {
@@ -105,6 +108,7 @@ type (
 	// Fetch gets the tip, verifies it and adds its tree to the store.
 	Fetch struct {
 		Tip      Tip
+		Testing  bool // of the testing branch
 		Anchor   Commit
 		Accepted []Commit
 		Rewind   Commit

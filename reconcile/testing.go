@@ -1,0 +1,150 @@
+package reconcile
+
+import (
+	"slices"
+	"time"
+)
+
+// A commit of the testing branch is tried as any other one is, and goes back when
+// the time of its trial is over: it never becomes the good system. It waits until
+// the branch itself wants nothing, and makes way as soon as it does.
+
+// testingGrace is how long the guard waits for the agent to end a healthy trial.
+const testingGrace = time.Minute
+
+// Testing reports whether d is of the testing branch.
+func (d Deployment) Testing() bool { return d.Rollback == RollbackAlways }
+
+// Guard returns when the guard goes back while p lasts, on the boot-time clock; 0:
+// there is none.
+func (p Confirming) Guard() time.Duration {
+	switch p.Deployment.Rollback {
+	case RollbackAuto:
+		return p.Until
+	case RollbackAlways: // the agent goes back at Until, and is not to be overtaken
+		return p.Until + testingGrace
+	default:
+		return 0
+	}
+}
+
+// testingTip returns what the testing branch points to, at the first remote that
+// answers. It is not known before one did.
+func testingTip(r Record) (tip Tip, known bool) {
+	for _, a := range r.Work.Remotes {
+		if a.Commit != "" || a.Missing {
+			return Tip{Commit: a.Testing, Remote: a.Remote, At: a.At}, true
+		}
+	}
+	return Tip{}, false
+}
+
+// leavesRoom reports whether a node that waits for h may try something else: what
+// the branch wants has failed here, or it wants nothing.
+func leavesRoom(h Hold) bool {
+	return slices.Contains([]Gate{"", GateBlocked, GateEvaluate, GateBuild}, h.Gate)
+}
+
+// spare says what to do with the testing branch while the branch itself rests.
+func spare(rest Wait, r Record, o Observation) Action {
+	act, _ := try(r, o)
+	wait, waits := act.(Wait)
+	if !waits {
+		return act
+	}
+	if rest.Until.IsZero() || !wait.Until.IsZero() && wait.Until.Before(rest.Until) {
+		return wait
+	}
+	return rest
+}
+
+// try brings the testing branch's tip on trial. The hold says why not now.
+func try(r Record, o Observation) (Action, Hold) {
+	tip, _ := testingTip(r)
+	switch c := tip.Commit; {
+	case c == "", c == r.Anchor, slices.Contains(r.Accepted, c), slices.Contains(r.Tested, c):
+		return Wait{}, Hold{}
+	}
+	if h := failure(r, o, revisionKey(tip.Commit)); h.Gate != "" {
+		return held(h)
+	}
+	if r.Work.Tried == nil || r.Work.Tried.fetched().Revision.Commit != tip.Commit {
+		return Run{Fetch{Tip: tip, Testing: true, Anchor: r.Anchor}}, Hold{}
+	}
+	if s, ok := evaluatedOf(r.Work.Tried); ok && s.Toplevel == r.Good.Toplevel {
+		return Wait{}, Hold{}
+	}
+	return advance(r.Work.Tried, r, o)
+}
+
+// verdict tells at the end of a trial that nothing speaks against. An agent that was
+// restarted just before has not seen much.
+func (w Watch) verdict(window time.Duration) string {
+	if w.stable(window) {
+		return "it was healthy"
+	}
+	return w.unconfirmed()
+}
+
+// overtaken says why a trial of the testing branch makes way; "": it does not.
+func overtaken(d Deployment, r Record) string {
+	if tip := r.Work.Tip.Commit; tip != "" && tip != r.Anchor {
+		return "the branch has a new commit"
+	}
+	switch tip, known := testingTip(r); {
+	case !known || tip.Commit == d.New.Revision:
+		return ""
+	case tip.Commit == "":
+		return "the testing branch is gone"
+	default:
+		return "the testing branch has moved on to " + tip.Commit.Short()
+	}
+}
+
+// A Testing says where the testing branch's tip stands on this node.
+type Testing struct {
+	Commit  Commit `json:"commit"`
+	Subject string `json:"subject,omitempty"`
+	State   string `json:"state"`         // a word or two: on trial, tested, waiting …
+	Why     string `json:"why,omitempty"` // of the state
+}
+
+// TestingOf returns where the testing branch's tip stands; false: there is none.
+func TestingOf(r Record, o Observation) (Testing, bool) {
+	tip, _ := testingTip(r)
+	d, inFlight := DeploymentOf(r.Phase)
+	inFlight = inFlight && d.Testing()
+	t := Testing{Commit: tip.Commit}
+	if inFlight {
+		t.Commit = d.New.Revision
+	}
+	if f, ok := FetchedOf(r.Work.Tried); ok && f.Revision.Commit == t.Commit {
+		t.Subject = f.Revision.Subject
+	}
+	if t.Commit == "" {
+		return Testing{}, false
+	}
+	act, h := try(r, o)
+	_, waits := act.(Wait)
+	switch {
+	case inFlight && GoingBack(r.Phase):
+		t.State = "going back"
+	case inFlight:
+		t.State = "on trial"
+	case slices.Contains(r.Tested, t.Commit):
+		t.State = "tried"
+		for _, k := range slices.Backward(r.History) {
+			if k.Revision == t.Commit {
+				t.State, t.Why = string(k.Result), k.Cause.Why
+				break
+			}
+		}
+	case h.Gate != "":
+		t.State, t.Why = "held", string(h.Gate)+": "+h.Why
+	case waits:
+		t.State, t.Why = "nothing to try", "it describes what runs already"
+	default:
+		t.State = "being prepared"
+	}
+	return t, true
+}

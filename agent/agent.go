@@ -282,11 +282,10 @@ func (a *Agent) command(ctx context.Context, v reconcile.Verb) error {
 		return err
 	}
 	if _, extend := v.(reconcile.Extend); extend {
-		// The guard must know first: it does not ask the agent. In the other
-		// modes it is off.
+		// The guard must know first: it does not ask the agent.
 		p := events[0].(reconcile.Entered).Phase.(reconcile.Confirming)
-		if p.Deployment.Rollback == reconcile.RollbackAuto {
-			if err := a.Ports.Guard.Move(p.Deployment.ID, p.Until); err != nil {
+		if until := p.Guard(); until != 0 {
+			if err := a.Ports.Guard.Move(p.Deployment.ID, until); err != nil {
 				return err
 			}
 		}

@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,14 +44,19 @@ type end struct {
 
 // push runs a node, pushes B with the fault, lets the accidents happen, and waits
 // until nothing moves any more.
-func push(t *testing.T, b agenttest.System, accidents ...agenttest.Accident) (e end) {
+func push(t *testing.T, b agenttest.System, accidents ...agenttest.Accident) end {
+	t.Helper()
+	return play(t, func(n *agenttest.Node) { n.Push("c1", agenttest.Commit{Parent: "c0", System: "B"}, b) }, accidents...)
+}
+
+func play(t *testing.T, push func(*agenttest.Node), accidents ...agenttest.Accident) (e end) {
 	t.Helper()
 	synctest.Test(t, func(*testing.T) {
 		n := agenttest.New()
 		n.Start()
 		time.Sleep(2 * time.Minute) // until A is adopted and c0 converged
 		n.Do(func() { n.Counting, n.Accidents = true, accidents })
-		n.Push("c1", agenttest.Commit{Parent: "c0", System: "B"}, b)
+		push(n)
 		time.Sleep(6 * time.Minute)
 		n.Do(func() { n.DiskFull = false })
 		time.Sleep(6 * time.Minute)
@@ -84,6 +90,23 @@ func TestCrashAtEveryPoint(t *testing.T) {
 			}
 			t.Logf("%d points", len(quiet.points))
 		})
+	}
+}
+
+// A commit of the testing branch is never kept, and what ends its trial early says
+// nothing about its system.
+func TestCrashWhileTesting(t *testing.T) {
+	push := func(n *agenttest.Node) {
+		n.PushTesting("c1", agenttest.Commit{Parent: "c0", System: "B"}, agenttest.System{Agent: agenttest.Agent})
+	}
+	quiet := play(t, push)
+	quiet.check(t, "A", false, "without an accident")
+	if !slices.Contains(quiet.points, "before current-system is B") {
+		t.Errorf("it was not tried: %v", quiet.points)
+	}
+	for i, point := range quiet.points {
+		play(t, push, agenttest.Accident{Point: i}).check(t, "A", false, "agent dies "+point)
+		play(t, push, agenttest.Accident{Point: i, Power: true}).check(t, "A", false, "power is cut "+point)
 	}
 }
 

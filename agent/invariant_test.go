@@ -114,6 +114,9 @@ func I8(w *world, fresh []reconcile.Record) string {
 	for _, r := range fresh {
 		w.proven[r.Good.Toplevel] = true
 		if p, promoting := r.Phase.(reconcile.Promoting); promoting {
+			if p.Deployment.Rollback == reconcile.RollbackAlways {
+				return fmt.Sprintf("I8: %s of the testing branch is promoted", p.Deployment.New.Toplevel)
+			}
 			w.proven[p.Deployment.New.Toplevel] = true
 		}
 	}

@@ -67,6 +67,8 @@ var actions = []action{
 	{"push", (*world).push},
 	{"push", (*world).push},
 	{"push unsigned", (*world).pushUnsigned},
+	{"push to the testing branch", (*world).pushTesting},
+	{"move the testing branch", (*world).moveTesting},
 	{"rewrite the branch", (*world).rewrite},
 	{"heal", (*world).heal},
 	{"verb", (*world).verb},
@@ -101,7 +103,36 @@ func newWorld(t *rapid.T) *world {
 	return &world{T: t, node: n, tip: "c0", proven: map[reconcile.Toplevel]bool{}}
 }
 
-func (w *world) push() {
+func (w *world) push() { w.commit(w.tip, agenttest.Commit{}, w.system()) }
+
+// pushTesting puts a new commit on top of the branch, where it is only tried.
+func (w *world) pushTesting() {
+	s := w.system()
+	name, c := w.next(w.tip, agenttest.Commit{})
+	w.node.PushTesting(name, c, s)
+}
+
+// moveTesting merges the testing branch, deletes it, or goes back on it.
+func (w *world) moveTesting() {
+	w.node.Do(func() {
+		switch rapid.IntRange(0, 2).Draw(w.T, "how") {
+		case 0:
+			w.node.Testing = ""
+		case 1:
+			w.node.Testing = commitName(rapid.IntRange(0, w.commits).Draw(w.T, "testing"))
+		case 2:
+			if w.node.Testing != "" {
+				w.tip = w.node.Testing
+				for _, r := range w.node.Order {
+					w.node.Remotes[r] = w.tip
+				}
+			}
+		}
+	})
+}
+
+// system is one that works, or does not.
+func (w *world) system() agenttest.System {
 	with := agenttest.System{Agent: rapid.SampledFrom([]string{agenttest.Agent, agenttest.Agent, agenttest.Other, ""}).Draw(w.T, "agent")}
 	switch rapid.IntRange(0, 16).Draw(w.T, "fault") {
 	case 1:
@@ -135,7 +166,7 @@ func (w *world) push() {
 	case 15:
 		with.Torn = rapid.IntRange(1, 2).Draw(w.T, "times")
 	}
-	w.commit(w.tip, agenttest.Commit{}, with)
+	return with
 }
 
 func (w *world) pushUnsigned() {
@@ -155,15 +186,20 @@ func (w *world) rewrite() {
 
 func commitName(n int) reconcile.Commit { return reconcile.Commit(fmt.Sprintf("c%d", n)) }
 
-// commit pushes a commit with a new system, or with one that was pushed before.
+// commit pushes a commit.
 func (w *world) commit(parent reconcile.Commit, c agenttest.Commit, s agenttest.System) {
+	w.tip, c = w.next(parent, c)
+	w.node.Push(w.tip, c, s)
+}
+
+// next names a commit with a new system, or with one that was pushed before.
+func (w *world) next(parent reconcile.Commit, c agenttest.Commit) (reconcile.Commit, agenttest.Commit) {
 	w.commits++
-	w.tip = commitName(w.commits)
 	c.Parent, c.System = parent, reconcile.Toplevel(fmt.Sprintf("S%d", rapid.IntRange(0, w.commits).Draw(w.T, "system")))
 	if c.System == "S0" {
 		c.System = "A"
 	}
-	w.node.Push(w.tip, c, s)
+	return commitName(w.commits), c
 }
 
 func (w *world) heal() {

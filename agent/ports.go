@@ -40,7 +40,7 @@ type Registry interface {
 
 // Nix evaluates, builds and keeps store paths.
 type Nix interface {
-	Add(ctx context.Context, dir string) (path string, err error)
+	Add(ctx context.Context, dir, root string) (path string, err error)
 	Evaluate(ctx context.Context, rev reconcile.Revision, configuration string) (reconcile.Derivation, reconcile.Toplevel, error)
 	Build(ctx context.Context, rev reconcile.Revision, configuration string, want reconcile.Toplevel, report func(reconcile.Progress)) error
 	Root(ctx context.Context, name, path string) error

@@ -14,11 +14,19 @@ func fetch(ctx context.Context, j reconcile.Fetch, p Ports) (reconcile.Event, er
 		return nil, err
 	}
 	rev := tree.Revision
-	if rev.Tree, err = p.Nix.Add(ctx, tree.Dir); err != nil {
+	root := sourceRoot
+	if j.Testing {
+		root = testingRoot
+	}
+	if rev.Tree, err = p.Nix.Add(ctx, tree.Dir, root); err != nil {
 		return nil, err
 	}
-	return reconcile.Advanced{Step: reconcile.Fetched{Revision: rev, Behind: tree.Behind}}, nil
+	return reconcile.Advanced{Step: reconcile.Fetched{Revision: rev, Behind: tree.Behind, Testing: j.Testing}}, nil
 }
+
+// The trees that are evaluated have roots of their own: the branch's is needed
+// still when one of the testing branch was fetched after it.
+const sourceRoot, testingRoot = "source", "testing-source"
 
 func resolve(ctx context.Context, j reconcile.Resolve, p Ports) (reconcile.Event, error) {
 	target, err := p.Registry.Resolve(ctx, j.From.Revision)
@@ -67,7 +75,7 @@ func (a *Agent) tidy(ctx context.Context, j reconcile.Tidy, p Ports) error {
 			return err
 		}
 	}
-	keep := []string{"source"}
+	keep := []string{sourceRoot, testingRoot}
 	for _, t := range j.Keep {
 		if err := p.Nix.Root(ctx, rootName(string(t)), string(t)); err != nil {
 			return err

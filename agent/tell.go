@@ -75,7 +75,7 @@ func (a *Agent) tellPoll(before reconcile.Record, now reconcile.Answer, after re
 func (a *Agent) tellStep(e reconcile.Advanced) {
 	switch s := e.Step.(type) {
 	case reconcile.Fetched:
-		a.Log.Info("verified", "revision", s.Revision.Commit, "subject", s.Revision.Subject, "took", e.Took)
+		a.Log.Info("verified", "revision", s.Revision.Commit, "subject", s.Revision.Subject, "testing", s.Testing, "took", e.Took)
 	case reconcile.Resolved:
 		a.Log.Info("registry", "node", s.Target.Node, "roles", s.Target.Roles, "warnings", s.Target.Warnings)
 	case reconcile.Evaluated:
@@ -126,8 +126,11 @@ func Summary(s reconcile.Snapshot) string {
 		if p.Held != "" {
 			return "held on trial: " + p.Held
 		}
-		left := (p.Until - s.Observation.Uptime).Round(time.Second)
-		return fmt.Sprintf("confirming %s, %v left", short(p.Deployment.New), left)
+		doing, left := "confirming", (p.Until - s.Observation.Uptime).Round(time.Second)
+		if p.Deployment.Testing() {
+			doing = "testing"
+		}
+		return fmt.Sprintf("%s %s, %v left", doing, short(p.Deployment.New), left)
 	case reconcile.Promoting:
 		return "promoting " + short(p.Deployment.New)
 	case reconcile.RollingBack:

@@ -62,6 +62,8 @@ open {
     remotes = option (types.listOf (types.submodule remote)) [ ] [ { url = "https://git.example.org/fleet.git"; } ]
       "Where the repository is served, in order of preference.";
     branch = str "main" "release-{name}" "Branch to follow; {name} stands for the node's name.";
+    testing_branch = str "" "testing-{name}"
+      "Branch whose commits are tried until confirm.deadline and never kept; {name} as above; empty: none.";
     subdir = str "" "nix/fleet" "Directory of the flake in the repository.";
     interval = duration "1m" "30s" "Between two polls, 5s to 24h.";
     expose_revision = bool true false

@@ -87,6 +87,7 @@ type Node struct {
 	Systems   map[reconcile.Toplevel]*System
 	Commits   map[reconcile.Commit]Commit
 	Remotes   map[string]reconcile.Commit // "": it does not answer
+	Testing   reconcile.Commit            // of the testing branch, on every remote; "": there is none
 	Order     []string                    // of remotes
 	Offline   bool                        // no connectivity target answers anybody
 	DiskFull  bool
@@ -238,13 +239,18 @@ func (n *Node) Do(f func()) {
 // Push makes c the tip of the branch on every remote.
 func (n *Node) Push(c reconcile.Commit, what Commit, s System) {
 	n.Do(func() {
-		n.Commits[c] = what
-		if n.Systems[what.System] == nil {
-			n.Systems[what.System] = &s
-		}
+		n.commit(c, what, s)
 		for _, r := range n.Order {
 			n.Remotes[r] = c
 		}
+	})
+}
+
+// PushTesting makes c the tip of the testing branch.
+func (n *Node) PushTesting(c reconcile.Commit, what Commit, s System) {
+	n.Do(func() {
+		n.commit(c, what, s)
+		n.Testing = c
 	})
 }
 
@@ -387,6 +393,13 @@ func (n *Node) descends(c, of reconcile.Commit) bool {
 }
 
 // The functions below expect that the caller holds mu.
+
+func (n *Node) commit(c reconcile.Commit, what Commit, s System) {
+	n.Commits[c] = what
+	if n.Systems[what.System] == nil {
+		n.Systems[what.System] = &s
+	}
+}
 
 func (n *Node) bootID() reconcile.BootID { return reconcile.BootID(fmt.Sprintf("boot-%d", n.boots)) }
 

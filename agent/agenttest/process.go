@@ -102,12 +102,9 @@ func (p *Process) poll(ctx context.Context, a *agent.Agent, wake chan struct{}) 
 		var answers []reconcile.Answer
 		p.n.Do(func() {
 			for i, r := range p.n.Order {
-				a := reconcile.Answer{Remote: r, Order: i, Commit: p.n.Remotes[r], At: time.Now()}
-				if p.n.cutOff() {
-					a.Commit = ""
-				}
-				if a.Commit == "" {
-					a.Why = "no answer"
+				a := reconcile.Answer{Remote: r, Order: i, Commit: p.n.Remotes[r], Testing: p.n.Testing, At: time.Now()}
+				if p.n.cutOff() || a.Commit == "" {
+					a.Commit, a.Testing, a.Why = "", "", "no answer"
 				}
 				answers = append(answers, a)
 			}
@@ -158,7 +155,7 @@ func (p *Process) Resolve(_ context.Context, rev reconcile.Revision) (reconcile.
 // registry both add and evaluate.
 type nix struct{ *Process }
 
-func (p nix) Add(context.Context, string) (string, error) {
+func (p nix) Add(context.Context, string, string) (string, error) {
 	return "/nix/store/tree", p.effect("add the tree", func() error { return nil })
 }
 

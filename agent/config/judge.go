@@ -122,6 +122,13 @@ func judgeSource(d *strict.Document, s Source) {
 	if !isBranch(s.BranchOf("name")) {
 		d.Problemf("source.branch", "", "%q is not the name of a branch", s.Branch)
 	}
+	switch testing := s.TestingOf("name"); {
+	case testing == "":
+	case !isBranch(testing):
+		d.Problemf("source.testing_branch", "", "%q is not the name of a branch", s.TestingBranch)
+	case testing == s.BranchOf("name"):
+		d.Problemf("source.testing_branch", "give it a branch of its own", "%q is source.branch: it would only ever be tried", s.TestingBranch)
+	}
 	if len(s.Remotes) == 0 {
 		d.Problemf("source.remotes", `add [[source.remotes]] with url = "https://…"`, "no remote to follow")
 	}

@@ -25,6 +25,7 @@ func Keys() []Key {
 		{"source.remotes[].ca_file", "path", `""`, "PEM file with the certificate authorities to trust; empty: the system's."},
 		{"source.remotes[].timeout", "duration", `"1m0s"`, "Limit of one poll, and of the remote's silence in a fetch, 1s to 1h."},
 		{"source.branch", "string", `"main"`, "Branch to follow; {name} stands for the node's name."},
+		{"source.testing_branch", "string", `""`, "Branch whose commits are tried until confirm.deadline and never kept; {name} as above; empty: none."},
 		{"source.subdir", "path", `""`, "Directory of the flake in the repository."},
 		{"source.interval", "duration", `"1m0s"`, "Between two polls, 5s to 24h."},
 		{"source.expose_revision", "bool", `true`, "Hand the commit to Nix as self.rev; false where configurationRevision must not make every commit a new system."},

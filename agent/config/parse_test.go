@@ -152,6 +152,8 @@ func TestEachProblem(t *testing.T) {
 		{"registry outside", "registry.file = \"/etc/x\"", `config.toml:1:1: registry.file: "/etc/x" is not a path inside the flake`},
 		{"branch", "source.branch = \"a..b\"", `config.toml:1:1: source.branch: "a..b" is not the name of a branch`},
 		{"branch placeholder", "source.branch = \"{role}\"", `config.toml:1:1: source.branch: "{role}" is not the name of a branch`},
+		{"testing branch", "source.testing_branch = \"a..b\"", `config.toml:1:1: source.testing_branch: "a..b" is not the name of a branch`},
+		{"testing branch that is the branch", "source.testing_branch = \"main\"", `config.toml:1:1: source.testing_branch: "main" is source.branch: it would only ever be tried (give it a branch of its own)`},
 		{
 			"flake config", "nix.extra_args = [\"--option\", \"accept-flake-config\", \"true\"]",
 			"config.toml:1:31: nix.extra_args[1]: a repository must not be able to change the node's Nix settings (remove it)",

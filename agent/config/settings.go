@@ -40,12 +40,19 @@ type Source struct {
 	Subdir   string        `toml:"subdir"`  // of the flake; "" = the repository's root
 	Interval time.Duration `toml:"interval"`
 
+	TestingBranch string `toml:"testing_branch"` // only ever tried; may contain {name}; "" = none
+
 	ExposeRevision bool `toml:"expose_revision"` // to Nix, as self.rev
 }
 
 // BranchOf returns the branch that the node called name follows.
 func (s Source) BranchOf(name string) string {
 	return strings.ReplaceAll(s.Branch, "{name}", name)
+}
+
+// TestingOf returns the testing branch of the node called name; "" = none.
+func (s Source) TestingOf(name string) string {
+	return strings.ReplaceAll(s.TestingBranch, "{name}", name)
 }
 
 // A Remote is one place that serves the configuration repository.

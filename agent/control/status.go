@@ -22,6 +22,7 @@ type Status struct {
 	Build      *reconcile.Progress `json:"build,omitempty"` // while building
 	Holds      []reconcile.Hold    `json:"holds,omitempty"`
 	Deployment *Deployment         `json:"deployment,omitempty"` // in flight
+	Testing    *reconcile.Testing  `json:"testing,omitempty"`    // the testing branch's tip
 
 	Tip      reconcile.Commit   `json:"tip,omitempty"` // newest seen at a remote
 	TipSeen  time.Time          `json:"tip_seen,omitzero"`
@@ -50,7 +51,8 @@ type Deployment struct {
 	From     reconcile.System `json:"from"`
 	To       reconcile.System `json:"to"`
 	Started  time.Time        `json:"started"`
-	Deadline time.Time        `json:"deadline,omitzero"` // to be confirmed by
+	Testing  bool             `json:"testing,omitempty"` // of the testing branch: it goes back whatever happens
+	Deadline time.Time        `json:"deadline,omitzero"` // to be confirmed by; of the testing branch, when it goes back
 	Cause    reconcile.Cause  `json:"cause"`             // of a rollback
 	Red      []string         `json:"red,omitempty"`     // what is not healthy now
 }
@@ -79,6 +81,9 @@ func StatusOf(s reconcile.Snapshot, version string, running bool) Status {
 	if f, ok := reconcile.FetchedOf(r.Work.Step); ok {
 		st.Subject, st.Behind = f.Revision.Subject, f.Behind
 	}
+	if t, ok := reconcile.TestingOf(r, o); ok {
+		st.Testing = &t
+	}
 	st.Deployment = inFlight(s)
 	return st
 }
@@ -88,7 +93,7 @@ func inFlight(s reconcile.Snapshot) *Deployment {
 	if !ok {
 		return nil
 	}
-	out := &Deployment{ID: d.ID, From: d.Old, To: d.New, Started: d.Started}
+	out := &Deployment{ID: d.ID, From: d.Old, To: d.New, Started: d.Started, Testing: d.Testing()}
 	switch p := s.Record.Phase.(type) {
 	case reconcile.Confirming:
 		if s.Observation.Boot != "" && p.Held == "" {

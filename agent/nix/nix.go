@@ -39,14 +39,14 @@ var flags = []string{"--extra-experimental-features", "nix-command flakes"}
 var evalFlags = []string{"--no-update-lock-file", "--option", "accept-flake-config", "false"}
 
 // Add copies the directory into the store under the name "source" and keeps it
-// from being garbage collected. It returns the store path.
-func (n *Nix) Add(ctx context.Context, dir string) (string, error) {
+// from being garbage collected, by the root of that name. It returns the store path.
+func (n *Nix) Add(ctx context.Context, dir, root string) (string, error) {
 	out, err := n.run(ctx, append([]string{"nix"}, append(flags, "store", "add-path", "--name", "source", dir)...))
 	if err != nil {
 		return "", fmt.Errorf("add %s to the store: %w", dir, err)
 	}
 	path := strings.TrimSpace(string(out))
-	return path, n.Root(ctx, "source", path)
+	return path, n.Root(ctx, root, path)
 }
 
 // FlakeRef returns the reference by which Nix evaluates a revision: with the

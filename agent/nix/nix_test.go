@@ -88,7 +88,7 @@ func TestAttribute(t *testing.T) {
 func TestAdd(t *testing.T) {
 	calls := programs(t, map[string]string{"nix": "echo /nix/store/sss-source", "nix-store": ""})
 	roots := filepath.Join(t.TempDir(), "roots")
-	got, err := (&Nix{Roots: roots}).Add(t.Context(), "/var/lib/infra-agent/tree")
+	got, err := (&Nix{Roots: roots}).Add(t.Context(), "/var/lib/infra-agent/tree", "source")
 	if got != "/nix/store/sss-source" || err != nil {
 		t.Errorf("Add() = %q, %v, want the store path", got, err)
 	}
@@ -100,7 +100,7 @@ func TestAdd(t *testing.T) {
 
 func TestAddFails(t *testing.T) {
 	programs(t, map[string]string{"nix": "echo 'error: disk full' >&2; exit 1"})
-	_, err := new(Nix).Add(t.Context(), "/tree")
+	_, err := new(Nix).Add(t.Context(), "/tree", "source")
 	if err == nil || err.Error() != "add /tree to the store: nix: exit status 1: error: disk full" {
 		t.Errorf("got %v", err)
 	}

@@ -142,7 +142,7 @@ func BenchmarkPoll(b *testing.B) {
 	a := &asker{remote: r.remote}
 	defer a.close()
 	b.Run("infra-agent", func(b *testing.B) {
-		r.costs(b, func(int) error { _, err := a.tip(b.Context(), "main"); return err })
+		r.costs(b, func(int) error { _, err := a.tips(b.Context(), onMain); return err })
 	})
 	b.Run("go-git", func(b *testing.B) {
 		r.costs(b, func(int) error {

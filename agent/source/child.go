@@ -19,10 +19,10 @@ import (
 // A job is what the child reads from its standard input. It names the files that
 // hold secrets, never a secret.
 type job struct {
-	Ask         bool // only ask which commit the branch points to
-	Anew        bool // delete the store first
-	Remote      Remote
-	Branch      string
+	Ask    bool // only ask which commit the branch points to
+	Anew   bool // delete the store first
+	Remote Remote
+	Branches
 	Dir         string
 	Limits      Limits
 	Trust       Trust
@@ -52,8 +52,7 @@ func (a answer) result(j job) (Result, error) {
 		r := *a.Result
 		r.Subject, r.Signer, r.Unconfined = oneLine(r.Subject, 200), oneLine(r.Signer, 200), oneLine(r.Unconfined, 200)
 		if j.Ask {
-			commit, err := reconcile.ParseCommit(string(r.Commit))
-			return Result{Commit: commit}, err
+			return j.Branches.answered(r)
 		}
 		r.Commit, r.Tree = j.Tip, j.tree()
 		return r, nil
@@ -63,6 +62,16 @@ func (a answer) result(j job) (Result, error) {
 		return Result{}, reconcile.Rejected(a.Gate, text)
 	}
 	return Result{}, text
+}
+
+// answered believes the commits of an answer to a question, when they are commits.
+func (b Branches) answered(r Result) (Result, error) {
+	said := map[string]string{refOf(b.Branch): string(r.Commit)}
+	if r.Testing != "" {
+		said[refOf(b.Testing)] = string(r.Testing)
+	}
+	tips, err := b.tips(said)
+	return Result{Commit: tips.Commit, Testing: tips.Testing}, err
 }
 
 // Child does one job of a [Fetcher] in a process of its own. The error says why
@@ -106,8 +115,8 @@ func (j job) confined() (Result, error) {
 // run asks, or gets the commit, and once more from nothing when the store is damaged.
 func (j job) run() (Result, error) {
 	if j.Ask {
-		commit, err := j.ask(context.Background()) // the parent kills this process instead
-		return Result{Commit: commit}, err
+		tips, err := j.ask(context.Background()) // the parent kills this process instead
+		return Result{Commit: tips.Commit, Testing: tips.Testing}, err
 	}
 	unlock, err := lock(filepath.Join(j.Dir, "lock"))
 	if err != nil {

@@ -54,7 +54,7 @@ func TestStoreStaysSmall(t *testing.T) {
 	dir := t.TempDir()
 	var first, most int64
 	for i := range c.commits {
-		j := job{Remote: c.remote, Branch: "main", Dir: dir, Limits: c.fetcher(dir).opts.Limits, Tip: c.to(t, i)}
+		j := job{Remote: c.remote, Branches: onMain, Dir: dir, Limits: c.fetcher(dir).opts.Limits, Tip: c.to(t, i)}
 		if i > 0 {
 			j.Anchor = c.commits[i-1]
 		}

@@ -24,6 +24,7 @@ func NewFetcher(o Options) *Fetcher { return &Fetcher{opts: o} }
 // A Request names the commit to get.
 type Request struct {
 	Remote      string             // name of the remote that said it has the commit
+	Testing     bool               // of the testing branch
 	Tip         reconcile.Commit   // what the branch points to there
 	Anchor      reconcile.Commit   // newest accepted commit, which Tip must descend from; "" = any
 	Accepted    []reconcile.Commit // the last accepted commits
@@ -38,6 +39,7 @@ type Result struct {
 	Signer  string           `json:"signer"`  // of Commit; "" where the policy asks for none
 	Tree    string           `json:"tree"`
 	Commits int              `json:"commits"` // since the anchor, along first parents; 0 without one
+	Testing reconcile.Commit `json:"testing"` // of a question: the testing branch's
 
 	Unconfined string `json:"unconfined"` // why the kernel did not keep the child to its own files; "" = it did
 }
@@ -63,8 +65,11 @@ func (f *Fetcher) Fetch(ctx context.Context, req Request) (Result, error) {
 	defer cancel()
 	remote := f.opts.Remotes[i]
 	j := job{
-		Remote: remote, Branch: f.opts.Branch, Dir: f.opts.dir(remote), Limits: f.opts.Limits, Trust: f.opts.Trust,
+		Remote: remote, Branches: f.opts.Branches, Dir: f.opts.dir(remote), Limits: f.opts.Limits, Trust: f.opts.Trust,
 		Tip: req.Tip, Anchor: req.Anchor, AllowRewind: req.AllowRewind,
+	}
+	if req.Testing {
+		j.Branches = Branches{Branch: f.opts.Testing}
 	}
 	result, err := f.opts.run(ctx, j)
 	if _, crashed := errors.AsType[*crashError](err); crashed {

@@ -89,12 +89,15 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
+// onMain is what most tests follow.
+var onMain = Branches{Branch: "main"}
+
 func (w *world) follow(r Remote, limits Limits) {
 	if limits.Fetch == 0 {
 		limits.Fetch = time.Minute
 	}
 	w.fetcher = NewFetcher(Options{
-		Remotes: []Remote{r}, Branch: "main", Dir: filepath.Dir(w.store), Limits: limits, Trust: Trust{Policy: reconcile.TrustNone}, Child: []string{"/proc/self/exe"},
+		Remotes: []Remote{r}, Branches: onMain, Dir: filepath.Dir(w.store), Limits: limits, Trust: Trust{Policy: reconcile.TrustNone}, Child: []string{"/proc/self/exe"},
 	})
 }
 

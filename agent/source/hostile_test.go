@@ -116,7 +116,7 @@ func wantHarmless(t *testing.T, url string, tip plumbing.Hash, refused bool, wan
 		fetch = hostileFetch
 	}
 	f := NewFetcher(Options{
-		Remotes: []Remote{{Name: "origin", URL: url, Timeout: silence}}, Branch: "main", Dir: dir, Child: []string{"/proc/self/exe"},
+		Remotes: []Remote{{Name: "origin", URL: url, Timeout: silence}}, Branches: onMain, Dir: dir, Child: []string{"/proc/self/exe"},
 		Limits: Limits{TreeBytes: 1 << 20, TreeEntries: 1000, FetchBytes: 8 << 20, Fetch: fetch},
 		Trust:  Trust{Policy: reconcile.TrustNone},
 	})
@@ -177,7 +177,7 @@ func TestHostileStreams(t *testing.T) {
 		t.Run("poll: "+c.name, func(t *testing.T) {
 			t.Parallel()
 			remote := Remote{Name: "origin", URL: "git://" + serveEach(t, c.serve) + "/x.git", Timeout: time.Minute}
-			_, err := newAsker(t, remote, "main").tip(t.Context(), "main")
+			_, err := newAsker(t, remote, onMain).tips(t.Context(), onMain)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("tip: %v, want an error that says %q", err, c.want)
 			}
@@ -202,18 +202,18 @@ func TestManyRefs(t *testing.T) {
 	}})
 	t.Cleanup(server.Close)
 	remote := Remote{Name: "origin", URL: server.URL + "/x.git", Timeout: time.Minute}
-	a := newAsker(t, remote, "main")
+	a := newAsker(t, remote, onMain)
 	a.noV2 = true
-	if _, err := a.tip(t.Context(), "main"); err == nil || !strings.Contains(err.Error(), "more than 8388608 bytes") {
+	if _, err := a.tips(t.Context(), onMain); err == nil || !strings.Contains(err.Error(), "more than 8388608 bytes") {
 		t.Errorf("tip within 8 MiB: %v, want a refusal", err)
 	}
 	limits := Limits{TreeBytes: 1 << 20, TreeEntries: 1000, FetchBytes: 64 << 20, Fetch: time.Minute}
-	answer, err := Options{Child: []string{"/proc/self/exe"}}.run(t.Context(), job{Ask: true, Remote: remote, Branch: "main", Dir: t.TempDir(), Limits: limits})
+	answer, err := Options{Child: []string{"/proc/self/exe"}}.run(t.Context(), job{Ask: true, Remote: remote, Branches: onMain, Dir: t.TempDir(), Limits: limits})
 	if err != nil || string(answer.Commit) != honest.tip.String() {
 		t.Errorf("ask: %s, %v, want %s", answer.Commit, err, honest.tip)
 	}
 	dir := t.TempDir()
-	f := NewFetcher(Options{Remotes: []Remote{remote}, Branch: "main", Dir: dir, Child: []string{"/proc/self/exe"}, Limits: limits, Trust: Trust{Policy: reconcile.TrustNone}})
+	f := NewFetcher(Options{Remotes: []Remote{remote}, Branches: onMain, Dir: dir, Child: []string{"/proc/self/exe"}, Limits: limits, Trust: Trust{Policy: reconcile.TrustNone}})
 	if _, err := f.Fetch(t.Context(), Request{Remote: "origin", Tip: answer.Commit}); err != nil {
 		t.Errorf("Fetch beside %d refs: %v", refs, err)
 	}
@@ -224,7 +224,7 @@ func TestParentStaysSmall(t *testing.T) {
 	server := httptest.NewServer(hostile{refs: endless(pkt("1234567890123456789012345678901234567890 refs/heads/x\n"))})
 	t.Cleanup(server.CloseClientConnections)
 	f := NewFetcher(Options{
-		Remotes: []Remote{{Name: "origin", URL: server.URL + "/x.git", Timeout: time.Minute}}, Branch: "main", Dir: t.TempDir(), Child: []string{"/proc/self/exe"},
+		Remotes: []Remote{{Name: "origin", URL: server.URL + "/x.git", Timeout: time.Minute}}, Branches: onMain, Dir: t.TempDir(), Child: []string{"/proc/self/exe"},
 		Limits: Limits{TreeBytes: 1 << 30, TreeEntries: 1000, FetchBytes: 64 << 20, Fetch: time.Minute},
 	})
 	var before, after runtime.MemStats

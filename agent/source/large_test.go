@@ -118,7 +118,7 @@ func (c *course) bytes(f func()) int64 {
 
 func (c *course) fetcher(dir string, child ...string) *Fetcher {
 	return NewFetcher(Options{
-		Remotes: []Remote{c.remote}, Branch: "main", Dir: dir, Child: child, Trust: Trust{Policy: reconcile.TrustNone},
+		Remotes: []Remote{c.remote}, Branches: onMain, Dir: dir, Child: child, Trust: Trust{Policy: reconcile.TrustNone},
 		Limits: Limits{TreeBytes: 1 << 30, TreeEntries: 200_000, FetchBytes: 256 << 20, Fetch: time.Minute},
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -15,11 +16,11 @@ import (
 )
 
 // A listing is what is kept of the list of refs with which a server begins,
-// gitprotocol-pack(5). A server may have any number of them; one counts.
+// gitprotocol-pack(5). A server may have any number of them; one or two count.
 type listing struct {
 	capabilities *capability.List
-	commit       string // of the ref that was looked for; "" = the server does not have it
-	empty        bool   // it has no ref at all
+	commits      map[string]string // of the refs that were looked for, as far as the server has them
+	empty        bool              // it has no ref at all
 }
 
 // noRefs stands where the name of the first ref would.
@@ -29,8 +30,8 @@ func refOf(branch string) string { return plumbing.NewBranchReferenceName(branch
 
 // readListing reads lines "HASH NAME" up to a flush, the first with capabilities,
 // without keeping them.
-func readListing(r io.Reader, ref string) (listing, error) {
-	said := listing{capabilities: capability.NewList(), empty: true}
+func readListing(r io.Reader, refs []string) (listing, error) {
+	said := listing{capabilities: capability.NewList(), commits: map[string]string{}, empty: true}
 	lines := pktline.NewScanner(r)
 	for first := true; lines.Scan(); first = false {
 		line, capabilities, _ := bytes.Cut(bytes.TrimSuffix(lines.Bytes(), []byte("\n")), []byte{0})
@@ -45,8 +46,8 @@ func readListing(r io.Reader, ref string) (listing, error) {
 		}
 		hash, name, _ := bytes.Cut(line, []byte(" "))
 		said.empty = said.empty && string(name) == noRefs
-		if string(name) == ref {
-			said.commit = string(hash)
+		if slices.Contains(refs, string(name)) {
+			said.commits[string(name)] = string(hash)
 		}
 	}
 	if text, is := errors.AsType[*pktline.ErrorLine](lines.Err()); is {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,8 +17,8 @@ import (
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
-// answerBytes bounds the answer to one question: the wanted ref, and those whose
-// names begin like it.
+// answerBytes bounds the answer to one question: the wanted refs, and those whose
+// names begin like them.
 const answerBytes = 64 << 10
 
 // errNoV2 says that a server does not speak version 2 of git's protocol, which
@@ -32,62 +33,63 @@ type BusyError struct {
 
 func (e *BusyError) Error() string { return "the server is busy: " + e.Status }
 
-// lsRefs asks a server which commit the branch points to: one request, on a
+// lsRefs asks a server which commits the branches point to: one request, on a
 // connection that is kept, whatever number of refs there is.
-func lsRefs(ctx context.Context, client *http.Client, remote Remote, branch string) (reconcile.Commit, error) {
-	ref := refOf(branch)
-	req, err := remote.request(ctx, http.MethodPost, strings.TrimSuffix(remote.URL, "/")+"/"+uploadPack, question(ref))
+func lsRefs(ctx context.Context, client *http.Client, remote Remote, b Branches) (Tips, error) {
+	req, err := remote.request(ctx, http.MethodPost, strings.TrimSuffix(remote.URL, "/")+"/"+uploadPack, question(b.refs()))
 	if err != nil {
-		return "", err
+		return Tips{}, err
 	}
 	req.Header.Set("Git-Protocol", version2)
 	resp, err := remote.do(client, req)
 	if status, is := errors.AsType[*statusError](err); is {
-		return "", fmt.Errorf("%w: status %s", errNoV2, status.status)
+		return Tips{}, fmt.Errorf("%w: status %s", errNoV2, status.status)
 	}
 	if err != nil {
-		return "", err
+		return Tips{}, err
 	}
 	defer resp.Body.Close()
 	body := io.LimitReader(resp.Body, answerBytes)
 	defer io.Copy(io.Discard, body) //nolint:errcheck // what is left over must be read for the connection to be kept
-	return refIn(body, ref, branch)
+	return tipsIn(body, b)
 }
 
-// question encodes the command ls-refs for one prefix.
-func question(ref string) *bytes.Buffer {
+// question encodes the command ls-refs for refs, each as a prefix.
+func question(refs []string) *bytes.Buffer {
 	var b bytes.Buffer
 	e := pktline.NewEncoder(&b) // a bytes.Buffer takes everything
 	_ = e.EncodeString("command=ls-refs\n", "agent=infra-agent\n", "object-format=sha1")
 	b.WriteString("0001") // the delimiter between capabilities and arguments
-	_ = e.EncodeString("ref-prefix " + ref + "\n")
+	for _, ref := range refs {
+		_ = e.EncodeString("ref-prefix " + ref + "\n")
+	}
 	_ = e.Flush()
 	return &b
 }
 
-// refIn finds the ref in an answer: lines of "HASH NAME", then a flush.
-func refIn(body io.Reader, ref, branch string) (reconcile.Commit, error) {
+// tipsIn finds the branches in an answer: lines of "HASH NAME", then a flush.
+func tipsIn(body io.Reader, b Branches) (Tips, error) {
+	said, refs := map[string]string{}, b.refs()
 	lines := pktline.NewScanner(body)
 	for lines.Scan() {
 		line := strings.TrimSuffix(string(lines.Bytes()), "\n")
 		if line == "" { // flush
-			return "", noBranch(branch, "the repository does not have it")
+			return b.tips(said)
 		}
 		hash, rest, _ := strings.Cut(line, " ")
 		name, _, _ := strings.Cut(rest, " ") // attributes may follow
-		if name != ref {
+		if !slices.Contains(refs, name) {
 			continue
 		}
-		commit, err := reconcile.ParseCommit(hash)
-		if err != nil {
-			return "", fmt.Errorf("%w: %w", errNoV2, err)
+		if _, err := reconcile.ParseCommit(hash); err != nil {
+			return Tips{}, fmt.Errorf("%w: %w", errNoV2, err)
 		}
-		return commit, nil
+		said[name] = hash
 	}
 	if said, is := errors.AsType[*pktline.ErrorLine](lines.Err()); is {
-		return "", serverSays(said.Text)
+		return Tips{}, serverSays(said.Text)
 	}
-	return "", fmt.Errorf("%w: its answer ends early", errNoV2)
+	return Tips{}, fmt.Errorf("%w: its answer ends early", errNoV2)
 }
 
 // retryAfter reads the header of RFC 9110, section 10.2.3: seconds, or a date.

@@ -87,14 +87,14 @@ func TestIdlePollCostsOnePacketWhateverTheNumberOfRefs(t *testing.T) {
 		}{{"http", false, maxPollHTTP}, {"https, version 2", true, maxPollHTTP2}} {
 			t.Run(fmt.Sprintf("%s, %d refs", c.name, refs), func(t *testing.T) {
 				server, wire := onWire(t, w.handler, c.secure)
-				a := newAsker(t, Remote{Name: "origin", URL: server.URL + "/fleet.git"}, "main")
+				a := newAsker(t, Remote{Name: "origin", URL: server.URL + "/fleet.git"}, onMain)
 				if c.secure {
 					a.client = server.Client()
 				}
 				poll := func() {
 					t.Helper()
-					if got, err := a.tip(t.Context(), "main"); err != nil || got != want {
-						t.Fatalf("tip = %s, %v, want %s", got, err, want)
+					if got, err := a.tips(t.Context(), onMain); err != nil || got.Commit != want {
+						t.Fatalf("tips = %v, %v, want %s", got, err, want)
 					}
 				}
 				for range 3 { // the connection, and HTTP/2's table of headers
@@ -130,10 +130,10 @@ func TestServerWithoutVersion2IsAskedTheOldWay(t *testing.T) {
 		w.handler.ServeHTTP(rw, r)
 	}))
 	t.Cleanup(server.Close)
-	a := newAsker(t, Remote{Name: "origin", URL: server.URL + "/fleet.git"}, "main")
+	a := newAsker(t, Remote{Name: "origin", URL: server.URL + "/fleet.git"}, onMain)
 	for range 3 {
-		if got, err := a.tip(t.Context(), "main"); err != nil || got != want {
-			t.Errorf("tip = %s, %v, want %s", got, err, want)
+		if got, err := a.tips(t.Context(), onMain); err != nil || got.Commit != want {
+			t.Errorf("tips = %v, %v, want %s", got, err, want)
 		}
 	}
 	if got := newWay.Load(); got != 1 {
@@ -161,7 +161,7 @@ func TestAnswersOfHostileServers(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			server := httptest.NewServer(answer200(c.body))
 			defer server.Close()
-			_, err := lsRefs(t.Context(), server.Client(), Remote{Name: "origin", URL: server.URL}, "main")
+			_, err := lsRefs(t.Context(), server.Client(), Remote{Name: "origin", URL: server.URL}, onMain)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("lsRefs: %v, want an error that says %q", err, c.want)
 			}
@@ -176,7 +176,7 @@ func TestBusyServerIsAskedLater(t *testing.T) {
 		rw.WriteHeader(http.StatusTooManyRequests)
 	}))
 	defer server.Close()
-	_, err := lsRefs(t.Context(), server.Client(), Remote{Name: "origin", URL: server.URL}, "main")
+	_, err := lsRefs(t.Context(), server.Client(), Remote{Name: "origin", URL: server.URL}, onMain)
 	busy, ok := errors.AsType[*BusyError](err)
 	if !ok || busy.After != 2*time.Minute {
 		t.Errorf("lsRefs: %v, want busy for 2m", err)
@@ -200,14 +200,14 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-func FuzzRefIn(f *testing.F) {
+func FuzzTipsIn(f *testing.F) {
 	f.Add("003d0123456789012345678901234567890123456789 refs/heads/main\n0000")
 	f.Add("0000")
 	f.Add("0009ERR x")
 	f.Fuzz(func(t *testing.T, body string) {
-		commit, err := refIn(strings.NewReader(body), "refs/heads/main", "main")
-		if _, parse := reconcile.ParseCommit(string(commit)); err == nil && parse != nil {
-			t.Errorf("refIn(%q) = %q, which is no commit", body, commit)
+		tips, err := tipsIn(strings.NewReader(body), onMain)
+		if _, parse := reconcile.ParseCommit(string(tips.Commit)); err == nil && parse != nil {
+			t.Errorf("tipsIn(%q) = %v, which is no commit", body, tips)
 		}
 	})
 }

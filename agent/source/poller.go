@@ -7,8 +7,6 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
-
-	"github.com/infra-agent/infra-agent/reconcile"
 )
 
 const (
@@ -20,9 +18,9 @@ const (
 // A Poll is the answer of one remote to one question.
 type Poll struct {
 	Remote string
-	Commit reconcile.Commit // of the branch; "" if Err is set
-	Err    error            // [ErrNoBranch] when the remote answered without the branch
-	At     time.Time        // when the answer came
+	Tips             // none if Err is set
+	Err    error     // [ErrNoBranch] when the remote answered without the branch
+	At     time.Time // when the answer came
 }
 
 // A Poller asks every remote again and again, each at its own pace: one that
@@ -30,7 +28,7 @@ type Poll struct {
 type Poller struct {
 	opts   Options
 	wake   []chan struct{} // by remote
-	list   func(context.Context, Remote, string) (reconcile.Commit, error)
+	list   func(context.Context, Remote, Branches) (Tips, error)
 	end    func()         // gives kept connections up
 	random func() float64 // in [0, 1)
 }
@@ -41,13 +39,13 @@ func NewPoller(o Options) *Poller {
 	askers := map[string]*asker{}
 	for _, r := range o.Remotes {
 		p.wake = append(p.wake, make(chan struct{}, 1))
-		askers[r.Name] = &asker{remote: r, child: func(ctx context.Context, r Remote) (reconcile.Commit, error) {
-			answer, err := o.run(ctx, job{Ask: true, Remote: r, Branch: o.Branch, Dir: o.dir(r), Limits: o.Limits})
-			return answer.Commit, err
+		askers[r.Name] = &asker{remote: r, child: func(ctx context.Context, r Remote) (Tips, error) {
+			answer, err := o.run(ctx, job{Ask: true, Remote: r, Branches: o.Branches, Dir: o.dir(r), Limits: o.Limits})
+			return Tips{answer.Commit, answer.Testing}, err
 		}}
 	}
-	p.list = func(ctx context.Context, r Remote, branch string) (reconcile.Commit, error) {
-		return askers[r.Name].tip(ctx, branch)
+	p.list = func(ctx context.Context, r Remote, b Branches) (Tips, error) {
+		return askers[r.Name].tips(ctx, b)
 	}
 	p.end = func() {
 		for _, a := range askers {
@@ -122,14 +120,14 @@ func (p *Poller) follow(ctx context.Context, remote Remote, wake <-chan struct{}
 func (p *Poller) ask(ctx context.Context, remote Remote) Poll {
 	ctx, cancel := context.WithTimeoutCause(ctx, remote.Timeout, fmt.Errorf("no answer within %s", remote.Timeout))
 	defer cancel()
-	commit, err := p.list(ctx, remote, p.opts.Branch)
+	tips, err := p.list(ctx, remote, p.opts.Branches)
 	if err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
 		err = fmt.Errorf("poll %s: %w", remote.Name, err)
 	}
-	return Poll{Remote: remote.Name, Commit: commit, Err: err, At: time.Now()}
+	return Poll{Remote: remote.Name, Tips: tips, Err: err, At: time.Now()}
 }
 
 // wait returns how long to wait after so many failures in a row: a period with a

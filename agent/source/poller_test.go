@@ -34,8 +34,8 @@ func rehearse(p *Poller, r float64, until time.Duration) []string {
 	return got
 }
 
-func newTestPoller(list func(context.Context, Remote, string) (reconcile.Commit, error), names ...string) *Poller {
-	o := Options{Branch: "main", Interval: 100 * time.Second}
+func newTestPoller(list func(context.Context, Remote, Branches) (Tips, error), names ...string) *Poller {
+	o := Options{Branches: onMain, Interval: 100 * time.Second}
 	for _, name := range names {
 		o.Remotes = append(o.Remotes, Remote{Name: name, Timeout: 30 * time.Second})
 	}
@@ -44,7 +44,7 @@ func newTestPoller(list func(context.Context, Remote, string) (reconcile.Commit,
 	return p
 }
 
-func answers(context.Context, Remote, string) (reconcile.Commit, error) { return somewhere, nil }
+func answers(context.Context, Remote, Branches) (Tips, error) { return Tips{Commit: somewhere}, nil }
 
 func TestPollsComeOncePerPeriod(t *testing.T) {
 	for _, c := range []struct {
@@ -67,11 +67,11 @@ func TestPollsComeOncePerPeriod(t *testing.T) {
 func TestFailuresBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failures := 6
-		list := func(context.Context, Remote, string) (reconcile.Commit, error) {
+		list := func(context.Context, Remote, Branches) (Tips, error) {
 			if failures--; failures >= 0 {
-				return "", errors.New("down")
+				return Tips{}, errors.New("down")
 			}
-			return somewhere, nil
+			return Tips{Commit: somewhere}, nil
 		}
 		const down = "poll a: down"
 		got := rehearse(newTestPoller(list, "a"), 0.5, 2500*time.Second)
@@ -99,8 +99,8 @@ func TestBackOffIsNeverNothing(t *testing.T) {
 
 func TestMissingBranchIsNoFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		list := func(context.Context, Remote, string) (reconcile.Commit, error) {
-			return "", noBranch("main", "the repository is empty")
+		list := func(context.Context, Remote, Branches) (Tips, error) {
+			return Tips{}, noBranch("main", "the repository is empty")
 		}
 		p := newTestPoller(list, "a")
 		p.random = func() float64 { return 0.5 }
@@ -122,12 +122,12 @@ func TestMissingBranchIsNoFailure(t *testing.T) {
 
 func TestDeadRemoteDelaysNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		list := func(ctx context.Context, r Remote, _ string) (reconcile.Commit, error) {
+		list := func(ctx context.Context, r Remote, _ Branches) (Tips, error) {
 			if r.Name == "live" {
-				return somewhere, nil
+				return Tips{Commit: somewhere}, nil
 			}
 			<-ctx.Done()
-			return "", ctx.Err()
+			return Tips{}, ctx.Err()
 		}
 		got := rehearse(newTestPoller(list, "dead", "live"), 0.5, 200*time.Second)
 		want := []string{"live@50 11111111", "dead@80 poll dead: no answer within 30s", "live@150 11111111"}
@@ -154,8 +154,8 @@ func TestNow(t *testing.T) {
 
 func TestBusyRemoteIsAskedWhenItSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		list := func(context.Context, Remote, string) (reconcile.Commit, error) {
-			return "", fmt.Errorf("poll: %w", &BusyError{Status: "429", After: 700 * time.Second})
+		list := func(context.Context, Remote, Branches) (Tips, error) {
+			return Tips{}, fmt.Errorf("poll: %w", &BusyError{Status: "429", After: 700 * time.Second})
 		}
 		got := rehearse(newTestPoller(list, "a"), 0.5, 800*time.Second)
 		want := []string{"a@50 poll a: poll: the server is busy: 429", "a@750 poll a: poll: the server is busy: 429"}

@@ -9,14 +9,12 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	"github.com/go-git/go-git/v5/plumbing/transport/file"
-
-	"github.com/infra-agent/infra-agent/reconcile"
 )
 
 // A conversation is one exchange with a server: it says what it has, and answers
 // one request. Close may be called at any time.
 type conversation interface {
-	list(ctx context.Context, ref string) (listing, error)
+	list(ctx context.Context, refs []string) (listing, error)
 	UploadPack(ctx context.Context, req *packp.UploadPackRequest) (*packp.UploadPackResponse, error)
 	io.Closer
 }
@@ -29,9 +27,9 @@ type session struct {
 	local   bool
 }
 
-// connect opens a session about one branch. The remote may send up to limit bytes
-// in it.
-func connect(ctx context.Context, remote Remote, branch string, limit int64) (*session, error) {
+// connect opens a session about branches. The remote may send up to limit bytes in
+// it.
+func connect(ctx context.Context, remote Remote, b Branches, limit int64) (*session, error) {
 	endpoint, err := remote.endpoint()
 	if err != nil {
 		return nil, err
@@ -51,7 +49,7 @@ func connect(ctx context.Context, remote Remote, branch string, limit int64) (*s
 	if err != nil {
 		return nil, err
 	}
-	if s.listing, err = s.list(ctx, refOf(branch)); err != nil {
+	if s.listing, err = s.list(ctx, b.refs()); err != nil {
 		_ = s.Close()
 		return nil, s.explain(err)
 	}
@@ -67,15 +65,12 @@ func (r Remote) endpoint() (*transport.Endpoint, error) {
 	return endpoint, nil
 }
 
-// branch returns what the remote said the branch points to.
-func (s *session) branch(name string) (reconcile.Commit, error) {
-	switch {
-	case s.listing.empty:
-		return "", noBranch(name, "the repository is empty")
-	case s.listing.commit == "":
-		return "", noBranch(name, "the repository does not have it")
+// tips returns what the remote said of the branches.
+func (s *session) tips(b Branches) (Tips, error) {
+	if s.listing.empty {
+		return Tips{}, noBranch(b.Branch, "the repository is empty")
 	}
-	return reconcile.ParseCommit(s.listing.commit)
+	return b.tips(s.listing.commits)
 }
 
 // explain replaces what a limit caused by the limit.
@@ -97,7 +92,7 @@ func openLocal(endpoint *transport.Endpoint) (conversation, error) {
 	return local{s}, nil
 }
 
-func (l local) list(ctx context.Context, ref string) (listing, error) {
+func (l local) list(ctx context.Context, wanted []string) (listing, error) {
 	refs, err := l.AdvertisedReferencesContext(ctx)
 	switch {
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):
@@ -105,9 +100,11 @@ func (l local) list(ctx context.Context, ref string) (listing, error) {
 	case err != nil:
 		return listing{}, err
 	}
-	said := listing{capabilities: refs.Capabilities}
-	if hash, ok := refs.References[ref]; ok {
-		said.commit = hash.String()
+	said := listing{capabilities: refs.Capabilities, commits: map[string]string{}}
+	for _, ref := range wanted {
+		if hash, ok := refs.References[ref]; ok {
+			said.commits[ref] = hash.String()
+		}
 	}
 	return said, nil
 }

@@ -16,22 +16,24 @@ import (
 )
 
 // newAsker returns what a poller has for each remote.
-func newAsker(t *testing.T, remote Remote, branch string) *asker {
+func newAsker(t *testing.T, remote Remote, b Branches) *asker {
 	t.Helper()
-	j := job{Ask: true, Branch: branch, Dir: t.TempDir(), Limits: Limits{FetchBytes: 8 << 20, Fetch: time.Minute}}
-	return &asker{remote: remote, child: func(ctx context.Context, r Remote) (reconcile.Commit, error) {
+	j := job{Ask: true, Branches: b, Dir: t.TempDir(), Limits: Limits{FetchBytes: 8 << 20, Fetch: time.Minute}}
+	return &asker{remote: remote, child: func(ctx context.Context, r Remote) (Tips, error) {
 		j.Remote = r
 		answer, err := Options{Child: []string{"/proc/self/exe"}}.run(ctx, j)
-		return answer.Commit, err
+		return Tips{answer.Commit, answer.Testing}, err
 	}}
 }
 
 // tip asks a remote for the first time.
 func tip(t *testing.T, remote Remote, branch string) (reconcile.Commit, error) {
 	t.Helper()
-	a := newAsker(t, remote, branch)
+	b := Branches{Branch: branch}
+	a := newAsker(t, remote, b)
 	defer a.close()
-	return a.tip(t.Context(), branch)
+	tips, err := a.tips(t.Context(), b)
+	return tips.Commit, err
 }
 
 func TestTip(t *testing.T) {

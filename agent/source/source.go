@@ -18,14 +18,52 @@ import (
 
 // Options says what to follow, and within which limits.
 type Options struct {
-	Remotes  []Remote      // in order of preference
-	Branch   string        // short name: main
+	Remotes []Remote // in order of preference
+	Branches
 	Interval time.Duration // between two polls of a remote
 	Dir      string        // of the child alone: the git store, a cache, and the files of a commit
 	Limits   Limits
 	Trust    Trust
 	Child    []string // program and arguments that call [Child]
 	Unit     *Unit    // runs the child with fewer rights than this process has; nil: it is a process of this one
+}
+
+// Branches names what is followed, by short names.
+type Branches struct {
+	Branch  string // main
+	Testing string // whose commits are only tried; "" = none
+}
+
+// refs returns the full names.
+func (b Branches) refs() []string {
+	if b.Testing == "" {
+		return []string{refOf(b.Branch)}
+	}
+	return []string{refOf(b.Branch), refOf(b.Testing)}
+}
+
+// tips picks the branches' commits of what a remote says of the refs. It is an
+// answer, too, that there is no testing branch.
+func (b Branches) tips(said map[string]string) (Tips, error) {
+	var t Tips
+	var err error
+	hash, there := said[refOf(b.Branch)]
+	if !there {
+		return t, noBranch(b.Branch, "the repository does not have it")
+	}
+	if t.Commit, err = reconcile.ParseCommit(hash); err != nil {
+		return t, err
+	}
+	if hash, there := said[refOf(b.Testing)]; there && b.Testing != "" {
+		t.Testing, err = reconcile.ParseCommit(hash)
+	}
+	return t, err
+}
+
+// Tips are the commits that the branches point to at a remote.
+type Tips struct {
+	Commit  reconcile.Commit
+	Testing reconcile.Commit // "" = there is no testing branch
 }
 
 // A Unit is where the child runs when it talks to another machine.

@@ -160,13 +160,13 @@ func TestSilentStream(t *testing.T) {
 			Name: "origin", URL: kind + "://" + listener.Addr().String() + "/x", Timeout: 50 * time.Millisecond,
 			SSHKeyFile: file, KnownHostsFile: knownAs(t, listener.Addr().String(), key),
 		}
-		_, err := streamTip(t.Context(), remote, "main", 1000)
+		_, err := streamTips(t.Context(), remote, onMain, 1000)
 		if err == nil || !strings.Contains(err.Error(), "the server said nothing for 50ms") {
 			t.Errorf("%s: %v, want an error about its silence", kind, err)
 		}
 		remote.Timeout = time.Hour
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		if _, err := streamTip(ctx, remote, "main", 1000); err == nil {
+		if _, err := streamTips(ctx, remote, onMain, 1000); err == nil {
 			t.Errorf("%s: no error when the context ends", kind)
 		}
 		cancel()

@@ -13,8 +13,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/transport"
-
-	"github.com/infra-agent/infra-agent/reconcile"
 )
 
 // version2 asks for version 2 of the protocol; who does not know it, ignores it.
@@ -90,8 +88,8 @@ func (s *stream) Close() error {
 	return s.end()
 }
 
-func (s *stream) list(_ context.Context, ref string) (listing, error) {
-	said, err := readListing(s.in, ref)
+func (s *stream) list(_ context.Context, refs []string) (listing, error) {
+	said, err := readListing(s.in, refs)
 	return said, s.explain(err)
 }
 
@@ -118,45 +116,44 @@ func (s *stream) explain(err error) error {
 	return err
 }
 
-// streamTip asks which commit the branch points to: one ref where the server
+// streamTips asks which commits the branches point to: these refs where the server
 // knows version 2 of the protocol, else it tells all it has.
-func streamTip(ctx context.Context, remote Remote, branch string, limit int64) (reconcile.Commit, error) {
+func streamTips(ctx context.Context, remote Remote, b Branches, limit int64) (Tips, error) {
 	endpoint, err := remote.endpoint()
 	if err != nil {
-		return "", err
+		return Tips{}, err
 	}
 	s := &session{meter: newMeter(limit)}
 	conn, err := openStream(ctx, remote, endpoint, s.meter, version2)
 	if err != nil {
-		return "", err
+		return Tips{}, err
 	}
 	defer func() { _ = conn.Close() }()
 	if _, err := conn.in.Peek(4); err != nil {
-		return "", s.explain(conn.explain(err))
+		return Tips{}, s.explain(conn.explain(err))
 	}
 	if head, err := conn.in.Peek(len(v2Greeting)); err == nil && string(head) == v2Greeting {
-		commit, err := conn.lsRefs(branch)
-		return commit, s.explain(conn.explain(err))
+		tips, err := conn.lsRefs(b)
+		return tips, s.explain(conn.explain(err))
 	}
-	if s.listing, err = conn.list(ctx, refOf(branch)); err != nil {
-		return "", s.explain(err)
+	if s.listing, err = conn.list(ctx, b.refs()); err != nil {
+		return Tips{}, s.explain(err)
 	}
-	return s.branch(branch)
+	return s.tips(b)
 }
 
 // v2Greeting is the first line of a server that speaks version 2.
 const v2Greeting = "000eversion 2\n"
 
-func (s *stream) lsRefs(branch string) (reconcile.Commit, error) {
+func (s *stream) lsRefs(b Branches) (Tips, error) {
 	greeting := pktline.NewScanner(s.in)
 	for greeting.Scan() && len(greeting.Bytes()) > 0 { // its capabilities end with a flush
 	}
 	if err := greeting.Err(); err != nil {
-		return "", fmt.Errorf("the server's capabilities: %w", err)
+		return Tips{}, fmt.Errorf("the server's capabilities: %w", err)
 	}
-	ref := refOf(branch)
-	if _, err := s.out.Write(question(ref).Bytes()); err != nil {
-		return "", err
+	if _, err := s.out.Write(question(b.refs()).Bytes()); err != nil {
+		return Tips{}, err
 	}
-	return refIn(s.in, ref, branch)
+	return tipsIn(s.in, b)
 }

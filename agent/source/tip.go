@@ -9,52 +9,50 @@ import (
 
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
-
-	"github.com/infra-agent/infra-agent/reconcile"
 )
 
 // An asker asks one remote, again and again.
 type asker struct {
 	remote Remote
-	child  func(ctx context.Context, remote Remote) (reconcile.Commit, error)
+	child  func(ctx context.Context, remote Remote) (Tips, error)
 	client *http.Client // keeps its connection; nil before the first question
 	noV2   bool         // the server was asked by version 2 and did not understand
 }
 
-// tip asks which commit the branch points to. What this process reads of a remote
-// is one line of known form; whatever needs more is for a child: keys, ssh, and
-// servers that answer with a list of all they have.
-func (a *asker) tip(ctx context.Context, branch string) (reconcile.Commit, error) {
+// tips asks which commits the branches point to. What this process reads of a remote
+// is a line or two of known form; whatever needs more is for a child: keys, ssh,
+// and servers that answer with a list of all they have.
+func (a *asker) tips(ctx context.Context, b Branches) (Tips, error) {
 	endpoint, err := a.remote.endpoint()
 	if err != nil {
-		return "", err
+		return Tips{}, err
 	}
 	switch {
 	case endpoint.Protocol == "file":
-		return localTip(endpoint.Path, branch)
+		return localTips(endpoint.Path, b)
 	case !a.noV2 && strings.HasPrefix(endpoint.Protocol, "http"):
-		commit, err := a.lsRefs(ctx, branch)
+		tips, err := a.lsRefs(ctx, b)
 		if !errors.Is(err, errNoV2) {
-			return commit, err
+			return tips, err
 		}
 	}
-	commit, err := a.child(ctx, a.remote)
+	tips, err := a.child(ctx, a.remote)
 	a.noV2 = err == nil // a server that answers neither way may only be ill
-	return commit, err
+	return tips, err
 }
 
-func (a *asker) lsRefs(ctx context.Context, branch string) (reconcile.Commit, error) {
+func (a *asker) lsRefs(ctx context.Context, b Branches) (Tips, error) {
 	if a.client == nil {
 		base, err := roundTripper(a.remote)
 		if err != nil {
-			return "", err
+			return Tips{}, err
 		}
 		base.DisableCompression = true // the answer is one line
 		base.MaxIdleConnsPerHost = 1
 		base.IdleConnTimeout = 0 // until the server ends it
 		a.client = &http.Client{Transport: base, CheckRedirect: sameHost}
 	}
-	return lsRefs(ctx, a.client, a.remote, branch)
+	return lsRefs(ctx, a.client, a.remote, b)
 }
 
 // close gives the kept connection up.
@@ -65,34 +63,38 @@ func (a *asker) close() {
 }
 
 // ask does in the child what the agent's process leaves to it.
-func (j job) ask(ctx context.Context) (reconcile.Commit, error) {
+func (j job) ask(ctx context.Context) (Tips, error) {
 	endpoint, err := j.Remote.endpoint()
 	if err != nil {
-		return "", err
+		return Tips{}, err
 	}
 	if endpoint.Protocol == "ssh" || endpoint.Protocol == "git" {
-		return streamTip(ctx, j.Remote, j.Branch, j.Limits.FetchBytes)
+		return streamTips(ctx, j.Remote, j.Branches, j.Limits.FetchBytes)
 	}
-	s, err := connect(ctx, j.Remote, j.Branch, j.Limits.FetchBytes)
+	s, err := connect(ctx, j.Remote, j.Branches, j.Limits.FetchBytes)
 	if err != nil {
-		return "", err
+		return Tips{}, err
 	}
 	defer s.Close()
-	return s.branch(j.Branch)
+	return s.tips(j.Branches)
 }
 
-// localTip reads the ref itself: the agent's process starts no git.
-func localTip(path, branch string) (reconcile.Commit, error) {
+// localTips reads the refs itself: the agent's process starts no git.
+func localTips(path string, b Branches) (Tips, error) {
 	repository, err := git.PlainOpen(path)
 	if err != nil {
-		return "", fmt.Errorf("open %s: %w", path, err)
+		return Tips{}, fmt.Errorf("open %s: %w", path, err)
 	}
-	ref, err := repository.Reference(plumbing.NewBranchReferenceName(branch), true)
-	switch {
-	case errors.Is(err, plumbing.ErrReferenceNotFound):
-		return "", noBranch(branch, "the repository does not have it")
-	case err != nil:
-		return "", fmt.Errorf("read branch %s of %s: %w", branch, path, err)
+	said := map[string]string{}
+	for _, name := range b.refs() {
+		ref, err := repository.Reference(plumbing.ReferenceName(name), true)
+		switch {
+		case errors.Is(err, plumbing.ErrReferenceNotFound):
+		case err != nil:
+			return Tips{}, fmt.Errorf("read %s of %s: %w", name, path, err)
+		default:
+			said[name] = ref.Hash().String()
+		}
 	}
-	return reconcile.ParseCommit(ref.Hash().String())
+	return b.tips(said)
 }

@@ -44,7 +44,7 @@ func (r *remote) bring(ctx context.Context, s *store, tip, anchor plumbing.Hash)
 		}
 	}
 	depth := 0
-	if s.fresh {
+	if s.fresh || !s.has(anchor) { // without the anchor "what the store lacks" may be the whole history
 		depth = 1
 	}
 	return r.transfer(ctx, s, tip, depth)
@@ -59,14 +59,14 @@ func (r *remote) bring(ctx context.Context, s *store, tip, anchor plumbing.Hash)
 func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, depth int) error {
 	r.close() // a session answers one request
 	var err error
-	if r.session, err = connect(ctx, r.Remote, r.Branch, r.Limits.FetchBytes); err != nil {
+	if r.session, err = connect(ctx, r.Remote, r.Branches, r.Limits.FetchBytes); err != nil {
 		return err
 	}
-	switch now, err := r.session.branch(r.Branch); {
+	switch now, err := r.session.tips(r.Branches); {
 	case err != nil:
 		return err
-	case now != r.Tip:
-		return fmt.Errorf("branch %s moved on to %s", r.Branch, now.Short())
+	case now.Commit != r.Tip:
+		return fmt.Errorf("branch %s moved on to %s", r.Branch, now.Commit.Short())
 	}
 	req, err := r.request(s, tip, depth)
 	if err != nil {

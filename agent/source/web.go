@@ -50,7 +50,7 @@ func (w *web) Close() error {
 	return nil
 }
 
-func (w *web) list(ctx context.Context, ref string) (listing, error) {
+func (w *web) list(ctx context.Context, refs []string) (listing, error) {
 	const query = "/info/refs?service=" + uploadPack
 	req, err := w.remote.request(ctx, http.MethodGet, w.url+query, http.NoBody)
 	if err != nil {
@@ -66,7 +66,7 @@ func (w *web) list(ctx context.Context, ref string) (listing, error) {
 	if !prefix.Scan() || !bytes.HasPrefix(prefix.Bytes(), []byte("# service="+uploadPack)) || !prefix.Scan() {
 		return listing{}, fmt.Errorf("%s/… does not answer as a git server does (hint: is the url of remote %s right?)", w.url, w.remote.Name)
 	}
-	return readListing(resp.Body, ref)
+	return readListing(resp.Body, refs)
 }
 
 // UploadPack sends a request, and returns the answer.

@@ -40,6 +40,8 @@ func plan(s control.Status) string {
 		return fmt.Sprintf("Go back to %s, because %s.", label(d.From), d.Cause.Why)
 	case d != nil && d.Cause.Why != "":
 		return fmt.Sprintf("Nothing by itself: %s is not healthy: %s.\nhint: \"infra-agent confirm\" keeps it, \"infra-agent rollback\" goes back to %s", label(d.To), d.Cause.Why, label(d.From))
+	case d != nil && d.Testing:
+		return fmt.Sprintf("Go back to %s when the trial of %s is over: the testing branch is only tried.", label(d.From), label(d.To))
 	case d != nil:
 		return fmt.Sprintf("Confirm %s and make it permanent, or go back to %s.", label(d.To), label(d.From))
 	case len(s.Holds) > 0:

@@ -55,6 +55,9 @@ func printStatus(w io.Writer, s control.Status, now time.Time) error {
 		row("boot default", "%s", named(s.Slots.Default, s))
 	}
 	row("branch", "%s", branch(s))
+	if t := s.Testing; t != nil {
+		row("testing", "%s", testingBranch(*t))
+	}
 	if len(s.Reboot) > 0 {
 		row("reboot", "needed for %s", strings.Join(s.Reboot, ", "))
 	}
@@ -77,8 +80,12 @@ func printStatus(w io.Writer, s control.Status, now time.Time) error {
 
 func printDeployment(row func(string, string, ...any), d *control.Deployment, now time.Time) {
 	row("deployment", "%s to %s%s", d.ID, label(d.To), ago(", started ", d.Started, now))
-	if !d.Deadline.IsZero() {
-		row("", "to be confirmed within %v, or it goes back", d.Deadline.Sub(now).Round(time.Second))
+	switch left := d.Deadline.Sub(now).Round(time.Second); {
+	case d.Deadline.IsZero():
+	case d.Testing:
+		row("", "of the testing branch: goes back in %v", left)
+	default:
+		row("", "to be confirmed within %v, or it goes back", left)
 	}
 	switch {
 	case d.Cause.Reason != "":
@@ -131,9 +138,21 @@ func branch(s control.Status) string {
 	case s.Tip != "" && s.Tip != s.Anchor:
 		return fmt.Sprintf("%s, not accepted; newest accepted %s", s.Tip.Short(), orNone(s.Anchor))
 	case s.InSync:
-		return fmt.Sprintf("%s %s (in sync)", s.Anchor.Short(), s.Subject)
+		return titled(s.Anchor, s.Subject) + " (in sync)"
 	}
-	return fmt.Sprintf("%s %s", s.Anchor.Short(), s.Subject)
+	return titled(s.Anchor, s.Subject)
+}
+
+func testingBranch(t reconcile.Testing) string {
+	text := titled(t.Commit, t.Subject) + "\n" + strings.ReplaceAll(t.State, "_", " ")
+	if t.Why != "" {
+		text += ": " + t.Why
+	}
+	return text
+}
+
+func titled(c reconcile.Commit, subject string) string {
+	return strings.TrimSpace(c.Short() + " " + subject)
 }
 
 func orNone(c reconcile.Commit) string {

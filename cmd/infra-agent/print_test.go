@@ -108,6 +108,40 @@ warning       two nodes match
 			"Nothing now: the running system is not the profile.\nhint: run \"infra-agent adopt\"",
 		},
 		{
+			"testing",
+			control.Status{
+				Running: true, State: "confirming", Good: sysA, Anchor: revA, Slots: reconcile.Slots{Running: topB, Profile: topA},
+				Deployment: trial(control.Deployment{Testing: true, Deadline: now.Add(5 * time.Minute)}),
+				Testing:    &reconcile.Testing{Commit: revB, Subject: "web: x", State: "on trial"},
+			},
+			`
+state       confirming
+deployment  20260329T115900 to bbbbbbbb, started 60 s ago
+            of the testing branch: goes back in 5m0s
+running     bbb-nixos-system-web
+profile     aaa-nixos-system-web (good, aaaaaaaa)
+branch      aaaaaaaa
+testing     bbbbbbbb web: x
+            on trial
+`,
+			"Go back to aaaaaaaa when the trial of bbbbbbbb is over: the testing branch is only tried.",
+		},
+		{
+			"a testing branch that failed",
+			control.Status{
+				Running: true, State: "idle", Good: sysA, Anchor: revA, InSync: true, Slots: reconcile.Slots{Running: topA, Profile: topA},
+				Testing: &reconcile.Testing{Commit: revB, State: "rolled_back", Why: "unit nginx.service failed"},
+			},
+			`
+state    idle
+running  aaa-nixos-system-web (good, aaaaaaaa)
+branch   aaaaaaaa (in sync)
+testing  bbbbbbbb
+         rolled back: unit nginx.service failed
+`,
+			"Nothing: aaaaaaaa is what the branch describes for the node.",
+		},
+		{
 			"confirming",
 			control.Status{
 				Running: true, State: "confirming", Good: sysA, Slots: reconcile.Slots{Running: topB, Profile: topA},

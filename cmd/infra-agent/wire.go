@@ -85,7 +85,7 @@ func (n node) sourceOptions(s config.Settings) source.Options {
 
 func sourceOptions(s config.Settings) source.Options {
 	o := source.Options{
-		Branch: s.Source.BranchOf(nodeName(s)), Interval: s.Source.Interval, Dir: filepath.Join(s.StateDir, "source"),
+		Branches: source.Branches{Branch: s.Source.BranchOf(nodeName(s)), Testing: s.Source.TestingOf(nodeName(s))}, Interval: s.Source.Interval, Dir: filepath.Join(s.StateDir, "source"),
 		Limits: source.Limits{
 			TreeBytes: int64(s.Limits.TreeBytes), TreeEntries: s.Limits.TreeEntries, FetchBytes: int64(s.Limits.FetchBytes),
 			Fetch: s.Limits.Fetch,
@@ -179,7 +179,7 @@ type sourcePort struct {
 
 func (p sourcePort) Fetch(ctx context.Context, j reconcile.Fetch) (agent.Tree, error) {
 	res, err := p.fetcher.Fetch(ctx, source.Request{
-		Remote: j.Tip.Remote, Tip: j.Tip.Commit, Anchor: j.Anchor, Accepted: j.Accepted, AllowRewind: j.Rewind,
+		Remote: j.Tip.Remote, Testing: j.Testing, Tip: j.Tip.Commit, Anchor: j.Anchor, Accepted: j.Accepted, AllowRewind: j.Rewind,
 	})
 	if res.Unconfined != "" {
 		p.told.Do(func() { p.log.Info("fetches are not confined to their own files", "why", res.Unconfined) })

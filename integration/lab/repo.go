@@ -65,6 +65,35 @@ func (r *Repo) write(files map[string]string) error {
 	return nil
 }
 
+// Testing writes the files on top of the newest commit, pushes that to branch testing alone and returns the commit.
+func (r *Repo) Testing(message string, files map[string]string) (string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.write(files); err != nil {
+		return "", err
+	}
+	if err := r.commit(message); err != nil {
+		return "", err
+	}
+	commit, err := r.push("testing")
+	if err != nil {
+		return "", err
+	}
+	_, err = r.git("reset", "--quiet", "--hard", "HEAD^")
+	return commit, err
+}
+
+// FastForward makes branch main the given commit, which comes after its newest one.
+func (r *Repo) FastForward(commit string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, err := r.git("merge", "--quiet", "--ff-only", commit); err != nil {
+		return err
+	}
+	_, err := r.push("main")
+	return err
+}
+
 // Delete removes the files, pushes main and returns the commit.
 func (r *Repo) Delete(message string, paths ...string) (string, error) {
 	r.mu.Lock()
@@ -84,7 +113,7 @@ func (r *Repo) Revert(commit string) (string, error) {
 	if _, err := r.git("revert", "--no-edit", commit); err != nil {
 		return "", err
 	}
-	return r.push()
+	return r.push("main")
 }
 
 // Reset makes main the given commit, backwards too: a force push.
@@ -94,7 +123,7 @@ func (r *Repo) Reset(commit string) error {
 	if _, err := r.git("reset", "--quiet", "--hard", commit); err != nil {
 		return err
 	}
-	_, err := r.push()
+	_, err := r.push("main")
 	return err
 }
 
@@ -133,17 +162,22 @@ func (r *Repo) export(commit, dir string) error {
 }
 
 func (r *Repo) publish(message string) (string, error) {
-	if _, err := r.git("add", "--all"); err != nil {
+	if err := r.commit(message); err != nil {
 		return "", err
 	}
-	if _, err := r.git("commit", "--quiet", "--allow-empty", "--message", message); err != nil {
-		return "", err
-	}
-	return r.push()
+	return r.push("main")
 }
 
-func (r *Repo) push() (string, error) {
-	if _, err := r.git("push", "--quiet", "--force", filepath.Join(r.served(), "config.git"), "HEAD:main"); err != nil {
+func (r *Repo) commit(message string) error {
+	if _, err := r.git("add", "--all"); err != nil {
+		return err
+	}
+	_, err := r.git("commit", "--quiet", "--allow-empty", "--message", message)
+	return err
+}
+
+func (r *Repo) push(branch string) (string, error) {
+	if _, err := r.git("push", "--quiet", "--force", filepath.Join(r.served(), "config.git"), "HEAD:"+branch); err != nil {
 		return "", err
 	}
 	return r.Tip()

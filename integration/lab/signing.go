@@ -98,5 +98,5 @@ func (r *Repo) Merge(message string, files map[string]string) (string, error) {
 			return "", err
 		}
 	}
-	return r.push()
+	return r.push("main")
 }

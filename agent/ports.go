@@ -59,7 +59,7 @@ type System interface {
 	Generations() map[reconcile.Toplevel]int
 	Units(ctx context.Context, was []string) (reconcile.Units, error)
 	Preflight(ctx context.Context, next reconcile.Toplevel, record string) error
-	Secrets(secrets []reconcile.Secret) error
+	Secrets(ctx context.Context, secrets []reconcile.Secret) error
 	Exec(ctx context.Context, argv []string) error
 	StartGuard(ctx context.Context, d reconcile.Deployment, stateDir string) error
 	GuardAlive(ctx context.Context, id string) (bool, error)

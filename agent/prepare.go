@@ -39,7 +39,7 @@ func (a *Agent) preflight(ctx context.Context, j reconcile.Preflight, p Ports, p
 	if err := p.System.Preflight(ctx, j.From.Toplevel, a.recordPath()); err != nil {
 		return nil, err
 	}
-	if err := p.System.Secrets(j.From.Target.Secrets); err != nil {
+	if err := p.System.Secrets(ctx, j.From.Target.Secrets); err != nil {
 		return nil, err
 	}
 	own, err := p.Settings.ChecksOf(j.From.Toplevel)

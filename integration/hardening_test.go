@@ -45,10 +45,10 @@ func TestChecksSeeTheMachine(t *testing.T) {
 	ctx := t.Context()
 	must[string](t)(web.Run(ctx, "mkdir", "-p", "/srv/media", "/home/me"))
 	must[string](t)(web.Run(ctx, "mount", "-t", "tmpfs", "tmpfs", "/srv/media"))
-	check(t, web.Write("/var/lib/stamp", "backup ok\n", 0o600))
+	check(t, web.Write("/root/stamp", "backup ok\n", 0o600))
 	commit := f.edit("infrastructure.toml", "description = \"Web servers\"", `checks.mounted = { kind = "mount", path = "/srv/media", within = "5s" }
 checks.home = { kind = "mount", path = "/home/me", required = false }
-checks.stamp = { kind = "file", path = "/var/lib/stamp", contains = "ok", max_age = "1h" }
+checks.stamp = { kind = "file", path = "/root/stamp", contains = "ok", max_age = "1h" }
 checks.name = { kind = "dns", target = "localhost" }`)
 	f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
 	s := web.wait("promoted", func(s control.Status) bool {

@@ -204,15 +204,17 @@ func TestSecretsHoldUntilTheyAreThere(t *testing.T) {
 	web := f.up("web1")[0]
 	f.push("a role that needs a secret", map[string]string{
 		"infrastructure.toml": strings.Replace(must[string](t)(f.Repo().File("infrastructure.toml")), "description = \"Web servers\"",
-			"secrets = [\"/var/lib/key\", { path = \"/var/lib/token\", owner = \"nobody\", mode = \"0440\" }]", 1),
+			"secrets = [\"/home/me/key\", { path = \"/home/me/token\", owner = \"nobody\", mode = \"0440\" }]", 1),
 	})
 	commit := f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
-	web.wait("held for both", held(reconcile.GateSecrets, "/var/lib/key is missing; /var/lib/token is missing"))
-	check(t, web.Write("/var/lib/key", "k", 0o400))
-	check(t, web.Write("/var/lib/token", "t", 0o440))
+	// The agent's own process sees no home, and has no right to enter this one.
+	must[string](t)(web.Run(t.Context(), "install", "-d", "-o", "nobody", "-m", "0700", "/home/me"))
+	web.wait("held for both", held(reconcile.GateSecrets, "/home/me/key is missing; /home/me/token is missing"))
+	check(t, web.Write("/home/me/key", "k", 0o400))
+	check(t, web.Write("/home/me/token", "t", 0o440))
 	web.sync()
-	web.wait("held for the owner", held(reconcile.GateSecrets, "/var/lib/token belongs to user root, want nobody"))
-	must[string](t)(web.Run(t.Context(), "chown", "nobody", "/var/lib/token"))
+	web.wait("held for the owner", held(reconcile.GateSecrets, "/home/me/token belongs to user root, want nobody"))
+	must[string](t)(web.Run(t.Context(), "chown", "nobody", "/home/me/token"))
 	web.sync()
 	web.wait("promoted", ended(reconcile.ResultPromoted, commit))
 }

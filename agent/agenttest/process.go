@@ -265,7 +265,7 @@ func (p *Process) Preflight(_ context.Context, next reconcile.Toplevel, _ string
 }
 
 // Secrets finds those missing that the node does not have.
-func (p *Process) Secrets(secrets []reconcile.Secret) error {
+func (p *Process) Secrets(_ context.Context, secrets []reconcile.Secret) error {
 	p.n.mu.Lock()
 	defer p.n.mu.Unlock()
 	for _, s := range secrets {

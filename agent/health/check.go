@@ -22,7 +22,10 @@ type Prober struct {
 	UnitState func(ctx context.Context, unit string) (string, error)
 	// Program runs a program, as [command.Run] does.
 	Program func(ctx context.Context, c command.Command) ([]byte, error)
-	Root    string // of the file system: "" but in tests
+	// LookAtFile is the program, and its arguments, that does what [File] does, outside of
+	// the agent's sandbox and of its process: a file system whose server is gone blocks
+	// whoever looks at it. It reads the check as JSON and prints what is wrong.
+	LookAtFile []string
 }
 
 // maxParallel bounds how many checks run at once.
@@ -59,7 +62,7 @@ func (p *Prober) run(ctx context.Context, c reconcile.Check) reconcile.CheckResu
 	case reconcile.CheckMount:
 		err = p.mounted(ctx, c)
 	case reconcile.CheckFile:
-		err = there(p.Root, c)
+		err = p.file(ctx, c)
 	case reconcile.CheckExec:
 		_, err = p.Program(ctx, command.Command{Args: c.Command, Dir: "/", MaxOutput: maxBody})
 	default:

@@ -3,6 +3,8 @@ package health
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/unit"
 
+	"github.com/infra-agent/infra-agent/agent/command"
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
@@ -57,9 +60,21 @@ func (p *Prober) mounted(ctx context.Context, c reconcile.Check) error {
 	return nil
 }
 
-// there looks at a file, and reads it only when it must contain something.
-func there(root string, c reconcile.Check) error {
-	info, err := os.Stat(root + c.Path)
+func (p *Prober) file(ctx context.Context, c reconcile.Check) error {
+	in, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	wrong, err := p.Program(ctx, command.Command{Args: p.LookAtFile, Stdin: bytes.NewReader(in), Dir: "/", MaxOutput: maxBody})
+	if err == nil && len(wrong) > 0 {
+		err = errors.New(string(wrong))
+	}
+	return err
+}
+
+// File looks at a file, and reads it only when it must contain something.
+func File(c reconcile.Check) error {
+	info, err := os.Stat(c.Path)
 	if err != nil {
 		return err
 	}
@@ -72,7 +87,7 @@ func there(root string, c reconcile.Check) error {
 	if !info.Mode().IsRegular() { // a pipe would block
 		return fmt.Errorf("%s is not a regular file", c.Path)
 	}
-	f, err := os.Open(root + c.Path)
+	f, err := os.Open(c.Path)
 	if err != nil {
 		return err
 	}

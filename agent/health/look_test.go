@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/net/dns/dnsmessage"
 
+	"github.com/infra-agent/infra-agent/agent/command"
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
@@ -97,28 +98,50 @@ func TestMountChecks(t *testing.T) {
 	}
 }
 
-func TestFileChecks(t *testing.T) {
-	p := &Prober{Root: t.TempDir()}
-	write(t, p.Root+"/stamp", "backup ok\n")
-	write(t, p.Root+"/old", "backup ok\n")
+func TestFile(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir+"/stamp", "backup ok\n")
+	write(t, dir+"/old", "backup ok\n")
 	old := time.Now().Add(-2 * time.Hour)
-	if err := os.Chtimes(p.Root+"/old", old, old); err != nil {
+	if err := os.Chtimes(dir+"/old", old, old); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mkfifo(p.Root+"/pipe", 0o600); err != nil {
+	if err := syscall.Mkfifo(dir+"/pipe", 0o600); err != nil {
 		t.Fatal(err)
 	}
-	file := func(path, contains string, age time.Duration) reconcile.Check {
-		return reconcile.Check{Kind: reconcile.CheckFile, Path: path, Contains: contains, MaxAge: age}
+	for _, c := range []struct {
+		path, contains string
+		age            time.Duration
+		want           string // after the directory; "" = fine
+	}{
+		{path: "/stamp"},
+		{path: "/stamp", contains: "ok", age: time.Hour},
+		{path: "/old"},
+		{path: "/old", age: time.Hour, want: "DIR/old was changed 2h0m0s ago, more than 1h0m0s"},
+		{path: "/stamp", contains: "failed", want: `DIR/stamp does not contain "failed"`},
+		{path: "/none", want: "stat DIR/none: no such file or directory"},
+		{path: "/pipe"},
+		{path: "/pipe", contains: "x", want: "DIR/pipe is not a regular file"},
+	} {
+		got := ""
+		if err := File(reconcile.Check{Kind: reconcile.CheckFile, Path: dir + c.path, Contains: c.contains, MaxAge: c.age}); err != nil {
+			got = strings.ReplaceAll(err.Error(), dir, "DIR")
+		}
+		if got != c.want {
+			t.Errorf("%s, contains %q, max_age %v: %q, want %q", c.path, c.contains, c.age, got, c.want)
+		}
 	}
-	expect(t, p, file("/stamp", "", 0), green)
-	expect(t, p, file("/stamp", "ok", time.Hour), green)
-	expect(t, p, file("/old", "", 0), green)
-	expect(t, p, file("/old", "", time.Hour), red("/old was changed 2h0m0s ago, more than 1h0m0s"))
-	expect(t, p, file("/stamp", "failed", 0), red(`/stamp does not contain "failed"`))
-	expect(t, p, file("/none", "", 0), red("stat %s/none: no such file or directory", p.Root))
-	expect(t, p, file("/pipe", "", 0), green)
-	expect(t, p, file("/pipe", "x", 0), red("/pipe is not a regular file"))
+}
+
+// Another process looks: what it prints is what is wrong.
+func TestFileChecks(t *testing.T) {
+	p := &Prober{Program: command.Run, LookAtFile: []string{"/bin/sh", "-c", `grep -q '"path":"/good"' || echo -n "it is not good"`}}
+	expect(t, p, reconcile.Check{Kind: reconcile.CheckFile, Path: "/good"}, green)
+	expect(t, p, reconcile.Check{Kind: reconcile.CheckFile, Path: "/bad"}, red("it is not good"))
+	p.LookAtFile = []string{"/bin/sh", "-c", "exit 3"}
+	if got := one(t, p, reconcile.Check{Kind: reconcile.CheckFile, Path: "/good"}); got.OK || !strings.Contains(got.Detail, "exit status 3") {
+		t.Errorf("a program that fails gives %+v, want red", got)
+	}
 }
 
 func write(t *testing.T, path, text string) {

@@ -24,6 +24,9 @@ type Node struct {
 	Root  string // "" but in tests
 	Bus   *Bus
 	Apart bool // programs run in units of their own, see [Node.Run]
+	// LookAtSecrets is the program, and its arguments, that reads secrets as JSON and
+	// prints what [Node.Amiss] says of them; it is only used where programs run apart.
+	LookAtSecrets []string
 }
 
 // Well-known places of NixOS, nixos/modules/system/boot/stage-2-init.sh and

@@ -1,7 +1,9 @@
 package system
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,17 +20,47 @@ import (
 // Secrets looks whether the files that roles need are there, not empty, and out of
 // the reach of others. It never reads them. Everything amiss comes back as one
 // error, rejected by [reconcile.GateSecrets].
-func (n *Node) Secrets(secrets []reconcile.Secret) error {
+func (n *Node) Secrets(ctx context.Context, secrets []reconcile.Secret) error {
+	if len(secrets) == 0 {
+		return nil
+	}
+	amiss, err := n.amissApart(ctx, secrets)
+	if err != nil {
+		return fmt.Errorf("secrets: %w", err)
+	}
+	if len(amiss) == 0 {
+		return nil
+	}
+	return reconcile.Rejected(reconcile.GateSecrets, fmt.Errorf("secrets: %s", strings.Join(amiss, "; ")))
+}
+
+// amissApart looks from outside of the agent's sandbox, which hides homes and cannot
+// enter the directories of other users.
+func (n *Node) amissApart(ctx context.Context, secrets []reconcile.Secret) (amiss []string, err error) {
+	if !n.Apart {
+		return n.Amiss(secrets), nil
+	}
+	in, err := json.Marshal(secrets)
+	if err != nil {
+		return nil, err
+	}
+	out, err := n.Run(ctx, "secrets", command.Command{Args: n.LookAtSecrets, Stdin: bytes.NewReader(in), Dir: "/"})
+	if err != nil {
+		return nil, err
+	}
+	return amiss, json.Unmarshal(out, &amiss)
+}
+
+// Amiss says of each secret that is not as it should be what is wrong with it, as
+// this process sees the file system.
+func (n *Node) Amiss(secrets []reconcile.Secret) []string {
 	var amiss []string
 	for _, s := range secrets {
 		if why := n.secret(s); why != "" {
 			amiss = append(amiss, s.Path+" "+why)
 		}
 	}
-	if len(amiss) == 0 {
-		return nil
-	}
-	return reconcile.Rejected(reconcile.GateSecrets, fmt.Errorf("secrets: %s", strings.Join(amiss, "; ")))
+	return amiss
 }
 
 func (n *Node) secret(s reconcile.Secret) (amiss string) {

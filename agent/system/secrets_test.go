@@ -57,7 +57,7 @@ func TestSecrets(t *testing.T) {
 			t.Logf("SKIP %+v: only root gives files away", c.secret)
 			continue
 		}
-		err := n.Secrets([]reconcile.Secret{c.secret})
+		err := n.Secrets(t.Context(), []reconcile.Secret{c.secret})
 		if c.want == "" && err == nil {
 			continue
 		}
@@ -65,7 +65,7 @@ func TestSecrets(t *testing.T) {
 			t.Errorf("%+v: %v (gate %q), want %q", c.secret, err, gate, c.want)
 		}
 	}
-	err := n.Secrets([]reconcile.Secret{{Path: "/none"}, {Path: "/key"}, {Path: "/empty"}})
+	err := n.Secrets(t.Context(), []reconcile.Secret{{Path: "/none"}, {Path: "/key"}, {Path: "/empty"}})
 	if err == nil || err.Error() != "secrets: /none is missing; /empty is empty" {
 		t.Errorf("several: %v, want each that is amiss", err)
 	}

@@ -248,7 +248,7 @@ func (d *doctor) target(ctx context.Context, s config.Settings, nx *nix.Nix, rev
 	if d.checkout != "" {
 		return
 	}
-	if err := (&system.Node{}).Secrets(target.Secrets); err != nil {
+	if err := (&system.Node{}).Secrets(ctx, target.Secrets); err != nil {
 		d.fail("secrets", err)
 	} else if len(target.Secrets) > 0 {
 		d.ok("secrets", "%d are there", len(target.Secrets))

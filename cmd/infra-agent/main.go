@@ -91,7 +91,7 @@ func root() *cobra.Command {
 	c.SetFlagErrorFunc(usageError)
 	c.PersistentFlags().String("run-dir", "/run/infra-agent", "directory of the agent's control socket")
 	c.PersistentFlags().String("state-dir", "/var/lib/infra-agent", "directory of the agent's record")
-	c.AddCommand(runCommand(), statusCommand(), planCommand(), doctorCommand(), checkCommand(), guardCommand(), fetchChildCommand(), versionCommand())
+	c.AddCommand(runCommand(), statusCommand(), planCommand(), doctorCommand(), checkCommand(), guardCommand(), fetchChildCommand(), lookCommand(), versionCommand())
 	c.AddCommand(verbCommands()...)
 	c.AddCommand(registryCommand())
 	explainUsage(c)

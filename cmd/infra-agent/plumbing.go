@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
@@ -10,9 +11,11 @@ import (
 
 	"github.com/infra-agent/infra-agent/agent/config"
 	"github.com/infra-agent/infra-agent/agent/guard"
+	"github.com/infra-agent/infra-agent/agent/health"
 	"github.com/infra-agent/infra-agent/agent/source"
 	"github.com/infra-agent/infra-agent/agent/store"
 	"github.com/infra-agent/infra-agent/agent/system"
+	"github.com/infra-agent/infra-agent/reconcile"
 )
 
 // guardCommand is what the agent starts before a trial. Its command line is as
@@ -46,6 +49,37 @@ func fetchChildCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: fetchChild, Short: "Fetch one revision (the agent starts this)", Args: cobra.NoArgs, Hidden: true,
 		RunE: func(*cobra.Command, []string) error { return source.Child(os.Stdin, os.Stdout) },
+	}
+}
+
+// look is the command that looks at files for the agent, whose sandbox would be in
+// the way.
+const look, lookAtSecrets, lookAtFile = "look", "secrets", "file"
+
+// lookCommand reads what to look at as JSON.
+func lookCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: look + " " + lookAtSecrets + "|" + lookAtFile, Short: "Say what is wrong with files (the agent starts this)", Hidden: true,
+		Args: cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs), ValidArgs: []string{lookAtSecrets, lookAtFile},
+		RunE: func(c *cobra.Command, args []string) error {
+			in, out := json.NewDecoder(c.InOrStdin()), c.OutOrStdout()
+			if args[0] == lookAtSecrets {
+				var secrets []reconcile.Secret
+				if err := in.Decode(&secrets); err != nil {
+					return err
+				}
+				return json.NewEncoder(out).Encode((&system.Node{}).Amiss(secrets))
+			}
+			var check reconcile.Check
+			if err := in.Decode(&check); err != nil {
+				return err
+			}
+			if wrong := health.File(check); wrong != nil {
+				_, err := fmt.Fprint(out, wrong)
+				return err
+			}
+			return nil
+		},
 	}
 }
 

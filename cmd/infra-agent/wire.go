@@ -46,7 +46,7 @@ func (n node) ports(s config.Settings) agent.Ports {
 		Nix:      nx,
 		System:   n.system,
 		Guard:    &guard.Client{Dir: s.StateDir, Boot: n.boot, TrialUnits: system.TrialUnits},
-		Health:   healthPort{&health.Prober{UnitState: n.system.ActiveState, Program: check}, nx, s, n.log},
+		Health:   healthPort{&health.Prober{UnitState: n.system.ActiveState, Program: check, LookAtFile: []string{n.self, look, lookAtFile}}, nx, s, n.log},
 		Store:    n.store,
 		Settings: settingsPort{},
 	}

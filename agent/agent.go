@@ -101,9 +101,10 @@ func (a *Agent) Run(ctx context.Context) error {
 }
 
 const (
-	quiet     = 30 * time.Second // the longest the loop sleeps: links may change without a sign
-	saveAgain = 5 * time.Second  // after the record could not be written
-	maxNotes  = 100              // decisions in a row without anything to do: a fault in the core
+	quiet      = 30 * time.Second // the longest the loop sleeps: links may change without a sign
+	saveAgain  = 5 * time.Second  // after the record could not be written
+	indulgence = 10 * time.Second // how long a wish waits that is refused for the moment
+	maxNotes   = 100              // decisions in a row without anything to do: a fault in the core
 )
 
 // turn decides until there is something to wait for, and returns for how long.
@@ -269,11 +270,20 @@ func (a *Agent) Look(ctx context.Context) { _ = a.do(ctx, func() {}) }
 // Command carries out an operator's wish. The error is a
 // [*reconcile.RefusedError] when it cannot be done now.
 func (a *Agent) Command(ctx context.Context, v reconcile.Verb) error {
-	var err error
-	if ended := a.do(ctx, func() { err = a.command(ctx, v) }); ended != nil {
-		return ended
+	for start := time.Now(); ; {
+		var err error
+		if ended := a.do(ctx, func() { err = a.command(ctx, v) }); ended != nil {
+			return ended
+		}
+		if refused, is := errors.AsType[*reconcile.RefusedError](err); !is || !refused.Passing || time.Since(start) > indulgence {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(200 * time.Millisecond):
+		}
 	}
-	return err
 }
 
 func (a *Agent) command(ctx context.Context, v reconcile.Verb) error {

@@ -77,7 +77,7 @@ func TestRunningSystemThatIsNotTheProfileHolds(t *testing.T) {
 	check(t, raw.Boot(ctx))
 	running := web.toplevel(lab.CurrentSystem)
 	must[string](t)(web.Run(ctx, "systemctl", "stop", "infra-agent"))
-	check(t, web.Remove("/var/lib/infra-agent/state.json"))
+	must[string](t)(web.Run(ctx, "rm", "-f", "/var/lib/infra-agent/state.json"))
 	must[string](t)(web.Run(ctx, "nix-env", "--profile", lab.Profile, "--set", other))
 	must[string](t)(web.Run(ctx, "systemctl", "start", "infra-agent"))
 	web.sync()

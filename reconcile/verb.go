@@ -37,8 +37,9 @@ func (AllowRewind) verb() {}
 
 // A RefusedError says why a verb cannot be carried out now.
 type RefusedError struct {
-	Why  string
-	Hint string
+	Why     string
+	Hint    string
+	Passing bool // the agent is about to be ready for it
 }
 
 func (e *RefusedError) Error() string { return e.Why }
@@ -137,7 +138,10 @@ func stepBack(r Record, o Observation) ([]Event, error) {
 	if h := blocked(r.Previous.Toplevel, r); h.Gate != "" {
 		return nil, refuse(`"infra-agent retry" forgets that it failed`, "the earlier good system is blocked: %s", r.Blocked[r.Previous.Toplevel].Why)
 	}
-	if !r.Work.Tidied || o.Slots.Running != r.Good.Toplevel {
+	if !r.Work.Tidied {
+		return nil, &RefusedError{Why: "busy: the last deployment is being tidied up", Hint: "try again in a moment", Passing: true}
+	}
+	if o.Slots.Running != r.Good.Toplevel {
 		return nil, refuse(`"infra-agent status" says why`, "the running system is not the good one")
 	}
 	bad := Block{Cause: Cause{ReasonOperator, "a person rolled it back"}, Revision: r.Good.Revision, At: o.Now}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"runtime/debug"
 	"time"
 
 	"github.com/infra-agent/infra-agent/reconcile"
@@ -45,8 +46,16 @@ func (a *Agent) stopJob() {
 	}
 }
 
-// perform does the job within its limit and says how it ended.
-func (a *Agent) perform(ctx context.Context, job reconcile.Job, p Ports, policy reconcile.Policy) reconcile.Event {
+// perform does the job within its limit and says how it ended. A commit may reach a
+// mistake of the agent: that is a job that failed, or no later commit could mend it.
+func (a *Agent) perform(ctx context.Context, job reconcile.Job, p Ports, policy reconcile.Policy) (end reconcile.Event) {
+	defer func() {
+		if bug := recover(); bug != nil {
+			a.Log.Error("this is a bug in infra-agent", "job", job.Key(), "panic", bug, "stack", string(debug.Stack()))
+			why := fmt.Sprintf("a bug in infra-agent: %v (hint: the journal has more; please report it)", bug)
+			end = reconcile.Failed{Job: job, Why: why, At: time.Now(), Spread: a.Spread()}
+		}
+	}()
 	if limit := reconcile.Limit(job, policy); limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("not done within %v", limit))

@@ -67,6 +67,7 @@ var actions = []action{
 	{"push", (*world).push},
 	{"push", (*world).push},
 	{"push unsigned", (*world).pushUnsigned},
+	{"push what trips the agent", (*world).pushTripping},
 	{"push to the testing branch", (*world).pushTesting},
 	{"move the testing branch", (*world).moveTesting},
 	{"rewrite the branch", (*world).rewrite},
@@ -167,6 +168,10 @@ func (w *world) system() agenttest.System {
 		with.Torn = rapid.IntRange(1, 2).Draw(w.T, "times")
 	}
 	return with
+}
+
+func (w *world) pushTripping() {
+	w.commit(w.tip, agenttest.Commit{Trips: true}, agenttest.System{Agent: agenttest.Agent})
 }
 
 func (w *world) pushUnsigned() {

@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,6 +43,26 @@ func TestAMissingSecretHoldsAndItsArrivalReleases(t *testing.T) {
 		synctest.Wait()
 		if n.Slots().Default != "B" {
 			t.Errorf("slots %+v, want B once the secret is there", n.Slots())
+		}
+	})
+}
+
+// A mistake of the agent that a commit reaches ends a job, and not the agent: the
+// next commit is taken.
+func TestACommitThatTripsTheAgent(t *testing.T) {
+	played(t, reconcile.Target{}, nil, func(n *agenttest.Node) {
+		a := n.Agent()
+		n.Push("c2", agenttest.Commit{Parent: "c1", System: "C", Trips: true}, agenttest.System{Agent: agenttest.Agent})
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if h := n.Agent().Snapshot().Holds; len(h) != 1 || !strings.Contains(h[0].Why, "a bug in infra-agent: index out of range") || n.Slots().Running != "B" {
+			t.Errorf("holds %v, runs %s, want held for the bug, on B", h, n.Slots().Running)
+		}
+		n.Push("c3", agenttest.Commit{Parent: "c2", System: "D"}, agenttest.System{Agent: agenttest.Agent})
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if n.Slots().Default != "D" || n.Agent() != a {
+			t.Errorf("slots %+v, the same agent: %t, want D, true", n.Slots(), n.Agent() == a)
 		}
 	})
 }

@@ -22,7 +22,11 @@ func Holds(r Record, o Observation) []Hold {
 		return []Hold{{Gate: GateState, Why: r.Unreadable, Hint: "read the runbook in docs/state.md before you move the record away"}}
 	}
 	if _, ok := r.Phase.(Idle); ok {
-		if _, h := idle(r, o); h.Gate != "" {
+		act, h := idle(r, o)
+		if _, wanted := act.(Run); wanted && o.Job == nil && r.Work.NotBefore.After(o.Now) {
+			h = pausing(r)
+		}
+		if h.Gate != "" {
 			holds = append(holds, h)
 		}
 	}
@@ -32,6 +36,18 @@ func Holds(r Record, o Observation) []Hold {
 		}
 	}
 	return holds
+}
+
+// pausing says what failed for the moment, and when it is tried again.
+func pausing(r Record) Hold {
+	h := Hold{Gate: GatePreflight, Why: r.Work.Last.Why, Until: r.Work.NotBefore}
+	switch kind(r.Work.Last.Key) {
+	case "fetch":
+		h.Gate = GateSource
+	case "resolve":
+		h.Gate = GateIdentity
+	}
+	return h
 }
 
 func suspended(r Record) Hold {

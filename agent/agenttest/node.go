@@ -47,6 +47,7 @@ type Commit struct {
 	Parent   reconcile.Commit
 	System   reconcile.Toplevel
 	Unsigned bool             // it must not be used
+	Trips    bool             // its registry reaches a mistake of the agent
 	Target   reconcile.Target // what the registry says beside the node's name
 }
 

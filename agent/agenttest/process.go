@@ -146,6 +146,9 @@ func (p *Process) Fetch(_ context.Context, j reconcile.Fetch) (agent.Tree, error
 func (p *Process) Resolve(_ context.Context, rev reconcile.Revision) (reconcile.Target, error) {
 	p.n.mu.Lock()
 	defer p.n.mu.Unlock()
+	if p.n.Commits[rev.Commit].Trips {
+		panic("index out of range")
+	}
 	t := p.n.Commits[rev.Commit].Target
 	t.Node, t.Configuration = "n", "n"
 	return t, nil

@@ -110,6 +110,12 @@ func TestStaleLockSaysWhichInput(t *testing.T) {
 		"flake.lock": `{"nodes": {"root": {"inputs": {}}}, "root": "root", "version": 7}`,
 	})
 	web.wait("held for the lock", held(reconcile.GateEvaluate, "flake.lock is stale: it lacks input attic"))
+	f.push("an input that was locked for another URL", map[string]string{
+		"flake.lock": `{"nodes": {"root": {"inputs": {"attic": "attic"}}, "attic": {
+  "locked": {"lastModified": 1, "narHash": "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "path": "/elsewhere", "type": "path"},
+  "original": {"path": "/elsewhere", "type": "path"}}}, "root": "root", "version": 7}`,
+	})
+	web.wait("held for the lock", held(reconcile.GateEvaluate, "flake.lock is stale: input attic has another URL in flake.nix"))
 }
 
 // TestInputsThatNobodyNeedsAreNotFetched: the private input is locked, and its host is not there.
@@ -142,6 +148,13 @@ func TestMissingOutputSaysSo(t *testing.T) {
 	web := f.up("web1")[0]
 	f.edit("infrastructure.toml", "roles = [\"web\"]", "configuration = \"webb\"\nroles = [\"web\"]")
 	web.wait("held for the output", held(reconcile.GateIdentity, `nixosConfigurations."webb": the flake does not have this output`))
+}
+
+func TestASystemForAnotherMachineIsRefused(t *testing.T) {
+	f := newFleet(t)
+	web := f.up("web1")[0]
+	f.edit("fleet.nix", "inherit system name;", "system = \"aarch64-linux\"; inherit name;")
+	web.wait("held for the machine", held(reconcile.GateIdentity, "is a system for aarch64-linux, and this machine is x86_64-linux"))
 }
 
 func TestARoleMovesFromOneNodeToAnother(t *testing.T) {

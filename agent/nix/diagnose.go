@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -30,6 +31,7 @@ var (
 	repository  = regexp.MustCompile(`(?:repository|Git repository) '([^']+)'`)
 	missingPath = regexp.MustCompile(`path '/*(/[^']+)' does not exist`)
 	meant       = regexp.MustCompile(`Did you mean .*\?`)
+	noText      = regexp.MustCompile(`contents of the file '([^']+)' cannot be represented as a Nix string`)
 	downloaded  = regexp.MustCompile(`unable to download '([^']+)': HTTP error (40[134])`)
 )
 
@@ -42,6 +44,9 @@ func (n *Nix) diagnose(ctx context.Context, rev reconcile.Revision, lines []stri
 	found := func(gate reconcile.Gate, hint, text string, args ...any) (diagnosis, bool) {
 		return diagnosis{gate, fmt.Sprintf(text, args...), hint}, true
 	}
+	if m := lockVersion.FindStringSubmatch(said); m != nil {
+		return found(reconcile.GateEvaluate, "upgrade Nix on this node, or lock with the older one", "this node's Nix is too old for flake.lock, which is of version %s", m[1])
+	}
 	switch {
 	case strings.Contains(said, noAttribute):
 		hint := "add the configuration to the flake, or correct the node in the registry"
@@ -51,19 +56,18 @@ func (n *Nix) diagnose(ctx context.Context, rev reconcile.Revision, lines []stri
 		return found(reconcile.GateIdentity, hint, "the flake does not have this output")
 	case strings.Contains(said, "flake.nix' does not exist"):
 		return found(reconcile.GateEvaluate, "set source.subdir to the flake's directory", "there is no flake.nix in the repository's %s", cmp.Or(n.Subdir, "root"))
-	case strings.Contains(said, "requires lock file changes but"):
+	case strings.Contains(said, "while updating the lock file"): // it may fail to get a new input before it says why it wants it
 		amiss := n.unlocked(ctx, dir, inputs)
-		if amiss == "" {
+		if amiss == "" && strings.Contains(said, "requires lock file changes but") {
 			amiss = "an input of flake.nix has another URL, or follows another input"
 		}
-		return found(reconcile.GateEvaluate, lockAgain, "flake.lock is stale: %s", amiss)
+		if amiss != "" {
+			return found(reconcile.GateEvaluate, lockAgain, "flake.lock is stale: %s", amiss)
+		}
 	case n.Memory > 0 && strings.Contains(said, "error: out of memory"):
 		return found("", "if the configuration is that large, raise limits.evaluate_memory", "Nix needs more than %d MiB of memory", n.Memory>>20)
-	case strings.Contains(said, "\x00GITCRYPT") || strings.Contains(said, "GITCRYPT"):
+	case strings.Contains(said, "GITCRYPT") || n.readsEncrypted(rev.Tree, said):
 		return found(reconcile.GateEvaluate, "the agent does not decrypt: move what Nix evaluates out of git-crypt, and decrypt secrets on the node (sops-nix, agenix)", "a file that Nix reads is locked by git-crypt")
-	}
-	if m := lockVersion.FindStringSubmatch(said); m != nil {
-		return found(reconcile.GateEvaluate, "upgrade Nix on this node, or lock with the older one", "this node's Nix is too old for flake.lock, which is of version %s", m[1])
 	}
 	if m := missingPath.FindStringSubmatch(said); m != nil {
 		if amiss := n.unlocked(ctx, dir, inputs); amiss != "" { // Nix looks at a new input before it looks at the lock
@@ -86,6 +90,17 @@ func (n *Nix) diagnose(ctx context.Context, rev reconcile.Revision, lines []stri
 	return diagnosis{}, false
 }
 
+// readsEncrypted reports whether Nix could not read a file as text that git-crypt has
+// locked; its text does not show what is in the file.
+func (n *Nix) readsEncrypted(tree, said string) bool {
+	m := noText.FindStringSubmatch(said)
+	if m == nil {
+		return false
+	}
+	locked, err := Encrypted(tree)
+	return err == nil && slices.ContainsFunc(locked, func(file string) bool { return strings.HasSuffix(m[1], "/"+file) })
+}
+
 const lockAgain = `run "nix flake lock" and commit flake.lock`
 
 // noAttribute is what Nix says of an attribute path that leads nowhere.
@@ -93,25 +108,32 @@ const noAttribute = "does not provide attribute"
 
 // locked are the inputs that flake.lock pins.
 type locked struct {
-	root []string          // names of the flake's own inputs
-	urls map[string]string // where each node of the lock comes from
+	root      []string          // names of the flake's own inputs
+	originals map[string]any    // what the flake's own inputs were locked for, as references in attributes
+	urls      map[string]string // where each node of the lock comes from
 }
 
 // lockedInputs reads flake.lock; what cannot be read is empty.
 func lockedInputs(dir string) locked {
 	var lock struct {
 		Nodes map[string]struct {
-			Inputs map[string]json.RawMessage `json:"inputs"`
-			Locked struct{ URL, Path string } `json:"locked"`
+			Inputs   map[string]any             `json:"inputs"` // a node's name, or a path of inputs that it follows
+			Locked   struct{ URL, Path string } `json:"locked"`
+			Original any                        `json:"original"`
 		} `json:"nodes"`
 		Root string `json:"root"`
 	}
-	all := locked{urls: map[string]string{}}
+	all := locked{urls: map[string]string{}, originals: map[string]any{}}
 	data, err := os.ReadFile(filepath.Join(dir, "flake.lock"))
 	if err != nil || json.Unmarshal(data, &lock) != nil {
 		return all
 	}
 	all.root = slices.Sorted(maps.Keys(lock.Nodes[lock.Root].Inputs))
+	for name, input := range lock.Nodes[lock.Root].Inputs {
+		if node, named := input.(string); named {
+			all.originals[name] = lock.Nodes[node].Original
+		}
+	}
 	for name, n := range lock.Nodes {
 		all.urls[name] = n.Locked.URL + n.Locked.Path
 	}
@@ -132,9 +154,7 @@ func (l locked) at(place string) (name string, found bool) {
 // there is none, or flake.nix cannot be read.
 func (n *Nix) unlocked(ctx context.Context, dir string, l locked) string {
 	var wanted []string
-	args := append([]string{"nix"}, flags...)
-	out, err := n.evaluate(ctx, append(args, "eval", "--json", "--file", filepath.Join(dir, "flake.nix"), "inputs", "--apply", "builtins.attrNames"))
-	if err != nil || json.Unmarshal(out, &wanted) != nil {
+	if !n.inputs(ctx, dir, "builtins.attrNames", &wanted) {
 		return ""
 	}
 	var said []string
@@ -148,5 +168,24 @@ func (n *Nix) unlocked(ctx context.Context, dir string, l locked) string {
 			said = append(said, "it has input "+name+", which flake.nix does not")
 		}
 	}
+	if len(said) > 0 {
+		return strings.Join(said, ", ")
+	}
+	var references map[string]any
+	if !n.inputs(ctx, dir, "builtins.mapAttrs (_: i: if i ? url then builtins.parseFlakeRef i.url else null)", &references) {
+		return "" // a Nix before 2.20 cannot take them apart
+	}
+	for _, name := range slices.Sorted(maps.Keys(references)) {
+		if was, is := l.originals[name]; is && references[name] != nil && !reflect.DeepEqual(references[name], was) {
+			said = append(said, "input "+name+" has another URL in flake.nix")
+		}
+	}
 	return strings.Join(said, ", ")
+}
+
+// inputs applies a function to the inputs as they stand in flake.nix.
+func (n *Nix) inputs(ctx context.Context, dir, apply string, into any) bool {
+	args := append([]string{"nix"}, flags...)
+	out, err := n.evaluate(ctx, append(args, "eval", "--json", "--file", filepath.Join(dir, "flake.nix"), "inputs", "--apply", apply))
+	return err == nil && json.Unmarshal(out, into) == nil
 }

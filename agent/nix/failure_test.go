@@ -23,22 +23,25 @@ func TestDiagnoses(t *testing.T) {
 		want   string
 	}{
 		{"stale", reconcile.GateEvaluate, "attic", `flake.lock is stale: it lacks input attic, it has input old, which flake.nix does not (hint: run "nix flake lock" and commit flake.lock)`},
+		{"moved", reconcile.GateEvaluate, "nixpkgs", `flake.lock is stale: input nixpkgs has another URL in flake.nix (hint: run "nix flake lock" and commit flake.lock)`},
 		{"oldlock", reconcile.GateEvaluate, "p", "this node's Nix is too old for flake.lock, which is of version 9 (hint: upgrade Nix on this node, or lock with the older one)"},
 		{"file", reconcile.GateEvaluate, "p", "input p is file:///home/me/secrets, a repository on the machine that locked it (hint: give it a URL that every node can reach, and lock again)"},
 		{"ssh", "", "p", "input p cannot be reached: ssh://git@127.0.0.1:1/x.git (hint: root on this node needs access to it: a key that the host accepts, and the host in /etc/ssh/ssh_known_hosts)"},
 		{"path", reconcile.GateEvaluate, "p", "input p is the directory /home/me/x of the machine that locked it (hint: give it a URL that every node can reach, and lock again)"},
 		{"path", reconcile.GateEvaluate, "q", `flake.lock is stale: it lacks input q, it has input p, which flake.nix does not (hint: run "nix flake lock" and commit flake.lock)`},
 		{"crypt", reconcile.GateEvaluate, "p", "a file that Nix reads is locked by git-crypt (hint: the agent does not decrypt: move what Nix evaluates out of git-crypt, and decrypt secrets on the node (sops-nix, agenix))"},
+		{"cryptread", reconcile.GateEvaluate, "p", "a file that Nix reads is locked by git-crypt (hint: the agent does not decrypt: move what Nix evaluates out of git-crypt, and decrypt secrets on the node (sops-nix, agenix))"},
 		{"github", reconcile.GateEvaluate, "p", "an input cannot be downloaded: https://api.github.com/repos/me/private/tarball/0123 answers status 404 (hint: a private input needs access-tokens or netrc-file in this node's nix.conf)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
-			for _, file := range []string{"stderr", "flake.lock"} {
+			files["cryptread/secret.json"] = "\x00GITCRYPT\x00abc"
+			for _, file := range []string{"stderr", "flake.lock", "secret.json"} {
 				if err := os.WriteFile(filepath.Join(dir, file), []byte(files[tt.name+"/"+file]), 0o600); err != nil {
 					t.Fatal(err)
 				}
 			}
-			programs(t, map[string]string{"nix": `case "$*" in *" --file "*) echo '["'` + tt.inputs + `'"]';; *) cat ` + dir + `/stderr >&2; exit 1;; esac`})
+			programs(t, map[string]string{"nix": `case "$*" in *parseFlakeRef*) echo '{"nixpkgs":{"owner":"NixOS","ref":"nixos-unstable","repo":"nixpkgs","type":"github"}}';; *" --file "*) echo '["'` + tt.inputs + `'"]';; *) cat ` + dir + `/stderr >&2; exit 1;; esac`})
 			rev := revision
 			rev.Tree = dir
 			_, _, err := new(Nix).Evaluate(t.Context(), rev, "web")

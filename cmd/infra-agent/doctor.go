@@ -53,7 +53,8 @@ says which node to take it for. Nothing is changed, and nothing is built.`,
 }
 
 // A doctor looks at one thing after the other. What one of them needs from an
-// earlier one that failed is not looked at.
+// earlier one that failed is not looked at: a registry in TOML needs no Nix, a
+// system does.
 type doctor struct {
 	out                            io.Writer
 	config, checkout, node, runDir string
@@ -95,9 +96,9 @@ func (d *doctor) examine(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(work) }()
-	if rev, ok := d.revision(ctx, settings, work); ok && nixWorks {
+	if rev, ok := d.revision(ctx, settings, work); ok {
 		d.tree(rev, settings)
-		d.target(ctx, settings, nx, rev)
+		d.target(ctx, settings, nx, nixWorks, rev)
 	}
 	if d.checkout == "" {
 		d.machine(ctx)
@@ -148,11 +149,9 @@ func (d *doctor) nix(ctx context.Context, nx *nix.Nix) bool {
 // revision gets the commit that the agent would get, or takes the checkout.
 func (d *doctor) revision(ctx context.Context, s config.Settings, work string) (reconcile.Revision, bool) {
 	if d.checkout != "" {
-		if _, err := os.Stat(filepath.Join(d.checkout, ".git")); err != nil {
-			d.fail("checkout", fmt.Errorf("%s is not a git checkout", d.checkout))
+		if !d.isCheckout(ctx, filepath.Join(s.Source.Subdir, s.Registry.File)) {
 			return reconcile.Revision{}, false
 		}
-		d.ok("checkout", "%s, what git tracks of it", d.checkout)
 		return reconcile.Revision{Tree: d.checkout}, true
 	}
 	opts := sourceOptions(s)
@@ -219,10 +218,10 @@ func (d *doctor) tree(rev reconcile.Revision, s config.Settings) {
 }
 
 // target resolves the node and evaluates its system.
-func (d *doctor) target(ctx context.Context, s config.Settings, nx *nix.Nix, rev reconcile.Revision) {
+func (d *doctor) target(ctx context.Context, s config.Settings, nx *nix.Nix, nixWorks bool, rev reconcile.Revision) {
 	r := resolver(s)
 	if d.checkout != "" { // this machine is not the node
-		r.System, r.Branch = "", ""
+		r.System, r.Branch, nx.System = "", "", ""
 	}
 	target, err := registryPort{r, nx}.Resolve(ctx, rev)
 	if err != nil {
@@ -239,11 +238,13 @@ func (d *doctor) target(ctx context.Context, s config.Settings, nx *nix.Nix, rev
 	if target.Pin != "" {
 		d.warn("registry", "it pins this node to %s", target.Pin)
 	}
-	_, top, err := nx.Evaluate(ctx, rev, target.Configuration)
-	if err != nil {
-		d.fail("system", err)
-	} else {
-		d.ok("system", "%s", top)
+	if nixWorks {
+		_, top, err := nx.Evaluate(ctx, rev, target.Configuration)
+		if err != nil {
+			d.fail("system", err)
+		} else {
+			d.ok("system", "%s", top)
+		}
 	}
 	if d.checkout != "" {
 		return

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"runtime/debug"
@@ -65,8 +66,11 @@ func (a *Agent) perform(ctx context.Context, job reconcile.Job, p Ports, policy 
 	ev, err := a.work(ctx, job, p, policy)
 	now, took := time.Now(), time.Since(start)
 	if err != nil {
-		gate, _ := reconcile.RejectedBy(err)
-		return reconcile.Failed{Job: job, Gate: gate, Why: err.Error(), At: now, Spread: a.Spread()}
+		failed := reconcile.Failed{Job: job, Why: err.Error(), At: now, Spread: a.Spread()}
+		if rejected, is := errors.AsType[*reconcile.RejectedError](err); is {
+			failed.Gate, failed.Suspect = rejected.Gate, rejected.Suspect
+		}
+		return failed
 	}
 	switch e := ev.(type) {
 	case reconcile.Advanced:

@@ -51,12 +51,14 @@ type (
 		Job  Job
 		Took time.Duration
 	}
-	// Failed: a job ended badly. Gate is set when trying again cannot help.
+	// Failed: a job ended badly. Gate is set when trying again cannot help; Suspect
+	// says that it can, where a remote caused it.
 	Failed struct {
-		Job  Job
-		Gate Gate
-		Why  string
-		At   time.Time
+		Job     Job
+		Gate    Gate
+		Suspect bool
+		Why     string
+		At      time.Time
 		// Spread is a random factor around 1 that keeps a fleet from retrying in step.
 		Spread float64
 	}

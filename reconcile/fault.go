@@ -34,8 +34,9 @@ var Gates = []Gate{
 // A RejectedError is a failure that trying again cannot mend: the revision
 // itself caused it. Every other error is taken as passing and tried again.
 type RejectedError struct {
-	Gate Gate
-	Err  error
+	Gate    Gate
+	Err     error
+	Suspect bool // a remote may have caused it, by what it sent or kept back: another one is asked
 }
 
 func (e *RejectedError) Error() string { return e.Err.Error() }
@@ -43,6 +44,11 @@ func (e *RejectedError) Unwrap() error { return e.Err }
 
 // Rejected marks err as caused by the revision.
 func Rejected(gate Gate, err error) error { return &RejectedError{Gate: gate, Err: err} }
+
+// Suspected marks err as caused by the revision or by the remote that showed it.
+func Suspected(gate Gate, err error) error {
+	return &RejectedError{Gate: gate, Err: err, Suspect: true}
+}
 
 // RejectedBy reports whether err was marked by [Rejected], and with which gate.
 func RejectedBy(err error) (Gate, bool) {

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -20,7 +21,7 @@ func Fold(r Record, e Event) Record {
 		}
 		r.Work.NotBefore, r.Work.Errors = time.Time{}, 0
 		r.Work.Remotes = nil
-		r.Failures = without(r.Failures, func(key string, _ Failure) bool { return kind(key) == "revision" })
+		r.Failures = without(r.Failures, func(key string, _ Failure) bool { return kind(key) == "revision" || kind(key) == "fetch" })
 	case Advanced:
 		return advanced(r, e)
 	case Done:
@@ -80,10 +81,14 @@ func Fold(r Record, e Event) Record {
 		r.Work.NotBefore, r.Work.Errors = time.Time{}, 0
 	case Synced:
 		r.Work.NotBefore, r.Work.Errors = time.Time{}, 0
-		r.Failures = without(r.Failures, func(_ string, f Failure) bool { return f.Gate == GatePreflight || f.Gate == GateLock })
+		r.Failures = without(r.Failures, func(key string, f Failure) bool {
+			return f.Gate == GatePreflight || f.Gate == GateLock || kind(key) == "fetch"
+		})
 	case Rewound:
 		r.Rewind = e.To
-		r.Failures = dropped(r.Failures, revisionKey(e.To))
+		r.Failures = without(r.Failures, func(key string, _ Failure) bool {
+			return key == revisionKey(e.To) || strings.HasPrefix(key, fetchKey(e.To, ""))
+		})
 	case Accepted:
 		if e.Slots.Running != r.Good.Toplevel {
 			r.Previous, r.Good = r.Good, System{Toplevel: e.Slots.Running, Revision: revisionOf(r, e.Slots.Running)}
@@ -164,9 +169,15 @@ func failed(r Record, e Failed) Record {
 	}
 	switch j := e.Job.(type) {
 	case Fetch:
-		if e.Gate != "" {
-			return remember(revisionKey(j.Tip.Commit), e.Gate, 0)
+		if e.Gate == GateUnverified && !e.Suspect {
+			return choose(remember(revisionKey(j.Tip.Commit), e.Gate, 0), e.At)
 		}
+		if e.Gate != "" {
+			key := fetchKey(j.Tip.Commit, j.Tip.Remote)
+			return unfetched(remember(key, e.Gate, backoff(evaluateBackoff, r.Failures[key].Tries+1, e.Spread)), j.Tip, e.At)
+		}
+		r.Work.NotBefore = e.At.Add(backoff(jobBackoff, r.Work.Errors, e.Spread))
+		return unfetched(r, j.Tip, e.At)
 	case Resolve:
 		if e.Gate != "" {
 			return remember(revisionKey(j.From.Revision.Commit), e.Gate, 0)

@@ -85,7 +85,7 @@ func follow(r Record, o Observation) (Action, Hold) {
 		return held(h)
 	}
 	tip := r.Work.Tip
-	if h := failure(r, o, revisionKey(tip.Commit)); h.Gate != "" {
+	if h := unusable(r, o, tip); h.Gate != "" {
 		return held(h)
 	}
 	if r.Work.Step == nil || r.Work.Step.fetched().Revision.Commit != tip.Commit {
@@ -257,8 +257,7 @@ func failure(r Record, o Observation, key string) Hold {
 	}
 	h := Hold{Gate: f.Gate, Why: f.Why, Until: f.After}
 	switch {
-	case f.Gate == GateUnverified:
-		h.Hint = `if the branch was rewritten on purpose: "infra-agent allow-rewind" and the commit`
+	case f.Gate == GateUnverified, f.Gate == GateSource: // the reason says what to do
 	case f.Gate == GateReboot:
 		h.Hint = `run "nixos-rebuild boot" and reboot in a maintenance window`
 	case f.After.IsZero():
@@ -266,6 +265,16 @@ func failure(r Record, o Observation, key string) Hold {
 	}
 	return h
 }
+
+// unusable holds while a tip is refused, or its remote does not give it.
+func unusable(r Record, o Observation, tip Tip) Hold {
+	if h := failure(r, o, revisionKey(tip.Commit)); h.Gate != "" {
+		return h
+	}
+	return failure(r, o, fetchKey(tip.Commit, tip.Remote))
+}
+
+func fetchKey(c Commit, remote string) string { return "fetch " + string(c) + " " + remote }
 
 func revisionKey(c Commit) string       { return "revision " + string(c) }
 func derivationKey(d Derivation) string { return "derivation " + string(d) }

@@ -33,7 +33,7 @@ import (
 // Commands after which the agent looks and decides:
 //
 //	look · after D · restart · reboot · reload
-//	poll REMOTE COMMIT [testing=COMMIT]|silent|missing · ok · fail [gate=G] WHY · exit N [failed=U,U] [hold=G]
+//	poll REMOTE COMMIT [testing=COMMIT]|silent|missing · ok · fail [gate=G] WHY (gate=G? where a remote is suspected) · exit N [failed=U,U] [hold=G]
 //	sample [xN] [failed=U,U] [stopped=U,U] [pending=U,U] [restarts=U:N] [red=CHECKS] [silent] [unknown]
 //	                         N looks at the trial, each when it is due
 //	verb NAME [ARG]
@@ -148,7 +148,8 @@ func (w *script) happens(verb, rest string, args []string) {
 		if g, is := strings.CutPrefix(args[0], "gate="); is {
 			gate, rest = g, strings.TrimPrefix(rest, args[0]+" ")
 		}
-		w.ends(Failed{Job: w.obs.Job, Gate: Gate(gate), Why: rest, At: w.obs.Now, Spread: 1})
+		gate, suspect := strings.CutSuffix(gate, "?")
+		w.ends(Failed{Job: w.obs.Job, Gate: Gate(gate), Suspect: suspect, Why: rest, At: w.obs.Now, Spread: 1})
 	case "exit":
 		w.exit(args[0], options(args[1:]))
 	case "sample":

@@ -116,6 +116,8 @@ func promoted(r Record, e Promoted) Record {
 	r.Previous, r.Good = d.Old, d.New
 	r.Foreign = Foreign{}
 	r.Losses, r.Failures = nil, dropped(r.Failures, promotionKey(d.New.Toplevel))
+	// The new system may bring other keys.
+	r.Failures = without(r.Failures, func(_ string, f Failure) bool { return f.Gate == GateUnverified })
 	r.Tally.Consecutive, r.Tally.RollbackFailed = 0, false
 	r.Tally.OutOfSync = time.Time{}
 	if r.Work.Tip.Commit != "" && r.Work.Tip.Commit != d.New.Revision {

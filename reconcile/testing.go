@@ -65,7 +65,7 @@ func try(r Record, o Observation) (Action, Hold) {
 	case c == "", c == r.Anchor, slices.Contains(r.Accepted, c), slices.Contains(r.Tested, c):
 		return Wait{}, Hold{}
 	}
-	if h := failure(r, o, revisionKey(tip.Commit)); h.Gate != "" {
+	if h := unusable(r, o, tip); h.Gate != "" {
 		return held(h)
 	}
 	if r.Work.Tried == nil || r.Work.Tried.fetched().Revision.Commit != tip.Commit {

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -8,48 +9,74 @@ import (
 
 // polled takes a remote's answer and chooses which one to follow.
 func polled(r Record, a Answer) Record {
-	answers := slices.DeleteFunc(slices.Clone(r.Work.Remotes), func(o Answer) bool { return o.Remote == a.Remote })
-	answers = append(answers, a)
-	slices.SortFunc(answers, func(x, y Answer) int { return x.Order - y.Order })
-	r.Work.Remotes = answers
+	for _, before := range r.Work.Remotes {
+		if before.Remote == a.Remote && before.Commit == a.Commit {
+			a.Failed = before.Failed
+		}
+	}
 	if a.Commit != "" {
 		r.Tally.LastPollOK = a.At
 		r.Blocked = without(r.Blocked, func(_ Toplevel, b Block) bool { return b.UntilPoll })
 	}
-	best, found := choose(r)
-	if !found {
-		return r
+	return choose(answered(r, a), a.At)
+}
+
+// answered returns r with a in the place of what its remote said before.
+func answered(r Record, a Answer) Record {
+	answers := slices.DeleteFunc(slices.Clone(r.Work.Remotes), func(o Answer) bool { return o.Remote == a.Remote })
+	answers = append(answers, a)
+	slices.SortFunc(answers, func(x, y Answer) int { return x.Order - y.Order })
+	r.Work.Remotes = answers
+	return r
+}
+
+// unfetched notes that a remote did not give what it shows, so that the next fetch
+// is of another one where that shows something as good.
+func unfetched(r Record, tip Tip, at time.Time) Record {
+	for _, a := range r.Work.Remotes {
+		if a.Remote == tip.Remote && a.Commit == tip.Commit {
+			a.Failed++
+			return choose(answered(r, a), at)
+		}
 	}
-	if best.Commit == r.Work.Tip.Commit {
+	return r
+}
+
+// choose takes the answer to follow: of those with the best rank the one from which
+// the fewest fetches failed, then the first remote's. A mirror that lags, or shows
+// what it does not give, must not hide the news of another remote.
+func choose(r Record, at time.Time) Record {
+	var best Answer
+	for _, a := range r.Work.Remotes {
+		if a.Commit == "" {
+			continue
+		}
+		if better := cmp.Or(cmp.Compare(rank(a, r), rank(best, r)), cmp.Compare(a.Failed, best.Failed)); best.Commit == "" || better < 0 {
+			best = a
+		}
+	}
+	switch best.Commit {
+	case "":
+		return r
+	case r.Work.Tip.Commit:
 		r.Work.Tip.Remote = best.Remote // the one that was followed may be silent now
 		return r
 	}
-	r.Work.Tip = Tip{Commit: best.Commit, Remote: best.Remote, At: a.At}
+	r.Work.Tip = Tip{Commit: best.Commit, Remote: best.Remote, At: at}
 	r.Work.NotBefore, r.Work.Errors = time.Time{}, 0
 	if r.Tally.OutOfSync.IsZero() && best.Commit != r.Good.Revision {
-		r.Tally.OutOfSync = a.At
+		r.Tally.OutOfSync = at
 	}
-	return mark(r, StageSeen, Revision{Commit: best.Commit}, a.At)
-}
-
-// choose returns the answer to follow: the first remote's of those with the
-// best rank. A mirror that lags must not hide the news of another remote.
-func choose(r Record) (best Answer, found bool) {
-	for _, a := range r.Work.Remotes {
-		if a.Commit != "" && (!found || rank(a.Commit, r) < rank(best.Commit, r)) {
-			best, found = a, true
-		}
-	}
-	return best, found
+	return mark(r, StageSeen, Revision{Commit: best.Commit}, at)
 }
 
 // rank orders what remotes offer: news, what the node follows already, what it
 // refused, what it had before.
-func rank(c Commit, r Record) int {
-	switch {
+func rank(a Answer, r Record) int {
+	switch c := a.Commit; {
 	case c == r.Anchor && c != r.Rewind:
 		return 1
-	case r.Failures[revisionKey(c)].Gate == GateUnverified:
+	case r.Failures[revisionKey(c)].Gate == GateUnverified, r.Failures[fetchKey(c, a.Remote)].Gate == GateUnverified:
 		return 2
 	case behind(c, r):
 		return 3

@@ -39,6 +39,7 @@ type Answer struct {
 	Missing bool   // it answered, and has no such branch
 	Why     string
 	At      time.Time
+	Failed  int // fetches of Commit from it, in a row
 }
 
 // A Step says how far a revision has come before it is tried. Each step holds

@@ -2,6 +2,8 @@ package source
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -14,62 +16,82 @@ const (
 
 // descend shows that the tip descends from the anchor, and returns how many
 // commits are between them along first parents. It deepens the store when that
-// has lost the anchor. Without an anchor every tip will do.
-func (r *remote) descend(ctx context.Context, s *store, tip, anchor plumbing.Hash) (int, error) {
+// has lost the anchor. Without an anchor every tip will do, and where a rewind is
+// allowed one that does not descend: rewound says so.
+func (r *remote) descend(ctx context.Context, s *store, tip, anchor plumbing.Hash) (commits int, rewound bool, err error) {
 	if anchor.IsZero() {
-		return 0, nil
+		return 0, false, nil
 	}
 	for depth := deepenFirst; ; depth *= deepenBy {
-		shallow, err := s.shallow()
-		if err != nil {
-			return 0, err
-		}
-		h := history{s, shallow}
-		seen, cut, err := h.ancestors(tip)
+		h := history{s}
+		seen, missing, err := h.ancestors(tip)
 		switch {
 		case err != nil:
-			return 0, err
+			return 0, false, err
 		case seen[anchor]:
-			return h.firstParents(tip, anchor)
-		case !cut || s.has(anchor):
-			return 0, refused("diverged: %s does not descend from %s, the last accepted commit (hint: if the branch was rewritten on purpose, run \"infra-agent allow-rewind %s\")",
-				r.Tip.Short(), r.Anchor.Short(), r.Tip)
+			commits, err = h.firstParents(tip, anchor)
+			return commits, false, err
+		case r.AllowRewind == r.Tip:
+			return 0, true, nil
+		case len(missing) == 0:
+			return 0, false, refused("%s", r.diverged())
+		}
+		there, err := s.has(anchor)
+		switch {
+		case err != nil:
+			return 0, false, err
+		case there: // all that is between them would have come, had the server sent it
+			return 0, false, suspected("%s", r.diverged())
 		case depth > deepenMost:
-			return 0, refused("diverged, or too far away: %s, the last accepted commit, is not among the last %d commits before %s (hint: if the branch is right, run \"infra-agent allow-rewind %s\")",
+			return 0, false, suspected("diverged, or too far away: %s, the last accepted commit, is not among the last %d commits before %s (hint: if the branch is right, run \"infra-agent allow-rewind %s\")",
 				r.Anchor.Short(), depth/deepenBy, r.Tip.Short(), r.Tip)
 		}
 		if err := r.transfer(ctx, s, tip, depth); err != nil {
-			return 0, err
+			return 0, false, err
 		}
 	}
 }
 
-// A history walks the commits of a store.
-type history struct {
-	store   *store
-	shallow map[plumbing.Hash]bool
+func (r *remote) diverged() string {
+	return fmt.Sprintf("diverged: %s does not descend from %s, the last accepted commit (hint: if the branch was rewritten on purpose, run \"infra-agent allow-rewind %s\")",
+		r.Tip.Short(), r.Anchor.Short(), r.Tip)
 }
 
-// ancestors returns from and every commit before it that the store has. cut
-// means that there are more, which the store does not have.
-func (h history) ancestors(from plumbing.Hash) (seen map[plumbing.Hash]bool, cut bool, err error) {
-	seen = map[plumbing.Hash]bool{from: true}
+// A history walks the commits of a store. It believes nothing but the commits, whose
+// names are those of their parents: what a server calls shallow proves nothing.
+type history struct{ store *store }
+
+// ancestors returns from and every commit before it that the store has, and the
+// parents among them that it lacks.
+func (h history) ancestors(from plumbing.Hash) (seen, missing map[plumbing.Hash]bool, err error) {
+	return h.since(from, nil)
+}
+
+// since is as ancestors, but does not go beyond the old commits.
+func (h history) since(from plumbing.Hash, old map[plumbing.Hash]bool) (seen, missing map[plumbing.Hash]bool, err error) {
+	seen, missing = map[plumbing.Hash]bool{}, map[plumbing.Hash]bool{}
 	for todo := []plumbing.Hash{from}; len(todo) > 0; {
 		next := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		parents, err := h.parents(next)
+		if seen[next] || old[next] {
+			continue
+		}
+		there, err := h.store.has(next)
 		if err != nil {
-			return nil, false, err
+			return nil, nil, err
 		}
-		cut = cut || h.shallow[next]
-		for _, parent := range parents {
-			if !seen[parent] {
-				seen[parent] = true
-				todo = append(todo, parent)
-			}
+		if !there {
+			missing[next] = true
+			continue
 		}
+		seen[next] = true
+		commit, err := h.store.commit(next)
+		if err != nil {
+			return nil, nil, err
+		}
+		todo = append(todo, commit.ParentHashes...)
 	}
-	return seen, cut, nil
+	return seen, missing, nil
 }
 
 // firstParents counts the commits from tip along first parents that are not part
@@ -82,22 +104,38 @@ func (h history) firstParents(tip, anchor plumbing.Hash) (int, error) {
 	}
 	n := 0
 	for at := tip; !old[at]; n++ {
-		parents, err := h.parents(at)
+		there, err := h.store.has(at)
+		if err != nil || !there {
+			return n, err
+		}
+		commit, err := h.store.commit(at)
 		if err != nil {
 			return 0, err
 		}
-		if len(parents) == 0 {
+		if len(commit.ParentHashes) == 0 {
 			return n + 1, nil
 		}
-		at = parents[0]
+		at = commit.ParentHashes[0]
 	}
 	return n, nil
 }
 
-func (h history) parents(of plumbing.Hash) ([]plumbing.Hash, error) {
-	commit, err := h.store.commit(of)
-	if err != nil || h.shallow[of] {
+// edges returns those commits of the history of from that have a parent which the
+// store lacks: git calls them shallow.
+func (h history) edges(from plumbing.Hash) ([]plumbing.Hash, error) {
+	seen, missing, err := h.ancestors(from)
+	if err != nil {
 		return nil, err
 	}
-	return commit.ParentHashes, nil
+	var edges []plumbing.Hash
+	for name := range seen {
+		commit, err := h.store.commit(name)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(commit.ParentHashes, func(p plumbing.Hash) bool { return missing[p] }) {
+			edges = append(edges, name)
+		}
+	}
+	return edges, nil
 }

@@ -28,6 +28,7 @@ type job struct {
 	Trust       Trust
 	Tip         reconcile.Commit
 	Anchor      reconcile.Commit
+	Accepted    []reconcile.Commit
 	AllowRewind reconcile.Commit
 }
 
@@ -39,6 +40,7 @@ type answer struct {
 	Result   *Result        `json:"result,omitempty"`
 	Error    string         `json:"error,omitempty"`
 	Gate     reconcile.Gate `json:"gate,omitempty"` // set: the commit is rejected
+	Suspect  bool           `json:"suspect,omitempty"`
 	NoBranch bool           `json:"no_branch,omitempty"`
 }
 
@@ -59,7 +61,7 @@ func (a answer) result(j job) (Result, error) {
 	case a.NoBranch:
 		return Result{}, reconcile.Rejected(reconcile.GateSource, &noBranchError{text.Error()})
 	case a.Gate == reconcile.GateUnverified || a.Gate == reconcile.GateSource:
-		return Result{}, reconcile.Rejected(a.Gate, text)
+		return Result{}, &reconcile.RejectedError{Gate: a.Gate, Err: text, Suspect: a.Suspect}
 	}
 	return Result{}, text
 }
@@ -87,7 +89,9 @@ func Child(stdin io.Reader, stdout io.Writer) error {
 	result, err := j.confined()
 	if err != nil {
 		a.Error = oneLine(err.Error(), 1000)
-		a.Gate, _ = reconcile.RejectedBy(err)
+		if rejected, is := errors.AsType[*reconcile.RejectedError](err); is {
+			a.Gate, a.Suspect = rejected.Gate, rejected.Suspect
+		}
 		a.NoBranch = errors.Is(err, ErrNoBranch)
 	} else {
 		a.Result = &result
@@ -151,19 +155,19 @@ func (j job) attempt() (Result, error) {
 	defer s.close()
 	ctx := context.Background() // the parent kills this process instead
 	tip, anchor := hash(j.Tip), hash(j.Anchor)
-	if j.AllowRewind == j.Tip {
-		anchor = tip
-	}
 	r := remote{job: j}
 	defer r.close()
 	if err := r.bring(ctx, s, tip, anchor); err != nil {
 		return Result{}, err
 	}
-	commits, err := r.descend(ctx, s, tip, anchor)
+	commits, rewound, err := r.descend(ctx, s, tip, anchor)
 	if err != nil {
 		return Result{}, err
 	}
-	signer, err := j.verify(s, tip, anchor)
+	if rewound { // there is nothing since the anchor
+		anchor = tip
+	}
+	signer, err := r.verify(ctx, s, tip, anchor)
 	if err != nil {
 		return Result{}, err
 	}
@@ -186,9 +190,16 @@ func (j job) attempt() (Result, error) {
 	return Result{Commit: j.Tip, Time: at, Subject: oneLine(subject, 200), Signer: oneLine(signer, 200), Tree: j.tree(), Commits: commits}, nil
 }
 
-// refused is an error that the commit itself caused.
+// refused is an error that the commit itself caused: only bytes that have its name,
+// or a name that it names, may say so.
 func refused(format string, args ...any) error {
 	return reconcile.Rejected(reconcile.GateUnverified, fmt.Errorf(format, args...))
+}
+
+// suspected is an error that the commit caused, or a remote by what it sent or kept
+// back.
+func suspected(format string, args ...any) error {
+	return reconcile.Suspected(reconcile.GateUnverified, fmt.Errorf(format, args...))
 }
 
 // lock keeps two children off one store: an agent that is killed leaves its child

@@ -66,7 +66,7 @@ func (f *Fetcher) Fetch(ctx context.Context, req Request) (Result, error) {
 	remote := f.opts.Remotes[i]
 	j := job{
 		Remote: remote, Branches: f.opts.Branches, Dir: f.opts.dir(remote), Limits: f.opts.Limits, Trust: f.opts.Trust,
-		Tip: req.Tip, Anchor: req.Anchor, AllowRewind: req.AllowRewind,
+		Tip: req.Tip, Anchor: req.Anchor, Accepted: req.Accepted, AllowRewind: req.AllowRewind,
 	}
 	if req.Testing {
 		j.Branches = Branches{Branch: f.opts.Testing}

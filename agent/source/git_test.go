@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/cgi"
@@ -235,4 +236,9 @@ func (w *world) raw(object string) string {
 		w.t.Fatalf("git cat-file %s: %v", object, err)
 	}
 	return string(out)
+}
+
+func suspicious(err error) bool {
+	rejected, is := errors.AsType[*reconcile.RejectedError](err)
+	return is && rejected.Suspect
 }

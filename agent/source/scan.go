@@ -9,8 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-
-	"github.com/infra-agent/infra-agent/reconcile"
 )
 
 // go-git believes what a pack says of itself: a header of 12 bytes that claims
@@ -89,9 +87,7 @@ func scan(in *bufio.Reader, l Limits) error {
 	return nil
 }
 
-func tooMuch(format string, args ...any) error {
-	return reconcile.Rejected(reconcile.GateUnverified, fmt.Errorf("the pack holds "+format, args...))
-}
+func tooMuch(format string, args ...any) error { return suspected("the pack holds "+format, args...) }
 
 // broken keeps limits and network errors apart from a pack that just ends.
 func broken(err error) error {

@@ -25,8 +25,8 @@ const fetched plumbing.ReferenceName = "refs/infra-agent/fetched"
 // A store is a bare, shallow git repository. It is a cache: whatever is wrong
 // with it ends as a [damagedError], and it is fetched anew.
 //
-// Every commit in it is whole: it has its tree, and its parents unless it is one
-// of the shallow commits.
+// It has the whole tree of the commit that was fetched last, and of the history
+// what came with the fetches.
 type store struct {
 	*filesystem.Storage
 	dir   string
@@ -109,7 +109,18 @@ func (s *store) reset() error {
 
 func (s *store) close() { _ = s.Close() }
 
-func (s *store) has(h plumbing.Hash) bool { return !h.IsZero() && s.HasEncodedObject(h) == nil }
+func (s *store) has(h plumbing.Hash) (bool, error) {
+	if h.IsZero() {
+		return false, nil
+	}
+	switch err := s.HasEncodedObject(h); {
+	case errors.Is(err, plumbing.ErrObjectNotFound):
+		return false, nil
+	case err != nil:
+		return false, &damagedError{err}
+	}
+	return true, nil
+}
 
 // object returns a commit or tree whose bytes have the name h: what git's index
 // says of a file on this disk may be as damaged as the file.
@@ -148,19 +159,6 @@ func (s *store) commit(h plumbing.Hash) (*object.Commit, error) {
 		return nil, refused("commit %s: %w", h, err)
 	}
 	return c, nil
-}
-
-// shallow returns the commits whose parents are not in the store.
-func (s *store) shallow() (map[plumbing.Hash]bool, error) {
-	list, err := s.Shallow()
-	if err != nil {
-		return nil, &damagedError{err}
-	}
-	set := map[plumbing.Hash]bool{}
-	for _, h := range list {
-		set[h] = true
-	}
-	return set, nil
 }
 
 func hash(c reconcile.Commit) plumbing.Hash { return plumbing.NewHash(string(c)) }

@@ -5,17 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
-	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
-
-	"github.com/infra-agent/infra-agent/reconcile"
 )
 
 // A remote is the other end of a job.
@@ -32,30 +28,32 @@ func (r *remote) close() {
 }
 
 // bring makes sure that the tip is in the store: at first with depth 1, later
-// with exactly the commits since what the store has. A rewind starts anew, so
-// that its cost does not depend on how far back it goes.
+// with exactly the commits since what the store has.
 func (r *remote) bring(ctx context.Context, s *store, tip, anchor plumbing.Hash) error {
-	if s.has(tip) {
-		return nil
-	}
-	if anchor == tip && !s.fresh {
-		if err := s.reset(); err != nil {
-			return err
-		}
+	there, err := s.has(tip)
+	if err != nil || there {
+		return err
 	}
 	depth := 0
-	if s.fresh || !s.has(anchor) { // without the anchor "what the store lacks" may be the whole history
+	if there, err = s.has(anchor); err != nil {
+		return err
+	}
+	if s.fresh || !there { // without the anchor "what the store lacks" may be the whole history
 		depth = 1
 	}
 	return r.transfer(ctx, s, tip, depth)
 }
 
-// transfer asks for the tip and stores the answer. With depth 0 it gets what the
-// store lacks; else the store's history becomes that deep.
+// transfer asks for the tip and stores the answer. With depth 0 it gets the commits
+// since what the store has; else the store's history becomes that deep.
+//
+// With depth 0 the server is not told that the store is shallow: it would send all
+// of the history behind a branch that was begun before the store was and is merged
+// now. What the store lacks in return, where a commit restores an old file, is found
+// when the tree is written, and the store is made anew.
 //
 // go-git's own Fetch is no use here: with a depth it downloads the tree anew for
-// each commit, and without one it loses objects of a shallow store when a later
-// commit restores an old file.
+// each commit, and without one it takes such a store for whole.
 func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, depth int) error {
 	r.close() // a session answers one request
 	var err error
@@ -77,9 +75,6 @@ func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, dept
 		return r.failed(err)
 	}
 	defer func() { _ = resp.Close() }()
-	if err := s.setShallow(resp.ShallowUpdate); err != nil {
-		return err
-	}
 	pack := io.Reader(resp)
 	if req.Capabilities.Supports(capability.Sideband64k) {
 		pack = sideband.NewDemuxer(sideband.Sideband64k, pack)
@@ -98,12 +93,21 @@ func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, dept
 		s.sweep()
 		return r.failed(fmt.Errorf("store the pack: %w", err))
 	}
-	if !s.has(tip) {
+	if there, err := s.has(tip); err != nil {
+		return err
+	} else if !there {
 		err := errors.New("the remote's pack does not hold the commit")
 		if !s.fresh { // the remote was told what the store should have
 			return &damagedError{err}
 		}
 		return err
+	}
+	edges, err := history{s}.edges(tip)
+	if err != nil {
+		return err
+	}
+	if err := s.SetShallow(edges); err != nil { // for people who look at it with git
+		return fmt.Errorf("write the git store: %w", err)
 	}
 	if err := s.SetReference(plumbing.NewHashReference(fetched, tip)); err != nil {
 		return fmt.Errorf("write the git store: %w", err)
@@ -132,23 +136,32 @@ func (r *remote) request(s *store, tip plumbing.Hash, depth int) (*packp.UploadP
 		return nil, &damagedError{err}
 	}
 	req.Haves = []plumbing.Hash{last.Hash()}
-	if anchor := hash(r.Anchor); s.has(anchor) {
+	anchor := hash(r.Anchor)
+	switch there, err := s.has(anchor); {
+	case err != nil:
+		return nil, err
+	case there:
 		req.Haves = append(req.Haves, anchor)
 	}
-	shallow, err := s.shallow()
-	if err != nil {
-		return nil, err
+	if depth == 0 {
+		return req, nil
 	}
-	req.Shallows = slices.Collect(maps.Keys(shallow))
-	return req, nil
+	if depth > 1 && r.session.listing.capabilities.Supports(capability.Filter) {
+		req.Filter = packp.FilterTreeDepth(0) // of old commits nobody wants the files
+		if err := req.Capabilities.Set(capability.Filter); err != nil {
+			return nil, err
+		}
+	}
+	req.Shallows, err = history{s}.edges(last.Hash())
+	return req, err
 }
 
 // failed turns a limit that was reached into a rejection: getting the same
-// commit again would reach it again.
+// commit again would reach it again, unless the remote sends more than it takes.
 func (r *remote) failed(err error) error {
 	err = r.session.explain(err)
 	if limit, ok := errors.AsType[*limitError](err); ok {
-		return reconcile.Rejected(reconcile.GateUnverified, limit)
+		return suspected("%w", limit)
 	}
 	return err
 }
@@ -174,26 +187,4 @@ func (r *remote) compact(ctx context.Context, s *store, tip plumbing.Hash) {
 	if os.RemoveAll(s.dir) == nil {
 		_ = os.Rename(small.dir, s.dir)
 	}
-}
-
-// setShallow is written before the pack: a store that lacks the commits it names
-// as shallow is damaged, and a store with unmarked shallow commits is worse.
-func (s *store) setShallow(u packp.ShallowUpdate) error {
-	if len(u.Shallows)+len(u.Unshallows) == 0 {
-		return nil
-	}
-	shallow, err := s.shallow()
-	if err != nil {
-		return err
-	}
-	for _, h := range u.Shallows {
-		shallow[h] = true
-	}
-	for _, h := range u.Unshallows {
-		delete(shallow, h)
-	}
-	if err := s.SetShallow(slices.Collect(maps.Keys(shallow))); err != nil {
-		return fmt.Errorf("write the git store: %w", err)
-	}
-	return nil
 }

@@ -1,6 +1,8 @@
 package source
 
 import (
+	"context"
+	"fmt"
 	"io"
 	"os"
 
@@ -23,42 +25,74 @@ const maxCommit = 1 << 20
 // verify checks the signatures that the policy asks for, and returns who signed
 // the tip. With policy all that is every commit since the anchor, those that a
 // merge brought in included; without an anchor there is only the tip to judge.
-func (j job) verify(s *store, tip, anchor plumbing.Hash) (signer string, err error) {
-	if j.Trust.Policy == reconcile.TrustNone {
+func (r *remote) verify(ctx context.Context, s *store, tip, anchor plumbing.Hash) (signer string, err error) {
+	if r.Trust.Policy == reconcile.TrustNone {
 		return "", nil
 	}
-	keys, err := signature.Load(j.Trust.Files, func(path string) ([]byte, error) { return os.ReadFile(copyOf(path)) })
+	keys, err := signature.Load(r.Trust.Files, func(path string) ([]byte, error) { return os.ReadFile(copyOf(path)) })
 	if err != nil {
 		return "", err
 	}
 	if signer, err = verifyCommit(s, keys, tip); err != nil {
 		return "", err
 	}
-	if j.Trust.Policy != reconcile.TrustAll || anchor.IsZero() || anchor == tip {
+	if r.Trust.Policy != reconcile.TrustAll || anchor.IsZero() || anchor == tip {
 		return signer, nil
 	}
-	shallow, err := s.shallow()
-	if err != nil {
-		return "", err
-	}
-	h := history{s, shallow}
-	accepted, _, err := h.ancestors(anchor)
-	if err != nil {
-		return "", err
-	}
-	since, _, err := h.ancestors(tip)
-	if err != nil {
-		return "", err
-	}
-	for commit := range since {
-		if accepted[commit] {
-			continue
+	return signer, r.verifySince(ctx, s, keys, tip, anchor)
+}
+
+// verifySince judges the commits between anchor and tip. A commit that is not signed
+// as it should be may be older than the anchor, and so may a parent that the store
+// lacks: then the store is deepened until the anchor's history shows which it is.
+// What a server keeps back must not pass for accepted.
+func (r *remote) verifySince(ctx context.Context, s *store, keys *signature.Keys, tip, anchor plumbing.Hash) error {
+	h, good := history{s}, map[plumbing.Hash]bool{}
+	for depth := deepenFirst; ; depth *= deepenBy {
+		accepted, unseen, err := h.ancestors(anchor)
+		if err != nil {
+			return err
 		}
-		if _, err := verifyCommit(s, keys, commit); err != nil {
-			return "", err
+		for _, c := range r.Accepted {
+			accepted[hash(c)] = true
+		}
+		since, missing, err := h.since(tip, accepted)
+		if err != nil {
+			return err
+		}
+		var doubt error
+		for parent := range missing {
+			doubt = fmt.Errorf("commit %s is a parent of what is new, and cannot be seen", short(parent))
+		}
+		for commit := range since {
+			if good[commit] {
+				continue
+			}
+			_, err := verifyCommit(s, keys, commit)
+			if _, bad := reconcile.RejectedBy(err); err != nil && !bad {
+				return err
+			}
+			if good[commit] = err == nil; err == nil {
+				continue
+			}
+			if older, _, walked := h.ancestors(commit); walked != nil {
+				return walked
+			} else if older[anchor] || len(unseen) == 0 {
+				return err
+			}
+			doubt = err
+		}
+		if doubt == nil {
+			return nil
+		}
+		if depth > deepenMost {
+			return suspected("%w; whether it was accepted before is not seen in the last %d commits before %s (hint: if the branch is right, run \"infra-agent allow-rewind %s\")",
+				doubt, depth/deepenBy, r.Tip.Short(), r.Tip)
+		}
+		if err := r.transfer(ctx, s, tip, depth); err != nil {
+			return err
 		}
 	}
-	return signer, nil
 }
 
 func verifyCommit(s *store, keys *signature.Keys, name plumbing.Hash) (string, error) {

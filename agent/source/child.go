@@ -42,6 +42,7 @@ type answer struct {
 	Gate     reconcile.Gate `json:"gate,omitempty"` // set: the commit is rejected
 	Suspect  bool           `json:"suspect,omitempty"`
 	NoBranch bool           `json:"no_branch,omitempty"`
+	Busy     *BusyError     `json:"busy,omitempty"`
 }
 
 // result is what the parent believes of an answer: the child has read what
@@ -58,6 +59,8 @@ func (a answer) result(j job) (Result, error) {
 		}
 		r.Commit, r.Tree = j.Tip, j.tree()
 		return r, nil
+	case a.Busy != nil:
+		return Result{}, &BusyError{Status: oneLine(a.Busy.Status, 200), After: a.Busy.After}
 	case a.NoBranch:
 		return Result{}, reconcile.Rejected(reconcile.GateSource, &noBranchError{text.Error()})
 	case a.Gate == reconcile.GateUnverified || a.Gate == reconcile.GateSource:
@@ -93,6 +96,7 @@ func Child(stdin io.Reader, stdout io.Writer) error {
 			a.Gate, a.Suspect = rejected.Gate, rejected.Suspect
 		}
 		a.NoBranch = errors.Is(err, ErrNoBranch)
+		a.Busy, _ = errors.AsType[*BusyError](err)
 	} else {
 		a.Result = &result
 	}
@@ -104,8 +108,10 @@ func Child(stdin io.Reader, stdout io.Writer) error {
 
 // confined does the job with no more rights than it needs.
 func (j job) confined() (Result, error) {
-	if err := os.MkdirAll(j.Dir, 0o700); err != nil {
-		return Result{}, err
+	if !j.Ask {
+		if err := os.MkdirAll(j.Dir, 0o700); err != nil {
+			return Result{}, err
+		}
 	}
 	unconfined, err := j.confine()
 	if err != nil {
@@ -137,7 +143,11 @@ func (j job) run() (Result, error) {
 		if err := os.RemoveAll(j.store()); err != nil {
 			return Result{}, fmt.Errorf("delete the git store: %w", err)
 		}
-		result, err = j.attempt()
+		if result, err = j.attempt(); err != nil {
+			if _, again := errors.AsType[*damagedError](err); again { // it is not the store
+				err = suspected("the remote does not give the whole commit: %w", err)
+			}
+		}
 	}
 	if err != nil {
 		_ = os.RemoveAll(j.tree()) // what is there is of no use

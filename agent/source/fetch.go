@@ -101,7 +101,7 @@ func (o Options) run(ctx context.Context, j job) (Result, error) {
 	}
 	var out []byte
 	if unit := o.unit(j.Remote); unit != nil {
-		out, err = unit.Run(ctx, request, j.credentials(), stderr)
+		out, err = unit.Run(ctx, UnitCall{Stdin: request, Copies: j.credentials(), Writes: !j.Ask, Stderr: stderr})
 	} else {
 		out, err = command.Run(ctx, command.Command{Args: o.Child, Stdin: bytes.NewReader(request), MaxOutput: 1 << 20, Stderr: stderr})
 	}

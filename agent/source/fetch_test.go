@@ -170,15 +170,15 @@ func TestUnit(t *testing.T) {
 	}
 	own := t.TempDir()
 	ran := 0
-	w.fetcher.opts.Unit = &Unit{Dir: own, Run: func(ctx context.Context, request []byte, copies map[string]string, _ func(string)) ([]byte, error) {
+	w.fetcher.opts.Unit = &Unit{Dir: own, Run: func(ctx context.Context, c UnitCall) ([]byte, error) {
 		ran++
 		credentials := t.TempDir()
-		for name, path := range copies {
+		for name, path := range c.Copies {
 			if err := os.Rename(path, filepath.Join(credentials, name)); err != nil { // it reads its copy
 				return nil, err
 			}
 		}
-		return command.Run(ctx, command.Command{Args: w.fetcher.opts.Child, Env: []string{"CREDENTIALS_DIRECTORY=" + credentials}, Stdin: bytes.NewReader(request)})
+		return command.Run(ctx, command.Command{Args: w.fetcher.opts.Child, Env: []string{"CREDENTIALS_DIRECTORY=" + credentials}, Stdin: bytes.NewReader(c.Stdin)})
 	}}
 	w.fetcher.opts.Remotes[0].TokenFile = token
 	got, err := w.fetch(tip, "")

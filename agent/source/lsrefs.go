@@ -27,8 +27,8 @@ var errNoV2 = errors.New("the server does not answer git protocol version 2")
 
 // A BusyError is a server's wish to be asked later.
 type BusyError struct {
-	Status string
-	After  time.Duration // 0: it did not say
+	Status string        `json:"status"`
+	After  time.Duration `json:"after"` // at most an hour; 0: it did not say
 }
 
 func (e *BusyError) Error() string { return "the server is busy: " + e.Status }
@@ -92,11 +92,12 @@ func tipsIn(body io.Reader, b Branches) (Tips, error) {
 	return Tips{}, fmt.Errorf("%w: its answer ends early", errNoV2)
 }
 
-// retryAfter reads the header of RFC 9110, section 10.2.3: seconds, or a date.
+// retryAfter reads the header of RFC 9110, section 10.2.3: seconds, or a date. Who
+// asks for more than an hour gets an hour: a question costs a packet.
 func retryAfter(value string, now time.Time) time.Duration {
-	const most = 24 * time.Hour
-	if seconds, err := strconv.Atoi(value); err == nil {
-		return min(max(time.Duration(seconds)*time.Second, 0), most)
+	const most = time.Hour
+	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		return time.Duration(min(seconds, uint64(most/time.Second))) * time.Second
 	}
 	if at, err := http.ParseTime(value); err == nil {
 		return min(max(at.Sub(now), 0), most)

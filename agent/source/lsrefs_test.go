@@ -87,10 +87,11 @@ func TestIdlePollCostsOnePacketWhateverTheNumberOfRefs(t *testing.T) {
 		}{{"http", false, maxPollHTTP}, {"https, version 2", true, maxPollHTTP2}} {
 			t.Run(fmt.Sprintf("%s, %d refs", c.name, refs), func(t *testing.T) {
 				server, wire := onWire(t, w.handler, c.secure)
-				a := newAsker(t, Remote{Name: "origin", URL: server.URL + "/fleet.git"}, onMain)
+				remote := Remote{Name: "origin", URL: server.URL + "/fleet.git", Timeout: time.Minute}
 				if c.secure {
-					a.client = server.Client()
+					remote.CAFile = authority(t, server.Certificate().Raw)
 				}
+				a := newAsker(t, remote, onMain)
 				poll := func() {
 					t.Helper()
 					if got, err := a.tips(t.Context(), onMain); err != nil || got.Commit != want {
@@ -192,7 +193,9 @@ func TestRetryAfter(t *testing.T) {
 		"soon":                          0,
 		"Fri, 02 Jan 2026 03:05:05 GMT": time.Minute,
 		"Fri, 02 Jan 2026 03:03:05 GMT": 0,
-		"99999999":                      24 * time.Hour,
+		"99999999":                      time.Hour,
+		"9300000000":                    time.Hour,
+		"99999999999999999999":          time.Hour,
 	} {
 		if got := retryAfter(value, now); got != want {
 			t.Errorf("retryAfter(%q) = %v, want %v", value, got, want)

@@ -107,7 +107,7 @@ func (p *Poller) follow(ctx context.Context, remote Remote, wake <-chan struct{}
 		}
 		wait = p.wait(failures)
 		if busy, is := errors.AsType[*BusyError](poll.Err); is {
-			wait = max(wait, busy.After)
+			wait = max(wait, time.Duration(float64(busy.After)*(1+jitter*p.random()))) // not all at once, when it is over
 		}
 		select {
 		case <-ctx.Done():

@@ -158,7 +158,7 @@ func TestBusyRemoteIsAskedWhenItSaysSo(t *testing.T) {
 			return Tips{}, fmt.Errorf("poll: %w", &BusyError{Status: "429", After: 700 * time.Second})
 		}
 		got := rehearse(newTestPoller(list, "a"), 0.5, 800*time.Second)
-		want := []string{"a@50 poll a: poll: the server is busy: 429", "a@750 poll a: poll: the server is busy: 429"}
+		want := []string{"a@50 poll a: poll: the server is busy: 429", "a@785 poll a: poll: the server is busy: 429"}
 		if !slices.Equal(got, want) {
 			t.Errorf("polls %q, want %q", got, want)
 		}

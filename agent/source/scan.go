@@ -16,7 +16,7 @@ import (
 // written to a file first, and read once in a stream, without keeping any of it.
 
 const (
-	maxObject  = 128 << 20 // bytes of one object, inflated, deltas resolved
+	maxObject  = 100 << 20 // bytes of one object, inflated, deltas resolved
 	inflations = 8         // an honest pack holds the tree, and some versions of parts of it
 	commits    = 16 << 10  // objects that are not of a tree: commits
 )
@@ -145,7 +145,7 @@ func (s *scanner) header() (kind byte, size int64, err error) {
 		size |= int64(b&0x7f) << shift
 	}
 	if size > maxObject {
-		return 0, 0, tooMuch("an object of %d bytes, at most %d are accepted", size, maxObject)
+		return 0, 0, tooMuch("an object of %d bytes, at most %d are accepted (hint: have Nix fetch such a file)", size, maxObject)
 	}
 	return kind, size, nil
 }
@@ -212,7 +212,7 @@ func deltaResult(start []byte, err error) (int64, error) {
 		return 0, fmt.Errorf("%w: a delta without sizes", errPack)
 	}
 	if size > maxObject {
-		return 0, tooMuch("a delta that makes %d bytes, at most %d are accepted", size, maxObject)
+		return 0, tooMuch("a delta that makes %d bytes, at most %d are accepted (hint: have Nix fetch such a file)", size, maxObject)
 	}
 	return int64(size), err
 }

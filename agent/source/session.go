@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/transport"
@@ -58,6 +59,11 @@ func connect(ctx context.Context, remote Remote, b Branches, limit int64) (*sess
 
 // endpoint takes the URL apart. Its error does not repeat it.
 func (r Remote) endpoint() (*transport.Endpoint, error) {
+	if user, rest, is := strings.Cut(r.URL, "@["); is && !strings.Contains(user, "://") { // git's short form with an IPv6 address, which go-git does not know
+		if host, path, is := strings.Cut(rest, "]:"); is {
+			return &transport.Endpoint{Protocol: "ssh", User: user, Host: host, Path: path}, nil
+		}
+	}
 	endpoint, err := transport.NewEndpoint(r.URL)
 	if err != nil {
 		return nil, fmt.Errorf("the URL of remote %s is not valid", r.Name)
@@ -97,6 +103,8 @@ func (l local) list(ctx context.Context, wanted []string) (listing, error) {
 	switch {
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):
 		return listing{empty: true}, nil
+	case err != nil && strings.Contains(err.Error(), "dubious ownership"):
+		return listing{}, errors.New("git does not read a repository of another user (hint: give it to root, or serve it by https or ssh)")
 	case err != nil:
 		return listing{}, err
 	}

@@ -8,9 +8,12 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-git/go-git/v5/plumbing/transport"
 
 	"github.com/infra-agent/infra-agent/reconcile"
 )
@@ -242,4 +245,17 @@ func TestServerThatTalksNonsense(t *testing.T) {
 	}
 	w.handler = backend
 	w.mustFetch(head, "")
+}
+
+func TestShortFormWithAnIPv6Address(t *testing.T) {
+	for url, want := range map[string]transport.Endpoint{
+		"git@[2001:db8::1]:fleet.git":   {Protocol: "ssh", User: "git", Host: "2001:db8::1", Path: "fleet.git"},
+		"ssh://git@[::1]:2222/x.git":    {Protocol: "ssh", User: "git", Host: "[::1]", Port: 2222, Path: "/x.git"},
+		"git@host:fleet.git":            {Protocol: "ssh", User: "git", Host: "host", Port: 22, Path: "fleet.git"},
+		"https://[2001:db8::1]:1/x.git": {Protocol: "https", Host: "[2001:db8::1]", Port: 1, Path: "/x.git"},
+	} {
+		if got, err := (Remote{URL: url}).endpoint(); err != nil || !reflect.DeepEqual(*got, want) {
+			t.Errorf("endpoint of %s = %+v, %v, want %+v", url, got, err, want)
+		}
+	}
 }

@@ -51,14 +51,24 @@ func (b Branches) tips(said map[string]string) (Tips, error) {
 	if !there {
 		return t, noBranch(b.Branch, "the repository does not have it")
 	}
-	if t.Commit, err = reconcile.ParseCommit(hash); err != nil {
+	if t.Commit, err = commitOf(hash); err != nil {
 		return t, err
 	}
 	if hash, there := said[refOf(b.Testing)]; there && b.Testing != "" {
-		t.Testing, err = reconcile.ParseCommit(hash)
+		t.Testing, err = commitOf(hash)
 	}
 	return t, err
 }
+
+func commitOf(hash string) (reconcile.Commit, error) {
+	c, err := reconcile.ParseCommit(hash)
+	if err == nil && len(c) != 40 {
+		return "", errSHA256
+	}
+	return c, err
+}
+
+var errSHA256 = errors.New("the repository names its objects by SHA-256, which is not supported (hint: serve one that is made with git init --object-format=sha1)")
 
 // Tips are the commits that the branches point to at a remote.
 type Tips struct {
@@ -69,9 +79,15 @@ type Tips struct {
 // A Unit is where the child runs when it talks to another machine.
 type Unit struct {
 	Dir string // as [Options.Dir], but of the unit
-	// Run returns what the child printed, and hands each line of its standard error
-	// on. It gives the unit copies of files, by their names.
-	Run func(ctx context.Context, request []byte, copies map[string]string, stderr func(line string)) ([]byte, error)
+	Run func(ctx context.Context, c UnitCall) ([]byte, error)
+}
+
+// A UnitCall is what a unit is started with. It returns what the child printed.
+type UnitCall struct {
+	Stdin  []byte
+	Copies map[string]string // of files that the unit cannot read, by their names
+	Writes bool              // it needs its directory; else it gets none
+	Stderr func(line string)
 }
 
 // unit returns the unit for a remote; nil for one on this machine, which only this

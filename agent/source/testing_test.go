@@ -30,9 +30,9 @@ func TestTipsOfBothBranches(t *testing.T) {
 	}
 	ask := func(name string, want Tips) {
 		t.Helper()
-		for _, noV2 := range []bool{false, true} {
+		for _, older := range []int{0, 1} {
 			a := newAsker(t, remotes[name], both)
-			a.noV2 = noV2
+			a.older = older
 			if got, err := a.tips(t.Context(), both); err != nil || got != want {
 				t.Errorf("%s: tips = %+v, %v, want %+v", name, got, err, want)
 			}

@@ -16,8 +16,12 @@ type asker struct {
 	remote Remote
 	child  func(ctx context.Context, remote Remote) (Tips, error)
 	client *http.Client // keeps its connection; nil before the first question
-	noV2   bool         // the server was asked by version 2 and did not understand
+	older  int          // so many questions are not asked by version 2, which the server did not understand
 }
+
+// askAgain is after how many questions a server is asked by version 2 again: it may
+// have been ill, or was upgraded.
+const askAgain = 60
 
 // tips asks which commits the branches point to. What this process reads of a remote
 // is a line or two of known form; whatever needs more is for a child: keys, ssh,
@@ -30,14 +34,23 @@ func (a *asker) tips(ctx context.Context, b Branches) (Tips, error) {
 	switch {
 	case endpoint.Protocol == "file":
 		return localTips(endpoint.Path, b)
-	case !a.noV2 && strings.HasPrefix(endpoint.Protocol, "http"):
-		tips, err := a.lsRefs(ctx, b)
-		if !errors.Is(err, errNoV2) {
-			return tips, err
-		}
+	case a.older > 0:
+		a.older--
+		return a.child(ctx, a.remote)
+	case !strings.HasPrefix(endpoint.Protocol, "http"):
+		return a.child(ctx, a.remote)
 	}
-	tips, err := a.child(ctx, a.remote)
-	a.noV2 = err == nil // a server that answers neither way may only be ill
+	tips, err := a.lsRefs(ctx, b)
+	if err == nil || errors.Is(err, ErrNoBranch) {
+		return tips, err
+	}
+	a.close()
+	if !errors.Is(err, errNoV2) {
+		return tips, err
+	}
+	if tips, err = a.child(ctx, a.remote); err == nil { // a server that answers neither way may only be ill
+		a.older = askAgain
+	}
 	return tips, err
 }
 
@@ -55,10 +68,12 @@ func (a *asker) lsRefs(ctx context.Context, b Branches) (Tips, error) {
 	return lsRefs(ctx, a.client, a.remote, b)
 }
 
-// close gives the kept connection up.
+// close gives the kept connection up. Over HTTP/2 one whose other end is gone would
+// be asked again and again. The next one reads the authorities anew.
 func (a *asker) close() {
 	if a.client != nil {
 		a.client.CloseIdleConnections()
+		a.client = nil
 	}
 }
 
@@ -82,6 +97,9 @@ func (j job) ask(ctx context.Context) (Tips, error) {
 // localTips reads the refs itself: the agent's process starts no git.
 func localTips(path string, b Branches) (Tips, error) {
 	repository, err := git.PlainOpen(path)
+	if err != nil && strings.Contains(err.Error(), "objectformat") {
+		return Tips{}, errSHA256
+	}
 	if err != nil {
 		return Tips{}, fmt.Errorf("open %s: %w", path, err)
 	}

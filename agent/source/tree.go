@@ -19,6 +19,7 @@ import (
 const (
 	maxPath = 4000 // bytes of a path in the tree; Linux takes 4095
 	maxLink = 4000 // bytes of a symbolic link's target
+	maxDeep = 200  // directories in each other: opening a path takes as many steps
 	lfsMark = "version https://git-lfs.github.com/spec/"
 )
 
@@ -73,6 +74,8 @@ func (w *writer) directory(dir string, tree plumbing.Hash) error {
 			return refused("%q is in the tree twice", name)
 		case len(name) > maxPath:
 			return refused("a path is longer than %d bytes: %.40q…", maxPath, name)
+		case strings.Count(name, "/") > maxDeep:
+			return refused("directories are more than %d levels deep: %.40q…", maxDeep, name)
 		}
 		names[entry.Name] = true
 		if w.entries++; w.entries > w.limits.TreeEntries {

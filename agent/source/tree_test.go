@@ -122,6 +122,13 @@ func TestTreeBomb(t *testing.T) {
 	}
 	err = writeTree(s, deep, t.TempDir()+"/tree", time.Unix(0, 0), Limits{TreeBytes: 1 << 20, TreeEntries: 2000})
 	wantRejected(t, err, reconcile.GateUnverified, "a path is longer than 4000 bytes")
+
+	deep = tree(t, s, entry{"100644", "f", "x"})
+	for range 300 {
+		deep = tree(t, s, entry{"40000", "d", deep.String()})
+	}
+	err = writeTree(s, deep, t.TempDir()+"/tree", time.Unix(0, 0), Limits{TreeBytes: 1 << 20, TreeEntries: 2000})
+	wantRejected(t, err, reconcile.GateUnverified, "directories are more than 200 levels deep")
 }
 
 func TestMissingObjectsAreDamage(t *testing.T) {

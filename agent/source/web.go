@@ -117,14 +117,15 @@ func (r Remote) do(client *http.Client, req *http.Request) (*http.Response, erro
 	}
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, answerBytes)) // so that the connection is kept
 	resp.Body.Close()
-	switch resp.StatusCode {
-	case http.StatusUnauthorized, http.StatusForbidden:
+	after := retryAfter(resp.Header.Get("Retry-After"), time.Now())
+	switch code := resp.StatusCode; {
+	case after > 0, code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable:
+		return nil, &BusyError{Status: resp.Status, After: after}
+	case code == http.StatusUnauthorized, code == http.StatusForbidden:
 		if r.TokenFile == "" {
 			return nil, fmt.Errorf("the server answers %s (hint: set token_file of remote %s)", resp.Status, r.Name)
 		}
 		return nil, fmt.Errorf("the server answers %s (hint: is the token in %s still valid?)", resp.Status, r.TokenFile)
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		return nil, &BusyError{Status: resp.Status, After: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
 	}
 	return nil, &statusError{resp.Status, r.Name}
 }
@@ -139,7 +140,7 @@ func (e *statusError) Error() string {
 // roundTripper trusts the authorities that the remote names.
 func roundTripper(remote Remote) (*http.Transport, error) {
 	base := http.DefaultTransport.(*http.Transport).Clone()
-	base.ResponseHeaderTimeout = 2 * time.Minute
+	base.MaxResponseHeaderBytes = answerBytes // the agent's own process reads them
 	if remote.CAFile == "" {
 		return base, nil
 	}

@@ -22,7 +22,7 @@ const FetchDir = "/var/lib/private/" + fetchUser
 
 const (
 	fetchUser   = "infra-agent-fetch"
-	fetchMemory = 256 << 20 // bytes
+	fetchMemory = 512 << 20 // bytes: two versions of the largest object, and what go-git makes of them
 	fetchTasks  = 64
 	fetchGrace  = time.Minute // beyond the limit, for an agent that is not there to end it
 )
@@ -34,6 +34,7 @@ type FetchUnit struct {
 	Env         []string          // KEY=VALUE
 	Credentials map[string]string // files that the unit cannot read, by the name of the copy that systemd makes of them
 	Limit       time.Duration
+	Writes      bool // to [FetchDir]; else to nothing
 	Stdin       []byte
 	Stderr      func(line string)
 }
@@ -133,11 +134,11 @@ func (u FetchUnit) properties(stdio []*os.File) []dbus.Property {
 	for name, path := range u.Credentials {
 		credentials = append(credentials, credential{name, path})
 	}
-	var props []dbus.Property
-	for _, p := range []struct {
+	type property struct {
 		name  string
 		value any
-	}{
+	}
+	all := []property{
 		{"Description", "infra-agent: talk to a git server"},
 		{"Type", "exec"},
 		{"ExecStart", []execStart{{u.Exec[0], u.Exec, false}}},
@@ -154,9 +155,6 @@ func (u FetchUnit) properties(stdio []*os.File) []dbus.Property {
 
 		{"DynamicUser", true},
 		{"User", fetchUser}, // one for all: the directory keeps its owner
-		{"StateDirectory", []string{fetchUser}},
-		// The agent reads the tree without any capability. /var/lib/private keeps everybody else out.
-		{"StateDirectoryMode", uint32(0o755)},
 		{"UMask", uint32(0o022)},
 		{"NoNewPrivileges", true},
 		{"CapabilityBoundingSet", uint64(0)},
@@ -190,7 +188,13 @@ func (u FetchUnit) properties(stdio []*os.File) []dbus.Property {
 		{"MemoryMax", uint64(fetchMemory)},
 		{"TasksMax", uint64(fetchTasks)},
 		{"OOMScoreAdjust", int32(500)}, // rather this than what the node is for
-	} {
+	}
+	if u.Writes {
+		// The agent reads the tree without any capability. /var/lib/private keeps everybody else out.
+		all = append(all, property{"StateDirectory", []string{fetchUser}}, property{"StateDirectoryMode", uint32(0o755)})
+	}
+	var props []dbus.Property
+	for _, p := range all {
 		props = append(props, dbus.Property{Name: p.name, Value: godbus.MakeVariant(p.value)})
 	}
 	return props

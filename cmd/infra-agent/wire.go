@@ -105,16 +105,16 @@ func sourceOptions(s config.Settings) source.Options {
 }
 
 // fetchUnit runs fetches as units of their own.
-func (n node) fetchUnit(limit time.Duration) func(context.Context, []byte, map[string]string, func(string)) ([]byte, error) {
+func (n node) fetchUnit(limit time.Duration) func(context.Context, source.UnitCall) ([]byte, error) {
 	env := []string{}
 	for _, name := range []string{"http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE"} {
 		if value := os.Getenv(name); value != "" {
 			env = append(env, name+"="+value)
 		}
 	}
-	return func(ctx context.Context, request []byte, copies map[string]string, stderr func(string)) ([]byte, error) {
+	return func(ctx context.Context, c source.UnitCall) ([]byte, error) {
 		return n.system.Fetch(ctx, system.FetchUnit{
-			Exec: []string{n.self, fetchChild}, Env: env, Credentials: copies, Limit: limit, Stdin: request, Stderr: stderr,
+			Exec: []string{n.self, fetchChild}, Env: env, Credentials: c.Copies, Limit: limit, Writes: c.Writes, Stdin: c.Stdin, Stderr: c.Stderr,
 		})
 	}
 }

@@ -67,7 +67,7 @@ func Fold(r Record, e Event) Record {
 	case Converged:
 		r.Good.Revision, r.Good.Checks = e.Revision.Commit, e.Checks
 		r.Foreign.Tip, r.Tally.OutOfSync = "", time.Time{}
-		r = mark(r, StageBuilt, e.Revision, e.At)
+		r = mark(onwards(r), StageBuilt, e.Revision, e.At)
 		r = mark(r, StageRunning, e.Revision, e.At)
 		return mark(r, StageGood, e.Revision, e.At)
 	case Suspended:

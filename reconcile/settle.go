@@ -124,7 +124,15 @@ func promoted(r Record, e Promoted) Record {
 		r.Tally.OutOfSync = e.At
 	}
 	r = mark(r, StageGood, builtRevision(r, d), e.At)
-	return idleAgain(r, e.At)
+	return idleAgain(onwards(r), e.At)
+}
+
+// onwards forgets what was a step towards the tip, once it is done: the tip's turn.
+func onwards(r Record) Record {
+	if f, ok := FetchedOf(r.Work.Step); ok && f.Towards != "" {
+		r.Work.Step = nil
+	}
+	return r
 }
 
 func rolledBack(r Record, e RolledBack) Record {

@@ -68,7 +68,7 @@ func try(r Record, o Observation) (Action, Hold) {
 	if h := unusable(r, o, tip); h.Gate != "" {
 		return held(h)
 	}
-	if r.Work.Tried == nil || r.Work.Tried.fetched().Revision.Commit != tip.Commit {
+	if r.Work.Tried == nil || r.Work.Tried.fetched().tip() != tip.Commit {
 		return Run{Fetch{Tip: tip, Testing: true, Anchor: r.Anchor}}, Hold{}
 	}
 	if s, ok := evaluatedOf(r.Work.Tried); ok && s.Toplevel == r.Good.Toplevel {

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"time"
 )
 
@@ -55,6 +56,9 @@ type (
 		Revision Revision
 		Behind   int  // first-parent commits since the anchor before it
 		Testing  bool // it is of the testing branch
+		// Towards is the tip, where this is an earlier commit: one that may allow the
+		// tip's signer. Empty: it is the tip.
+		Towards Commit
 	}
 	// Resolved: the registry says what it wants of this node.
 	Resolved struct {
@@ -77,6 +81,9 @@ type (
 )
 
 func (f Fetched) fetched() Fetched { return f }
+
+// tip returns the tip that f was fetched for.
+func (f Fetched) tip() Commit { return cmp.Or(f.Towards, f.Revision.Commit) }
 
 // A JobEnd is how a job ended.
 type JobEnd struct {

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/infra-agent/infra-agent/agent/signature"
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
@@ -20,6 +21,7 @@ import (
 // hold secrets, never a secret.
 type job struct {
 	Ask    bool // only ask which commit the branch points to
+	Exact  bool // no earlier commit will do, see [remote.step]
 	Anew   bool // delete the store first
 	Remote Remote
 	Branches
@@ -57,8 +59,12 @@ func (a answer) result(j job) (Result, error) {
 		if j.Ask {
 			return j.Branches.answered(r)
 		}
-		r.Commit, r.Tree = j.Tip, j.tree()
-		return r, nil
+		if j.Exact || j.Trust.Policy == reconcile.TrustNone {
+			r.Commit = j.Tip
+		}
+		r.Tree = j.tree()
+		_, err := reconcile.ParseCommit(string(r.Commit))
+		return r, err
 	case a.Busy != nil:
 		return Result{}, &BusyError{Status: oneLine(a.Busy.Status, 200), After: a.Busy.After}
 	case a.NoBranch:
@@ -178,16 +184,20 @@ func (j job) attempt() (Result, error) {
 		anchor = tip
 	}
 	signer, err := r.verify(ctx, s, tip, anchor)
+	taken := tip
+	if errors.Is(err, signature.ErrUnknownKey) && !rewound && !j.Exact {
+		taken, signer, commits, err = r.step(ctx, s, tip, anchor, err)
+	}
 	if err != nil {
 		return Result{}, err
 	}
-	commit, err := s.commit(tip)
+	commit, err := s.commit(taken)
 	if err != nil {
 		return Result{}, err
 	}
 	at := commit.Committer.When.UTC()
 	if at.Year() < 1970 || at.Year() > 9999 {
-		return Result{}, refused("commit %s: its date, year %d, cannot be right", j.Tip.Short(), at.Year())
+		return Result{}, refused("commit %s: its date, year %d, cannot be right", short(taken), at.Year())
 	}
 	if err := writeTree(s, commit.TreeHash, j.tree(), at, j.Limits); err != nil {
 		return Result{}, err
@@ -197,7 +207,7 @@ func (j job) attempt() (Result, error) {
 	if j.Anchor == "" {
 		commits = 0
 	}
-	return Result{Commit: j.Tip, Time: at, Subject: oneLine(subject, 200), Signer: oneLine(signer, 200), Tree: j.tree(), Commits: commits}, nil
+	return Result{Commit: reconcile.Commit(taken.String()), Time: at, Subject: oneLine(subject, 200), Signer: oneLine(signer, 200), Tree: j.tree(), Commits: commits}, nil
 }
 
 // refused is an error that the commit itself caused: only bytes that have its name,

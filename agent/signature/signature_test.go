@@ -29,16 +29,6 @@ func keys(t testing.TB, f signature.Files) *signature.Keys {
 	return k
 }
 
-// allowing returns the keys of an allowed-signers file with the given text.
-func allowing(t testing.TB, text string) (*signature.Keys, error) {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "allowed_signers")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return signature.Load(signature.Files{AllowedSigners: path}, os.ReadFile)
-}
-
 func TestVerify(t *testing.T) {
 	all := keys(t, signature.Files{AllowedSigners: "testdata/allowed_signers", Keyring: "testdata/keyring.asc"})
 	for _, c := range []struct {
@@ -118,76 +108,6 @@ func TestMalformedCommits(t *testing.T) {
 		if signer, err := all.Verify([]byte(raw)); !errors.Is(err, signature.ErrMalformed) {
 			t.Errorf("Verify(%s) = %q, %v, want ErrMalformed", name, signer, err)
 		}
-	}
-}
-
-func TestAllowedSigners(t *testing.T) {
-	commit := []byte(fixture(t, "ssh-ann.commit")) // made 2026-03-04T05:06:07Z
-	key := strings.TrimSpace(fixture(t, "ann.pub"))
-	for _, c := range []struct {
-		line string
-		want error
-	}{
-		{"ann@example.org " + key, nil},
-		{`"ann and others" ` + key, nil},
-		{"# a comment\n\nann@example.org,*@example.com " + key + " with a comment", nil},
-		{`ann@example.org namespaces="git,file" ` + key, nil},
-		{`ann@example.org namespaces="g*" ` + key, nil},
-		{`ann@example.org namespaces="file" ` + key, signature.ErrUnknownKey},
-		{`ann@example.org valid-after="20260304050607Z" ` + key, nil},
-		{`ann@example.org valid-after="20260304050608Z" ` + key, signature.ErrUnknownKey},
-		{`ann@example.org valid-before="20260304050608Z" ` + key, nil},
-		{`ann@example.org valid-before="20260304050607Z" ` + key, signature.ErrUnknownKey},
-		{`ann@example.org valid-after="20260101",valid-before="20270101" ` + key, nil},
-		{`ann@example.org valid-before="20250101" ` + key + "\nann@example.org " + key, nil},
-		{"", signature.ErrUnknownKey},
-	} {
-		k, err := allowing(t, c.line)
-		if err != nil {
-			t.Errorf("Load(%q): %v", c.line, err)
-			continue
-		}
-		if signer, err := k.Verify(commit); !errors.Is(err, c.want) {
-			t.Errorf("%q: Verify = %q, %v, want %v", c.line, signer, err, c.want)
-		}
-	}
-}
-
-func TestBadKeyFilesAllowNobody(t *testing.T) {
-	key := strings.TrimSpace(fixture(t, "ann.pub"))
-	for line, want := range map[string]string{
-		"ann@example.org":                               "line 1: no public key",
-		"\n\nann@example.org ssh-ed25519 nonsense":      "line 3: no public key",
-		`"ann ` + key:                                   "line 1: a quote that does not end",
-		`ann cert-authority ` + key:                     "line 1: cert-authority is not supported",
-		`ann frobnicate ` + key:                         `line 1: unknown option "frobnicate"`,
-		`ann valid-after="yesterday" ` + key:            `line 1: time "yesterday" is not YYYYMMDD`,
-		"ann@example.org " + key + "\nbob ssh-rsa AAAA": "line 2: no public key",
-	} {
-		if _, err := allowing(t, line); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("Load(%q): %v, want an error that says %q", line, err, want)
-		}
-	}
-	krl := filepath.Join(t.TempDir(), "krl")
-	if err := os.WriteFile(krl, []byte("SSHKRL\n\x00\x00\x00\x00\x01"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range []signature.Files{
-		{Revocation: krl}, {Keyring: "testdata/ann.pub"}, {AllowedSigners: "testdata/none"},
-	} {
-		if _, err := signature.Load(f, os.ReadFile); err == nil {
-			t.Errorf("Load(%+v) succeeds", f)
-		}
-	}
-}
-
-func TestRevokedKey(t *testing.T) {
-	k := keys(t, signature.Files{AllowedSigners: "testdata/allowed_signers", Revocation: "testdata/ann.pub"})
-	if _, err := k.Verify([]byte(fixture(t, "ssh-ann.commit"))); !errors.Is(err, signature.ErrUnknownKey) || !strings.Contains(err.Error(), "revoked") {
-		t.Errorf("Verify with a revoked key: %v, want ErrUnknownKey that says so", err)
-	}
-	if _, err := k.Verify([]byte(fixture(t, "ssh-rsa.commit"))); err != nil {
-		t.Errorf("Verify with another key: %v", err)
 	}
 }
 

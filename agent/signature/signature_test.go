@@ -35,21 +35,35 @@ func TestVerify(t *testing.T) {
 		commit string
 		signer string
 		err    error
+		says   string
 	}{
-		{"ssh-ann", "ann@example.org", nil},
-		{"ssh-rsa", "rsa@example.org", nil},
-		{"ssh-ecdsa", "ecdsa@example.org", nil},
-		{"ssh-merge", "ann@example.org", nil},
-		{"pgp-ann", "ann@example.org", nil},
-		{"unsigned", "", signature.ErrUnsigned},
-		{"ssh-bob", "", signature.ErrUnknownKey},
-		{"pgp-bob", "", signature.ErrUnknownKey},
-		{"pgp-old", "", signature.ErrBad},
-		{"ssh-file-namespace", "", signature.ErrBad},
+		{"ssh-ann", "ann@example.org", nil, ""},
+		{"ssh-rsa", "rsa@example.org", nil, ""},
+		{"ssh-ecdsa", "ecdsa@example.org", nil, ""},
+		{"ssh-merge", "ann@example.org", nil, ""},
+		{"ssh-octopus", "ann@example.org", nil, ""},
+		{"ssh-mergetag", "ann@example.org", nil, ""},
+		{"ssh-encoding", "ann@example.org", nil, ""},
+		{"ssh-text", "ann@example.org", nil, ""},
+		{"ssh-backdated", "ann@example.org", nil, ""},
+		{"pgp-ann", "ann@example.org", nil, ""},
+		{"pgp-rsa2048", "rsa2048@example.org", nil, ""},
+		{"pgp-subkey", "subkey@example.org", nil, ""},
+
+		{"unsigned", "", signature.ErrUnsigned, ""},
+		{"unsigned-text", "", signature.ErrUnsigned, ""},     // a signature in the message
+		{"unsigned-mergetag", "", signature.ErrUnsigned, ""}, // the merged tag is signed
+		{"ssh-bob", "", signature.ErrUnknownKey, "is not among the allowed signers"},
+		{"pgp-bob", "", signature.ErrUnknownKey, "is not in the OpenPGP keyring"},
+		{"ssh-file-namespace", "", signature.ErrBad, "namespace"},
+		{"pgp-old", "", signature.ErrBad, "key expired"},
+		{"pgp-revoked", "", signature.ErrBad, "made by revoked key"},
+		{"pgp-revoked-subkey", "", signature.ErrBad, "made by revoked key"},
+		{"pgp-expired", "", signature.ErrBad, "signature expired"},
 	} {
 		signer, err := all.Verify([]byte(fixture(t, c.commit+".commit")))
-		if !errors.Is(err, c.err) || !strings.Contains(signer, c.signer) || (err == nil) != (signer != "") {
-			t.Errorf("Verify(%s) = %q, %v, want %q, %v", c.commit, signer, err, c.signer, c.err)
+		if signer != c.signer || !errors.Is(err, c.err) || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("Verify(%s) = %q, %v, want %q, %v that says %q", c.commit, signer, err, c.signer, c.err, c.says)
 		}
 	}
 	binary := keys(t, signature.Files{Keyring: "testdata/keyring.gpg"})
@@ -108,6 +122,23 @@ func TestMalformedCommits(t *testing.T) {
 		if signer, err := all.Verify([]byte(raw)); !errors.Is(err, signature.ErrMalformed) {
 			t.Errorf("Verify(%s) = %q, %v, want ErrMalformed", name, signer, err)
 		}
+	}
+}
+
+// The date of a commit is its maker's word: a key that leaked signs for a time when
+// it was allowed. Only a revocation ends it.
+func TestABackdatedCommitIsRevokedNotExpired(t *testing.T) {
+	commit := []byte(fixture(t, "ssh-backdated.commit")) // says 2020-01-01, made in 2026
+	k, err := allowing(t, `ann valid-before="20210101Z" `+fixture(t, "ann.pub"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Verify(commit); err != nil {
+		t.Errorf("Verify = %v, want what ssh-keygen says: its own date counts", err)
+	}
+	k = keys(t, signature.Files{AllowedSigners: "testdata/allowed_signers", Revocation: "testdata/ann.pub"})
+	if _, err := k.Verify(commit); !errors.Is(err, signature.ErrUnknownKey) || !strings.Contains(err.Error(), "revoked") {
+		t.Errorf("Verify with a revoked key: %v, want ErrUnknownKey that says so", err)
 	}
 }
 

@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 	pgperrors "github.com/ProtonMail/go-crypto/openpgp/errors"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
 )
 
 // pgpKeys is a keyring.
@@ -29,7 +29,14 @@ func (k *pgpKeys) allow(data []byte) (err error) {
 // verify returns the primary identity of the key that signed c. Keys that have
 // expired or were revoked are refused, whenever the commit was made.
 func (k *pgpKeys) verify(c commit) (string, error) {
-	signer, err := openpgp.CheckArmoredDetachedSignature(k.ring, bytes.NewReader(c.payload), strings.NewReader(c.signature), nil)
+	raw, err := pgpArmor(c.signature)
+	if err != nil {
+		return "", err
+	}
+	if err := fit(raw); err != nil {
+		return "", err
+	}
+	signer, err := openpgp.CheckDetachedSignature(k.ring, bytes.NewReader(c.payload), bytes.NewReader(raw), nil)
 	switch {
 	case errors.Is(err, pgperrors.ErrUnknownIssuer):
 		return "", fmt.Errorf("%w: it is not in the OpenPGP keyring", ErrUnknownKey)
@@ -40,4 +47,22 @@ func (k *pgpKeys) verify(c commit) (string, error) {
 		return id.Name, nil
 	}
 	return signer.PrimaryKey.KeyIdString(), nil
+}
+
+// fit says whether these packets, if they verify, are proof: the library skips
+// what it does not know.
+func fit(packets []byte) error {
+	r := bytes.NewReader(packets)
+	p, err := packet.Read(r)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrBad, err)
+	}
+	sig, is := p.(*packet.Signature)
+	switch {
+	case !is || r.Len() > 0:
+		return fmt.Errorf("%w: not one signature and nothing else", ErrBad)
+	case sig.SigType != packet.SigTypeBinary:
+		return fmt.Errorf("%w: it is one of a text, in which line ends do not count", ErrBad)
+	}
+	return nil
 }

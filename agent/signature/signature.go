@@ -66,9 +66,9 @@ func (k *Keys) Verify(commit []byte) (signer string, err error) {
 	switch {
 	case c.signature == "":
 		return "", ErrUnsigned
-	case strings.HasPrefix(c.signature, "-----BEGIN SSH SIGNATURE-----"):
+	case strings.HasPrefix(c.signature, "-----BEGIN "+armorSSH):
 		return k.ssh.verify(c)
-	case strings.HasPrefix(c.signature, "-----BEGIN PGP SIGNATURE-----"):
+	case strings.HasPrefix(c.signature, "-----BEGIN "+armorPGP):
 		return k.pgp.verify(c)
 	}
 	return "", fmt.Errorf("%w: it is neither SSH nor OpenPGP", ErrBad)

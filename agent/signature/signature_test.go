@@ -60,6 +60,9 @@ func TestVerify(t *testing.T) {
 		{"pgp-revoked", "", signature.ErrBad, "made by revoked key"},
 		{"pgp-revoked-subkey", "", signature.ErrBad, "made by revoked key"},
 		{"pgp-expired", "", signature.ErrBad, "signature expired"},
+		{"pgp-ripemd160", "", signature.ErrBad, "hash function"},
+		{"pgp-text", "", signature.ErrBad, "a text"},
+		{"pgp-two", "", signature.ErrBad, "not one signature"},
 	} {
 		signer, err := all.Verify([]byte(fixture(t, c.commit+".commit")))
 		if signer != c.signer || !errors.Is(err, c.err) || err != nil && !strings.Contains(err.Error(), c.says) {

@@ -3,6 +3,7 @@ package signature
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hiddeco/sshsig"
@@ -21,9 +22,16 @@ type sshKeys struct {
 
 // verify returns the principals of the key that signed c.
 func (k *sshKeys) verify(c commit) (string, error) {
-	sig, err := sshsig.Unarmor([]byte(c.signature))
+	raw, err := sshArmor(c.signature)
+	if err != nil {
+		return "", err
+	}
+	sig, err := sshsig.ParseSignature(raw)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrBad, err)
+	}
+	if len(sig.Signature.Rest) > 0 && !strings.HasPrefix(sig.PublicKey.Type(), "sk-") { // security keys add what they did
+		return "", fmt.Errorf("%w: more follows it", ErrBad)
 	}
 	wire := sig.PublicKey.Marshal()
 	name := ssh.FingerprintSHA256(sig.PublicKey)

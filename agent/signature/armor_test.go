@@ -3,6 +3,7 @@ package signature_test
 import (
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,24 +27,20 @@ func armored(t *testing.T, name string, change func(armor string) string) string
 // repacked returns a change of what the armor encloses.
 func repacked(t *testing.T, change func(raw []byte) []byte) func(armor string) string {
 	return func(armor string) string {
-		lines := strings.Split(armor, "\n")
-		kind := lines[0]
-		var text strings.Builder
-		for _, line := range lines[1 : len(lines)-1] {
-			if len(line) != len("=sums") {
-				text.WriteString(line)
-			}
-		}
-		raw, err := base64.StdEncoding.DecodeString(text.String())
+		begin, text, _ := strings.Cut(armor, "\n")
+		text, end, _ := strings.Cut(text, "\n-----END")
+		text, _, _ = strings.Cut(text, "\n=") // the checksum
+		raw, err := base64.StdEncoding.DecodeString(text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		end := lines[len(lines)-1]
-		blank := ""
-		if strings.Contains(kind, "PGP") {
-			blank = "\n"
+		if strings.HasPrefix(text, "\n") {
+			begin += "\n"
 		}
-		return kind + "\n" + blank + base64.StdEncoding.EncodeToString(change(raw)) + "\n" + end
+		for line := range slices.Chunk([]byte(base64.StdEncoding.EncodeToString(change(raw))), 64) {
+			begin += "\n" + string(line)
+		}
+		return begin + "\n-----END" + end
 	}
 }
 
@@ -68,8 +65,8 @@ func TestOneArmorWithOneSignature(t *testing.T) {
 		{"as it is", "pgp-ann", same, true},
 		{"an empty line more", "ssh-ann", func(a string) string { return a + "\n" }, true},
 		{"an empty line more", "pgp-ann", func(a string) string { return a + "\n" }, true},
-		{"in one line", "ssh-ann", repacked(t, appended("")), true},
-		{"in one line, without a checksum", "pgp-ann", repacked(t, appended("")), true},
+		{"other lines", "ssh-ann", repacked(t, appended("")), true},
+		{"other lines, without a checksum", "pgp-ann", repacked(t, appended("")), true},
 		{"a header", "pgp-ann", func(a string) string { return strings.Replace(a, "\n\n", "\nVersion: GnuPG v2\n\n", 1) }, true},
 
 		{"text after it", "ssh-ann", func(a string) string { return a + "\nmore" }, false},
@@ -77,7 +74,11 @@ func TestOneArmorWithOneSignature(t *testing.T) {
 		{"twice", "ssh-ann", func(a string) string { return a + "\n" + a }, false},
 		{"twice", "pgp-ann", func(a string) string { return a + "\n" + a }, false},
 		{"text after its checksum", "pgp-ann", before("\n-----END", "\nmore"), false},
-		{"a line of hyphens", "pgp-ann", before("\n-----END", "\n-----"), false},
+		{"another begin as a header", "pgp-ann", before("\n\n", "\n-----BEGIN PGP SIGNATURE-----: x"), false},
+		{"the same bytes in other letters", "ssh-ann", func(a string) string {
+			i := strings.LastIndex(a, "=\n") - 1
+			return a[:i] + string(a[i]+1) + a[i+1:]
+		}, false},
 		{"a line that is no header", "pgp-ann", func(a string) string { return strings.Replace(a, "\n\n", "\nmore\n\n", 1) }, false},
 		{"a header", "ssh-ann", func(a string) string { return strings.Replace(a, "\n", "\nVersion: 1\n\n", 1) }, false},
 		{"of another kind", "ssh-ann", func(a string) string { return strings.ReplaceAll(a, "SSH", "PGP") }, false},
@@ -86,7 +87,11 @@ func TestOneArmorWithOneSignature(t *testing.T) {
 		{"a packet that nobody knows", "pgp-ann", repacked(t, appended("\xfc\x01x")), false},
 		{"a marker", "pgp-ann", repacked(t, appended("\xca\x03PGP")), false},
 		{"a marker first", "pgp-ann", repacked(t, func(raw []byte) []byte { return append([]byte("\xca\x03PGP"), raw...) }), false},
+		{"a marker alone", "pgp-ann", repacked(t, func([]byte) []byte { return []byte("\xca\x03PGP") }), false},
 		{"two signatures", "pgp-ann", repacked(t, func(raw []byte) []byte { return append(raw, raw...) }), false},
+		{"no name of its key", "pgp-ann", repacked(t, func([]byte) []byte {
+			return []byte("\xc2\x16\x04\x00\x16\x08\x00\x06\x05\x02\x67\x00\x00\x00\x00\x00\xaa\xbb\x00\x01\x01\x00\x01\x01")
+		}), false},
 		{"bytes within it", "ssh-ann", repacked(t, func(raw []byte) []byte { return within(t, raw) }), false},
 	} {
 		signer, err := all.Verify([]byte(armored(t, c.commit, c.change)))

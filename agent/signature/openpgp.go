@@ -2,8 +2,10 @@ package signature
 
 import (
 	"bytes"
+	"crypto"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 	pgperrors "github.com/ProtonMail/go-crypto/openpgp/errors"
@@ -33,7 +35,7 @@ func (k *pgpKeys) verify(c commit) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := fit(raw); err != nil {
+	if err := k.fit(raw); err != nil {
 		return "", err
 	}
 	signer, err := openpgp.CheckDetachedSignature(k.ring, bytes.NewReader(c.payload), bytes.NewReader(raw), nil)
@@ -49,9 +51,12 @@ func (k *pgpKeys) verify(c commit) (string, error) {
 	return signer.PrimaryKey.KeyIdString(), nil
 }
 
-// fit says whether these packets, if they verify, are proof: the library skips
-// what it does not know.
-func fit(packets []byte) error {
+// digests that nobody is known to find two texts for.
+var digests = []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512, crypto.SHA3_256, crypto.SHA3_512}
+
+// fit says whether these packets, if they verify, are proof: the library takes
+// weak digests and keys, and skips what it does not know.
+func (k *pgpKeys) fit(packets []byte) error {
 	r := bytes.NewReader(packets)
 	p, err := packet.Read(r)
 	if err != nil {
@@ -63,6 +68,17 @@ func fit(packets []byte) error {
 		return fmt.Errorf("%w: not one signature and nothing else", ErrBad)
 	case sig.SigType != packet.SigTypeBinary:
 		return fmt.Errorf("%w: it is one of a text, in which line ends do not count", ErrBad)
+	case !slices.Contains(digests, sig.Hash):
+		return fmt.Errorf("%w: its digest %v is too weak", ErrBad, sig.Hash)
+	case sig.PubKeyAlgo == packet.PubKeyAlgoDSA:
+		return fmt.Errorf("%w: DSA is too weak", ErrBad)
+	case sig.IssuerKeyId == nil:
+		return fmt.Errorf("%w: it does not name its key", ErrBad)
+	}
+	for _, key := range k.ring.KeysById(*sig.IssuerKeyId) {
+		if err := longEnough(key.PublicKey.PublicKey); err != nil {
+			return err
+		}
 	}
 	return nil
 }

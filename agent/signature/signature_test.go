@@ -60,7 +60,12 @@ func TestVerify(t *testing.T) {
 		{"pgp-revoked", "", signature.ErrBad, "made by revoked key"},
 		{"pgp-revoked-subkey", "", signature.ErrBad, "made by revoked key"},
 		{"pgp-expired", "", signature.ErrBad, "signature expired"},
+		{"pgp-sha1", "", signature.ErrBad, "SHA-1"},
 		{"pgp-ripemd160", "", signature.ErrBad, "hash function"},
+		{"pgp-rsa1024", "", signature.ErrBad, "an RSA key of 1024 bits"},
+		{"pgp-dsa2048", "", signature.ErrBad, "DSA"},
+		{"ssh-rsa1024", "", signature.ErrBad, "an RSA key of 1024 bits"},
+		{"ssh-dsa", "", signature.ErrBad, "ssh-dss"},
 		{"pgp-text", "", signature.ErrBad, "a text"},
 		{"pgp-two", "", signature.ErrBad, "not one signature"},
 	} {

@@ -2,6 +2,8 @@ package signature
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/rsa"
 	"fmt"
 	"strings"
 	"time"
@@ -30,8 +32,8 @@ func (k *sshKeys) verify(c commit) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrBad, err)
 	}
-	if len(sig.Signature.Rest) > 0 && !strings.HasPrefix(sig.PublicKey.Type(), "sk-") { // security keys add what they did
-		return "", fmt.Errorf("%w: more follows it", ErrBad)
+	if err := strong(sig); err != nil {
+		return "", err
 	}
 	wire := sig.PublicKey.Marshal()
 	name := ssh.FingerprintSHA256(sig.PublicKey)
@@ -56,6 +58,30 @@ func (k *sshKeys) verify(c commit) (string, error) {
 		return s.principals, nil
 	}
 	return "", fmt.Errorf("%w: %s", ErrUnknownKey, why)
+}
+
+// strong says whether a signature, if it verifies, is proof.
+func strong(sig *sshsig.Signature) error {
+	kind := sig.PublicKey.Type()
+	switch key, is := sig.PublicKey.(ssh.CryptoPublicKey); {
+	case kind == "ssh-dss":
+		return fmt.Errorf("%w: ssh-dss is too weak", ErrBad)
+	case len(sig.Signature.Rest) > 0 && !strings.HasPrefix(kind, "sk-"): // security keys add what they did
+		return fmt.Errorf("%w: more follows it", ErrBad)
+	case is:
+		return longEnough(key.CryptoPublicKey())
+	}
+	return nil
+}
+
+const minRSA = 2048 // bits
+
+// longEnough refuses RSA keys that can be broken.
+func longEnough(public crypto.PublicKey) error {
+	if key, is := public.(*rsa.PublicKey); is && key.N.BitLen() < minRSA {
+		return fmt.Errorf("%w: an RSA key of %d bits is too short, %d is the least", ErrBad, key.N.BitLen(), minRSA)
+	}
+	return nil
 }
 
 // unfit says why the signer must not sign a commit of that time; "" if it may.

@@ -22,7 +22,7 @@ gpg() { command gpg -q --batch --passphrase '' --faked-system-time 20250101T0000
 fingerprint() { gpg --with-colons --list-keys "$1@example.org" | awk -F: '/^fpr/ { print $10; exit }'; }
 for id in ann bob revoked; do gpg --quick-gen-key $id@example.org ed25519 sign never; done
 gpg --quick-gen-key old@example.org ed25519 sign 1d
-for bits in 1024 2048; do gpg --quick-gen-key rsa$bits@example.org rsa$bits sign never; done
+for kind in rsa1024 rsa2048 dsa2048; do gpg --quick-gen-key $kind@example.org $kind sign never; done
 for id in subkey revoked-subkey; do
   gpg --quick-gen-key $id@example.org ed25519 cert never
   gpg --quick-add-key "$(fingerprint $id)" ed25519 sign never
@@ -56,7 +56,7 @@ pgp() {
   printf '#!/bin/sh\nexec gpg -q --faked-system-time 20250101T120000 %s "$@"\n' "${*:3}" >"$work/gpg-with" && chmod +x "$work/gpg-with"
   git -c gpg.program="$work/gpg-with" -c user.signingkey="$1@example.org" commit -q --allow-empty -S -m "$2" && save "pgp-$2"
 }
-for id in ann bob old revoked rsa1024 rsa2048 subkey revoked-subkey; do pgp $id $id; done
+for id in ann bob old revoked rsa1024 rsa2048 dsa2048 subkey revoked-subkey; do pgp $id $id; done
 pgp ann expired --default-sig-expire 1d
 pgp ann text --textmode
 pgp ann two -u rsa2048@example.org
@@ -75,8 +75,10 @@ echo "ann@example.org $(cut -d' ' -f1,2 "$work/ann.pub")" >"$out/allowed_signers
 for key in rsa ecdsa rsa1024 dsa; do echo "$key@example.org namespaces=\"git\" $(cut -d' ' -f1,2 "$work/$key.pub")" >>"$out/allowed_signers"; done
 cp "$work/bob.pub" "$out/bob.pub"
 cp "$work/ann.pub" "$out/ann.pub"
-gpg --armor --export {ann,old,revoked,rsa1024,rsa2048,subkey,revoked-subkey}@example.org >"$out/keyring.asc"
+gpg --armor --export {ann,old,revoked,rsa1024,rsa2048,dsa2048,subkey,revoked-subkey}@example.org >"$out/keyring.asc"
 gpg --export ann@example.org >"$out/keyring.gpg"
+gpg --armor --export bob@example.org >"$out/bob.asc"
+sed 's/^:---/---/' "$GNUPGHOME/openpgp-revocs.d/$(fingerprint ann).rev" >"$out/ann-revocation.asc"
 
 # What git and gpg themselves say of them.
 says() {
@@ -85,7 +87,7 @@ says() {
   grep -q "$1" <<<"$raw" || { echo "git does not say $1 of $2" >&2; exit 1; }
 }
 for c in ann rsa ecdsa rsa1024 dsa merge side octopus mergetag encoding text backdated; do says '^Good "git" signature' ssh-$c; done
-for c in ann rsa1024 rsa2048 subkey text sha1 ripemd160; do says GOODSIG pgp-$c; done
+for c in ann rsa1024 rsa2048 dsa2048 subkey text sha1 ripemd160; do says GOODSIG pgp-$c; done
 says EXPKEYSIG pgp-old
 says EXPSIG pgp-expired
 for c in revoked revoked-subkey; do says REVKEYSIG pgp-$c; done

@@ -3,6 +3,8 @@ package signature_test
 import (
 	"encoding/base64"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -123,5 +125,30 @@ func TestLineEndsCount(t *testing.T) {
 		if signer, err := all.Verify([]byte(raw)); !errors.Is(err, signature.ErrBad) {
 			t.Errorf("Verify(%q) = %q, %v, want ErrBad", raw, signer, err)
 		}
+	}
+}
+
+// A file of several exports is what cat makes of them, and gpg imports it whole.
+func TestAKeyringOfSeveralArmors(t *testing.T) {
+	ring := func(names ...string) signature.Files {
+		path := filepath.Join(t.TempDir(), "keyring.asc")
+		var text strings.Builder
+		for _, name := range names {
+			text.WriteString(fixture(t, name))
+		}
+		if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return signature.Files{Keyring: path}
+	}
+	k := keys(t, ring("keyring.asc", "bob.asc"))
+	for _, name := range []string{"ann", "bob"} {
+		if _, err := k.Verify([]byte(fixture(t, "pgp-"+name+".commit"))); err != nil {
+			t.Errorf("Verify(pgp-%s): %v", name, err)
+		}
+	}
+	t.Log("a revocation that nobody would heed")
+	if _, err := signature.Load(ring("keyring.asc", "ann-revocation.asc"), os.ReadFile); err == nil || !strings.Contains(err.Error(), "not a public/private key") {
+		t.Errorf("Load: %v, want an error that says there is no key", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 	pgperrors "github.com/ProtonMail/go-crypto/openpgp/errors"
@@ -15,16 +16,26 @@ import (
 // pgpKeys is a keyring.
 type pgpKeys struct{ ring openpgp.EntityList }
 
-// allow reads public keys, armored or not.
-func (k *pgpKeys) allow(data []byte) (err error) {
-	if bytes.HasPrefix(bytes.TrimSpace(data), []byte("-----BEGIN PGP")) {
-		k.ring, err = openpgp.ReadArmoredKeyRing(bytes.NewReader(data))
-	} else {
-		k.ring, err = openpgp.ReadKeyRing(bytes.NewReader(data))
+// allow reads public keys, armored or not. The library reads the first armor alone.
+func (k *pgpKeys) allow(data []byte) error {
+	const begin = "-----BEGIN PGP"
+	armors, armored := strings.CutPrefix(strings.TrimSpace(string(data)), begin)
+	if !armored {
+		return k.add(openpgp.ReadKeyRing(bytes.NewReader(data)))
 	}
-	if err == nil && len(k.ring) == 0 {
+	for armor := range strings.SplitSeq(armors, "\n"+begin) {
+		if err := k.add(openpgp.ReadArmoredKeyRing(strings.NewReader(begin + armor))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k *pgpKeys) add(ring openpgp.EntityList, err error) error {
+	if err == nil && len(ring) == 0 {
 		err = errors.New("no public key in it")
 	}
+	k.ring = append(k.ring, ring...)
 	return err
 }
 

@@ -147,6 +147,7 @@ func TestBadFilesOfOtherKinds(t *testing.T) {
 		"binary revocation lists are not supported": {Revocation: krl},
 		"line 1: no public key":                     {Revocation: "testdata/allowed_signers"},
 		"testdata/ann.pub: ":                        {Keyring: "testdata/ann.pub"},
+		"/dev/null: no public key in it":            {Keyring: "/dev/null"},
 		"testdata/none":                             {AllowedSigners: "testdata/none"},
 	} {
 		if _, err := signature.Load(f, os.ReadFile); err == nil || !strings.Contains(err.Error(), want) {

@@ -23,6 +23,7 @@ const (
 	headParent    = "parent"
 	headAuthor    = "author"
 	headCommitter = "committer"
+	headEncoding  = "encoding"
 	headSignature = "gpgsig"
 	headSHA256    = "gpgsig-sha256"
 )
@@ -35,8 +36,9 @@ func malformed(format string, args ...any) error {
 func parse(raw []byte) (commit, error) {
 	var c commit
 	var payload bytes.Buffer
-	seen := map[string]int{}
+	seen := map[string]bool{}
 	last := "" // header of the line before
+	size := 0  // of the names of objects: 40 for SHA-1, 64 for SHA-256
 	for rest := raw; ; {
 		line, after, found := bytes.Cut(rest, []byte("\n"))
 		if !found {
@@ -66,9 +68,16 @@ func parse(raw []byte) (commit, error) {
 		if err := inOrder(name, last, seen); err != nil {
 			return c, err
 		}
-		seen[name]++
+		seen[name] = true
 		last = name
 		switch name {
+		case headTree, headParent:
+			if size == 0 {
+				size = len(value)
+			}
+			if size != 40 && size != 64 || len(value) != size || strings.Trim(value, "0123456789abcdef") != "" {
+				return c, malformed("line %q names no object", name)
+			}
 		case headSignature:
 			c.signature = value + "\n"
 			continue
@@ -82,17 +91,15 @@ func parse(raw []byte) (commit, error) {
 		payload.Write(line)
 		payload.WriteByte('\n')
 	}
-	for _, name := range []string{headTree, headAuthor, headCommitter} {
-		if seen[name] != 1 {
-			return c, malformed("%d lines %q", seen[name], name)
-		}
+	if !seen[headCommitter] { // which stands behind the others that must be there
+		return c, malformed("no line %q", headCommitter)
 	}
 	c.payload = payload.Bytes()
 	return c, nil
 }
 
 // inOrder refuses a header that git would not write at this place.
-func inOrder(name, last string, seen map[string]int) error {
+func inOrder(name, last string, seen map[string]bool) error {
 	var fits bool
 	switch name {
 	case headTree:
@@ -105,10 +112,10 @@ func inOrder(name, last string, seen map[string]int) error {
 		fits = last == headAuthor
 	case headSHA256:
 		return malformed("a signature of its SHA-256 form, which is not what git shows here")
-	case headSignature:
-		fits = seen[headCommitter] == 1 && seen[headSignature] == 0
+	case headEncoding, headSignature:
+		fits = !seen[name]
 	default:
-		fits = seen[headCommitter] == 1
+		fits = true // none of the four above fits behind it
 	}
 	if !fits {
 		return malformed("line %q at the wrong place", name)
@@ -118,11 +125,11 @@ func inOrder(name, last string, seen map[string]int) error {
 
 // when reads the time in "NAME <EMAIL> SECONDS ZONE".
 func when(value string) (time.Time, error) {
-	_, tail, found := strings.Cut(value, "> ")
-	seconds, _, zone := strings.Cut(tail, " ")
-	unix, err := strconv.ParseInt(seconds, 10, 64)
-	if !found || !zone || err != nil || strings.Contains(tail, ">") {
+	_, tail, _ := strings.Cut(value, "> ")
+	seconds, zone, _ := strings.Cut(tail, " ")
+	unix, err := strconv.ParseUint(seconds, 10, 63)
+	if err != nil || len(zone) != len("+0000") || strings.Trim(zone[:1], "+-") != "" || strings.Trim(zone[1:], "0123456789") != "" {
 		return time.Time{}, malformed("its committer has no readable time")
 	}
-	return time.Unix(unix, 0).UTC(), nil
+	return time.Unix(int64(unix), 0).UTC(), nil
 }

@@ -106,30 +106,13 @@ func TestNoByteCanBeChanged(t *testing.T) {
 	}
 }
 
-func TestMalformedCommits(t *testing.T) {
-	all := keys(t, signature.Files{AllowedSigners: "testdata/allowed_signers"})
-	good := fixture(t, "ssh-ann.commit")
-	header, message, _ := strings.Cut(good, "\n\n")
-	tree, _, _ := strings.Cut(good, "\n")
-	const author = "author Ann <ann@example.org> 1772600767 +0000"
-	sig := header[strings.Index(header, "gpgsig "):]
-	for name, raw := range map[string]string{
-		"nothing":                  "",
-		"no end of the header":     header,
-		"two trees":                tree + "\n" + good,
-		"a tree after the author":  strings.Replace(good, author, author+"\n"+tree, 1),
-		"two authors":              strings.Replace(good, author, author+"\n"+author, 1),
-		"no committer":             strings.Replace(good, "\ncommitter ", "\nother ", 1),
-		"two signatures":           header + "\n" + sig + "\n\n" + message,
-		"signature before author":  tree + "\n" + sig + "\n" + header[len(tree)+1:] + "\n\n" + message,
-		"a SHA-256 signature":      strings.Replace(good, "gpgsig ", "gpgsig-sha256 ", 1),
-		"NUL in the header":        strings.Replace(good, "Ann", "A\x00n", 1),
-		"continuation first":       " " + good,
-		"committer without a time": strings.Replace(good, "committer Ann <ann@example.org> 1772600767", "committer Ann <ann@example.org> soon", 1),
-	} {
-		if signer, err := all.Verify([]byte(raw)); !errors.Is(err, signature.ErrMalformed) {
-			t.Errorf("Verify(%s) = %q, %v, want ErrMalformed", name, signer, err)
-		}
+func TestRevokedKey(t *testing.T) {
+	k := keys(t, signature.Files{AllowedSigners: "testdata/allowed_signers", Revocation: "testdata/ann.pub"})
+	if _, err := k.Verify([]byte(fixture(t, "ssh-ann.commit"))); !errors.Is(err, signature.ErrUnknownKey) || !strings.Contains(err.Error(), "revoked") {
+		t.Errorf("Verify with a revoked key: %v, want ErrUnknownKey that says so", err)
+	}
+	if _, err := k.Verify([]byte(fixture(t, "ssh-rsa.commit"))); err != nil {
+		t.Errorf("Verify with another key: %v", err)
 	}
 }
 

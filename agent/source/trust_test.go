@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -94,6 +95,28 @@ func TestPolicyTip(t *testing.T) {
 	if got := w.mustFetch(last, first); got.Signer != "ann" {
 		t.Errorf("signed by %q, want ann: only the tip counts", got.Signer)
 	}
+}
+
+// A commit is read whole, twice; git's own are a few hundred bytes.
+func TestALargeCommitIsNotVerified(t *testing.T) {
+	w := newWorld(t)
+	ann := newPen(t, "ann")
+	w.trust(reconcile.TrustTip, ann)
+	fetch := func(message int) error {
+		text := filepath.Join(t.TempDir(), "message")
+		if err := os.WriteFile(text, bytes.Repeat([]byte("x"), message), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w.git("commit", "-q", "--allow-empty", "-F", text)
+		head := w.sign(ann)
+		w.push()
+		_, err := w.fetch(head, "")
+		return err
+	}
+	if err := fetch(1<<20 - 1000); err != nil {
+		t.Errorf("Fetch of a commit of nearly 1 MiB: %v", err)
+	}
+	wantRejected(t, fetch(1<<20), reconcile.GateUnverified, "is larger than 1048576 bytes")
 }
 
 func TestPolicyAllReachesBehindMerges(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -91,4 +92,38 @@ func TestMetricsAreDocumented(t *testing.T) {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", f.GetName(), strings.ToLower(f.GetType().String()), strings.Join(labels, "; "), f.GetHelp())
 	}
 	inDocs(t, "metrics.md", b.String())
+}
+
+// A line about an attack is worth as much as its test.
+func TestAttacksHaveTests(t *testing.T) {
+	text, err := os.ReadFile("../../docs/trust.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for row := range strings.Lines(string(text)) {
+		cells := strings.Split(row, " | ")
+		if len(cells) != 3 || !strings.Contains(cells[2], "`") {
+			continue
+		}
+		for named := range strings.SplitSeq(strings.Trim(cells[2], " |\n"), "; ") {
+			dir, tests, _ := strings.Cut(named, " ")
+			files, err := filepath.Glob("../../" + dir + "/*_test.go")
+			if err != nil || len(files) == 0 {
+				t.Errorf("%q: no tests in %s", cells[0], dir)
+			}
+			var all []byte
+			for _, file := range files {
+				source, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, source...)
+			}
+			for test := range strings.SplitSeq(tests, ", ") {
+				if name := strings.Trim(test, "`"); !strings.Contains(string(all), "\nfunc "+name+"(t *testing.T)") {
+					t.Errorf("%q: no test %s in %s", cells[0], name, dir)
+				}
+			}
+		}
+	}
 }

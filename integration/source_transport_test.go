@@ -125,6 +125,31 @@ func TestSSHWithKnownHosts(t *testing.T) {
 	web.keepsQuiet(secret, secret[:40])
 }
 
+// What the module calls a credential reaches the fetch, whose unit can read no file
+// of the machine.
+func TestCredentialsOfTheModule(t *testing.T) {
+	f := newSourceFleet(t, secretToken)
+	authority := must[string](t)(f.ServeTLS())
+	ssh := must[*lab.SSH](t)(f.ServeSSH())
+	const credentials = "/run/credentials/infra-agent.service/"
+	overHTTPS := fmt.Sprintf("url = %q\ntoken_file = \"%stoken\"\nca_file = \"/etc/git-ca.pem\"", lab.HTTPSURL, credentials)
+	overSSH := fmt.Sprintf("url = %q\nssh_key_file = \"%skey\"\nknown_hosts_file = \"/etc/known-hosts\"", ssh.URL, credentials)
+	f.push("credentials", map[string]string{"credentials.toml": "token = \"/etc/git-token\"\nkey = \"/etc/deploy-key\"\n"})
+	f.edit("config.toml", fmt.Sprintf("url = %q", lab.GitURL), overHTTPS)
+	check(t, f.StopGit())
+	web := f.upWith(map[string]string{
+		"/etc/git-token": secretToken, "/etc/git-ca.pem": authority, "/etc/deploy-key": ssh.Key, "/etc/known-hosts": ssh.KnownHosts,
+	})
+	web.watchCommands()
+	t.Log("the commit that changes to ssh comes with the token, the next one with the key")
+	commit := f.edit("config.toml", overHTTPS, overSSH)
+	web.wait("promoted", ended(reconcile.ResultPromoted, commit))
+	commit = f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
+	web.wait("promoted", ended(reconcile.ResultPromoted, commit))
+	secret := strings.Split(ssh.Key, "\n")[1]
+	web.keepsQuiet(secretToken, secret, secret[:40])
+}
+
 func TestGitDaemon(t *testing.T) {
 	f := newSourceFleet(t, "")
 	check(t, f.ServeDaemon())

@@ -1,5 +1,5 @@
 # The agent on a node, by the project's own NixOS module: the lab puts the module beside this file, and stand-ins for nixpkgs
-# (nixos-module/testdata). The file config.toml holds the settings.
+# (nixos-module/testdata). The file config.toml holds the settings, and credentials.toml the names of secret files.
 { system, version }:
 let
   inherit (builtins) concatStringsSep filter fromTOML mapAttrs readFile;
@@ -19,6 +19,7 @@ let
         enable = true;
         inherit package;
         settings = fromTOML (readFile ./config.toml);
+        credentials = fromTOML (readFile ./credentials.toml);
       };
     }];
   }).config;

@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -108,6 +109,33 @@ func TestPowerCutBetweenProfileAndBootDefault(t *testing.T) {
 	}
 	s := web.wait("promoted at the second try", ended(reconcile.ResultPromoted, commit))
 	web.expect(string(s.Good.Toplevel))
+}
+
+// A boot loader that hangs might wake up after the rollback and install the new
+// system: it is stopped before the next try, and before the way back.
+func TestABootLoaderThatHangsIsRolledBack(t *testing.T) {
+	f := newFleet(t)
+	f.edit("config.toml", "[limits]", "[limits]\npromote = \"2s\"")
+	web := f.up("web1")[0]
+	good := web.toplevel(lab.CurrentSystem)
+	real := must[string](t)(web.Read("/usr/local/sbin/lab-bootloader"))
+	check(t, web.Write("/usr/local/sbin/lab-bootloader.real", real, 0o755))
+	check(t, web.Write("/usr/local/sbin/lab-bootloader", "#!/bin/sh\n[ \"$1\" = "+good+" ] || sleep infinity\nexec lab-bootloader.real \"$1\"\n", 0o755))
+	f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
+	s := web.wait("rolled back", func(s control.Status) bool { return s.Deployment == nil && len(s.History) > 0 })
+	if o, _ := last(s); o.Result != reconcile.ResultRolledBack || o.Cause.Reason != reconcile.ReasonPromotion {
+		t.Errorf("it ended with %s (%v), want rolled back for the promotion", o.Result, o.Cause)
+	}
+	web.expect(good)
+	o, _ := last(s)
+	journal := must[string](t)(web.Journal(""))
+	back := strings.Index(journal, "Starting infra-agent-back-"+o.ID+"-1")
+	for try := 1; try <= reconcile.PromoteTries; try++ {
+		stopped := strings.Index(journal, fmt.Sprintf("Stopped infra-agent-promote-%s-%d", o.ID, try))
+		if stopped < 0 || stopped > back {
+			t.Errorf("try %d was stopped at %d of the journal, want before the way back at %d", try, stopped, back)
+		}
+	}
 }
 
 func TestKilledAgentGoesOn(t *testing.T) {

@@ -229,7 +229,7 @@ func promoting(p Promoting, r Record, o Observation) Action {
 		return Run{job}
 	case r.Work.Last.OK:
 		return Note{Promoted{At: o.Now}}
-	case p.Try < promoteTries:
+	case p.Try < PromoteTries:
 		return enter(Promoting{Trial: p.Trial, Try: p.Try + 1}, o)
 	}
 	return back(ReasonPromotion, r.Work.Last.Why)

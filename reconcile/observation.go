@@ -64,12 +64,14 @@ type Limits struct {
 	Evaluate, Build, Activate, Promote, Rollback, VerifyRollback time.Duration
 }
 
+// PromoteTries is how often a promotion is tried.
+const PromoteTries = 3
+
 // Limits that are not settings.
 const (
 	limitArm     = 30 * time.Second
 	limitCommand = 5 * time.Minute // to drain or undrain
 	limitReboot  = 5 * time.Minute
-	promoteTries = 3
 	undrainTries = 5
 )
 

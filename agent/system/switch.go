@@ -82,6 +82,9 @@ func (n *Node) GoBack(ctx context.Context, d reconcile.Deployment, attempt int, 
 	}
 	execs := [][]string{{switchProgram(d.Old.Toplevel), "test"}}
 	if restore {
+		if err := n.stopPromotions(ctx, d, reconcile.PromoteTries+1); err != nil {
+			return err
+		}
 		set, err := setProfile(d.Old.Toplevel)
 		if err != nil {
 			return err
@@ -111,6 +114,9 @@ func (n *Node) GoBack(ctx context.Context, d reconcile.Deployment, attempt int, 
 // default, since "boot" for a system in no generation of the profile leaves the
 // default of systemd-boot as it was, and exits 0. It reads both back.
 func (n *Node) Promote(ctx context.Context, d reconcile.Deployment, try int) error {
+	if err := n.stopPromotions(ctx, d, try); err != nil {
+		return err
+	}
 	set, err := setProfile(d.New.Toplevel)
 	if err != nil {
 		return err
@@ -135,6 +141,17 @@ func (n *Node) Promote(ctx context.Context, d reconcile.Deployment, try int) err
 		return fmt.Errorf("the boot default is %s after %s was installed", slots.Default, d.New.Toplevel)
 	}
 	return n.SyncBoot()
+}
+
+// stopPromotions ends the tries before the given one: a boot loader that hung may
+// wake up, and change what was set after it.
+func (n *Node) stopPromotions(ctx context.Context, d reconcile.Deployment, before int) error {
+	for try := 1; try < before; try++ {
+		if err := n.Stop(ctx, promoteUnit(d.ID, try)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // attach starts the unit unless it exists, and waits for its end.

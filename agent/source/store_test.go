@@ -240,3 +240,31 @@ func eachFile(t *testing.T, dir, suffix string, do func(path string, size int64)
 		}
 	}
 }
+
+// A store that makes the git library crash is tried without, once.
+func TestAStoreThatCrashesTheChild(t *testing.T) {
+	w := newWorld(t)
+	tip := w.pushed("a", "1")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.fetcher.opts.Child = []string{"/bin/sh", "-c", `job=$(cat); case $job in *'"Anew":true'*) ;; *) echo "panic: index out of range" >&2; exit 2;; esac; printf %s "$job" | exec ` + self}
+	w.mustFetch(tip, "")
+}
+
+func TestADateThatCannotBeRight(t *testing.T) {
+	w := newWorld(t)
+	w.commit("a", "1")
+	raw := w.git("cat-file", "commit", "HEAD") + "\n"
+	head, rest, _ := strings.Cut(raw, "\ncommitter ")
+	_, message, _ := strings.Cut(rest, "\n")
+	file := filepath.Join(t.TempDir(), "commit")
+	if err := os.WriteFile(file, []byte(head+"\ncommitter a <a@example.org> 300000000000 +0000\n"+message), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tip := reconcile.Commit(w.git("hash-object", "-w", "-t", "commit", "--literally", file))
+	w.git("push", "-q", "-f", "origin", string(tip)+":refs/heads/main")
+	_, err := w.fetch(tip, "")
+	wantRejected(t, err, reconcile.GateUnverified, "its date, year 11476, cannot be right")
+}

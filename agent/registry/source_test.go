@@ -57,6 +57,7 @@ func TestRegistryOfTheFlake(t *testing.T) {
 		`{"schema": 1, "nodes": {"a": {"rolez": []}}}`:                  `infraAgent.registry: nodes.a.rolez: unknown key (did you mean "roles"?)`,
 		`{"schema": 1, "nodes": {"a": {"vmid": 9223372036854775808}}}`:  "the number 9223372036854775808 is too large",
 		`{"schema": 1, "nodes": {"a": {"_x": 1}}}`:                      "nodes.a._x: Nix gives keys",
+		`{"schema": 1, "": 1}`:                                          `infraAgent.registry: "": unknown key`,
 		`{"schema": 1, "nodes": {"a": {"vmid": 1.5}}}`:                  "nodes.a.vmid: want an integer, got a fraction",
 		`{"schema": 1, "nodes": {"a": {"checks": {"c": {"kind": 1}}}}}`: "nodes.a.checks.c.kind: want a string, got an integer",
 	} {

@@ -84,6 +84,33 @@ f:11:9: a line end in an inline table is TOML 1.1, which Nix does not read (writ
 	}
 }
 
+// TestEmptyKey: a field without a key is called "" too.
+func TestEmptyKey(t *testing.T) {
+	type table struct {
+		Name   string `toml:"name"`
+		unseen string
+	}
+	type file struct {
+		Table  table `toml:"table"`
+		unseen string
+	}
+	for text, want := range map[string]string{
+		"\"\" = 'x'":        `f:1:1: "": unknown key (known here: table)`,
+		"[table]\n'' = 'x'": `f:2:1: table."": unknown key (known here: name)`,
+		"[table.\"\"]":      `f:1:1: table."": unknown key (known here: name)`,
+	} {
+		d, err := Parse("f", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got file
+		d.Decode(&got)
+		if err := d.Err(); err == nil || err.Error() != want || got.unseen != "" || got.Table.unseen != "" {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+}
+
 func TestOneProblemAPath(t *testing.T) {
 	d, err := Parse("f", []byte("a = 1\nab = 2"))
 	if err != nil {

@@ -80,6 +80,8 @@ func TestOwnTablesAreJudged(t *testing.T) {
 		{"mode", naming, format + "mode = 'lax'", `f:4:1: format.mode: "lax" is none of default, strict`},
 		{"numbers", naming, format + "first = 2\nlast = 1", "f:2:1: format: digits and length are 1 or more, and first is not after last"},
 		{"prefix twice", naming, format + "[[prefix]]\nid = 'a'\n[[prefix]]\nid = 'a'", `f:6:1: prefix[1]: its id "a" is empty or given twice`},
+		{"empty key", naming, format + "\"\" = 1", `f:4:1: format."": unknown key (known here: digits, environments, first, last, length, mode, pattern, reserved, strict)`},
+		{"empty key at top level", naming, "\"\" = 1\n" + format, `f:1:1: "": unknown key (known here: format, prefix, same, schema)`},
 		{"unknown key", naming, format + "[[prefix]]\nid = 'a'\nlabl = ''", `f:6:1: prefix[0].labl: unknown key (did you mean "label"?)`},
 		{"good ids", vmid, class + "[[range]]\nid = 'r'\nclass = 'a'\nfrom = 100\nto = 199\npolicy = 'allow'", ""},
 		{"class policy", vmid, "schema = 1\n[[class]]\nid = 'a'\npolicy = 'x'", `f:4:1: class[0].policy: "x" is none of allow, forbid, template-only, allow-ephemeral`},

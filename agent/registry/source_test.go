@@ -34,7 +34,7 @@ func valued(t *testing.T, attr, json string) Flake {
 func TestRegistryOfTheFlake(t *testing.T) {
 	const attr = "infraAgent.registry"
 	const registry = `{"schema": 1, "fleet": {"domain": "example.org"}, "nodes": {"dns-01": {
-		"roles": ["dns"], "vmid": 100, "meta": {"size": 1.5, "none": null}, "address": null,
+		"roles": ["dns"], "vmid": 100, "meta": {"size": 1.5, "none": null, "list": [null]}, "address": null,
 		"checks": {"up": {"kind": "tcp", "target": "{node}.{domain}:53"}}}}}`
 	got, err := here().Resolve(t.Context(), t.TempDir(), valued(t, attr, registry))
 	if err != nil || len(got.Roles) != 1 || len(got.Checks) != 1 || got.Checks[0].Target != "dns-01.example.org:53" {
@@ -57,6 +57,9 @@ func TestRegistryOfTheFlake(t *testing.T) {
 		`{"schema": 1, "nodes": {"a": {"rolez": []}}}`:                  `infraAgent.registry: nodes.a.rolez: unknown key (did you mean "roles"?)`,
 		`{"schema": 1, "nodes": {"a": {"vmid": 9223372036854775808}}}`:  "the number 9223372036854775808 is too large",
 		`{"schema": 1, "nodes": {"a": {"_x": 1}}}`:                      "nodes.a._x: Nix gives keys",
+		`{"schema": 1, "nodes": {"a": {"roles": ["x", null]}}}`:         "infraAgent.registry: nodes.a.roles[1]: want a string, got null",
+		`{"schema": 1, "waves": [null]}`:                                "infraAgent.registry: waves: want a table, got a list",
+		`{"schema": 1, "roles": {"r": {"secrets": [null]}}}`:            "infraAgent.registry: roles.r.secrets[0]: want a table, got null",
 		`{"schema": 1, "": 1}`:                                          `infraAgent.registry: "": unknown key`,
 		`{"schema": 1, "nodes": {"a": {"vmid": 1.5}}}`:                  "nodes.a.vmid: want an integer, got a fraction",
 		`{"schema": 1, "nodes": {"a": {"checks": {"c": {"kind": 1}}}}}`: "nodes.a.checks.c.kind: want a string, got an integer",

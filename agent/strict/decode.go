@@ -183,6 +183,8 @@ func as[T any](d *Document, at Path, v any) (T, bool) {
 
 func kind(v any) string {
 	switch v.(type) {
+	case nil: // in a list of JSON
+		return "null"
 	case string:
 		return "a string"
 	case bool:

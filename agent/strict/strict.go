@@ -137,8 +137,8 @@ func Parse(name string, data []byte) (*Document, error) {
 }
 
 // FromValues makes a document of values that were decoded from something else
-// than TOML: maps, lists, strings, booleans, int64 and float64. Its problems have
-// no lines.
+// than TOML: maps, lists, strings, booleans, int64, float64, and nil in lists. Its
+// problems have no lines.
 func FromValues(name string, root map[string]any) *Document {
 	d := &Document{name: name, root: root}
 	d.refuseUnportable("", root)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -29,12 +28,10 @@ func (f *File) target(name string, n Node) (reconcile.Target, error) {
 	if n.Pin != "" {
 		t.PinReason = n.Reason
 	}
-	merged := Checks{}
 	for _, role := range roles {
 		r := f.Roles[role]
 		t.Roles = append(t.Roles, reconcile.Role(role))
 		t.Wave, t.Rollback = cmp.Or(r.Wave, t.Wave), cmp.Or(r.Rollback, t.Rollback)
-		maps.Copy(merged, r.Checks)
 		for _, s := range r.Secrets {
 			t.Secrets = append(t.Secrets, reconcile.Secret(s))
 		}
@@ -47,7 +44,6 @@ func (f *File) target(name string, n Node) (reconcile.Target, error) {
 	}
 	slices.Sort(t.Roles)
 	t.Wave, t.Rollback = cmp.Or(n.Wave, t.Wave), cmp.Or(n.Rollback, t.Rollback)
-	maps.Copy(merged, n.Checks)
 	windows := n.Window
 	if windows == nil {
 		windows = f.Fleet.Window
@@ -55,29 +51,12 @@ func (f *File) target(name string, n Node) (reconcile.Target, error) {
 	for _, w := range windows {
 		t.Windows = append(t.Windows, w.Window)
 	}
-	var err error
-	t.Checks, err = f.checks(name, n, merged)
-	return t, err
-}
-
-// checks fills the node's values in.
-func (f *File) checks(name string, n Node, merged Checks) ([]reconcile.Check, error) {
-	values := placeholders{"address": n.Address, "node": name, "domain": f.Fleet.Domain}
-	var all []reconcile.Check
-	for _, check := range slices.Sorted(maps.Keys(merged)) {
-		if merged[check] == nil {
-			continue
-		}
-		c, left := values.fill(*merged[check])
-		if left != "" {
-			return nil, refused("check %s of node %s: it needs %s, which the registry does not give", check, name, left)
-		}
-		if problems := problemsOf(c); problems != "" {
-			return nil, refused("check %s of node %s: %s", check, name, problems)
-		}
-		all = append(all, c)
+	var faults []Fault
+	t.Checks, faults = f.checks(name, n, roles)
+	if len(faults) > 0 {
+		return reconcile.Target{}, refused("%s", said(name, faults))
 	}
-	return all, nil
+	return t, nil
 }
 
 // RolesOf returns a node's roles, the weakest first: those implied for everybody
@@ -146,36 +125,4 @@ func (f *File) warnings(n Node, roles []string) []string {
 		said = append(said, "no effect in this version of the agent: "+strings.Join(slices.Sorted(maps.Keys(ignored)), ", "))
 	}
 	return said
-}
-
-// placeholders are the words in braces that a check's target, server and answer may
-// contain. Those without a value stay as they are.
-type placeholders map[string]string
-
-var placeholder = regexp.MustCompile(`\{[^{}]*\}`)
-
-// fill returns c with its placeholders filled in, and one that is left over.
-func (p placeholders) fill(c reconcile.Check) (filled reconcile.Check, left string) {
-	for _, text := range []*string{&c.Target, &c.Server, &c.Answer} {
-		*text = p.text(*text, text == &c.Answer)
-		if left == "" {
-			left = placeholder.FindString(*text)
-		}
-	}
-	return c, left
-}
-
-// text fills one text in. An IPv6 address gets brackets, but where it stands alone.
-func (p placeholders) text(text string, alone bool) string {
-	for word, value := range p {
-		if value == "" {
-			continue
-		}
-		if strings.Contains(value, ":") && !alone {
-			text = strings.ReplaceAll(text, "[{"+word+"}]", "{"+word+"}")
-			value = "[" + value + "]"
-		}
-		text = strings.ReplaceAll(text, "{"+word+"}", value)
-	}
-	return text
 }

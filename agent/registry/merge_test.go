@@ -83,8 +83,10 @@ own = {kind = "exec", command = ["/bin/true"], required = false}
 func TestPlaceholderWithoutValue(t *testing.T) {
 	for _, word := range []string{"address", "domain"} {
 		_, err := resolve(t, here(), "schema = 1\n[nodes.dns-01.checks.a]\nkind = \"tcp\"\ntarget = \"{"+word+"}:1\"")
-		wantRefused(t, err, "check a of node dns-01: it needs {"+word+"}, which the registry does not give")
+		wantRefused(t, err, "check a of node dns-01: it needs {"+word+"}, which the registry does not give (hint: ")
 	}
+	_, err := resolve(t, here(), "schema = 1\n[nodes.dns-01.checks]\na = {kind = \"tcp\", target = \"{address}:1\"}\nb = {kind = \"dns\", target = \"{domain}\"}")
+	wantRefused(t, err, "check a of node dns-01: ", "check b of node dns-01: ")
 }
 
 func TestFill(t *testing.T) {

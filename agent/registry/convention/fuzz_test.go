@@ -10,7 +10,8 @@ import (
 )
 
 // FuzzCheck: no panic; each finding has a rule, a message and a place; the same file
-// gives the same findings; and what the agent would refuse is an error.
+// gives the same findings; and what the agent would refuse, the file or one of its
+// nodes, is an error.
 func FuzzCheck(f *testing.F) {
 	for _, cases := range [][]ruleCase{nameCases, vmidCases, nodeCases, fileCases} {
 		for _, c := range cases {
@@ -48,6 +49,10 @@ func FuzzCheck(f *testing.F) {
 			return
 		}
 		for name := range file.Nodes {
+			n := file.Nodes[name]
+			if _, err := file.Target(name); err != nil && errors == 0 && n.IsManaged() && n.Kind != "template" {
+				t.Fatalf("no error, and the agent refuses %s: %v", name, err)
+			}
 			if p, err := Next(file, tables, name); err == nil && slices.Contains(p.Range.IDs, p.ID) {
 				t.Fatalf("Next(%s) = %d, which is used", name, p.ID)
 			}

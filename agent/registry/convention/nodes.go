@@ -37,6 +37,10 @@ func nodeRules() []*Rule {
 			ID: "R009", Severity: Error, Always: true, Scope: "wave, depends_on", fleet: r009,
 			Text: "Waves that nodes and roles name are in `order` of `[waves]`; `depends_on` names nodes, and never goes in a circle.",
 		},
+		{
+			ID: "R010", Severity: Error, Always: true, Scope: "checks", node: r010,
+			Text: "The checks of a managed node make sense once they are merged with those of its roles: `{address}` needs the node's `address`, `{domain}` that of `[fleet]`.",
+		},
 	}
 }
 

@@ -32,10 +32,13 @@ func registryShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return writeJSON(c.OutOrStdout(), n)
+			if err := n.show(c.OutOrStdout(), asJSON); err != nil {
+				return err
 			}
-			return n.print(c.OutOrStdout())
+			if n.Refused != "" {
+				return fmt.Errorf("the agent would refuse node %s", n.Name)
+			}
+			return nil
 		},
 	}
 	c.Flags().Bool("json", false, "print JSON")
@@ -87,7 +90,9 @@ func (n seenNode) rows() []row {
 		}
 	}
 	e := n.Entry
-	add("refused", n.Refused)
+	for line := range strings.Lines(n.Refused) {
+		add("refused", strings.TrimSpace(line))
+	}
 	add("managed", n.state())
 	add("hostname", e.Hostname)
 	add("aliases", strings.Join(e.Aliases, ", "))
@@ -196,7 +201,10 @@ func asked(c reconcile.Check) string {
 	return text
 }
 
-func (n seenNode) print(w io.Writer) error {
+func (n seenNode) show(w io.Writer, asJSON bool) error {
+	if asJSON {
+		return writeJSON(w, n)
+	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "node\t%s\n", n.Name)
 	for _, r := range n.rows() {

@@ -5,8 +5,8 @@
 #   rolesOf       the roles of a node as the agent sees them, the weakest first
 let
   inherit (builtins)
-    attrNames concatMap concatStringsSep elem elemAt filter foldl' fromTOML head intersectAttrs isAttrs isFunction isList isPath isString
-    listToAttrs mapAttrs match pathExists readFile;
+    attrNames baseNameOf concatMap concatStringsSep dirOf elem elemAt filter foldl' fromTOML head intersectAttrs isAttrs isFunction isList
+    isPath isString listToAttrs mapAttrs match pathExists readFile;
 
   filterAttrs = keep: set: listToAttrs (concatMap (name: if keep set.${name} then [ { inherit name; value = set.${name}; } ] else [ ]) (attrNames set));
   load = registry: if isAttrs registry then registry else fromTOML (readFile registry);
@@ -20,16 +20,17 @@ let
   ofProxy = fields [ "port" "protocol" "ssl" "subdomains" "websockets" ];
   known = names: set: filterAttrs (v: v != null) (intersectAttrs names set);
 
-  # The name of a role: a string, a file roles/NAME.nix, or a module of flake-parts, which knows the output it came from.
+  # The name of a role: a string, roles/NAME.nix, roles/NAME/, or a module of flake-parts, which knows the output it came from.
   roleName = node: role:
     let
       file = if isAttrs role then toString (role._file or "") else if isPath role then toString role else "";
       output = match ".*#nixosModules[.](role-)?([^.]+)" file;
-      path = match ".*/([^/]+)[.]nix" file;
+      base = baseNameOf (if baseNameOf file == "default.nix" then dirOf file else file);
+      nix = match "(.*)[.]nix" base;
     in
     if isString role then role
     else if output != null then elemAt output 1
-    else if isPath role && path != null then head path
+    else if isPath role then if nix != null then head nix else base
     else throw "infra-agent: a role of node ${node} has no name: give a string, a path, or a module of flake.nixosModules";
 
   toNode = name: node:
@@ -68,20 +69,26 @@ in
 
   # fromRegistry { registry = ./infrastructure.toml; roles = self.nixosModules or ./roles; inherit (nixpkgs.lib) nixosSystem; }
   #
-  # One configuration for each managed node and template. A role NAME is the module roles.NAME, roles.role-NAME, or the file NAME.nix
-  # of the directory roles; one without a module only carries checks, secrets and conflicts. `modules` come after the roles: a list,
-  # or a function of { name, node, roles }. Host name and platform are those of the registry unless a module says otherwise.
+  # One configuration for each managed node and template. A role NAME is the module roles.NAME, roles.role-NAME, or NAME.nix or NAME/
+  # of the directory roles; one without a module has a table [roles.NAME], and only carries checks, secrets and conflicts. `modules`
+  # come after the roles: a list, or a function of { name, node, roles }. Host name and platform are those of the registry unless a
+  # module says otherwise.
   fromRegistry = { registry, roles ? { }, nixosSystem, modules ? [ ], specialArgs ? { } }:
     let
       fleet = load registry;
       modulesOf = role:
         if isAttrs roles && !(roles ? outPath)
         then (if roles ? ${role} then [ roles.${role} ] else if roles ? "role-${role}" then [ roles."role-${role}" ] else [ ])
-        else (if pathExists (roles + "/${role}.nix") then [ (roles + "/${role}.nix") ] else [ ]);
+        else if pathExists (roles + "/${role}.nix") then [ (roles + "/${role}.nix") ]
+        else if pathExists (roles + "/${role}/default.nix") then [ (roles + "/${role}") ]
+        else [ ];
+      # Most likely misspelled: the node would lack what the role was to bring.
+      isUnknown = role: modulesOf role == [ ] && !((fleet.roles or { }) ? ${role});
       configure = name: node:
         let
           of = rolesOf fleet node;
           conflicts = conflictsOf fleet of;
+          unknown = filter isUnknown of;
           more = if isFunction modules then modules { inherit name node; roles = of; } else modules;
           identity = { lib, ... }: {
             _file = "infrastructure.toml, node ${name}";
@@ -90,6 +97,7 @@ in
           };
         in
         if conflicts != [ ] then throw "infra-agent: node ${name} has the roles ${concatStringsSep ", " conflicts}, which conflict"
+        else if unknown != [ ] then throw "infra-agent: node ${name} has the role ${head unknown}, which has neither a module nor a table [roles.${head unknown}] in the registry"
         else nixosSystem {
           specialArgs = specialArgs // { inherit node; registry = fleet; };
           modules = concatMap modulesOf of ++ [ identity ] ++ (if isList more then more else [ more ]);

@@ -31,7 +31,7 @@ func TestToRegistry(t *testing.T) {
 		nodes = {
 			dns-01 = {
 				host = "10.0.0.1"; system = "x86_64-linux"; managed = true; tags = [ "infra" ]; vlan = "servers";
-				roles = [ "dns" { _file = "/nix/store/x-source/flake.nix#nixosModules.role-monitoring"; imports = [ ]; } (dir + /testdata/keys.nix) ];
+				roles = [ "dns" { _file = "/nix/store/x-source/flake.nix#nixosModules.role-monitoring"; imports = [ ]; } (dir + /testdata/keys.nix) (dir + /testdata/roles/web) (dir + /testdata/roles/web/default.nix) ];
 				proxy = { port = 3000; extraConfig = "x"; fqdn = "dns"; subdomains = [ "dns" ]; };
 			};
 			nas = { host = null; proxy = null; managed = false; };
@@ -43,7 +43,7 @@ func TestToRegistry(t *testing.T) {
 		"nodes": map[string]any{
 			"dns-01": map[string]any{
 				"address": "10.0.0.1", "system": "x86_64-linux", "managed": true, "tags": []any{"infra"},
-				"roles": []any{"dns", "monitoring", "keys"}, "proxy": map[string]any{"port": 3000.0, "subdomains": []any{"dns"}},
+				"roles": []any{"dns", "monitoring", "keys", "web", "web"}, "proxy": map[string]any{"port": 3000.0, "subdomains": []any{"dns"}},
 			},
 			"nas": map[string]any{"managed": false, "roles": []any{}},
 		},
@@ -103,6 +103,28 @@ func TestFromRegistry(t *testing.T) {
 	err := library(t, fleet+".both.node", &got)
 	if err == nil || !strings.Contains(err.Error(), "node both has the roles odd and web, which conflict") {
 		t.Errorf("roles that conflict: %v, want that they do", err)
+	}
+}
+
+// TestRolesOfADirectory: what the conventions take for a role's module is one. A role
+// may have no module, but not be unknown.
+func TestRolesOfADirectory(t *testing.T) {
+	const fleet = `(agent.fromRegistry {
+		registry = {
+			roles.checked.checks.up = { kind = "unit"; unit = "x.service"; };
+			nodes = { a.roles = [ "dns" "web" "checked" ]; b.roles = [ "dnss" ]; c = { }; };
+		};
+		roles = dir + /testdata/roles;
+		nixosSystem = args: builtins.length args.modules;
+	})`
+	var got map[string]int
+	check(t, library(t, "removeAttrs "+fleet+` [ "b" ]`, &got))
+	if diff := cmp.Diff(map[string]int{"a": 3, "c": 1}, got); diff != "" {
+		t.Errorf("modules, one of them of the identity (-want +got):\n%s", diff)
+	}
+	err := library(t, fleet+".b", &got)
+	if err == nil || !strings.Contains(err.Error(), "node b has the role dnss, which has neither a module nor a table [roles.dnss] in the registry") {
+		t.Errorf("an unknown role: %v, want that it is named", err)
 	}
 }
 

@@ -21,7 +21,7 @@ type Mapping struct {
 }
 
 // foreign reads the file with the mapping.
-func (r Resolver) foreign(dir string) (*File, error) {
+func (r Resolver) foreign(dir string) (reader, error) {
 	data, err := r.read(dir)
 	if err != nil {
 		return nil, refused("read the registry %s: %w", r.File, err)
@@ -32,21 +32,28 @@ func (r Resolver) foreign(dir string) (*File, error) {
 			return nil, refused("%s: %w", r.File, err)
 		}
 	} else {
-		d, err := strict.Parse(r.File, data)
+		d, err := strict.ParsePart(r.File, string(data), r.Mapping.part())
 		if err != nil {
 			return nil, refused("%w", err)
 		}
-		d.Decode(&root)
+		root = tables(d)
 	}
 	nodes, err := r.Mapping.nodes(root)
 	if err != nil {
 		return nil, refused("%s: %w", r.File, err)
 	}
-	f, err := decode(strict.FromValues(r.File, map[string]any{"schema": int64(1), "nodes": nodes}))
-	if err != nil {
-		return nil, refused("%w", err)
+	return ofValues(strict.FromValues(r.File, map[string]any{"schema": int64(1), "nodes": nodes})), nil
+}
+
+// part is what of a table of nodes the mapping speaks of.
+func (m Mapping) part() *strict.Part {
+	managed, _, _ := strings.Cut(strings.TrimPrefix(m.ManagedWhen, "!"), "=")
+	var wanted []string
+	for _, path := range []string{m.Roles, m.System, m.Hostname, strings.TrimSuffix(managed, "!")} {
+		key, _, _ := strings.Cut(path, ".")
+		wanted = append(wanted, key)
 	}
-	return f, nil
+	return &strict.Part{Table: strings.Split(m.Nodes, "."), Wanted: func(_, key string) bool { return slices.Contains(wanted, key) }}
 }
 
 // nodes makes the nodes' tables of ours.

@@ -47,7 +47,7 @@ func never(t *testing.T) Flake {
 
 // wantRefused checks that err is rejected for identity, and that its text says
 // each of words.
-func wantRefused(t *testing.T, err error, words ...string) {
+func wantRefused(t testing.TB, err error, words ...string) {
 	t.Helper()
 	if gate, _ := reconcile.RejectedBy(err); gate != reconcile.GateIdentity {
 		t.Errorf("error %v: gate %q, want %q", err, gate, reconcile.GateIdentity)

@@ -39,14 +39,14 @@ type Resolver struct {
 // The error is rejected by [reconcile.GateIdentity] when the revision does not
 // say, or says that nothing may be deployed here.
 func (r Resolver) Resolve(ctx context.Context, dir string, flake Flake) (reconcile.Target, error) {
-	f, err := r.load(ctx, dir, flake)
+	read, err := r.load(ctx, dir, flake)
 	if err != nil {
 		return reconcile.Target{}, err
 	}
-	if f == nil {
+	if read == nil {
 		return r.plain(ctx, flake)
 	}
-	return r.registered(f)
+	return r.registered(read)
 }
 
 // plain resolves a flake without a registry.
@@ -81,15 +81,25 @@ func (r Resolver) plain(ctx context.Context, flake Flake) (reconcile.Target, err
 	return target, nil
 }
 
-// registered resolves a node of the registry.
-func (r Resolver) registered(f *File) (reconcile.Target, error) {
-	byName := map[string][]string{}
-	for name, n := range f.Nodes {
-		byName[name] = append([]string{name, n.Hostname}, n.Aliases...)
-	}
-	name, warning, err := r.identify(r.Node, byName, "in the registry")
+// registered resolves a node of the registry. A mistake that concerns all nodes comes
+// before the question which one this is: the file may be none of ours.
+func (r Resolver) registered(read reader) (reconcile.Target, error) {
+	d, err := read("")
 	if err != nil {
-		return reconcile.Target{}, err
+		return reconcile.Target{}, refused("%w", err)
+	}
+	name, warning, unidentified := r.identify(r.Node, names(d), "in the registry")
+	if unidentified == nil {
+		if d, err = read(name); err != nil {
+			return reconcile.Target{}, refused("%w", err)
+		}
+	}
+	f, err := decodeOwn(d, name)
+	if err != nil {
+		return reconcile.Target{}, refused("%w", err)
+	}
+	if unidentified != nil {
+		return reconcile.Target{}, unidentified
 	}
 	n := f.Nodes[name]
 	if err := r.deployable(f, name, n); err != nil {

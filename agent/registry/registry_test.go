@@ -84,7 +84,6 @@ func TestProblems(t *testing.T) {
 		{"unknown key", "schema = 1\n[nodes.a]\naddrss = \"h\"", `infrastructure.toml:3:1: nodes.a.addrss: unknown key (did you mean "address"?)`},
 		{"unknown key in a quoted node", "schema = 1\n[nodes.\"a.b\"]\nrole = []", `infrastructure.toml:3:1: nodes."a.b".role: unknown key (did you mean "roles"?)`},
 		{"wrong type", "schema = 1\n[nodes.a]\nroles = \"dns\"", "infrastructure.toml:3:1: nodes.a.roles: want a list, got a string"},
-		{"node name", "schema = 1\n[nodes.\"a b\"]", `infrastructure.toml:2:1: nodes."a b": "a b" is not a name (use letters, digits and . _ -)`},
 		{"role name", "schema = 1\n[nodes.a]\nroles = [\"x\", \"\"]", `infrastructure.toml:3:1: nodes.a.roles: "" is not a name`},
 		{"hostname", "schema = 1\n[nodes.a]\nhostname = \"${x}\"", `infrastructure.toml:3:1: nodes.a.hostname: "${x}" is not a name`},
 		{"configuration", "schema = 1\n[nodes.a]\nconfiguration = \"a\\\"b\"", `infrastructure.toml:3:1: nodes.a.configuration: "a\"b" is not a name`},
@@ -112,11 +111,13 @@ func TestProblems(t *testing.T) {
 		{"byte-order mark", "\ufeffschema = 1", "infrastructure.toml:1:1: starts with a byte-order mark"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := resolve(t, here(), c.text)
+			_, err := resolve(t, named("a", "a.b"), c.text)
 			wantRefused(t, err, c.want)
 		})
 	}
-	_, err := resolve(t, here(), "schema = 2\nx = 1\n[nodes.a]\nvmid = \"y\"\nrollback = \"z\"\n")
+	_, err := resolve(t, named("a b", ""), "schema = 1\n[nodes.\"a b\"]")
+	wantRefused(t, err, `infrastructure.toml:2:1: nodes."a b": "a b" is not a name (use letters, digits and . _ -)`)
+	_, err = resolve(t, named("a", ""), "schema = 2\nx = 1\n[nodes.a]\nvmid = \"y\"\nrollback = \"z\"\n")
 	wantRefused(t, err, "toml:1:1: schema", "toml:2:1: x", "toml:4:1: nodes.a.vmid", "toml:5:1: nodes.a.rollback")
 }
 

@@ -36,9 +36,8 @@ type Flake struct {
 	Value func(ctx context.Context, attr string) ([]byte, error)
 }
 
-// load finds the revision's registry; nil when it has none. Of a long file it may
-// leave out nodes that cannot be this machine.
-func (r Resolver) load(ctx context.Context, dir string, flake Flake) (*File, error) {
+// load finds the revision's registry; nil when it has none.
+func (r Resolver) load(ctx context.Context, dir string, flake Flake) (reader, error) {
 	switch r.Source {
 	case None:
 		return nil, nil
@@ -57,22 +56,7 @@ func (r Resolver) load(ctx context.Context, dir string, flake Flake) (*File, err
 	if err != nil {
 		return nil, refused("read the registry %s: %w", r.File, err)
 	}
-	f, err := Parse(r.File, narrow(data, r.names()))
-	if err == nil {
-		return f, nil
-	}
-	if _, err := Parse(r.File, data); err != nil { // then tell every problem
-		return nil, refused("%w", err)
-	}
-	return nil, refused("%w", err)
-}
-
-// names are those that this machine may go by.
-func (r Resolver) names() []string {
-	if r.Node != "" {
-		return []string{r.Node}
-	}
-	return []string{r.Hostname, r.FQDN}
+	return ofText(r.File, string(data)), nil
 }
 
 // read opens the registry without leaving dir, whatever is a symbolic link.
@@ -91,7 +75,7 @@ func (r Resolver) read(dir string) ([]byte, error) {
 }
 
 // value asks the flake for its registry.
-func (r Resolver) value(ctx context.Context, flake Flake, must bool) (*File, error) {
+func (r Resolver) value(ctx context.Context, flake Flake, must bool) (reader, error) {
 	data, err := flake.Value(ctx, r.Attr)
 	if err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
@@ -106,11 +90,7 @@ func (r Resolver) value(ctx context.Context, flake Flake, must bool) (*File, err
 	if err != nil {
 		return nil, refused("the flake's %s: %w", r.Attr, err)
 	}
-	f, err := decode(strict.FromValues(r.Attr, root))
-	if err != nil {
-		return nil, refused("%w", err)
-	}
-	return f, nil
+	return ofValues(strict.FromValues(r.Attr, root)), nil
 }
 
 // object decodes a JSON object; its whole numbers are int64, as those of TOML.

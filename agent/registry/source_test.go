@@ -6,12 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
 	"github.com/infra-agent/infra-agent/reconcile"
 )
@@ -64,7 +60,9 @@ func TestRegistryOfTheFlake(t *testing.T) {
 		`{"schema": 1, "nodes": {"a": {"vmid": 1.5}}}`:                  "nodes.a.vmid: want an integer, got a fraction",
 		`{"schema": 1, "nodes": {"a": {"checks": {"c": {"kind": 1}}}}}`: "nodes.a.checks.c.kind: want a string, got an integer",
 	} {
-		_, err := here().Resolve(t.Context(), t.TempDir(), valued(t, attr, json))
+		f := flake()
+		f.Value = func(context.Context, string) ([]byte, error) { return []byte(json), nil }
+		_, err := named("a", "").Resolve(t.Context(), t.TempDir(), f)
 		wantRefused(t, err, want)
 	}
 	broken := errors.New("cannot evaluate")
@@ -131,123 +129,5 @@ profiles = { smb = true, nfs = false }
 				t.Errorf("roles %s, %v, want %s", roles, err, c.roles)
 			}
 		})
-	}
-}
-
-// TestNarrowChangesNothing resolves random registries whole and narrowed.
-func TestNarrowChangesNothing(t *testing.T) {
-	names := []string{"web-01", "web-010", "WEB-01", "db.x", "x"}
-	rapid.Check(t, func(t *rapid.T) {
-		name := func(label string) string { return rapid.SampledFrom(names).Draw(t, label) }
-		var text strings.Builder
-		text.WriteString("schema = 1\n[roles.r]\nwave = \"w\"\n")
-		for i, n := range rapid.SliceOfNDistinct(rapid.SampledFrom(names), 1, 5, rapid.ID).Draw(t, "nodes") {
-			fmt.Fprintf(&text, "[nodes.%q]\n", n)
-			if rapid.Bool().Draw(t, "hostname") {
-				fmt.Fprintf(&text, "hostname = %q\n", name("hostname"))
-			}
-			if rapid.Bool().Draw(t, "alias") {
-				fmt.Fprintf(&text, "aliases = [\n  \"\\u0077eb-01\", '''%s''']\n", name("alias"))
-			}
-			fmt.Fprintf(&text, "roles = [\"r\"] # [nodes.y]\nmeta = \"\"\"\n[nodes.z]\n\"\"\"\n[nodes.%q.checks.c%d]\nkind = \"unit\"\nunit = \"a.service\"\n", n, i)
-		}
-		r := named(name("short"), "")
-		if rapid.Bool().Draw(t, "set") {
-			r = named("nixos", "")
-			r.Node = name("node")
-		}
-		data := []byte(text.String())
-		narrowed := narrow(data, r.names())
-		if got, want := strings.Count(string(narrowed), "\n"), strings.Count(text.String(), "\n"); got != want {
-			t.Fatalf("%d lines, want %d", got, want)
-		}
-		resolved := func(data []byte) (reconcile.Target, string) {
-			f, err := Parse("f", data)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, err := r.registered(f)
-			if err != nil {
-				text, _, _ := strings.Cut(err.Error(), " (hint") // of names that are near
-				return got, text
-			}
-			return got, ""
-		}
-		want, wantErr := resolved(data)
-		got, gotErr := resolved(narrowed)
-		if diff := cmp.Diff(want, got); diff != "" || gotErr != wantErr {
-			t.Fatalf("error %q, want %q; target (-want +got):\n%s", gotErr, wantErr, diff)
-		}
-	})
-}
-
-func TestMistakesOfOthersDoNotHoldThisNode(t *testing.T) {
-	const text = "schema = 1\n[nodes.dns-01]\n[nodes.other]\nvmid = \"x\"\n"
-	if _, err := resolve(t, here(), text); err != nil {
-		t.Errorf("Resolve: %v, want that the mistake of node other does not count", err)
-	}
-	_, err := resolve(t, here(), strings.Replace(text, "[nodes.other]", "[nodes.other]\naliases = [\"dns-01\"]", 1))
-	wantRefused(t, err, "nodes.other.vmid: want an integer")
-	_, err = resolve(t, here(), "[nodes.dns-01]\nvmid = 1\nvmid = 2\n[nodes.other]\nvmid = \"x\"\n")
-	wantRefused(t, err, "infrastructure.toml:3:1: Key")
-}
-
-// long writes a registry of 10,000 nodes, about 5 MB, and returns its directory
-// and length.
-func long(t testing.TB) (dir string, size int64) {
-	t.Helper()
-	var text strings.Builder
-	text.WriteString("schema = 1\n[fleet]\ndomain = \"example.org\"\n[roles.web.checks.up]\nkind = \"tcp\"\ntarget = \"{address}:80\"\n")
-	for i := range 10000 {
-		fmt.Fprintf(&text, `[nodes.web-%05d]
-system = "x86_64-linux"
-roles = ["web", "monitoring-client"]
-tags = ["infra", "web"]
-address = "10.%d.%d.%d"
-vmid = %d
-wave = "rest"
-window = ["Mon..Fri 02:00-05:00 Europe/Berlin"]
-meta = { rack = "a%d", bought = "2024-01-01", serial = "0123456789abcdef0123456789abcdef", contact = "ops@example.org" }
-[nodes.web-%05d.proxy]
-port = 3000
-subdomains = ["www%d"]
-[nodes.web-%05d.checks.local]
-kind = "http"
-target = "http://{address}:3000/health"
-within = "2m"
-`, i, i>>16, i>>8&255, i&255, 100+i, i%50, i, i, i)
-	}
-	dir = t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "infrastructure.toml"), []byte(text.String()), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return dir, int64(text.Len())
-}
-
-func TestMemoryOfALongRegistry(t *testing.T) {
-	const most = 100 << 20
-	dir, _ := long(t)
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	got, err := named("web-07321", "").Resolve(t.Context(), dir, Flake{})
-	runtime.ReadMemStats(&after)
-	if err != nil || len(got.Checks) != 2 || got.Checks[1].Target != "10.0.28.153:80" {
-		t.Errorf("Resolve = %+v, %v", got, err)
-	}
-	if spent := after.TotalAlloc - before.TotalAlloc; spent > most {
-		t.Errorf("one node of 10,000 takes %d bytes of memory, want at most %d", spent, most)
-	}
-}
-
-// BenchmarkResolve resolves one node of 10,000, whose registry has 5 MB.
-func BenchmarkResolve(b *testing.B) {
-	dir, size := long(b)
-	r := named("web-07321", "")
-	b.SetBytes(size)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := r.Resolve(b.Context(), dir, Flake{}); err != nil {
-			b.Fatal(err)
-		}
 	}
 }

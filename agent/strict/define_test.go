@@ -21,7 +21,7 @@ func TestTablesAreWrittenOnce(t *testing.T) {
 		{"a = { b = 1 }\na.c = 2", "f:2:1: adds to a" + complete},
 		{"a.b = {c = 1}\na.b.d = 1", "f:2:1: adds to a.b" + complete},
 		{"a = []\na.b = 1", "f:2:1: adds to a" + complete},
-		{"x = {a = {c = 1}, a.b = 1}", "f:1:19: adds to a" + complete},
+		{"x = {a = {c = 1}, a.b = 1}", "f:1:19: adds to x.a" + complete},
 
 		{"[a.b.c]\n[a.b]\ny = 1\n[a]\nz = 1", ""},
 		{"a.b = 1\na.c = 1\n[a.d]\n[[a.e]]", ""},

@@ -1,9 +1,6 @@
 package strict
 
-import (
-	"strconv"
-	"strings"
-)
+import "strings"
 
 // maxDepth bounds how deep tables and lists may be nested: the TOML library
 // recurses, and spends memory on the square of a dotted key's length.
@@ -11,21 +8,33 @@ const maxDepth = 8
 
 // findings are what a scan saw.
 type findings struct {
-	deep       int          // offset of a key or value nested deeper than maxDepth, or -1
-	unportable []unportable // syntax of TOML 1.1, which the library takes and Nix refuses
-	sections   []Section
+	problems []finding
+	deep     int    // offset of a key or value nested deeper than maxDepth, or -1
+	doubt    *doubt // the first; nil: the text is TOML for sure
+	patches  []edit // of values that the library would stop at
+	cuts     []edit // of what is not wanted
 }
 
-type unportable struct {
+// A finding is something that Nix refuses or reads differently, and the library does not.
+type finding struct {
+	rule       string
 	offset     int
+	at         Path // "": of the text rather than a value
 	text, hint string
 }
 
-// scan notes in offsets, unless it is nil, where in src each key and list element
-// starts, which the TOML library does not tell. For a text that is not TOML it
-// notes any offsets.
-func scan(src string, offsets map[Path]int) findings {
-	s := &scanner{src: src, offsets: offsets, tables: map[Path]int{}, scope: &scope{}, found: findings{deep: -1}}
+// A doubt is where a text may be no TOML. Only the library decides.
+type doubt struct {
+	offset int
+	hint   string // what to write instead; may be empty
+}
+
+// scan reads src without making anything of it. Unless offsets is nil it notes there
+// where each key and list element starts, which the TOML library does not tell. For a
+// text that is not TOML it notes any.
+func scan(src string, part *Part, offsets map[Path]int) findings {
+	s := &scanner{src: src, part: part, offsets: offsets, found: findings{deep: -1}}
+	s.scope = &scope{kinds: make(map[uint64]definition, len(src)/64)} // a guess; to grow costs more than to read
 	s.file()
 	return s.found
 }
@@ -33,115 +42,143 @@ func scan(src string, offsets map[Path]int) findings {
 type scanner struct {
 	src     string
 	pos     int
+	at      []step // where it is
+	keys    []string
+	depth   int // of what it reads: steps of a list of tables do not count
 	offsets map[Path]int
-	tables  map[Path]int // number of elements of each array of tables
-	scope   *scope       // the file, or the inline table that is being read; nil: nobody wants to know
+	scope   *scope // the file, or the inline table that is being read
 	found   findings
+
+	part     *Part // nil: all is wanted
+	unwanted bool  // what it reads
+	named    map[string]bool
+}
+
+// A step is a key, or the index of an element.
+type step struct {
+	key    string
+	index  int // -1 for a key
+	offset int
 }
 
 func (s *scanner) file() {
-	table, depth := Path(""), 0
+	section := 0
 	for s.space(); s.more(); s.space() {
 		start := s.pos
-		switch {
-		case strings.HasPrefix(s.src[s.pos:], "[["):
-			table, depth = s.header("[[")
-		case s.src[s.pos] == '[':
-			table, depth = s.header("[")
-		default:
-			s.pair(table, depth)
+		if s.src[start] == '[' {
+			s.cutUnwanted(section)
+			section = start
+			s.header()
+		} else {
+			s.pair()
 		}
+		s.lineEnd()
 		s.progress(start)
 	}
+	s.cutUnwanted(section)
 }
 
-// header reads [a.b] or [[a.b]] and returns the path of the table that it opens.
-func (s *scanner) header(opening string) (table Path, depth int) {
-	start := s.pos
+// header reads [a.b] or [[a.b]].
+func (s *scanner) header() {
+	start, opening := s.pos, "["
+	if s.has("[[") {
+		opening = "[["
+	}
 	s.pos += len(opening)
 	keys := s.key()
-	if n := len(s.found.sections); n > 0 {
-		s.found.sections[n-1].End = start
-	}
-	s.found.sections = append(s.found.sections, Section{keys, start, len(s.src)})
-	s.once(start, s.scope.open(keys, opening == "[["))
+	indices, complete, twice := s.scope.open(keys, opening == "[[")
+	s.at = s.at[:0]
 	for i, key := range keys {
-		table = s.child(table, key)
-		s.note(table, start)
-		n, isList := s.tables[table]
-		switch {
-		case opening == "[[" && i == len(keys)-1:
-			s.tables[table]++
-			table = s.elem(table, n)
-			s.note(table, start)
-		case isList:
-			table = s.elem(table, n-1)
+		s.enter(key, start, i == len(keys)-1)
+		s.once(start, i+1 == complete, twice)
+		if indices[i] >= 0 {
+			s.step("", indices[i], start)
 		}
 	}
-	s.skip("] \t")
-	return table, len(keys)
+	s.depth = len(keys)
+	if !s.has("]]"[:len(opening)]) {
+		s.doubt(start, "close the brackets of the header")
+		return
+	}
+	s.pos += len(opening)
 }
 
 // pair reads a.b = value within a table.
-func (s *scanner) pair(table Path, depth int) {
-	start := s.pos
+func (s *scanner) pair() {
+	start, outer, depth, wanted := s.pos, len(s.at), s.depth, !s.unwanted
 	keys := s.key()
-	for _, key := range keys {
-		table = s.child(table, key)
-		s.note(table, start)
-	}
-	if s.more() && s.src[s.pos] == '=' {
+	isPair := s.has("=")
+	if isPair {
 		s.pos++
 		s.skip(" \t")
-		s.once(start, s.scope.add(keys, s.more() && (s.src[s.pos] == '{' || s.src[s.pos] == '[')))
-		s.value(table, depth+len(keys))
 	}
+	complete, twice := s.scope.add(keys, s.has("{") || s.has("["))
+	for i, key := range keys {
+		s.enter(key, start, i == len(keys)-1)
+		s.once(start, i+1 == complete, twice)
+	}
+	s.depth += len(keys)
+	if isPair {
+		s.value()
+	} else {
+		s.doubt(start, "write KEY = VALUE")
+		s.pos += until(s.src[s.pos:], ",}\n")
+	}
+	if wanted {
+		s.cutUnwanted(start)
+	}
+	s.at, s.depth = s.at[:outer], depth
 }
 
-func (s *scanner) value(at Path, depth int) {
-	s.skip(" \t")
+func (s *scanner) value() {
 	switch {
-	case !s.more():
-	case depth > maxDepth:
+	case s.depth > maxDepth:
 		s.tooDeep(s.pos)
-	case s.src[s.pos] == '"' || s.src[s.pos] == '\'':
-		s.text()
-	case s.src[s.pos] == '[':
-		s.list(']', func(i int) {
-			at := s.elem(at, i)
-			s.note(at, s.pos)
-			s.value(at, depth+1)
-		})
-	case s.src[s.pos] == '{':
-		outer := s.scope
-		if outer != nil {
-			s.scope = &scope{}
+	case s.has(`"`) || s.has("'"):
+		if _, hasNUL := s.text(); hasNUL {
+			s.say(ruleNUL, "remove it", "holds a NUL character, at which Nix ends a string")
 		}
-		s.list('}', func(int) { s.pair(at, depth) })
+	case s.has("["):
+		s.depth++
+		s.list(']', func(i int) {
+			s.step("", i, s.pos)
+			s.value()
+			s.at = s.at[:len(s.at)-1]
+		})
+		s.depth--
+	case s.has("{"):
+		outer := s.scope
+		s.scope = &scope{}
+		s.list('}', func(int) { s.pair() })
 		s.scope = outer
 	default:
-		s.pos += until(s.src[s.pos:], ",]}#\n")
+		s.scalar()
 	}
 }
 
 // list reads the elements up to the closing bracket.
 func (s *scanner) list(end byte, element func(i int)) {
+	start := s.pos
 	s.pos++
 	for i := 0; ; i++ {
-		gap, comma := s.pos, -1
-		s.space()
-		for s.more() && s.src[s.pos] == ',' {
+		gap, comma, commas := s.pos, -1, 0
+		for s.space(); s.has(","); s.space() {
 			comma = s.pos
+			commas++
 			s.pos++
-			s.space()
 		}
 		if !s.more() {
+			s.doubt(start, "close the bracket")
 			return
 		}
 		if end == '}' {
 			s.inlineGap(gap, comma)
 		}
-		if s.src[s.pos] == end {
+		isEnd := s.src[s.pos] == end
+		if commas > 1 || i == 0 && commas > 0 || i > 0 && commas == 0 && !isEnd {
+			s.doubt(s.pos, "write one comma between two elements")
+		}
+		if isEnd {
 			s.pos++
 			return
 		}
@@ -163,137 +200,69 @@ func (s *scanner) inlineGap(start, comma int) {
 	}
 }
 
-// once refuses what adds to a table that is complete; "" is none.
-func (s *scanner) once(offset int, complete Path) {
-	if complete != "" {
-		s.refuse(offset, "adds to "+string(complete)+", which is complete where it is written: TOML, and Nix, refuse that", "write all of it in one place")
+// enter goes to a key of the table where the scanner is.
+func (s *scanner) enter(key string, offset int, isLast bool) {
+	s.want(key, isLast)
+	s.step(key, -1, offset)
+	if key == "outPath" || strings.HasPrefix(key, "_") {
+		s.say(ruleKey, "choose another name", "Nix gives keys that start with _, and outPath, a meaning of their own")
+	}
+	if strings.IndexByte(key, 0) >= 0 {
+		s.say(ruleNUL, "choose another name", "the key holds a NUL character, at which Nix ends it")
 	}
 }
 
-func (s *scanner) refuse(offset int, text, hint string) {
-	s.found.unportable = append(s.found.unportable, unportable{offset, text, hint})
-}
-
-// key reads a dotted key.
-func (s *scanner) key() []string {
-	start := s.pos
-	var keys []string
-	for {
-		s.skip(" \t")
-		if !s.more() {
-			return keys
-		}
-		if c := s.src[s.pos]; c == '"' || c == '\'' {
-			keys = append(keys, s.text())
-		} else {
-			n := until(s.src[s.pos:], " \t\r\n.=[]{},#")
-			keys = append(keys, s.src[s.pos:s.pos+n])
-			s.pos += n
-		}
-		s.skip(" \t")
-		if len(keys) > maxDepth {
-			s.tooDeep(start)
-			return keys
-		}
-		if !s.more() || s.src[s.pos] != '.' {
-			return keys
-		}
-		s.pos++
-	}
-}
-
-// text reads a string of any of the four kinds and returns what it says when it
-// has one line, as a key has.
-func (s *scanner) text() string {
-	quote := s.src[s.pos : s.pos+1]
-	if triple := strings.Repeat(quote, 3); strings.HasPrefix(s.src[s.pos:], triple) {
-		quote = triple
-	}
-	start := s.pos
-	s.pos += len(quote)
-	for s.more() && !strings.HasPrefix(s.src[s.pos:], quote) {
-		if s.src[s.pos] == '\\' && quote[0] == '"' {
-			s.pos++
-			if s.more() && (s.src[s.pos] == 'e' || s.src[s.pos] == 'x') {
-				s.refuse(s.pos-1, "the escape \\"+s.src[s.pos:s.pos+1]+" is TOML 1.1, which Nix does not read", `write \u and four digits`)
-			}
-		}
-		s.pos++
-	}
-	s.pos = min(s.pos+len(quote), len(s.src))
-	if len(quote) == 3 {
-		s.skip(quote[:1]) // up to two quotes may end the text itself
-		return ""
-	}
-	raw := s.src[start:s.pos]
-	if quote == "'" {
-		return strings.Trim(raw, "'")
-	}
-	if said, err := strconv.Unquote(raw); err == nil {
-		return said
-	}
-	return raw
-}
-
-// child and elem make no paths when nobody wants to know them: in a long file they
-// cost more than all the rest.
-func (s *scanner) child(at Path, key string) Path {
-	if s.offsets == nil {
-		return ""
-	}
-	return at.Child(key)
-}
-
-func (s *scanner) elem(at Path, i int) Path {
-	if s.offsets == nil {
-		return ""
-	}
-	return at.Elem(i)
-}
-
-func (s *scanner) note(at Path, offset int) {
-	if s.offsets == nil {
+func (s *scanner) step(key string, index, offset int) {
+	s.at = append(s.at, step{key, index, offset})
+	if s.offsets == nil || s.unwanted {
 		return
 	}
+	at := s.path()
 	if _, ok := s.offsets[at]; !ok {
 		s.offsets[at] = offset
+	}
+}
+
+func (s *scanner) path() Path {
+	var at Path
+	for _, step := range s.at {
+		if step.index >= 0 {
+			at = at.Elem(step.index)
+		} else {
+			at = at.Child(step.key)
+		}
+	}
+	return at
+}
+
+// once judges a table that is written a second time. Of other things that are, only
+// the library knows whether they may be.
+func (s *scanner) once(offset int, isComplete, twice bool) {
+	if isComplete {
+		s.refuse(offset, "adds to "+string(s.path())+", which is complete where it is written: TOML, and Nix, refuse that", "write all of it in one place")
+	}
+	if twice {
+		s.doubt(offset, "")
+	}
+}
+
+// refuse notes syntax that the library takes.
+func (s *scanner) refuse(offset int, text, hint string) {
+	s.found.problems = append(s.found.problems, finding{ruleSyntax, offset, "", text, hint})
+}
+
+// say notes a problem of the value where the scanner is.
+func (s *scanner) say(rule, hint, text string) {
+	s.found.problems = append(s.found.problems, finding{rule, s.at[len(s.at)-1].offset, s.path(), text, hint})
+}
+
+func (s *scanner) doubt(offset int, hint string) {
+	if s.found.doubt == nil {
+		s.found.doubt = &doubt{offset, hint}
 	}
 }
 
 // tooDeep notes the place and ends the scan.
 func (s *scanner) tooDeep(offset int) {
 	s.found.deep, s.pos = offset, len(s.src)
-}
-
-// space skips white space, line ends and comments.
-func (s *scanner) space() {
-	for {
-		s.skip(" \t\r\n")
-		if !s.more() || s.src[s.pos] != '#' {
-			return
-		}
-		s.pos += until(s.src[s.pos:], "\n")
-	}
-}
-
-func (s *scanner) skip(set string) {
-	for s.more() && strings.IndexByte(set, s.src[s.pos]) >= 0 {
-		s.pos++
-	}
-}
-
-// progress makes sure that a text that is not TOML cannot stop the scan.
-func (s *scanner) progress(start int) {
-	if s.pos == start {
-		s.pos++
-	}
-}
-
-func (s *scanner) more() bool { return s.pos < len(s.src) }
-
-func until(s, set string) int {
-	if i := strings.IndexAny(s, set); i >= 0 {
-		return i
-	}
-	return len(s)
 }

@@ -46,14 +46,14 @@ func TestDecode(t *testing.T) {
 
 func TestParseRefuses(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
-		{"byte-order mark", "\ufeffa = 1", "f:1:1: starts with a byte-order mark, which Nix and others read differently; save it as plain UTF-8"},
 		{"large file", strings.Repeat("#", 16<<20+1), "f:1:1: 16777217 bytes are more than the limit of 16777216"},
 		{"deep lists", "\na = " + strings.Repeat("[", 1000), "f:2:13: nested more than 8 levels deep"},
 		{"deep inline tables", "a = " + strings.Repeat("{a = ", 1000), "f:1:45: nested more than 8 levels deep"},
 		{"long dotted key", "x = 1\n" + strings.Repeat("a.", 1000) + "a = 1", "f:2:1: nested more than 8 levels deep"},
 		{"deep header", "[" + strings.Repeat("a.", 1000) + "a]", "f:1:2: nested more than 8 levels deep"},
 		{"duplicate key", "a = 1\na = 2", "f:2:1: Key 'a' has already been defined."},
-		{"not UTF-8", "x = 1\na = \"é\xff\"", "f:2:7: is not UTF-8 text; save it as plain UTF-8"},
+		{"git-crypt", "\x00GITCRYPT\x00\x01\xff", "f:1:1: is locked by git-crypt (the agent does not decrypt: commit the file in the clear)"},
+		{"and what is wrong before", "a = 2021-01-01\nb = x\n_c = 1", "f:1:1: a: dates and times are not supported (write it as a string)\nf:2:5: expected value but found \"x\" instead (write \"x\": a text is in quotes)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if _, err := Parse("f", []byte(c.text)); err == nil || err.Error() != c.want {
@@ -63,13 +63,45 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
+// TestHints: what people write for TOML, and what they are told to write.
+func TestHints(t *testing.T) {
+	for text, want := range map[string]string{
+		"a = x86_64-linux":         `write "x86_64-linux": a text is in quotes`,
+		"a = 10.0.0.1":             `write "10.0.0.1": a text is in quotes`,
+		"a = two words":            "a text is in quotes, and alone in its line",
+		"a = True":                 "write true",
+		"a = off":                  "write false",
+		"a = \nb = 1":              "write a value after =",
+		"a = \"x\nb = 1":           "the closing quote is missing",
+		"a = 'x\nb = 1":            "the closing quote is missing",
+		"a = \"\"\"x":              "the closing quotes are missing",
+		"a \"x\"":                  "write KEY = VALUE",
+		"a: 1":                     "write KEY = VALUE, and a key of other characters than letters, digits, _ and - in quotes",
+		"[a\nb = 1":                "close the brackets of the header",
+		"a = [1\nb = 2]":           "write one comma between two elements",
+		"a = [1":                   "close the bracket",
+		"a = \"x\" y":              "begin a new line here",
+		"a = \"C:\\dir\"":          `write \\ for a backslash, or '…' around the text`,
+		"a = 1\na = 2":             "",
+		"a = 1\na = 2\nb = [1, x]": "",
+	} {
+		_, err := Parse("f", []byte(text))
+		e, ok := errors.AsType[*Error](err)
+		if !ok || len(e.Problems) != 1 || e.Problems[0].Hint != want {
+			t.Errorf("%q: %v, want the hint %s", text, err, want)
+		}
+	}
+}
+
 func TestUnportableValuesAreProblems(t *testing.T) {
-	d, err := Parse("f", []byte("a = 1979-05-27\n[[b]]\nc = [1.5, inf]\n[d]\ne = {f = nan}\n_g = '\\e'\noutPath = 1\n"+
-		"h = \"x\\u0000\"\ni = {a = \"\\e\", b = \"\\x41\",}\nj = {a = [1,\n2,], # ,\nb = 1 }\n"))
+	d, err := Parse("f", []byte("\ufeffa = 1979-05-27\n[[b]]\nc = [1.5, inf]\n[d]\ne = {f = nan}\n_g = '\\e'\noutPath = 1\n"+
+		"h = \"x\\u0000\"\ni = {a = \"\\e\", b = \"\\x41\",}\nj = {a = [1,\n2,], # ,\nb = 1 }\n"+
+		"k = [9223372036854775808, 0xFFFFFFFFFFFFFFFF, 1e400]\n\"l\\u0000\" = 07:32:00\nm = 'é\xff'\nn = '\x00'\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `f:1:1: a: dates and times are not supported (write it as a string)
+	const want = `f:1:1: starts with a byte-order mark, which Nix and others read differently (save it as plain UTF-8)
+f:1:2: a: dates and times are not supported (write it as a string)
 f:3:11: b[0].c[1]: inf and nan are not supported
 f:5:6: d.e.f: inf and nan are not supported
 f:6:1: d._g: Nix gives keys that start with _, and outPath, a meaning of their own (choose another name)
@@ -78,7 +110,13 @@ f:8:1: d.h: holds a NUL character, at which Nix ends a string (remove it)
 f:9:11: the escape \e is TOML 1.1, which Nix does not read (write \u and four digits)
 f:9:21: the escape \x is TOML 1.1, which Nix does not read (write \u and four digits)
 f:9:26: a comma at the end in an inline table is TOML 1.1, which Nix does not read (remove the comma)
-f:11:9: a line end in an inline table is TOML 1.1, which Nix does not read (write it on one line, or as a table of its own)`
+f:11:9: a line end in an inline table is TOML 1.1, which Nix does not read (write it on one line, or as a table of its own)
+f:13:6: d.k[0]: 9223372036854775808 does not fit 64 bits
+f:13:27: d.k[1]: 0xFFFFFFFFFFFFFFFF does not fit 64 bits
+f:13:47: d.k[2]: 1e400 does not fit 64 bits
+f:14:1: d."l\x00": the key holds a NUL character, at which Nix ends it (choose another name)
+f:15:7: is not UTF-8 text (save it as plain UTF-8)
+f:16:6: holds a NUL character, which Nix does not read (remove it)`
 	if got := d.Err(); got == nil || got.Error() != want {
 		t.Errorf("Err:\n%v\nwant\n%s", got, want)
 	}
@@ -174,89 +212,5 @@ func TestPath(t *testing.T) {
 	want := []Path{`nodes."a.\"b".roles[2]`, `nodes."a.\"b".roles`, `nodes."a.\"b"`, "nodes"}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("parents = %q, want %q", got, want)
-	}
-}
-
-// TestLines gives lines by hand for each way to write a key.
-func TestLines(t *testing.T) {
-	const text = `a = 1 # [x]
-b.c = """
-[not] = "a key"
-""" # two
-"q.k" = [
-  1, # one
-  [2, 3],
-  {m = 1, n.o = "}"},
-]
-[t.u]
-v = 'it''s' # is refused by TOML, but must not confuse the scan
-[[l]]
-x = 1
-[l.sub]
-y = 2
-[[l]]
-[l.sub]
-y = 3
-`
-	// Up to two quotes before the closing three belong to the text.
-	const quotes = "a = '''x''''\nb = 1"
-	offsets := map[Path]int{}
-	if scan(quotes, offsets); offsets["b"] != strings.Index(quotes, "b") {
-		t.Errorf("offsets of %q = %v, want b at its place", quotes, offsets)
-	}
-	offsets = map[Path]int{}
-	if found := scan(text, offsets); found.deep != -1 || found.unportable != nil {
-		t.Fatalf("scan = %+v, want nothing amiss", found)
-	}
-	for at, want := range map[Path]int{
-		"a": 1, "b": 2, "b.c": 2, `"q.k"`: 5, `"q.k"[0]`: 6, `"q.k"[1]`: 7, `"q.k"[1][1]`: 7, `"q.k"[2].n.o`: 8,
-		"t": 10, "t.u": 10, "t.u.v": 11, "l": 12, "l[0]": 12, "l[0].x": 13, "l[0].sub.y": 15, "l[1]": 16, "l[1].sub": 17, "l[1].sub.y": 18,
-	} {
-		offset, ok := offsets[at]
-		if got := 1 + strings.Count(text[:offset], "\n"); !ok || got != want {
-			t.Errorf("line of %s = %d (found: %t), want %d", at, got, ok, want)
-		}
-	}
-	if _, ok := offsets["not"]; ok {
-		t.Error("found a key inside of a string")
-	}
-}
-
-// FuzzParse: no panic, no hang, and every value of an accepted file has a line.
-func FuzzParse(f *testing.F) {
-	f.Add("a = 1\n[[l]]\nb.c = [{d = 'x'}, \"\"\"y\"\"\"]")
-	f.Add("\"\\u0041\" = {a.b = [1, 2,], c = 0x1f}")
-	f.Add("\b\b\b\b") // the library's place of the error is outside of the text
-	f.Add("[ a . 'b' ]\nc = '''\n'''''")
-	f.Fuzz(func(t *testing.T, text string) {
-		d, err := Parse("f", []byte(text))
-		if err != nil {
-			if e, ok := errors.AsType[*Error](err); !ok || len(e.Problems) != 1 || e.Problems[0].Line < 1 {
-				t.Fatalf("Parse: %v, want one problem with a line", err)
-			}
-			return
-		}
-		everyValueHasALine(t, d, "", d.root)
-	})
-}
-
-func everyValueHasALine(t *testing.T, d *Document, at Path, v any) {
-	d.Position(at)
-	if _, ok := d.offsets[at]; !ok && at != "" {
-		t.Fatalf("no line for %s in %q", at, d.src)
-	}
-	switch v := v.(type) {
-	case map[string]any:
-		for key, child := range v {
-			everyValueHasALine(t, d, at.Child(key), child)
-		}
-	case []map[string]any:
-		for i, child := range v {
-			everyValueHasALine(t, d, at.Elem(i), child)
-		}
-	case []any:
-		for i, child := range v {
-			everyValueHasALine(t, d, at.Elem(i), child)
-		}
 	}
 }

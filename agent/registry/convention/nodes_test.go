@@ -60,7 +60,7 @@ var nodeCases = []ruleCase{
 	{rule: "R010", name: "domain", text: "[nodes.a.checks.page]\nkind = 'http'\ntarget = 'http://{node}.{domain}/'", want: `2:1 error nodes.a.checks.page: check page: it needs {domain}, which the registry does not give (write domain = "…" into [fleet])`},
 	{rule: "R010", name: "implied", text: "[roles.default]\nimplied = true\n[roles.default.checks]\nname = {kind = 'dns', target = '{domain}'}\nport = {kind = 'tcp', target = '{address}:1'}\n[nodes.a]", want: `7:1 error nodes.a: check name: it needs {domain}, which the registry does not give (write domain = "…" into [fleet])
 7:1 error nodes.a: check port: it needs {address}, which the registry does not give (give the node an address = "…")`},
-	{rule: "R010", name: "what the reader says", text: "[roles.web.checks.up]\nkind = 'tcp'\ntarget = '{adress}:80'\n[roles.web.checks.down]\nkind = 'tcp'\ntarget = '80'\n[nodes.a]\nroles = ['web']"},
+	{rule: "R010", name: "what the reader says", text: "[roles.web.checks.up]\nkind = 'tcp'\ntarget = '{name}:80'\n[roles.web.checks.down]\nkind = 'tcp'\ntarget = '80'\n[nodes.a]\nroles = ['web']"},
 	{rule: "R010", name: "removed, unmanaged, template", text: "[roles.web.checks.up]\nkind = 'tcp'\ntarget = '{address}:80'\n[nodes.a]\nroles = ['web']\nchecks.up = false\n[nodes.b]\nmanaged = false\nroles = ['web']\n[nodes.c]\nkind = 'template'\nroles = ['web']"},
 }
 

@@ -1,0 +1,71 @@
+package registry
+
+import (
+	"slices"
+
+	"github.com/infra-agent/infra-agent/agent/strict"
+)
+
+// A reader reads the fleet, the waves, the roles and one node of a registry; for "",
+// the names of all nodes instead.
+type reader func(node string) (*strict.Document, error)
+
+// ofText reads infrastructure.toml. Of a fleet of 10,000 nodes it costs a node little
+// more than its own entry.
+func ofText(name, text string) reader {
+	return func(node string) (*strict.Document, error) {
+		return strict.ParsePart(name, text, &strict.Part{Table: []string{"nodes"}, Wanted: func(entry, key string) bool {
+			return entry == node || node == "" && (key == "hostname" || key == "aliases")
+		}})
+	}
+}
+
+// ofValues has read a document already.
+func ofValues(d *strict.Document) reader {
+	return func(string) (*strict.Document, error) { return d, nil }
+}
+
+// names returns the names of each node. It passes over what is wrong: that is judged
+// on the node itself, and by "registry check".
+func names(d *strict.Document) map[string][]string {
+	all := map[string][]string{}
+	nodes, _ := tables(d)["nodes"].(map[string]any)
+	for name, v := range nodes {
+		all[name] = []string{name}
+		node, _ := v.(map[string]any)
+		aliases, _ := node["aliases"].([]any)
+		for _, v := range slices.Concat([]any{node["hostname"]}, aliases) {
+			if text, ok := v.(string); ok {
+				all[name] = append(all[name], text)
+			}
+		}
+	}
+	return all
+}
+
+// decodeOwn decodes and judges all that concerns one node, and no other node. The
+// error is a [*strict.Error] with every problem.
+func decodeOwn(d *strict.Document, node string) (*File, error) {
+	root := tables(d)
+	if nodes, ok := root["nodes"].(map[string]any); ok {
+		own := map[string]any{}
+		if v, ok := nodes[node]; ok {
+			own[node] = v
+		}
+		root["nodes"] = own
+	}
+	f := File{doc: d}
+	d.Value("", root, &f)
+	judge(d, &f)
+	if err := d.Err(); err != nil {
+		return nil, err
+	}
+	return &f, nil
+}
+
+// tables are those of a file, in a map of the caller's own.
+func tables(d *strict.Document) map[string]any {
+	var root map[string]any
+	d.Decode(&root)
+	return root
+}

@@ -1,17 +1,13 @@
 package registry
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/infra-agent/infra-agent/agent/strict"
 )
@@ -91,48 +87,4 @@ func (r Resolver) value(ctx context.Context, flake Flake, must bool) (reader, er
 		return nil, refused("the flake's %s: %w", r.Attr, err)
 	}
 	return ofValues(strict.FromValues(r.Attr, root)), nil
-}
-
-// object decodes a JSON object; its whole numbers are int64, as those of TOML.
-func object(data []byte) (map[string]any, error) {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	var root map[string]any
-	if err := d.Decode(&root); err != nil {
-		return nil, fmt.Errorf("is not a JSON object: %w", err)
-	}
-	_, err := numbers(root)
-	return root, err
-}
-
-// numbers replaces what is a [json.Number] in v, and drops nulls, which TOML does
-// not have.
-func numbers(v any) (any, error) {
-	var err error
-	switch v := v.(type) {
-	case map[string]any:
-		for key, child := range v {
-			if child == nil {
-				delete(v, key)
-			} else if v[key], err = numbers(child); err != nil {
-				return nil, err
-			}
-		}
-	case []any:
-		for i, child := range v {
-			if v[i], err = numbers(child); err != nil {
-				return nil, err
-			}
-		}
-	case json.Number:
-		if n, err := v.Int64(); err == nil {
-			return n, nil
-		}
-		f, err := v.Float64()
-		if err != nil || !strings.ContainsAny(v.String(), ".eE") || math.IsInf(f, 0) {
-			return nil, fmt.Errorf("the number %s is too large", v)
-		}
-		return f, nil
-	}
-	return v, nil
 }

@@ -49,7 +49,16 @@ func TestRegistryOfTheFlake(t *testing.T) {
 	_, err = must.Resolve(t.Context(), t.TempDir(), valued(t, attr, ""))
 	wantRefused(t, err, "the flake has no attribute infraAgent.registry, and registry.source is nix")
 	for json, want := range map[string]string{
-		`[]`: "infraAgent.registry: is not a JSON object",
+		`[]`:                               "infraAgent.registry: is JSON, but not an object",
+		`null`:                             "infraAgent.registry: is JSON, but not an object",
+		`{"schema": 1`:                     "infraAgent.registry: is not a JSON object that the agent can read: it ends too early",
+		``:                                 "it ends too early",
+		`{"schema": 1} {}`:                 "infraAgent.registry: has something after the JSON object",
+		`{"schema": 1}]`:                   "infraAgent.registry: has something after the JSON object",
+		`{"schema": 1, "a": [x]}`:          "infraAgent.registry: is not a JSON object that the agent can read: a[0]: invalid character 'x'",
+		"{\"schema\": 1, \"a\": \"\xff\"}": "infraAgent.registry: is not UTF-8 text",
+		`{"schema": 1, "nodes": {"a": {"vmid": 1, "vmid": null}}}`:      "nodes.a.vmid: the key is given twice",
+		`{"schema": 1, "x": ` + strings.Repeat("[", 1e6):                "it is nested too deep",
 		`{"schema": 1, "nodes": {"a": {"rolez": []}}}`:                  `infraAgent.registry: nodes.a.rolez: unknown key (did you mean "roles"?)`,
 		`{"schema": 1, "nodes": {"a": {"vmid": 9223372036854775808}}}`:  "the number 9223372036854775808 is too large",
 		`{"schema": 1, "nodes": {"a": {"_x": 1}}}`:                      "nodes.a._x: Nix gives keys",
@@ -111,7 +120,7 @@ profiles = { smb = true, nfs = false }
 		{name: "system that is none", file: "hosts.toml", text: table, mapping: Mapping{Nodes: "infra.hosts", System: "name"}, host: "web", refused: `nodes.web.system: "dns-01" is not a system`},
 		{name: "another system", file: "hosts.toml", text: strings.Replace(table, "x86_64", "aarch64", 1), mapping: byName, host: "dns-01", refused: "node web is aarch64-linux in the registry"},
 		{name: "syntax", file: "hosts.toml", text: "[", mapping: byName, host: "web", refused: "hosts.toml:1:"},
-		{name: "not JSON", file: "m.json", text: "{", mapping: list, host: "web", refused: "m.json: is not a JSON object"},
+		{name: "not JSON", file: "m.json", text: "{", mapping: list, host: "web", refused: "m.json: is not a JSON object that the agent can read: it ends too early"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()

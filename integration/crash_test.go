@@ -12,9 +12,7 @@ import (
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
-func inState(state string) func(control.Status) bool {
-	return func(s control.Status) bool { return s.State == state }
-}
+func onTrial(s control.Status) bool { return s.State == "confirming" }
 
 // pausedTrial pushes a commit and returns once its switch stands between the
 // flip of /run/current-system and the start of the services.
@@ -146,7 +144,7 @@ func TestKilledAgentGoesOn(t *testing.T) {
 	t.Log("killed while activating")
 	kill(web, "infra-agent.service")
 	check(t, web.Remove("/run/lab-pause"))
-	web.wait("confirming", inState("confirming"))
+	web.wait("confirming", onTrial)
 	t.Log("killed while confirming")
 	kill(web, "infra-agent.service")
 	s := web.wait("promoted", ended(reconcile.ResultPromoted, commit))
@@ -163,7 +161,7 @@ func TestKilledGuardIsBack(t *testing.T) {
 	commit := f.pausedTrial(web)
 	kill(web, "infra-agent-guard-*")
 	check(t, web.Remove("/run/lab-pause"))
-	web.wait("confirming", inState("confirming"))
+	web.wait("confirming", onTrial)
 	kill(web, "infra-agent-guard-*")
 	web.wait("guarded again", func(control.Status) bool {
 		out, err := web.Run(t.Context(), "systemctl", "list-units", "--plain", "--no-legend", "--state=running", "infra-agent-guard-*")

@@ -18,7 +18,7 @@ func (f fleet) longTrialOf(n *node) (commit string, s control.Status) {
 	f.t.Helper()
 	f.longTrial()
 	commit = f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
-	return commit, n.wait("confirming", inState("confirming"))
+	return commit, n.wait("confirming", onTrial)
 }
 
 func TestOperatorConfirms(t *testing.T) {

@@ -39,7 +39,7 @@ func TestTheTestingBranchIsOnlyTried(t *testing.T) {
 	good := web.toplevel(lab.CurrentSystem)
 
 	commit := f.tries("VERSION=1", "VERSION=2")
-	s := web.wait("on trial", inState("confirming"))
+	s := web.wait("on trial", onTrial)
 	if tried := string(s.Deployment.To.Toplevel); web.toplevel(lab.CurrentSystem) != tried || web.toplevel(lab.Profile) != good || web.toplevel(lab.BootDefault) != good {
 		t.Errorf("%s is tried, and the links are %s, %s, %s; want only the first to be it", tried, web.toplevel(lab.CurrentSystem), web.toplevel(lab.Profile), web.toplevel(lab.BootDefault))
 	}
@@ -59,7 +59,7 @@ func TestTheTestingBranchIsOnlyTried(t *testing.T) {
 
 	t.Log("a new commit of the branch does not wait for the end of a trial")
 	commit = f.tries("VERSION=1", "VERSION=3")
-	web.wait("on trial", inState("confirming"))
+	web.wait("on trial", onTrial)
 	check(t, f.Repo().FastForward(commit))
 	f.sync()
 	s = web.wait("promoted", ended(reconcile.ResultPromoted, commit))
@@ -68,7 +68,7 @@ func TestTheTestingBranchIsOnlyTried(t *testing.T) {
 	t.Log("the power is cut in a trial: it boots what is good, and does not try again")
 	good = web.toplevel(lab.CurrentSystem)
 	commit = f.tries("VERSION=3", "VERSION=4")
-	web.wait("on trial", inState("confirming"))
+	web.wait("on trial", onTrial)
 	web.powerCut()
 	web.wait("back", testingIs(commit, "rolled_back"))
 	web.expect(good)

@@ -57,7 +57,7 @@ func (a answer) result(j job) (Result, error) {
 		r := *a.Result
 		r.Subject, r.Signer, r.Unconfined = oneLine(r.Subject, 200), oneLine(r.Signer, 200), oneLine(r.Unconfined, 200)
 		if j.Ask {
-			return j.Branches.answered(r)
+			return j.answered(r)
 		}
 		if j.Exact || j.Trust.Policy == reconcile.TrustNone {
 			r.Commit = j.Tip

@@ -4,58 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 )
-
-// A Hold is why nothing is deployed now.
-type Hold struct {
-	Gate  Gate      `json:"gate"`
-	Why   string    `json:"why"`
-	Hint  string    `json:"hint,omitempty"` // what a person can do
-	Until time.Time `json:"until,omitzero"` // when it is looked at again by itself; zero: when something changes
-}
-
-// Holds returns every reason why the node does not deploy, the deciding one first.
-func Holds(r Record, o Observation) []Hold {
-	var holds []Hold
-	if r.Unreadable != "" {
-		return []Hold{{Gate: GateState, Why: r.Unreadable, Hint: "read the runbook in docs/state.md before you move the record away"}}
-	}
-	if _, ok := r.Phase.(Idle); ok {
-		act, h := idle(r, o)
-		if _, wanted := act.(Run); wanted && o.Job == nil && r.Work.NotBefore.After(o.Now) {
-			h = pausing(r)
-		}
-		if h.Gate != "" {
-			holds = append(holds, h)
-		}
-	}
-	for _, h := range []Hold{suspended(r), silentSource(r)} {
-		if h.Gate != "" && !slices.ContainsFunc(holds, func(k Hold) bool { return k.Gate == h.Gate }) {
-			holds = append(holds, h)
-		}
-	}
-	return holds
-}
-
-// pausing says what failed for the moment, and when it is tried again.
-func pausing(r Record) Hold {
-	h := Hold{Gate: GatePreflight, Why: r.Work.Last.Why, Until: r.Work.NotBefore}
-	switch kind(r.Work.Last.Key) {
-	case "fetch":
-		h.Gate = GateSource
-	case "resolve":
-		h.Gate = GateIdentity
-	}
-	return h
-}
-
-func suspended(r Record) Hold {
-	if r.Suspended.Since.IsZero() {
-		return Hold{}
-	}
-	return Hold{Gate: GateSuspend, Why: "suspended: " + r.Suspended.Reason, Hint: `run "infra-agent resume"`}
-}
 
 // idle decides while nothing is in flight. The hold is set when something is
 // wanted, or amiss, and must wait.
@@ -236,42 +185,6 @@ func wanted(s Evaluated, r Record, o Observation) Hold {
 		return h
 	}
 	return failure(r, o, toplevelKey(t))
-}
-
-func blocked(t Toplevel, r Record) Hold {
-	b, is := r.Blocked[t]
-	if !is {
-		return Hold{}
-	}
-	return Hold{
-		Gate: GateBlocked, Why: fmt.Sprintf("this system failed here on %s: %s", b.At.UTC().Format(time.RFC3339), b.Why),
-		Hint: `push a fix, or run "infra-agent retry"`,
-	}
-}
-
-// failure holds while key has failed and is not to be tried yet.
-func failure(r Record, o Observation, key string) Hold {
-	f, failed := r.Failures[key]
-	if passed := !o.Now.Before(f.After) || o.Now.Before(f.At); !failed || !f.After.IsZero() && passed { // or the clock was set back
-		return Hold{}
-	}
-	h := Hold{Gate: f.Gate, Why: f.Why, Until: f.After}
-	switch {
-	case f.Gate == GateUnverified, f.Gate == GateSource: // the reason says what to do
-	case f.Gate == GateReboot:
-		h.Hint = `run "nixos-rebuild boot" and reboot in a maintenance window`
-	case f.After.IsZero():
-		h.Hint = `push a fix, or run "infra-agent retry"`
-	}
-	return h
-}
-
-// unusable holds while a tip is refused, or its remote does not give it.
-func unusable(r Record, o Observation, tip Tip) Hold {
-	if h := failure(r, o, revisionKey(tip.Commit)); h.Gate != "" {
-		return h
-	}
-	return failure(r, o, fetchKey(tip.Commit, tip.Remote))
 }
 
 func fetchKey(c Commit, remote string) string { return "fetch " + string(c) + " " + remote }

@@ -86,6 +86,25 @@ func (w Watch) verdict(window time.Duration) string {
 	return w.unconfirmed()
 }
 
+// forTesting reports whether a job prepares a commit of the testing branch: that it
+// must wait is nothing that holds the node.
+func forTesting(j Job) bool {
+	switch j := j.(type) {
+	case Fetch:
+		return j.Testing
+	case Resolve:
+		return j.From.Testing
+	case Evaluate:
+		return j.From.Testing
+	case Build:
+		return j.From.Testing
+	case Preflight:
+		return j.From.Testing
+	default:
+		return false
+	}
+}
+
 // overtaken says why a trial of the testing branch makes way; "": it does not.
 func overtaken(d Deployment, r Record) string {
 	if tip := r.Work.Tip.Commit; tip != "" && tip != r.Anchor {

@@ -23,6 +23,7 @@ type Status struct {
 	Holds      []reconcile.Hold    `json:"holds,omitempty"`
 	Deployment *Deployment         `json:"deployment,omitempty"` // in flight
 	Testing    *reconcile.Testing  `json:"testing,omitempty"`    // the testing branch's tip
+	Remotes    []Remote            `json:"remotes,omitempty"`    // that were polled, in order of preference
 
 	Tip      reconcile.Commit   `json:"tip,omitempty"` // newest seen at a remote
 	TipSeen  time.Time          `json:"tip_seen,omitzero"`
@@ -57,6 +58,15 @@ type Deployment struct {
 	Red      []string         `json:"red,omitempty"`     // what is not healthy now
 }
 
+// A Remote is what one said to the last poll.
+type Remote struct {
+	Name   string           `json:"name"`
+	Commit reconcile.Commit `json:"commit,omitempty"` // of the branch; empty: see Why
+	Why    string           `json:"why,omitempty"`
+	At     time.Time        `json:"at,omitzero"`
+	Failed int              `json:"failed_fetches,omitempty"` // of Commit, in a row
+}
+
 // StatusOf returns the status that a snapshot shows.
 func StatusOf(s reconcile.Snapshot, version string, running bool) Status {
 	r, o := s.Record, s.Observation
@@ -80,6 +90,9 @@ func StatusOf(s reconcile.Snapshot, version string, running bool) Status {
 	}
 	if f, ok := reconcile.FetchedOf(r.Work.Step); ok {
 		st.Subject, st.Behind = f.Revision.Subject, f.Behind
+	}
+	for _, a := range r.Work.Remotes {
+		st.Remotes = append(st.Remotes, Remote{a.Remote, a.Commit, a.Why, a.At, a.Failed})
 	}
 	if t, ok := reconcile.TestingOf(r, o); ok {
 		st.Testing = &t

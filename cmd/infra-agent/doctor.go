@@ -72,9 +72,9 @@ func (d *doctor) fail(what string, err error) {
 // say writes one finding; a hint in it gets a line of its own.
 func (d *doctor) say(verdict, what, format string, args ...any) {
 	const column = "                 "
-	text := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "\n"+column)
-	if before, hint, ok := strings.Cut(text, " (hint: "); ok && strings.HasSuffix(hint, ")") {
-		text = before + "\n" + column + "hint: " + strings.TrimSuffix(hint, ")")
+	text, hint := hinted(strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "\n"+column))
+	if hint != "" {
+		text += "\n" + column + "hint: " + hint
 	}
 	fmt.Fprintf(d.out, "%-4s  %-9s  %s\n", verdict, what, text)
 }

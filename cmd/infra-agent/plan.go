@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 
@@ -45,9 +46,10 @@ func plan(s control.Status) string {
 	case d != nil:
 		return fmt.Sprintf("Confirm %s and make it permanent, or go back to %s.", label(d.To), label(d.From))
 	case len(s.Holds) > 0:
-		text := fmt.Sprintf("Nothing now: %s.", s.Holds[0].Why)
-		if s.Holds[0].Hint != "" {
-			text += "\nhint: " + s.Holds[0].Hint
+		why, hint := hinted(s.Holds[0].Why)
+		text := fmt.Sprintf("Nothing now: %s.", why)
+		if hint = cmp.Or(s.Holds[0].Hint, hint); hint != "" {
+			text += "\nhint: " + hint
 		}
 		return text
 	case s.InSync:

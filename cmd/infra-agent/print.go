@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -55,6 +56,9 @@ func printStatus(w io.Writer, s control.Status, now time.Time) error {
 		row("boot default", "%s", named(s.Slots.Default, s))
 	}
 	row("branch", "%s", branch(s))
+	if len(s.Remotes) > 1 { // of a single one the hold says it all
+		printRemotes(row, s.Remotes)
+	}
 	if t := s.Testing; t != nil {
 		row("testing", "%s", testingBranch(*t))
 	}
@@ -99,14 +103,37 @@ func printDeployment(row func(string, string, ...any), d *control.Deployment, no
 }
 
 func printHold(row func(string, string, ...any), h reconcile.Hold, now time.Time) {
-	why := h.Why
+	why, hint := hinted(h.Why)
 	if !h.Until.IsZero() {
 		why += fmt.Sprintf("\nagain in %v", h.Until.Sub(now).Round(time.Second))
 	}
-	if h.Hint != "" {
-		why += "\nhint: " + h.Hint
+	if hint = cmp.Or(h.Hint, hint); hint != "" {
+		why += "\nhint: " + hint
 	}
 	row("held", "%s: %s", h.Gate, why)
+}
+
+// hinted takes the hint out of an error's text, where it stands at the end.
+func hinted(text string) (before, hint string) {
+	before, hint, ok := strings.Cut(text, " (hint: ")
+	if !ok || !strings.HasSuffix(hint, ")") {
+		return text, ""
+	}
+	return before, strings.TrimSuffix(hint, ")")
+}
+
+// printRemotes tells of those that are silent, or do not give what they show.
+func printRemotes(row func(string, string, ...any), remotes []control.Remote) {
+	for _, r := range remotes {
+		switch why, hint := hinted(r.Why); {
+		case hint != "":
+			row("remote", "%s\nhint: %s", why, hint)
+		case why != "":
+			row("remote", "%s", why)
+		case r.Failed > 0:
+			row("remote", "%s shows %s, and %d fetches of it failed", r.Name, r.Commit.Short(), r.Failed)
+		}
+	}
 }
 
 func printChecks(row func(string, string, ...any), checks map[string]reconcile.CheckResult) {

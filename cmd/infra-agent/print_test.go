@@ -108,6 +108,27 @@ warning       two nodes match
 			"Nothing now: the running system is not the profile.\nhint: run \"infra-agent adopt\"",
 		},
 		{
+			"two remotes, one of which is gone",
+			control.Status{
+				Running: true, State: "held", Good: sysA, Anchor: revA, Slots: reconcile.Slots{Running: topA, Profile: topA},
+				Holds: []reconcile.Hold{{Gate: reconcile.GateUnverified, Why: "commit bbbbbbbb: not signed (hint: sign it)"}},
+				Remotes: []control.Remote{
+					{Name: "forge", Why: "poll forge: the server answers 404 (hint: is the url of remote forge right?)"}, {Name: "mirror", Commit: revB, Failed: 3},
+				},
+			},
+			`
+state    held
+held     unverified: commit bbbbbbbb: not signed
+         hint: sign it
+running  aaa-nixos-system-web (good, aaaaaaaa)
+branch   aaaaaaaa
+remote   poll forge: the server answers 404
+         hint: is the url of remote forge right?
+remote   mirror shows bbbbbbbb, and 3 fetches of it failed
+`,
+			"Nothing now: commit bbbbbbbb: not signed.\nhint: sign it",
+		},
+		{
 			"testing",
 			control.Status{
 				Running: true, State: "confirming", Good: sysA, Anchor: revA, Slots: reconcile.Slots{Running: topB, Profile: topA},

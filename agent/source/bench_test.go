@@ -95,8 +95,9 @@ func (r race) sent(b *testing.B) int64 {
 	return n
 }
 
-// costs runs each client b.N times and reports bytes on the wire and CPU.
-func (r race) costs(b *testing.B, f func(i int) error) {
+// costs runs each client b.N times, reports bytes on the wire and CPU, and returns
+// the CPU of one.
+func (r race) costs(b *testing.B, f func(i int) error) time.Duration {
 	b.Helper()
 	question := -r.sent(b)
 	question += r.sent(b)
@@ -111,7 +112,10 @@ func (r race) costs(b *testing.B, f func(i int) error) {
 	spent := cpuTime(b) - cpu
 	b.ReportMetric(float64(r.sent(b)-bytes-question)/float64(i), "wire-B/op")
 	b.ReportMetric(float64(spent.Microseconds())/1000/float64(i), "cpu-ms/op")
+	return spent / time.Duration(i)
 }
+
+const maxPollCPU = time.Millisecond
 
 // cpuTime is what this process and its children that have ended have used.
 func cpuTime(b *testing.B) (sum time.Duration) {
@@ -142,7 +146,9 @@ func BenchmarkPoll(b *testing.B) {
 	a := &asker{remote: r.remote}
 	defer a.close()
 	b.Run("infra-agent", func(b *testing.B) {
-		r.costs(b, func(int) error { _, err := a.tips(b.Context(), onMain); return err })
+		if cpu := r.costs(b, func(int) error { _, err := a.tips(b.Context(), onMain); return err }); cpu > maxPollCPU {
+			b.Errorf("a poll takes %v of CPU, want at most %v", cpu, maxPollCPU)
+		}
 	})
 	b.Run("go-git", func(b *testing.B) {
 		r.costs(b, func(int) error {

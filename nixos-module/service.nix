@@ -87,6 +87,9 @@ in
         SystemCallErrorNumber = "EPERM";
         SystemCallFilter = [ "@system-service" "~@privileged @resources" ];
         # What is missing, and why:
+        # - RootDirectory: it looks at the links of the machine itself, and talks to its sockets.
+        # - DeviceAllow: what PrivateDevices leaves; the clock is read by systemd's own rule for ProtectClock.
+        # - RestrictAddressFamilies without AF_UNIX: the bus, the journal, and its own socket.
         # - User, DynamicUser, PrivateUsers: only root may ask systemd for a switch without polkit, which a node may lack.
         # - ProtectSystem: where /etc is an overlay, a switch replaces it, and a private view of it would be stale.
         # - ProtectHostname: the agent would not see the hostname change, which is its identity.

@@ -31,6 +31,7 @@ type job struct {
 	Tip         reconcile.Commit
 	Anchor      reconcile.Commit
 	Accepted    []reconcile.Commit
+	Env         []string // KEY=VALUE, of a unit
 	AllowRewind reconcile.Commit
 }
 
@@ -93,6 +94,12 @@ func Child(stdin io.Reader, stdout io.Writer) error {
 	d.DisallowUnknownFields()
 	if err := d.Decode(&j); err != nil {
 		return fmt.Errorf("read the job: %w", err)
+	}
+	for _, variable := range j.Env {
+		name, value, _ := strings.Cut(variable, "=")
+		if err := os.Setenv(name, value); err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
+		}
 	}
 	var a answer
 	result, err := j.confined()

@@ -89,6 +89,10 @@ func (o Options) run(ctx context.Context, j job) (Result, error) {
 	if err := j.checkFiles(); err != nil {
 		return Result{}, err
 	}
+	unit := o.unit(j.Remote)
+	if unit != nil {
+		j.Env = unit.Env
+	}
 	request, err := json.Marshal(j)
 	if err != nil {
 		return Result{}, err
@@ -100,7 +104,7 @@ func (o Options) run(ctx context.Context, j job) (Result, error) {
 		}
 	}
 	var out []byte
-	if unit := o.unit(j.Remote); unit != nil {
+	if unit != nil {
 		out, err = unit.Run(ctx, UnitCall{Stdin: request, Copies: j.credentials(), Writes: !j.Ask, Stderr: stderr})
 	} else {
 		out, err = command.Run(ctx, command.Command{Args: o.Child, Stdin: bytes.NewReader(request), MaxOutput: 1 << 20, Stderr: stderr})

@@ -192,6 +192,22 @@ func TestUnit(t *testing.T) {
 	}
 }
 
+// A proxy's URL may hold a password: it comes with the job, where nobody else reads.
+func TestProxyOfAUnit(t *testing.T) {
+	w := newWorld(t)
+	tip := w.pushed("a", "1")
+	w.fetcher.opts.Unit = &Unit{
+		Dir: t.TempDir(), Env: []string{"http_proxy=" + strings.Replace(strings.TrimSuffix(w.url, "/fleet.git"), "//", "//user:hunter2@", 1)},
+		Run: func(ctx context.Context, c UnitCall) ([]byte, error) {
+			return command.Run(ctx, command.Command{Args: w.fetcher.opts.Child, Stdin: bytes.NewReader(c.Stdin)})
+		},
+	}
+	w.fetcher.opts.Remotes[0].URL = "http://git.invalid/fleet.git"
+	if _, err := w.fetch(tip, ""); err != nil {
+		t.Errorf("Fetch through a proxy: %v", err)
+	}
+}
+
 func TestLocalPath(t *testing.T) {
 	w := newWorld(t)
 	for _, url := range []string{w.bare, "file://" + w.bare} {

@@ -78,7 +78,8 @@ type Tips struct {
 
 // A Unit is where the child runs when it talks to another machine.
 type Unit struct {
-	Dir string // as [Options.Dir], but of the unit
+	Dir string   // as [Options.Dir], but of the unit
+	Env []string // KEY=VALUE, told with the job: everybody may read a unit's, and a proxy's URL may hold a password
 	Run func(ctx context.Context, c UnitCall) ([]byte, error)
 }
 

@@ -31,7 +31,6 @@ const (
 // of its own, no bus, no Nix, one directory.
 type FetchUnit struct {
 	Exec        []string
-	Env         []string          // KEY=VALUE
 	Credentials map[string]string // files that the unit cannot read, by the name of the copy that systemd makes of them
 	Limit       time.Duration
 	Writes      bool // to [FetchDir]; else to nothing
@@ -142,7 +141,6 @@ func (u FetchUnit) properties(stdio []*os.File) []dbus.Property {
 		{"Description", "infra-agent: talk to a git server"},
 		{"Type", "exec"},
 		{"ExecStart", []execStart{{u.Exec[0], u.Exec, false}}},
-		{"Environment", u.Env},
 		{"LoadCredential", credentials},
 		{"StandardInputFileDescriptor", godbus.UnixFD(stdio[0].Fd())},
 		{"StandardOutputFileDescriptor", godbus.UnixFD(stdio[1].Fd())},

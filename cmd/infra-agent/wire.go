@@ -78,7 +78,7 @@ func policy(s config.Settings) reconcile.Policy {
 func (n node) sourceOptions(s config.Settings) source.Options {
 	o := sourceOptions(s)
 	if os.Getenv("NOTIFY_SOCKET") != "" {
-		o.Unit = &source.Unit{Dir: system.FetchDir, Run: n.fetchUnit(s.Limits.Fetch)}
+		o.Unit = n.fetchUnit(s.Limits.Fetch)
 	}
 	return o
 }
@@ -105,18 +105,18 @@ func sourceOptions(s config.Settings) source.Options {
 }
 
 // fetchUnit runs fetches as units of their own.
-func (n node) fetchUnit(limit time.Duration) func(context.Context, source.UnitCall) ([]byte, error) {
-	env := []string{}
+func (n node) fetchUnit(limit time.Duration) *source.Unit {
+	unit := &source.Unit{Dir: system.FetchDir, Run: func(ctx context.Context, c source.UnitCall) ([]byte, error) {
+		return n.system.Fetch(ctx, system.FetchUnit{
+			Exec: []string{n.self, fetchChild}, Credentials: c.Copies, Limit: limit, Writes: c.Writes, Stdin: c.Stdin, Stderr: c.Stderr,
+		})
+	}}
 	for _, name := range []string{"http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE"} {
 		if value := os.Getenv(name); value != "" {
-			env = append(env, name+"="+value)
+			unit.Env = append(unit.Env, name+"="+value)
 		}
 	}
-	return func(ctx context.Context, c source.UnitCall) ([]byte, error) {
-		return n.system.Fetch(ctx, system.FetchUnit{
-			Exec: []string{n.self, fetchChild}, Env: env, Credentials: c.Copies, Limit: limit, Writes: c.Writes, Stdin: c.Stdin, Stderr: c.Stderr,
-		})
-	}
+	return unit
 }
 
 // nodeName is what the branch "release-{name}" is called after, before any

@@ -67,6 +67,20 @@ func TestAFileFromBeforeTheStoreIsRestored(t *testing.T) {
 	w.mustFetch(w.pushed("a", "4"), tip)
 }
 
+// newSignedWorld is a world with one commit, which the store has. Policy all asks ann
+// to sign every further one.
+func newSignedWorld(t *testing.T) (w *world, ann pen, first reconcile.Commit) {
+	t.Helper()
+	w = newWorld(t)
+	ann = newPen(t, "ann")
+	w.trust(reconcile.TrustAll, ann)
+	w.commit("a", "1")
+	first = w.sign(ann)
+	w.push()
+	w.mustFetch(first, "")
+	return w, ann, first
+}
+
 // signedFork makes a side branch of signed commits from the given commit, and merges
 // it, signed, into main.
 func (w *world) signedFork(p pen, from reconcile.Commit, commits int, unsigned bool) (hidden, merge reconcile.Commit) {
@@ -117,13 +131,7 @@ func TestPolicyAllAndAnOldBranch(t *testing.T) {
 
 // A store that was lost is deepened as far as it must be to see every commit.
 func TestPolicyAllWithALostStore(t *testing.T) {
-	w := newWorld(t)
-	ann := newPen(t, "ann")
-	w.trust(reconcile.TrustAll, ann)
-	w.commit("a", "1")
-	first := w.sign(ann)
-	w.push()
-	w.mustFetch(first, "")
+	w, ann, first := newSignedWorld(t)
 	hidden, merge := w.signedFork(ann, first, 30, true) // more than the first deepening shows
 	if err := os.RemoveAll(w.store); err != nil {
 		t.Fatal(err)
@@ -135,13 +143,7 @@ func TestPolicyAllWithALostStore(t *testing.T) {
 // A server says that a signed commit has no parents to show: its parent is not
 // signed. It never passes, and is nobody's proof that the tip is bad.
 func TestServerThatHidesAParent(t *testing.T) {
-	w := newWorld(t)
-	ann := newPen(t, "ann")
-	w.trust(reconcile.TrustAll, ann)
-	w.commit("a", "1")
-	first := w.sign(ann)
-	w.push()
-	w.mustFetch(first, "")
+	w, ann, first := newSignedWorld(t)
 	_, merge := w.signedFork(ann, first, 1, true)
 	top := w.git("rev-parse", "side")
 	honest := w.handler
@@ -183,13 +185,7 @@ func wantSuspected(t *testing.T, err error, words ...string) {
 // An allowed rewind lets a branch be rewritten. It is no leave to skip signatures of
 // what comes after the anchor as usual.
 func TestRewindOfADescendantSkipsNothing(t *testing.T) {
-	w := newWorld(t)
-	ann := newPen(t, "ann")
-	w.trust(reconcile.TrustAll, ann)
-	w.commit("a", "1")
-	first := w.sign(ann)
-	w.push()
-	w.mustFetch(first, "")
+	w, ann, first := newSignedWorld(t)
 	unsigned := w.commit("a", "2")
 	w.commit("a", "3")
 	tip := w.sign(ann)

@@ -120,13 +120,7 @@ func TestALargeCommitIsNotVerified(t *testing.T) {
 }
 
 func TestPolicyAllReachesBehindMerges(t *testing.T) {
-	w := newWorld(t)
-	ann := newPen(t, "ann")
-	w.trust(reconcile.TrustAll, ann)
-	w.commit("a", "1")
-	first := w.sign(ann)
-	w.push()
-	w.mustFetch(first, "")
+	w, ann, first := newSignedWorld(t)
 
 	t.Log("an unsigned commit comes in through a signed merge")
 	w.git("checkout", "-q", "-b", "side")

@@ -18,8 +18,9 @@ type gitServer struct {
 	token     string
 	namespace string
 
-	mu     sync.Mutex // guards server
+	mu     sync.Mutex // guards what follows
 	server *http.Server
+	tamper func(honest http.Handler) http.Handler
 }
 
 func (g *gitServer) start() error {
@@ -35,6 +36,9 @@ func (g *gitServer) start() error {
 	listener, err := listenIn(g.namespace, GitAddress+":80")
 	if err != nil {
 		return fmt.Errorf("git server: %w", err)
+	}
+	if g.tamper != nil {
+		handler = g.tamper(handler)
 	}
 	server := &http.Server{Handler: handler}
 	go func() { _ = server.Serve(listener) }() // ends with stop

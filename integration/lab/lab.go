@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -99,6 +100,17 @@ func (l *Lab) StopGit() error { return l.git.stop() }
 
 // StartGit brings the git server back.
 func (l *Lab) StartGit() error { return l.git.start() }
+
+// Tamper has something else answer in place of the git server, which it may ask; nil: nothing does any more.
+func (l *Lab) Tamper(with func(honest http.Handler) http.Handler) error {
+	if err := l.git.stop(); err != nil {
+		return err
+	}
+	l.git.mu.Lock()
+	l.git.tamper = with
+	l.git.mu.Unlock()
+	return l.git.start()
+}
 
 // Report tells, for a failed test, what each node did: its boot log, its failed units and its agent's journal.
 func (l *Lab) Report() string {

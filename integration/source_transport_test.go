@@ -161,3 +161,32 @@ func TestGitDaemon(t *testing.T) {
 	web.sync()
 	web.wait("held without a branch", held(reconcile.GateSource, "branch not found"))
 }
+
+// A server that hangs keeps its own remote alone busy, for as long as it may.
+func TestHungServersDelayNobody(t *testing.T) {
+	f := newSourceFleet(t, "")
+	hung := must[string](t)(f.ServeSilence())
+	ssh := must[*lab.SSH](t)(f.ServeSSH()) // for its key
+	f.edit("config.toml", "[[source.remotes]]", fmt.Sprintf(`[[source.remotes]]
+name = "daemon"
+url = %q
+timeout = "10m"
+
+[[source.remotes]]
+name = "ssh"
+url = %q
+ssh_key_file = "/etc/deploy-key"
+known_hosts_file = "/etc/known-hosts"
+timeout = "10m"
+
+[[source.remotes]]`, hung, strings.Replace(hung, "git://", "ssh://git@", 1)))
+	web := f.upWith(map[string]string{"/etc/deploy-key": ssh.Key, "/etc/known-hosts": strings.Replace(ssh.KnownHosts, lab.GitAddress, "["+lab.GitAddress+"]:9", 1)})
+	for i := range 3 {
+		commit := f.edit("roles/web.nix", fmt.Sprintf("VERSION=%d", i+1), fmt.Sprintf("VERSION=%d", i+2))
+		web.wait("promoted", ended(reconcile.ResultPromoted, commit))
+	}
+	hanging := must[string](t)(web.Run(t.Context(), "systemctl", "list-units", "--plain", "--no-legend", "--state=running", "infra-agent-fetch-*"))
+	if n := strings.Count(hanging, "\n"); n != 2 {
+		t.Errorf("%d remotes are being asked, want the two that hang:\n%s", n, hanging)
+	}
+}

@@ -33,7 +33,7 @@ func TestModel(t *testing.T) {
 				synctest.Wait()
 				w.check(a.String())
 			}
-			w.node.Do(func() { w.node.DiskFull, w.node.Offline = false, false })
+			w.node.Do(func() { w.node.DiskFull, w.node.Offline, w.node.Faulty = false, false, nil })
 			I6(w)
 			w.check("rest")
 		})
@@ -80,6 +80,7 @@ var actions = []action{
 	{"kill the agent", func(w *world) { w.node.KillAgent() }},
 	{"set the clock back", (*world).setClock},
 	{"go offline, or come back", (*world).offline},
+	{"a remote goes bad, or is mended", (*world).spoil},
 	{"fill the disk, or make room", (*world).fillDisk},
 }
 
@@ -254,6 +255,11 @@ func (w *world) setClock() {
 }
 
 func (w *world) offline() { w.node.Do(func() { w.node.Offline = !w.node.Offline }) }
+
+func (w *world) spoil() {
+	name := rapid.SampledFrom(w.node.Order).Draw(w.T, "remote")
+	w.node.Do(func() { w.node.Faulty = map[string]bool{name: !w.node.Faulty[name]} })
+}
 
 // fillDisk fills the disk, or makes room and waits for the next poll: a rollback
 // that went on without the record is written down then.

@@ -47,6 +47,25 @@ func TestAMissingSecretHoldsAndItsArrivalReleases(t *testing.T) {
 	})
 }
 
+// A remote that answers polls and serves nothing keeps no commit from the node that
+// another one has.
+func TestAFaultyRemoteHidesNothing(t *testing.T) {
+	for _, order := range [][]string{{"origin", "mirror"}, {"mirror", "origin"}} {
+		faulty := func(n *agenttest.Node, _ *agenttest.System) {
+			n.Order, n.Faulty = order, map[string]bool{"origin": true}
+			n.Remotes["mirror"] = "c0"
+		}
+		played(t, reconcile.Target{}, faulty, func(n *agenttest.Node) {
+			n.Push("c2", agenttest.Commit{Parent: "c1", System: "C"}, agenttest.System{Agent: agenttest.Agent})
+			time.Sleep(5 * time.Minute)
+			synctest.Wait()
+			if n.Slots().Default != "C" {
+				t.Errorf("remotes %v: slots %+v, holds %v, want C", order, n.Slots(), n.Agent().Snapshot().Holds)
+			}
+		})
+	}
+}
+
 // A mistake of the agent that a commit reaches ends a job, and not the agent: the
 // next commit is taken.
 func TestACommitThatTripsTheAgent(t *testing.T) {

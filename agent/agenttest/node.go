@@ -90,6 +90,7 @@ type Node struct {
 	Remotes   map[string]reconcile.Commit // "": it does not answer
 	Testing   reconcile.Commit            // of the testing branch, on every remote; "": there is none
 	Order     []string                    // of remotes
+	Faulty    map[string]bool             // remotes that answer polls, and whose packs are bad
 	Offline   bool                        // no connectivity target answers anybody
 	DiskFull  bool
 	Secrets   map[string]bool // paths that are there

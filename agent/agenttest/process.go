@@ -131,6 +131,8 @@ func (p *Process) Fetch(_ context.Context, j reconcile.Fetch) (agent.Tree, error
 		switch {
 		case p.n.cutOff() || p.n.Remotes[j.Tip.Remote] == "" || !exists:
 			return errors.New("no answer")
+		case p.n.Faulty[j.Tip.Remote]:
+			return reconcile.Suspected(reconcile.GateUnverified, errors.New("too many bytes"))
 		case what.Unsigned:
 			return reconcile.Rejected(reconcile.GateUnverified, errors.New("no good signature"))
 		case !p.n.descends(c, j.Anchor) && c != j.Rewind:

@@ -136,8 +136,11 @@ func activating(p Activating, r Record, o Observation) Action {
 		}
 		return rollBack(p.Trial, ReasonActivation, "switch-to-configuration was killed twice: "+a.Why, o)
 	}
-	if o.Uptime >= p.Since+limit {
+	switch {
+	case o.Uptime >= p.Since+limit:
 		return rollBack(p.Trial, ReasonDeadline, fmt.Sprintf("the activation took longer than %v", limit), o)
+	case o.Guard.ID != d.ID || !o.Guard.Alive:
+		return Run{SetGuard{d, p.Since + max(limit, d.Confirm.Deadline)}}
 	}
 	return Run{Activate{d, p.Attempt, p.Baseline}}
 }

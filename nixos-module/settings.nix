@@ -109,7 +109,7 @@ open {
     rollback = duration "10m" "20m" "Limit of activating the old system.";
     verify_rollback = duration "3m" "5m" "How long the old system may take to be healthy again.";
     evaluate_memory = size "8GiB" "16GiB" "Most memory of an evaluation.";
-    tree_bytes = size "1GiB" "4GiB" "Most bytes in the files of a revision.";
+    tree_bytes = size "1GiB" "4GiB" "Most bytes in the files of a revision; a single one has at most 100MiB.";
     tree_entries = integer 200000 1000000 "Most files and directories in a revision.";
     fetch_bytes = size "256MiB" "1GiB" "Most bytes in one answer of a remote.";
   };

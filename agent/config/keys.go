@@ -51,7 +51,7 @@ func Keys() []Key {
 		{"limits.rollback", "duration", `"10m0s"`, "Limit of activating the old system."},
 		{"limits.verify_rollback", "duration", `"3m0s"`, "How long the old system may take to be healthy again."},
 		{"limits.evaluate_memory", "size", `"8GiB"`, "Most memory of an evaluation."},
-		{"limits.tree_bytes", "size", `"1GiB"`, "Most bytes in the files of a revision."},
+		{"limits.tree_bytes", "size", `"1GiB"`, "Most bytes in the files of a revision; a single one has at most 100MiB."},
 		{"limits.tree_entries", "integer", `200000`, "Most files and directories in a revision."},
 		{"limits.fetch_bytes", "size", `"256MiB"`, "Most bytes in one answer of a remote."},
 		{"confirm.settle", "duration", `"10s"`, "Between activation and the first judgement."},

@@ -68,7 +68,7 @@ func (a *Agent) perform(ctx context.Context, job reconcile.Job, p Ports, policy 
 	if err != nil {
 		failed := reconcile.Failed{Job: job, Why: err.Error(), At: now, Spread: a.Spread()}
 		if rejected, is := errors.AsType[*reconcile.RejectedError](err); is {
-			failed.Gate, failed.Suspect = rejected.Gate, rejected.Suspect
+			failed.Gate, failed.Suspect, failed.Verdict = rejected.Gate, rejected.Suspect, rejected.Verdict
 		}
 		return failed
 	}

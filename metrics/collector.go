@@ -114,6 +114,9 @@ func (x scrape) source() {
 	}
 	x.put(x.d.lastPoll, seconds(x.s.Counters.LastPoll))
 	x.put(x.d.lastPollSuccess, seconds(x.s.Record.Tally.LastPollOK))
+	for _, v := range reconcile.Verdicts {
+		x.put(x.d.verifications, float64(x.s.Record.Tally.Verifications[v]), string(v))
+	}
 	x.put(x.d.reloadSuccessful, truth(x.s.Reload.Err == ""))
 	x.put(x.d.reloadSuccessTime, seconds(x.s.Reload.At))
 }

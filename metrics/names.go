@@ -16,7 +16,7 @@ type descs struct {
 	buildInfo, nodeInfo, nodeRole, registered                                     desc
 	revisionInfo, revisionCommitTime, revisionReachedTime, inSync, outOfSyncSince desc
 	headVerified, commitsBehind, state, stateEntered, confirmDeadline             desc
-	polls, lastPoll, lastPollSuccess                                              desc
+	polls, lastPoll, lastPollSuccess, verifications                               desc
 	lastPhaseDuration, deployments, lastDeployment, rollbacks, lastRollback       desc
 	consecutiveFailures, rollbackFailed, blockedSystems                           desc
 	checkSuccess, checkDuration, checkRuns, gateBlocked                           desc
@@ -53,6 +53,7 @@ func newDescs() (descs, []*prometheus.Desc) {
 		polls:               counter("polls_total", "Polls of the remotes by result, since the agent started.", "result"),
 		lastPoll:            gauge("last_poll_timestamp_seconds", "When a remote was polled last, 0 if none was."),
 		lastPollSuccess:     gauge("last_poll_success_timestamp_seconds", "When a poll was answered last, 0 if none was."),
+		verifications:       counter("verifications_total", "Verifications of fetched commits by result: descent and, as trust.policy asks, signatures; kept across restarts.", "result"),
 		lastPhaseDuration:   gauge("last_phase_duration_seconds", "Duration of the last finished run of each phase, 0 if there was none.", "phase"),
 		deployments:         counter("deployments_total", "Finished deployments by result; kept across restarts.", "result"),
 		lastDeployment:      gauge("last_deployment_timestamp_seconds", "When the last deployment with each result ended, 0 if none did.", "result"),

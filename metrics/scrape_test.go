@@ -70,7 +70,8 @@ func full() reconcile.Snapshot {
 				Deployments:    map[reconcile.Result]int{reconcile.ResultPromoted: 12, reconcile.ResultRolledBack: 2},
 				LastDeployment: map[reconcile.Result]time.Time{reconcile.ResultPromoted: at(1000)},
 				Rollbacks:      map[reconcile.Reason]int{reconcile.ReasonCheck: 2}, LastRollback: at(1130), Consecutive: 1, RollbackFailed: true,
-				Entered: at(1200), OutOfSync: at(1300), LastPollOK: at(1400), Took: map[string]time.Duration{"build": 90 * time.Second, "confirm": 1500 * time.Millisecond},
+				Verifications: map[reconcile.Verdict]int{reconcile.VerdictGood: 9, reconcile.VerdictNotDescendant: 1},
+				Entered:       at(1200), OutOfSync: at(1300), LastPollOK: at(1400), Took: map[string]time.Duration{"build": 90 * time.Second, "confirm": 1500 * time.Millisecond},
 				Marks: map[reconcile.Stage]reconcile.Mark{
 					reconcile.StageSeen:    {Revision: "cccc", Reached: at(1500)},
 					reconcile.StageRunning: {Revision: "bbbb", Time: at(1600), Reached: at(1700)},
@@ -216,6 +217,11 @@ infra_agent_state{state="stuck"} 0
 infra_agent_state{state="verifying"} 0
 infra_agent_state{state="verifying_rollback"} 0
 infra_agent_state_entered_timestamp_seconds 1200.5
+infra_agent_verifications_total{result="bad_signature"} 0
+infra_agent_verifications_total{result="good"} 9
+infra_agent_verifications_total{result="not_descendant"} 1
+infra_agent_verifications_total{result="unknown_key"} 0
+infra_agent_verifications_total{result="unsigned"} 0
 `
 
 func TestAScrapeSaysAll(t *testing.T) {

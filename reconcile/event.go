@@ -57,6 +57,7 @@ type (
 		Job     Job
 		Gate    Gate
 		Suspect bool
+		Verdict Verdict // of a fetch that verified
 		Why     string
 		At      time.Time
 		// Spread is a random factor around 1 that keeps a fleet from retrying in step.

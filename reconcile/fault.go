@@ -37,10 +37,27 @@ type RejectedError struct {
 	Gate    Gate
 	Err     error
 	Suspect bool // a remote may have caused it, by what it sent or kept back: another one is asked
+	Verdict Verdict
 }
 
 func (e *RejectedError) Error() string { return e.Err.Error() }
 func (e *RejectedError) Unwrap() error { return e.Err }
+
+// A Verdict is how the verification of a revision ended. The set is closed: it is a
+// label of the metric infra_agent_verifications_total. Empty: it was not that far.
+type Verdict string
+
+// The verdicts.
+const (
+	VerdictGood          Verdict = "good"
+	VerdictUnsigned      Verdict = "unsigned"
+	VerdictBadSignature  Verdict = "bad_signature"
+	VerdictUnknownKey    Verdict = "unknown_key"
+	VerdictNotDescendant Verdict = "not_descendant" // of the anchor
+)
+
+// Verdicts lists every verdict, in the order of the documentation.
+var Verdicts = []Verdict{VerdictGood, VerdictUnsigned, VerdictBadSignature, VerdictUnknownKey, VerdictNotDescendant}
 
 // Rejected marks err as caused by the revision.
 func Rejected(gate Gate, err error) error { return &RejectedError{Gate: gate, Err: err} }

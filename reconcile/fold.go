@@ -111,6 +111,7 @@ func advanced(r Record, e Advanced) Record {
 	}
 	switch s := e.Step.(type) {
 	case Fetched:
+		r.Tally.Verifications = plus(r.Tally.Verifications, VerdictGood)
 		if testing {
 			return r
 		}
@@ -169,6 +170,9 @@ func failed(r Record, e Failed) Record {
 	}
 	switch j := e.Job.(type) {
 	case Fetch:
+		if e.Verdict != "" {
+			r.Tally.Verifications = plus(r.Tally.Verifications, e.Verdict)
+		}
 		if e.Gate == GateUnverified && !e.Suspect {
 			return choose(remember(revisionKey(j.Tip.Commit), e.Gate, 0), e.At)
 		}

@@ -202,3 +202,15 @@ func dump(r Record) string {
 	}
 	return s + fmt.Sprintf("%v %v %v", r.Accepted[:cap(r.Accepted)], r.History[:cap(r.History)], r.Work.Remotes[:cap(r.Work.Remotes)])
 }
+
+func TestVerificationsAreCounted(t *testing.T) {
+	fetch := Fetch{Tip: Tip{Commit: "c1", Remote: "origin"}}
+	r := Fold(New(), Advanced{Job: fetch, Step: Fetched{Revision: Revision{Commit: "c1"}}})
+	r = Fold(r, Failed{Job: fetch, Gate: GateUnverified, Verdict: VerdictUnsigned})
+	r = Fold(r, Failed{Job: fetch, Gate: GateUnverified, Suspect: true, Verdict: VerdictNotDescendant})
+	r = Fold(r, Failed{Job: fetch, Why: "connection reset"})
+	want := map[Verdict]int{VerdictGood: 1, VerdictUnsigned: 1, VerdictNotDescendant: 1}
+	if !reflect.DeepEqual(r.Tally.Verifications, want) {
+		t.Errorf("Verifications = %v, want %v", r.Tally.Verifications, want)
+	}
+}

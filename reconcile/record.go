@@ -131,6 +131,7 @@ type Tally struct {
 	LastDeployment map[Result]time.Time     `json:"last_deployment,omitempty"`
 	Rollbacks      map[Reason]int           `json:"rollbacks,omitempty"`
 	LastRollback   time.Time                `json:"last_rollback,omitzero"`
+	Verifications  map[Verdict]int          `json:"verifications,omitempty"`
 	Consecutive    int                      `json:"consecutive_failures,omitempty"`
 	RollbackFailed bool                     `json:"rollback_failed,omitempty"`
 	Entered        time.Time                `json:"entered,omitzero"` // the phase

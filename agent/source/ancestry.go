@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -34,17 +35,17 @@ func (r *remote) descend(ctx context.Context, s *store, tip, anchor plumbing.Has
 		case r.AllowRewind == r.Tip:
 			return 0, true, nil
 		case len(missing) == 0:
-			return 0, false, refused("%s", r.diverged())
+			return 0, false, refused("%w", r.diverged())
 		}
 		there, err := s.has(anchor)
 		switch {
 		case err != nil:
 			return 0, false, err
 		case there: // all that is between them would have come, had the server sent it
-			return 0, false, suspected("%s", r.diverged())
+			return 0, false, suspected("%w", r.diverged())
 		case depth > deepenMost:
-			return 0, false, suspected("diverged, or too far away: %s, the last accepted commit, is not among the last %d commits before %s (hint: if the branch is right, run \"infra-agent allow-rewind %s\")",
-				r.Anchor.Short(), depth/deepenBy, r.Tip.Short(), r.Tip)
+			return 0, false, suspected("%w, or too far away: %s, the last accepted commit, is not among the last %d commits before %s (hint: if the branch is right, run \"infra-agent allow-rewind %s\")",
+				errDiverged, r.Anchor.Short(), depth/deepenBy, r.Tip.Short(), r.Tip)
 		}
 		if err := r.transfer(ctx, s, tip, depth); err != nil {
 			return 0, false, err
@@ -52,9 +53,11 @@ func (r *remote) descend(ctx context.Context, s *store, tip, anchor plumbing.Has
 	}
 }
 
-func (r *remote) diverged() string {
-	return fmt.Sprintf("diverged: %s does not descend from %s, the last accepted commit (hint: if the branch was rewritten on purpose, run \"infra-agent allow-rewind %s\")",
-		r.Tip.Short(), r.Anchor.Short(), r.Tip)
+var errDiverged = errors.New("diverged")
+
+func (r *remote) diverged() error {
+	return fmt.Errorf("%w: %s does not descend from %s, the last accepted commit (hint: if the branch was rewritten on purpose, run \"infra-agent allow-rewind %s\")",
+		errDiverged, r.Tip.Short(), r.Anchor.Short(), r.Tip)
 }
 
 // A history walks the commits of a store. It believes nothing but the commits, whose

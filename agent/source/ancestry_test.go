@@ -46,6 +46,7 @@ func TestForcePushHolds(t *testing.T) {
 		w.git("checkout", "-q", "--orphan", "else")
 		_, err := w.fetch(w.pushed("x", "y"), anchor)
 		wantRejected(t, err, reconcile.GateUnverified, "diverged")
+		wantVerdict(t, err, reconcile.VerdictNotDescendant)
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -40,12 +41,13 @@ func (j job) tree() string  { return filepath.Join(j.Dir, "tree") }
 
 // An answer is what the child writes to its standard output.
 type answer struct {
-	Result   *Result        `json:"result,omitempty"`
-	Error    string         `json:"error,omitempty"`
-	Gate     reconcile.Gate `json:"gate,omitempty"` // set: the commit is rejected
-	Suspect  bool           `json:"suspect,omitempty"`
-	NoBranch bool           `json:"no_branch,omitempty"`
-	Busy     *BusyError     `json:"busy,omitempty"`
+	Result   *Result           `json:"result,omitempty"`
+	Error    string            `json:"error,omitempty"`
+	Gate     reconcile.Gate    `json:"gate,omitempty"` // set: the commit is rejected
+	Suspect  bool              `json:"suspect,omitempty"`
+	Verdict  reconcile.Verdict `json:"verdict,omitempty"`
+	NoBranch bool              `json:"no_branch,omitempty"`
+	Busy     *BusyError        `json:"busy,omitempty"`
 }
 
 // result is what the parent believes of an answer: the child has read what
@@ -71,9 +73,32 @@ func (a answer) result(j job) (Result, error) {
 	case a.NoBranch:
 		return Result{}, reconcile.Rejected(reconcile.GateSource, &noBranchError{text.Error()})
 	case a.Gate == reconcile.GateUnverified || a.Gate == reconcile.GateSource:
-		return Result{}, &reconcile.RejectedError{Gate: a.Gate, Err: text, Suspect: a.Suspect}
+		return Result{}, &reconcile.RejectedError{Gate: a.Gate, Err: text, Suspect: a.Suspect, Verdict: a.verdict()}
 	}
 	return Result{}, text
+}
+
+// verdict is one of the known ones: it becomes a label.
+func (a answer) verdict() reconcile.Verdict {
+	if slices.Contains(reconcile.Verdicts, a.Verdict) {
+		return a.Verdict
+	}
+	return ""
+}
+
+// verdictOn names what the verification of a commit found.
+func verdictOn(err error) reconcile.Verdict {
+	switch {
+	case errors.Is(err, errDiverged):
+		return reconcile.VerdictNotDescendant
+	case errors.Is(err, signature.ErrUnsigned):
+		return reconcile.VerdictUnsigned
+	case errors.Is(err, signature.ErrUnknownKey):
+		return reconcile.VerdictUnknownKey
+	case errors.Is(err, signature.ErrBad), errors.Is(err, signature.ErrMalformed):
+		return reconcile.VerdictBadSignature
+	}
+	return ""
 }
 
 // answered believes the commits of an answer to a question, when they are commits.
@@ -106,7 +131,7 @@ func Child(stdin io.Reader, stdout io.Writer) error {
 	if err != nil {
 		a.Error = oneLine(err.Error(), 1000)
 		if rejected, is := errors.AsType[*reconcile.RejectedError](err); is {
-			a.Gate, a.Suspect = rejected.Gate, rejected.Suspect
+			a.Gate, a.Suspect, a.Verdict = rejected.Gate, rejected.Suspect, verdictOn(err)
 		}
 		a.NoBranch = errors.Is(err, ErrNoBranch)
 		a.Busy, _ = errors.AsType[*BusyError](err)

@@ -238,6 +238,13 @@ func (w *world) raw(object string) string {
 	return string(out)
 }
 
+func wantVerdict(t *testing.T, err error, want reconcile.Verdict) {
+	t.Helper()
+	if rejected, is := errors.AsType[*reconcile.RejectedError](err); !is || rejected.Verdict != want {
+		t.Errorf("error %v: its verdict is not %q", err, want)
+	}
+}
+
 func suspicious(err error) bool {
 	rejected, is := errors.AsType[*reconcile.RejectedError](err)
 	return is && rejected.Suspect

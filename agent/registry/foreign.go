@@ -3,7 +3,6 @@ package registry
 import (
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -27,7 +26,7 @@ func (r Resolver) foreign(dir string) (reader, error) {
 		return nil, refused("read the registry %s: %w", r.File, err)
 	}
 	var root map[string]any
-	if filepath.Ext(r.File) == ".json" {
+	if isJSON(r.File) {
 		if root, err = object(data); err != nil {
 			return nil, refused("%s: %w", r.File, err)
 		}

@@ -22,8 +22,26 @@ func Read(name string, data []byte) (*File, []strict.Problem) {
 	return &f, problems(name, d.Err())
 }
 
+// ReadNode reads of a file what the agent reads on one of its nodes: mistakes in the
+// tables of other nodes are no problems. The file is nil when there are any.
+func ReadNode(name string, data []byte, node string) (*File, []strict.Problem) {
+	d, err := documentOf(name, data, node)
+	if err != nil {
+		return nil, problems(name, err)
+	}
+	f, err := decodeOwn(d, node)
+	return f, problems(name, err)
+}
+
+func documentOf(name string, data []byte, node string) (*strict.Document, error) {
+	if isJSON(name) {
+		return document(name, data)
+	}
+	return ofText(name, string(data))(node)
+}
+
 func document(name string, data []byte) (*strict.Document, error) {
-	if filepath.Ext(name) != ".json" {
+	if !isJSON(name) {
 		return strict.Parse(name, data)
 	}
 	root, err := object(data)
@@ -32,6 +50,8 @@ func document(name string, data []byte) (*strict.Document, error) {
 	}
 	return strict.FromValues(name, root), nil
 }
+
+func isJSON(name string) bool { return filepath.Ext(name) == ".json" }
 
 func problems(name string, err error) []strict.Problem {
 	if err == nil {

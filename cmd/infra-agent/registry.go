@@ -101,16 +101,20 @@ func read(file string) ([]byte, error) {
 
 // openRegistry reads a registry that must be right.
 func openRegistry(c *cobra.Command) (*registry.File, error) {
-	path, _ := c.Flags().GetString("path")
-	file, err := locate(path)
-	if err != nil {
-		return nil, err
-	}
-	data, err := read(file)
+	file, data, err := readRegistry(c)
 	if err != nil {
 		return nil, err
 	}
 	return parsed(file, data)
+}
+
+func readRegistry(c *cobra.Command) (file string, data []byte, err error) {
+	path, _ := c.Flags().GetString("path")
+	if file, err = locate(path); err != nil {
+		return "", nil, err
+	}
+	data, err = read(file)
+	return file, data, err
 }
 
 // parsed is a registry without problems.

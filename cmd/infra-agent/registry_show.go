@@ -20,30 +20,51 @@ func registryShowCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "show [NODE]", Short: "Show what the agent makes of the registry: one node, or all", Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			asJSON, _ := c.Flags().GetBool("json")
+			if len(args) == 1 {
+				return showOne(c, args[0], asJSON)
+			}
 			f, err := openRegistry(c)
 			if err != nil {
 				return err
 			}
-			asJSON, _ := c.Flags().GetBool("json")
-			if len(args) == 0 {
-				return showAll(c.OutOrStdout(), f, asJSON)
-			}
-			n, err := seen(f, args[0])
-			if err != nil {
-				return err
-			}
-			if err := n.show(c.OutOrStdout(), asJSON); err != nil {
-				return err
-			}
-			if n.Refused != "" {
-				return fmt.Errorf("the agent would refuse node %s", n.Name)
-			}
-			return nil
+			return showAll(c.OutOrStdout(), f, asJSON)
 		},
 	}
 	c.Flags().Bool("json", false, "print JSON")
 	pathFlag(c)
 	return c
+}
+
+// showOne reads the registry as the agent does on the node. What is wrong with other
+// nodes does not hold it, and is only mentioned.
+func showOne(c *cobra.Command, node string, asJSON bool) error {
+	file, data, err := readRegistry(c)
+	if err != nil {
+		return err
+	}
+	f, problems := registry.ReadNode(file, data, node)
+	if problems != nil {
+		return &strict.Error{Problems: problems}
+	}
+	whole, problems := registry.Read(file, data)
+	if _, ok := f.Nodes[node]; !ok {
+		f = whole // which knows what else there is
+	}
+	n, err := seen(f, node)
+	if err != nil {
+		return err
+	}
+	if problems != nil {
+		fmt.Fprintf(c.ErrOrStderr(), "%s has %s elsewhere: see \"infra-agent registry check\"\n", file, counted(len(problems), "mistake"))
+	}
+	if err := n.show(c.OutOrStdout(), asJSON); err != nil {
+		return err
+	}
+	if n.Refused != "" {
+		return fmt.Errorf("the agent would refuse node %s", node)
+	}
+	return nil
 }
 
 // A seenNode is a node as the agent sees it.

@@ -85,7 +85,7 @@ func checkRegistry(c *cobra.Command, path string) (report, error) {
 		return report{}, err
 	}
 	if rev, _ := c.Flags().GetString("since"); rev != "" {
-		if in.Previous, err = registryAt(c.Context(), file, rev); err != nil {
+		if in.Previous, err = registryBefore(c, file, rev); err != nil {
 			return report{}, err
 		}
 	}

@@ -32,7 +32,7 @@ left out is HEAD. One REV alone is compared with the file as it is.`,
 				return err
 			}
 			before, after, err := twoRegistries(c, file, args[0])
-			if err != nil {
+			if err != nil || before == nil {
 				return err
 			}
 			return compare(c.OutOrStdout(), before, after)
@@ -40,7 +40,7 @@ left out is HEAD. One REV alone is compared with the file as it is.`,
 	}
 }
 
-// twoRegistries reads the registry before and after.
+// twoRegistries reads the registry before, nil when it cannot be compared, and after.
 func twoRegistries(c *cobra.Command, file, revs string) (before, after *registry.File, err error) {
 	from, to, isRange := strings.Cut(revs, "..")
 	if strings.HasPrefix(to, ".") {
@@ -52,7 +52,7 @@ func twoRegistries(c *cobra.Command, file, revs string) (before, after *registry
 	if isRange && to == "" {
 		to = "HEAD"
 	}
-	if before, err = registryAt(c.Context(), file, from); err != nil {
+	if before, err = registryBefore(c, file, from); err != nil {
 		return nil, nil, err
 	}
 	if isRange {

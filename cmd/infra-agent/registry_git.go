@@ -7,10 +7,23 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/infra-agent/infra-agent/agent/command"
 	"github.com/infra-agent/infra-agent/agent/registry"
 	"github.com/infra-agent/infra-agent/agent/strict"
 )
+
+// registryBefore reads the registry to compare with. It is nil, and a line says why,
+// when it has mistakes: the commit after it may be the one that mends them.
+func registryBefore(c *cobra.Command, file, rev string) (*registry.File, error) {
+	f, err := registryAt(c.Context(), file, rev)
+	if broken, ok := errors.AsType[*strict.Error](err); ok {
+		fmt.Fprintf(c.ErrOrStderr(), "not compared, for the registry before has %s: %s\n", counted(len(broken.Problems), "mistake"), broken.Problems[0])
+		return nil, nil
+	}
+	return f, err
+}
 
 // registryAt reads the registry as it was at a commit; one without nodes when the
 // commit has none. It asks the program git, which knows of work trees, alternates and

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/infra-agent/infra-agent/agent/registry"
 	"github.com/infra-agent/infra-agent/agent/registry/convention"
+	"github.com/infra-agent/infra-agent/agent/strict"
 )
 
 func registryDiffCommand() *cobra.Command {
@@ -67,8 +69,8 @@ func twoRegistries(c *cobra.Command, file, revs string) (before, after *registry
 	return before, after, err
 }
 
-// compare writes what changes from one registry to another: nodes with all that their
-// roles bring, then the roles.
+// compare writes what changes from one registry to another: what holds for all, nodes
+// with all that their roles bring, then the roles.
 func compare(w io.Writer, before, after *registry.File) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	moved := map[string]convention.Finding{}
@@ -76,6 +78,10 @@ func compare(w io.Writer, before, after *registry.File) error {
 		if f.Rule == "V011" {
 			moved[f.Node] = f
 		}
+	}
+	everywhere := slices.Concat(changedFields("[fleet]", before.Fleet, after.Fleet), changedFields("[waves]", before.Waves, after.Waves))
+	for _, line := range everywhere {
+		fmt.Fprintln(t, line)
 	}
 	nodes := 0
 	for _, name := range union(before.Nodes, after.Nodes) {
@@ -111,12 +117,49 @@ func compare(w io.Writer, before, after *registry.File) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	if nodes+roles == 0 {
-		_, err := fmt.Fprintln(w, "No node and no role changes.")
+	if nodes+roles+len(everywhere) == 0 {
+		_, err := fmt.Fprintln(w, "Nothing changes.")
 		return err
 	}
 	_, err := fmt.Fprintf(w, "%s and %s touched\n", counted(nodes, "node"), counted(roles, "role"))
 	return err
+}
+
+// changedFields compares tables that hold for the whole fleet.
+func changedFields[T any](table string, before, after T) []string {
+	var lines []string
+	for i, key := range strict.Fields(reflect.TypeFor[T]()) {
+		was, is := reflect.ValueOf(before).Field(i), reflect.ValueOf(after).Field(i)
+		if c := change(written(was), written(is)); c != "" {
+			lines = append(lines, table+"\t"+key+"\t"+c)
+		}
+	}
+	return lines
+}
+
+// written is a value as JSON, which is how TOML writes it too; "" when it is not given.
+func written(v reflect.Value) string {
+	if v.IsZero() {
+		return ""
+	}
+	text, err := json.Marshal(v.Interface())
+	if err != nil {
+		panic(err) // it came from a file
+	}
+	return string(text)
+}
+
+// change is what happens to a value; "" when nothing does.
+func change(was, is string) string {
+	switch {
+	case was == is:
+		return ""
+	case was == "":
+		return "+ " + is
+	case is == "":
+		return "- " + was
+	}
+	return was + " → " + is
 }
 
 // union are the names of both, sorted.
@@ -144,14 +187,8 @@ func changesOf(before, after *registry.File, name string) []row {
 	was, is := byKey(old.rows()), byKey(now.rows())
 	var changes []row
 	for _, key := range keysOf(now.rows(), old.rows()) {
-		switch a, b := was[key], is[key]; {
-		case a == b:
-		case a == "":
-			changes = append(changes, row{key, "+ " + b})
-		case b == "":
-			changes = append(changes, row{key, "- " + a})
-		default:
-			changes = append(changes, row{key, a + " → " + b})
+		if c := change(was[key], is[key]); c != "" {
+			changes = append(changes, row{key, c})
 		}
 	}
 	if len(changes) == 0 && !reflect.DeepEqual(old, now) {

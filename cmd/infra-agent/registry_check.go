@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -164,6 +165,9 @@ func (r report) text(w io.Writer) error {
 		if g.Fix != "" {
 			fmt.Fprintf(&b, "    %s\n", g.Fix)
 		}
+		if others := g.others(); others != "" {
+			fmt.Fprintf(&b, "    also %s\n", others)
+		}
 	}
 	fmt.Fprintf(&b, "%s: %s, %s: %s\n", r.File, counted(r.Nodes, "node"), counted(r.Roles, "role"), r.summary())
 	_, err := io.WriteString(w, b.String())
@@ -186,17 +190,16 @@ func (r report) summary() string {
 	return strings.Join(parts, ", ")
 }
 
-// github writes workflow commands, which GitHub shows beside the lines. It shows ten
-// of a kind, so that nodes with the same finding share one.
+// github writes workflow commands, which GitHub shows beside the lines.
 func (r report) github(w io.Writer) error {
 	words := map[convention.Severity]string{convention.Error: "error", convention.Warn: "warning", convention.Info: "notice", convention.Hint: "notice"}
-	for _, g := range grouped(r.Findings) {
-		text := g.text()
-		if g.Fix != "" {
-			text += "\n" + g.Fix
+	for _, f := range r.Findings {
+		text := group{Finding: f}.text()
+		if f.Fix != "" {
+			text += "\n" + f.Fix
 		}
 		if _, err := fmt.Fprintf(w, "::%s file=%s,line=%d,col=%d,title=%s::%s\n",
-			words[g.Severity], property(g.File), max(1, g.Line), max(1, g.Column), g.Rule, escaped(text)); err != nil {
+			words[f.Severity], property(f.File), max(1, f.Line), max(1, f.Column), f.Rule, escaped(text)); err != nil {
 			return err
 		}
 	}
@@ -216,6 +219,26 @@ func property(s string) string {
 type group struct {
 	convention.Finding
 	nodes []string
+	lines []int // of the nodes
+}
+
+// others are the places of all but the first.
+func (g group) others() string {
+	if len(g.nodes) < 2 {
+		return ""
+	}
+	if g.Line == 0 {
+		return strings.Join(g.nodes[1:], ", ")
+	}
+	lines := make([]string, len(g.lines))
+	for i, line := range g.lines {
+		lines[i] = strconv.Itoa(line)
+	}
+	word := "lines "
+	if len(lines) == 2 {
+		word = "line "
+	}
+	return word + strings.Join(lines[1:], ", ")
 }
 
 func (g group) text() string {
@@ -235,13 +258,13 @@ func grouped(findings []convention.Finding) []group {
 	for _, f := range findings {
 		key := same{f.Rule, f.Severity.String(), f.Message, f.Fix}
 		if i, ok := at[key]; ok && f.Node != "" {
-			groups[i].nodes = append(groups[i].nodes, f.Node)
+			groups[i].nodes, groups[i].lines = append(groups[i].nodes, f.Node), append(groups[i].lines, f.Line)
 			continue
 		}
 		if f.Node != "" {
 			at[key] = len(groups)
 		}
-		groups = append(groups, group{f, []string{f.Node}})
+		groups = append(groups, group{f, []string{f.Node}, []int{f.Line}})
 	}
 	return groups
 }

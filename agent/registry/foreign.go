@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -53,6 +54,31 @@ func (m Mapping) part() *strict.Part {
 		wanted = append(wanted, key)
 	}
 	return &strict.Part{Table: strings.Split(m.Nodes, "."), Wanted: func(_, key string) bool { return slices.Contains(wanted, key) }}
+}
+
+// explained names the places of the file itself in an error about a node.
+func (m Mapping) explained(err error, node string) error {
+	e, ok := errors.AsType[*strict.Error](err)
+	if !ok {
+		return err
+	}
+	keys := map[string]string{"roles": m.Roles, "system": m.System, "hostname": m.Hostname}
+	for i, p := range e.Problems {
+		rest, isNode := strings.CutPrefix(string(p.Key), string(strict.Path("nodes").Child(node)))
+		if !isNode {
+			continue
+		}
+		at := m.Nodes + strings.TrimPrefix(string(strict.Path("n").Child(node)), "n")
+		if rest != "" {
+			key, index, isElem := strings.Cut(rest[1:], "[")
+			at += "." + keys[key]
+			if isElem {
+				at += "[" + index
+			}
+		}
+		e.Problems[i].Key = strict.Path(at)
+	}
+	return e
 }
 
 // nodes makes the nodes' tables of ours.

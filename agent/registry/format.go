@@ -66,7 +66,7 @@ type Node struct {
 	System        string                 `json:"system,omitempty"`
 	Roles         []string               `json:"roles,omitempty"`
 	Tags          []string               `json:"tags,omitempty"`
-	Proxied       bool                   `json:"proxied,omitempty"`
+	Proxied       Proxied                `json:"proxied,omitempty"`
 	Proxy         *Proxy                 `json:"proxy,omitempty"` // not nil: proxied
 	Address       string                 `json:"address,omitempty"`
 	User          string                 `json:"user,omitempty"`
@@ -92,7 +92,19 @@ type Node struct {
 func (n Node) IsManaged() bool { return n.Managed == nil || *n.Managed }
 
 // IsProxied reports whether a reverse proxy stands before the node.
-func (n Node) IsProxied() bool { return n.Proxied || n.Proxy != nil }
+func (n Node) IsProxied() bool { return bool(n.Proxied) || n.Proxy != nil }
+
+// Proxied says that a reverse proxy stands before a node.
+type Proxied bool
+
+// DecodeTOML implements [strict.Decoder].
+func (p *Proxied) DecodeTOML(d *strict.Document, at strict.Path, v any) {
+	if _, isTable := v.(map[string]any); isTable {
+		d.Problemf(at, "call the table proxy", "want true or false, got a table")
+		return
+	}
+	d.Value(at, v, (*bool)(p))
+}
 
 // A Proxy is what the reverse proxy needs to know.
 type Proxy struct {
@@ -101,6 +113,16 @@ type Proxy struct {
 	Protocol   string   `json:"protocol,omitempty"`
 	Websockets bool     `json:"websockets,omitempty"`
 	SSL        bool     `json:"ssl,omitempty"`
+}
+
+// DecodeTOML implements [strict.Decoder].
+func (p *Proxy) DecodeTOML(d *strict.Document, at strict.Path, v any) {
+	if _, isBool := v.(bool); isBool {
+		d.Problemf(at, "write proxy = { port = 8080 }, or proxied = true", "want a table, got true or false")
+		return
+	}
+	type fields Proxy // which has no format of its own
+	d.Value(at, v, (*fields)(p))
 }
 
 // Naming lets a node keep a name outside of the convention.

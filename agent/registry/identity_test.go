@@ -79,7 +79,7 @@ func TestIdentityWithoutRegistry(t *testing.T) {
 		{name: "long name", resolver: here(), outputs: []string{"web-01", "dns-01.example.org"}, node: "dns-01.example.org"},
 		{name: "short before long", resolver: here(), outputs: []string{"dns-01.example.org", "dns-01"}, node: "dns-01"},
 		{name: "no output", resolver: here(), outputs: nil, refused: "the flake has no nixosConfigurations (hint: is source.subdir right?)"},
-		{name: "no such output", resolver: here(), outputs: []string{"mail"}, refused: `this machine, "dns-01", is unregistered`},
+		{name: "no such output", resolver: here(), outputs: []string{"mail"}, refused: `this machine, "dns-01", is unregistered: it is not an output of nixosConfigurations (hint: add nixosConfigurations."dns-01", or set node in the agent's settings)`},
 		{name: "near name", resolver: here(), outputs: []string{"dns-1"}, refused: `did you mean "dns-1"?`},
 		{name: "prefix", resolver: here(), outputs: []string{"dns-01-new"}, refused: "unregistered"},
 		{name: "the only one", resolver: here(), outputs: []string{"installer"}, refused: "unregistered"},
@@ -147,6 +147,8 @@ hostname = "twin"
 	set.Node = "Web"
 	alias := named("nixos", "")
 	alias.Node = "www"
+	another := here()
+	another.Node = "something"
 	output := here()
 	output.Configuration = "special"
 	for _, c := range []struct {
@@ -161,10 +163,11 @@ hostname = "twin"
 		{name: "alias", resolver: named("www", ""), node: "Web", output: "Web"},
 		{name: "long name", resolver: named("build01", "build01.example.org"), node: "build01.example.org", output: "build01"},
 		{name: "two matches", resolver: named("twin", ""), refused: `the host name "twin" fits several nodes: twin-1, twin-2`},
-		{name: "unregistered", resolver: named("mail", "mail.example.org"), refused: `this machine, "mail", is unregistered: it is not in the registry`},
+		{name: "unregistered", resolver: named("mail", "mail.example.org"), refused: `this machine, "mail", is unregistered: it is not in the registry (hint: add [nodes.mail], or set node in the agent's settings)`},
 		{name: "nixos", resolver: named("nixos", ""), refused: "belongs to every machine"},
 		{name: "node set", resolver: set, node: "Web", output: "Web"},
-		{name: "alias set", resolver: alias, refused: `"www", set by the operator, is not in the registry`},
+		{name: "alias set", resolver: alias, refused: `"www", set by the operator, is not in the registry (hint: correct it in the agent's settings, or add [nodes.www])`},
+		{name: "another set", resolver: another, refused: `"something", set by the operator, is not in the registry (hint: correct it in the agent's settings, or add [nodes.something])`},
 		{name: "configuration set", resolver: output, node: "dns-01", output: "special"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -186,8 +189,8 @@ hostname = "twin"
 
 func TestNodesThatAreLeftAlone(t *testing.T) {
 	for _, c := range []struct{ name, node, want string }{
-		{"unmanaged", "managed = false", "node dns-01 is unmanaged: the registry says managed = false"},
-		{"template", "kind = \"template\"", "node dns-01 is unmanaged"},
+		{"unmanaged", "managed = false", "node dns-01 is unmanaged: the registry says managed = false (hint: remove that to have the agent deploy here, or disable the agent)"},
+		{"template", "kind = \"template\"", "node dns-01 is unmanaged: the registry says kind = \"template\" (hint: give a machine made of it a host name and a table of its own)"},
 		{"other system", "system = \"aarch64-linux\"", "node dns-01 is aarch64-linux in the registry, and this machine is x86_64-linux"},
 		{"branch", "branch = \"testing\"", "the registry says that node dns-01 follows branch testing, and the agent follows main (hint: set source.branch in its settings)"},
 		{"branch with its name", "branch = \"release-{name}\"", "follows branch release-dns-01, and the agent follows main"},

@@ -111,7 +111,7 @@ func (f *File) warnings(n Node, roles []string) []string {
 	}
 	for _, role := range roles {
 		r, ok := f.Roles[role]
-		if hint := didYouMean(role, defined); !ok && hint != "" {
+		if hint := didYouMean(role, defined, ""); !ok && hint != "" {
 			said = append(said, fmt.Sprintf("role %q is not defined%s", role, hint))
 		}
 		for key, given := range map[string]bool{

@@ -67,7 +67,7 @@ func (r Resolver) plain(ctx context.Context, flake Flake) (reconcile.Target, err
 	if set == "" {
 		set = r.Node
 	}
-	name, warning, err := r.identify(set, byName, "an output of nixosConfigurations")
+	name, warning, err := r.identify(set, byName, "an output of nixosConfigurations", `add nixosConfigurations."%s"`)
 	if err != nil {
 		return reconcile.Target{}, err
 	}
@@ -88,13 +88,16 @@ func (r Resolver) registered(read reader) (reconcile.Target, error) {
 	if err != nil {
 		return reconcile.Target{}, refused("%w", err)
 	}
-	name, warning, unidentified := r.identify(r.Node, names(d), "in the registry")
+	name, warning, unidentified := r.identify(r.Node, names(d), "in the registry", "add [nodes.%s]")
 	if unidentified == nil {
 		if d, err = read(name); err != nil {
 			return reconcile.Target{}, refused("%w", err)
 		}
 	}
 	f, err := decodeOwn(d, name)
+	if err != nil && r.Source == Map {
+		err = r.Mapping.explained(err, name)
+	}
 	if err != nil {
 		return reconcile.Target{}, refused("%w", err)
 	}
@@ -123,9 +126,9 @@ func (r Resolver) deployable(f *File, name string, n Node) error {
 	branch := strings.ReplaceAll(cmp.Or(n.Branch, f.Fleet.Branch), "{name}", name)
 	switch {
 	case !n.IsManaged():
-		return refused("node %s is unmanaged: the registry says managed = false", name)
+		return refused("node %s is unmanaged: the registry says managed = false (hint: remove that to have the agent deploy here, or disable the agent)", name)
 	case n.Kind == "template":
-		return refused("node %s is unmanaged: the registry says kind = \"template\"", name)
+		return refused("node %s is unmanaged: the registry says kind = \"template\" (hint: give a machine made of it a host name and a table of its own)", name)
 	case n.System != "" && r.System != "" && n.System != r.System:
 		return refused("node %s is %s in the registry, and this machine is %s (hint: is this the right node?)", name, n.System, r.System)
 	case branch != "" && r.Branch != "" && branch != r.Branch:
@@ -141,10 +144,13 @@ func refused(format string, args ...any) error {
 	return reconcile.Rejected(reconcile.GateIdentity, fmt.Errorf(format, args...))
 }
 
-// didYouMean is a hint at a similar word, or nothing.
-func didYouMean(word string, known []string) string {
+// didYouMean is a hint at a similar word, or what else to do.
+func didYouMean(word string, known []string, otherwise string) string {
 	if near := strict.Nearest(word, known); near != "" {
-		return fmt.Sprintf(" (hint: did you mean %q?)", near)
+		otherwise = fmt.Sprintf("did you mean %q?", near)
 	}
-	return ""
+	if otherwise == "" {
+		return ""
+	}
+	return " (hint: " + otherwise + ")"
 }

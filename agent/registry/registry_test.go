@@ -107,6 +107,9 @@ func TestProblems(t *testing.T) {
 		{"secret's mode", "schema = 1\n[roles.a]\nsecrets = [{path = \"/y\", mode = \"9\"}]", `infrastructure.toml:3:26: roles.a.secrets[0].mode: "9" is not a mode (write it like "0440")`},
 		{"drain", "schema = 1\n[roles.a]\ndrain = [\"kubectl\"]", `infrastructure.toml:3:1: roles.a.drain: does not begin with the absolute path of a program`},
 		{"port", "schema = 1\n[nodes.a.proxy]\nport = 70000", `infrastructure.toml:3:1: nodes.a.proxy.port: 70000 is not a port`},
+		{"proxy that is true", "schema = 1\n[nodes.a]\nproxy = true", "infrastructure.toml:3:1: nodes.a.proxy: want a table, got true or false (write proxy = { port = 8080 }, or proxied = true)"},
+		{"proxied that is a table", "schema = 1\n[nodes.a]\nproxied = {port = 80}", "infrastructure.toml:3:1: nodes.a.proxied: want true or false, got a table (call the table proxy)"},
+		{"git-crypt", "\x00GITCRYPT\x00x\xff", "infrastructure.toml:1:1: is locked by git-crypt (the agent does not decrypt: commit the file in the clear)"},
 		{"date", "schema = 1\n[nodes.a]\nmeta = {bought = 2024-01-01}", "infrastructure.toml:3:9: nodes.a.meta.bought: dates and times are not supported"},
 		{"byte-order mark", "\ufeffschema = 1", "infrastructure.toml:1:1: starts with a byte-order mark"},
 	} {

@@ -111,10 +111,10 @@ func windows(all []reconcile.Window) string {
 func proxied(e registry.Node) string {
 	p := e.Proxy
 	switch {
-	case p == nil && e.Proxied:
-		return "yes"
-	case p == nil:
+	case !e.IsProxied():
 		return ""
+	case p == nil:
+		return "yes"
 	}
 	text := fmt.Sprintf("port %d", p.Port)
 	if len(p.Subdomains) > 0 {
@@ -160,8 +160,10 @@ func asked(c reconcile.Check) string {
 		name          string
 		got, standard time.Duration
 	}{
-		{"within", c.Within, reconcile.DefaultCheckWithin}, {"interval", c.Interval, reconcile.DefaultCheckInterval},
-		{"timeout", c.Timeout, reconcile.DefaultCheckTimeout}, {"max_age", c.MaxAge, 0},
+		{"within", c.Within, reconcile.DefaultCheckWithin},
+		{"interval", c.Interval, reconcile.DefaultCheckInterval},
+		{"timeout", c.Timeout, reconcile.DefaultCheckTimeout},
+		{"max_age", c.MaxAge, 0},
 	} {
 		if d.got != d.standard {
 			text += fmt.Sprintf(", %s %s", d.name, d.got)

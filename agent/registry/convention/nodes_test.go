@@ -29,6 +29,7 @@ var nodeCases = []ruleCase{
 	{rule: "R004", name: "bare", text: "[nodes.a]\nproxied = true\nroles = ['r']\n[roles.r.checks.c]\nkind = 'unit'\nunit = 'x.service'", want: "3:1 error nodes.a.proxied: proxied, and neither a proxy table nor a role's check says on which port (write proxy = { port = 8080 } instead)"},
 	{rule: "R004", name: "impossible port", text: "[nodes.a.proxy]\nport = 65536", want: "3:1 error nodes.a.proxy.port: there is no port 65536 (choose one from 1 to 65535)"},
 	{rule: "R004", name: "port of a role", text: "[nodes.a]\nproxied = true\nroles = ['r']\n[nodes.b]\nproxied = true\nroles = ['s']\n[roles.r.checks.c]\nkind = 'tcp'\ntarget = '{address}:80'\n[roles.s.checks.c]\nkind = 'http'\ntarget = 'http://{address}/'"},
+	{rule: "R004", name: "what the reader says", text: "[nodes.a]\nproxy = true"},
 	{rule: "R004", name: "port", text: "[nodes.a.proxy]\nport = 80"},
 
 	{rule: "R005", name: "roles", text: "[nodes.a]\nmanaged = false\nroles = ['x']", want: "4:1 error nodes.a.roles: managed = false, and roles, which nothing would deploy (remove the roles, or managed = false)"},

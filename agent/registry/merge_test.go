@@ -103,6 +103,20 @@ func TestFill(t *testing.T) {
 			t.Errorf("fill(%q) = %q, %q, want %q, %q", c.target, got.Target, left, c.want, c.left)
 		}
 	}
+	given := reconcile.Check{
+		Unit: "web@{node}.service", Path: "/srv/{node}", Contains: "{\"host\": \"{node}\", \"at\": \"{address}\"}",
+		Command: []string{"/bin/probe", "{address}", "http://{address}/{node}", "{print $1}"},
+	}
+	want := reconcile.Check{
+		Unit: "web@n.service", Path: "/srv/n", Contains: "{\"host\": \"n\", \"at\": \"2001:db8::1\"}",
+		Command: []string{"/bin/probe", "2001:db8::1", "http://[2001:db8::1]/n", "{print $1}"},
+	}
+	if got, left := values.fill(given); !cmp.Equal(got, want) || left != "" || given.Command[1] != "{address}" {
+		t.Errorf("fill (-want +got), %q is left over:\n%s", left, cmp.Diff(want, got))
+	}
+	if _, left := values.fill(reconcile.Check{Command: []string{"/bin/probe", "--of={domain}"}}); left != "{domain}" {
+		t.Errorf("fill of a command leaves %q over, want {domain}", left)
+	}
 	got, _ := values.fill(reconcile.Check{Server: "{address}:53", Answer: "{address}"})
 	if got.Server != "[2001:db8::1]:53" || got.Answer != "2001:db8::1" {
 		t.Errorf("fill of server and answer = %q, %q, want the address with and without brackets", got.Server, got.Answer)

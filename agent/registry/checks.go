@@ -40,7 +40,7 @@ func (f *File) checks(name string, n Node, roles []string) (all []reconcile.Chec
 		add(strict.Path("roles").Child(role), f.Roles[role].Checks)
 	}
 	add(strict.Path("nodes").Child(name), n.Checks)
-	values := placeholders{"address": n.Address, "node": name, "domain": f.Fleet.Domain}
+	values := placeholders{"address": n.host(), "node": name, "domain": f.Fleet.Domain}
 	for _, check := range slices.Sorted(maps.Keys(merged)) {
 		if merged[check] == nil {
 			continue

@@ -52,7 +52,7 @@ func Fields() []Field {
 		{"nodes.NAME.proxy.protocol", "string", "http, https, tcp …"},
 		{"nodes.NAME.proxy.websockets", "bool", "The proxy passes web sockets."},
 		{"nodes.NAME.proxy.ssl", "bool", "The proxy talks TLS to the node."},
-		{"nodes.NAME.address", "string", "Address or host name; {address} in checks."},
+		{"nodes.NAME.address", "string", "IP address or host name; {address} in checks. A word such as unknown or tbd is none."},
 		{"nodes.NAME.user", "string", "User for ssh, for people and other tools."},
 		{"nodes.NAME.vmid", "integer", "Id in Proxmox."},
 		{"nodes.NAME.vmid_reason", "string", "Why the id is outside of the convention."},

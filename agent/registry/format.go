@@ -1,6 +1,9 @@
 package registry
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/infra-agent/infra-agent/agent/strict"
 	"github.com/infra-agent/infra-agent/reconcile"
 )
@@ -66,7 +69,7 @@ type Node struct {
 	System        string                 `json:"system,omitempty"`
 	Roles         []string               `json:"roles,omitempty"`
 	Tags          []string               `json:"tags,omitempty"`
-	Proxied       Proxied                `json:"proxied,omitempty"`
+	Proxied       *Proxied               `json:"proxied,omitempty"`
 	Proxy         *Proxy                 `json:"proxy,omitempty"` // not nil: proxied
 	Address       string                 `json:"address,omitempty"`
 	User          string                 `json:"user,omitempty"`
@@ -92,7 +95,23 @@ type Node struct {
 func (n Node) IsManaged() bool { return n.Managed == nil || *n.Managed }
 
 // IsProxied reports whether a reverse proxy stands before the node.
-func (n Node) IsProxied() bool { return bool(n.Proxied) || n.Proxy != nil }
+func (n Node) IsProxied() bool { return n.Proxy != nil || n.Proxied != nil && bool(*n.Proxied) }
+
+// placeholderWords stand where an address is not known yet.
+var placeholderWords = []string{"unknown", "none", "null", "todo", "tbd", "dhcp", "n.a.", "changeme"}
+
+// HasPlaceholder reports whether the node's address is a word for none.
+func (n Node) HasPlaceholder() bool {
+	return slices.Contains(placeholderWords, strings.ToLower(n.Address))
+}
+
+// host is the node's address; "" when it is not known.
+func (n Node) host() string {
+	if n.HasPlaceholder() {
+		return ""
+	}
+	return n.Address
+}
 
 // Proxied says that a reverse proxy stands before a node.
 type Proxied bool

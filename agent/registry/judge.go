@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -70,7 +71,7 @@ func judgeNode(d *strict.Document, at strict.Path, name string, n Node) {
 	if n.System != "" && !isSystem(n.System) {
 		d.Problemf(at.Child("system"), "", "%q is not a system such as x86_64-linux", n.System)
 	}
-	judgeHost(d, at.Child("address"), n.Address)
+	judgeAddress(d, at.Child("address"), n.Address)
 	judgeBranch(d, at.Child("branch"), n.Branch)
 	if n.Pin != "" && (len(n.Pin) < 7 || len(n.Pin) > 40 || strings.Trim(n.Pin, "0123456789abcdef") != "") {
 		d.Problemf(at.Child("pin"), "write 7 to 40 digits of it", "%q is not a commit", n.Pin)
@@ -123,6 +124,19 @@ func judgeNames(d *strict.Document, at strict.Path, names ...string) {
 func judgeHost(d *strict.Document, at strict.Path, host string) {
 	if strings.ContainsAny(host, " /@[]{}?#\t\r\n") {
 		d.Problemf(at, "", "%q is not an address or host name", host)
+	}
+}
+
+// judgeAddress refuses what is neither an IP address nor a host name. A name whose
+// last label is a number is none: it was to be an address.
+func judgeAddress(d *strict.Document, at strict.Path, address string) {
+	judgeHost(d, at, address)
+	if _, err := netip.ParseAddr(address); err == nil || address == "" {
+		return
+	}
+	last := address[strings.LastIndexByte(address, '.')+1:]
+	if strings.Contains(address, ":") || strings.Trim(last, "0123456789") == "" {
+		d.Problemf(at, "write an address such as 10.0.0.3, without a port, or a host name", "%q is not an address or host name", address)
 	}
 }
 

@@ -120,6 +120,9 @@ func (f *File) warnings(n Node, roles []string) []string {
 			ignored[key] = ignored[key] || given
 		}
 	}
+	if n.HasPlaceholder() {
+		said = append(said, fmt.Sprintf("the address %q is none: checks cannot use it", n.Address))
+	}
 	maps.DeleteFunc(ignored, func(_ string, given bool) bool { return !given })
 	if len(ignored) > 0 {
 		said = append(said, "no effect in this version of the agent: "+strings.Join(slices.Sorted(maps.Keys(ignored)), ", "))

@@ -131,6 +131,17 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// TestAddressThatIsNone: a word for no address is none.
+func TestAddressThatIsNone(t *testing.T) {
+	const node = "schema = 1\n[nodes.dns-01]\naddress = \"Unknown\"\n"
+	got, err := resolve(t, here(), node)
+	if diff := cmp.Diff([]string{`the address "Unknown" is none: checks cannot use it`}, got.Warnings); diff != "" || err != nil {
+		t.Errorf("Warnings, %v (-want +got):\n%s", err, diff)
+	}
+	_, err = resolve(t, here(), node+"checks.a = {kind = \"tcp\", target = \"{address}:1\"}")
+	wantRefused(t, err, "check a of node dns-01: it needs {address}, which the registry does not give")
+}
+
 func TestRolesMayImplyEachOther(t *testing.T) {
 	got, err := resolve(t, here(), "schema = 1\n[roles.a]\nimplies = [\"b\"]\n[roles.b]\nimplies = [\"a\"]\n[nodes.dns-01]\nroles = [\"a\"]\n")
 	if diff := cmp.Diff([]reconcile.Role{"a", "b"}, got.Roles); diff != "" || err != nil {

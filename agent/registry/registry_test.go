@@ -90,6 +90,10 @@ func TestProblems(t *testing.T) {
 		{"system", "schema = 1\n[nodes.a]\nsystem = \"dell-xps13\"", `infrastructure.toml:3:1: nodes.a.system: "dell-xps13" is not a system such as x86_64-linux`},
 		{"address", "schema = 1\n[nodes.a]\naddress = \"10.0.0.1/24\"", `infrastructure.toml:3:1: nodes.a.address: "10.0.0.1/24" is not an address or host name`},
 		{"address with a placeholder", "schema = 1\n[nodes.a]\naddress = \"{node}\"", `nodes.a.address: "{node}" is not an address or host name`},
+		{"address with a port", "schema = 1\n[nodes.a]\naddress = \"10.0.0.3:22\"", `infrastructure.toml:3:1: nodes.a.address: "10.0.0.3:22" is not an address or host name (write an address such as 10.0.0.3, without a port, or a host name)`},
+		{"name with a port", "schema = 1\n[nodes.a]\naddress = \"a.example.org:22\"", `"a.example.org:22" is not an address`},
+		{"address out of range", "schema = 1\n[nodes.a]\naddress = \"10.0.0.300\"", `infrastructure.toml:3:1: nodes.a.address: "10.0.0.300" is not an address or host name`},
+		{"half an address", "schema = 1\n[nodes.a]\naddress = \"10.0.0.\"", `"10.0.0." is not an address`},
 		{"kind", "schema = 1\n[nodes.a]\nkind = \"lxc\"", `nodes.a.kind: "lxc" is none of vm, metal, cloud, template, appliance`},
 		{"rollback", "schema = 1\n[roles.a]\nrollback = \"no\"", `roles.a.rollback: "no" is none of auto, hold, never`},
 		{"naming", "schema = 1\n[fleet]\nnaming = \"on\"", `fleet.naming: "on" is none of off, info, warn, error`},
@@ -122,6 +126,14 @@ func TestProblems(t *testing.T) {
 	wantRefused(t, err, `infrastructure.toml:2:1: nodes."a b": "a b" is not a name (use letters, digits and . _ -)`)
 	_, err = resolve(t, named("a", ""), "schema = 2\nx = 1\n[nodes.a]\nvmid = \"y\"\nrollback = \"z\"\n")
 	wantRefused(t, err, "toml:1:1: schema", "toml:2:1: x", "toml:4:1: nodes.a.vmid", "toml:5:1: nodes.a.rollback")
+}
+
+func TestAddresses(t *testing.T) {
+	for _, address := range []string{"10.0.0.3", "2001:db8::1", "fe80::1%eth0", "a", "a-1.example.org", "10-0-0-3.example.org"} {
+		if _, err := resolve(t, named("a", ""), "schema = 1\n[nodes.a]\naddress = \""+address+"\""); err != nil {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
 }
 
 func TestWhereTheRegistryIs(t *testing.T) {

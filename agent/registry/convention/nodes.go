@@ -35,16 +35,15 @@ func nodeRules() []*Rule {
 		},
 		{
 			ID: "R009", Severity: Error, Always: true, Scope: "wave, depends_on", fleet: r009,
-			Text: "Waves that nodes and roles name are in `order` of `[waves]`; `depends_on` names nodes, and never goes in a circle.",
-		},
-		{
-			ID: "R010", Severity: Error, Always: true, Scope: "checks", node: r010,
-			Text: "The checks of a managed node make sense once they are merged with those of its roles: `{address}` needs the node's `address`, `{domain}` that of `[fleet]`.",
+			Text: "Waves that nodes and roles name are in `order` of `[waves]`, each once; `depends_on` names nodes, and never goes in a circle.",
 		},
 	}
 }
 
 func r004(r *review, n *node) {
+	if n.Proxy != nil && n.Proxied != nil && !*n.Proxied {
+		r.say(n.key("proxied"), n, "remove it, or the table proxy", "proxied = false, and a table proxy")
+	}
 	switch {
 	case n.Proxy != nil && n.Proxy.Port != 0:
 		if n.Proxy.Port < 1 || n.Proxy.Port > 65535 {
@@ -143,6 +142,15 @@ func r009(r *review) {
 			fix = fmt.Sprintf("did you mean %q?", near)
 		}
 		r.say(at.Child("wave"), n, fix, "there is no wave %q", wave)
+	}
+	for i, wave := range r.File.Waves.Order {
+		at := strict.Path("waves.order").Elem(i)
+		switch {
+		case wave == "":
+			r.say(at, nil, "remove it, or name it", "a wave has no name")
+		case slices.Contains(r.File.Waves.Order[:i], wave):
+			r.say(at, nil, "remove one of them", "the wave %q is there twice", wave)
+		}
 	}
 	for name, role := range r.File.Roles {
 		judge(strict.Path("roles").Child(name), nil, role.Wave)

@@ -10,6 +10,7 @@ import (
 var nodeCases = []ruleCase{
 	{rule: "R001", name: "typo", text: "[roles.monitoring]\n[nodes.a]\nroles = ['monitoring', 'monitorin']", want: `4:24 error nodes.a.roles[1]: role "monitorin" is not defined (did you mean "monitoring"?)`},
 	{rule: "R001", name: "implied", text: "[roles.a]\nimplies = ['zzz']", want: `3:12 error roles.a.implies[0]: role "zzz" is not defined (add [roles.zzz], or a module roles/zzz.nix)`},
+	{rule: "R001", name: "conflict", text: "[roles.dns]\nconflicts = ['adguardd']\n[roles.adguard]", want: `3:14 warn roles.dns.conflicts[0]: role "adguardd" is not defined (did you mean "adguard"?)`},
 	{rule: "R001", name: "defined", text: "[roles.dns]\n[nodes.a]\nroles = ['dns']"},
 	{rule: "R001", name: "modules", text: "[nodes.a]\nroles = ['dns', 'web']", known: known{roles: "roles/dns.nix roles/web/default.nix"}},
 	{rule: "R001", name: "flake", text: "[nodes.a]\nroles = ['dns']", known: known{flake: "nixosModules.role-dns = ./x.nix;"}},
@@ -28,6 +29,8 @@ var nodeCases = []ruleCase{
 	{rule: "R004", name: "table without a port", text: "[nodes.a.proxy]\nsubdomains = ['x']", want: "2:1 error nodes.a.proxy: the proxy has no port (write port = 8080 into it)"},
 	{rule: "R004", name: "bare", text: "[nodes.a]\nproxied = true\nroles = ['r']\n[roles.r.checks.c]\nkind = 'unit'\nunit = 'x.service'", want: "3:1 error nodes.a.proxied: proxied, and neither a proxy table nor a role's check says on which port (write proxy = { port = 8080 } instead)"},
 	{rule: "R004", name: "impossible port", text: "[nodes.a.proxy]\nport = 65536", want: "3:1 error nodes.a.proxy.port: there is no port 65536 (choose one from 1 to 65535)"},
+	{rule: "R004", name: "false beside the table", text: "[nodes.a]\nproxied = false\nproxy = {port = 80}", want: "3:1 error nodes.a.proxied: proxied = false, and a table proxy (remove it, or the table proxy)"},
+	{rule: "R004", name: "false alone", text: "[nodes.a]\nproxied = false"},
 	{rule: "R004", name: "port of a role", text: "[nodes.a]\nproxied = true\nroles = ['r']\n[nodes.b]\nproxied = true\nroles = ['s']\n[roles.r.checks.c]\nkind = 'tcp'\ntarget = '{address}:80'\n[roles.s.checks.c]\nkind = 'http'\ntarget = 'http://{address}/'"},
 	{rule: "R004", name: "what the reader says", text: "[nodes.a]\nproxy = true"},
 	{rule: "R004", name: "port", text: "[nodes.a.proxy]\nport = 80"},
@@ -52,6 +55,8 @@ var nodeCases = []ruleCase{
 
 	{rule: "R009", name: "wave", text: "[waves]\norder = ['canary', 'rest']\n[nodes.a]\nwave = 'cannary'\n[roles.r]\nwave = 'x'", want: `5:1 error nodes.a.wave: there is no wave "cannary" (did you mean "canary"?)
 7:1 error roles.r.wave: there is no wave "x" (add it to order of [waves])`},
+	{rule: "R009", name: "order", text: "[waves]\norder = ['a', '', 'a']", want: `3:15 error waves.order[1]: a wave has no name (remove it, or name it)
+3:19 error waves.order[2]: the wave "a" is there twice (remove one of them)`},
 	{rule: "R009", name: "unknown node", text: "[nodes.a]\ndepends_on = ['b']", want: `3:15 error nodes.a.depends_on[0]: there is no node "b" (name a node of the registry)`},
 	{rule: "R009", name: "circle", text: "[nodes.d]\ndepends_on = ['a']\n[nodes.a]\ndepends_on = ['b']\n[nodes.b]\ndepends_on = ['c', 'e']\n[nodes.c]\ndepends_on = ['a']\n[nodes.e]", want: "5:1 error nodes.a.depends_on: it goes in a circle: a → b → c → a (remove one of these dependencies)"},
 	{rule: "R009", name: "itself", text: "[nodes.a]\ndepends_on = ['a']", want: "3:1 error nodes.a.depends_on: it goes in a circle: a → a (remove one of these dependencies)"},
@@ -63,6 +68,20 @@ var nodeCases = []ruleCase{
 7:1 error nodes.a: check port: it needs {address}, which the registry does not give (give the node an address = "…")`},
 	{rule: "R010", name: "what the reader says", text: "[roles.web.checks.up]\nkind = 'tcp'\ntarget = '{name}:80'\n[roles.web.checks.down]\nkind = 'tcp'\ntarget = '80'\n[nodes.a]\nroles = ['web']"},
 	{rule: "R010", name: "removed, unmanaged, template", text: "[roles.web.checks.up]\nkind = 'tcp'\ntarget = '{address}:80'\n[nodes.a]\nroles = ['web']\nchecks.up = false\n[nodes.b]\nmanaged = false\nroles = ['web']\n[nodes.c]\nkind = 'template'\nroles = ['web']"},
+
+	{rule: "R011", name: "typo", text: "[roles.web.checks.up]\nkind = 'unit'\nunit = 'a.service'\n[nodes.a]\nroles = ['web']\nchecks.upp = false", want: `7:1 warn nodes.a.checks.upp: there is no check "upp" to remove (did you mean "up"?)`},
+	{rule: "R011", name: "of a role that the node has not", text: "[roles.web.checks.up]\nkind = 'unit'\nunit = 'a.service'\n[nodes.a]\nchecks.up = false", want: `6:1 warn nodes.a.checks.up: there is no check "up" to remove (remove it)`},
+	{rule: "R011", name: "role", text: "[roles.web.checks]\nup = false", want: `3:1 warn roles.web.checks.up: there is no check "up" to remove (remove it)`},
+	{rule: "R011", name: "there", text: "[roles.base]\nimplied = true\n[roles.base.checks]\nup = {kind = 'unit', unit = 'a.service'}\nin = {kind = 'unit', unit = 'a.service'}\n[roles.web.checks]\nup = false\n[nodes.a]\nchecks.in = false"},
+
+	{rule: "R012", name: "unknown", text: "[nodes.a]\naddress = 'unknown'\n[nodes.b]\naddress = 'unknown'", want: `3:1 warn nodes.a.address: "unknown" is no address (remove it until the address is known)
+5:1 warn nodes.b.address: "unknown" is no address (remove it until the address is known)`},
+	{rule: "R012", name: "host name", text: "[nodes.a]\naddress = 'none.example.org'"},
+	{rule: "N012", name: "address that is none", text: "[nodes.a]\naddress = 'TBD'\n[nodes.b]\naddress = 'TBD'"},
+
+	{rule: "R013", name: "hold", text: "[nodes.a]\nhold = true", want: `3:1 warn nodes.a.hold: nothing says why (write reason = "why")`},
+	{rule: "R013", name: "pin", text: "[nodes.a]\npin = '0123456'\nreason = ' '", want: `3:1 warn nodes.a.pin: nothing says why (write reason = "why")`},
+	{rule: "R013", name: "reason", text: "[nodes.a]\npin = '0123456'\nreason = 'x'\n[nodes.b]\nhold = true\nreason = 'y'\n[nodes.c]\nhold = false"},
 }
 
 // checkout has the files that a case knows of.

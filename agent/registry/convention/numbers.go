@@ -66,7 +66,7 @@ func n012(r *review) {
 				ids[*n.VMID] = n
 			}
 		}
-		if n.Address != "" && n.IsManaged() {
+		if n.Address != "" && !n.HasPlaceholder() && n.IsManaged() {
 			if first := addresses[n.Address]; first != nil {
 				r.sayAs(Warn, n.key("address"), n, "checks with {address} would ask the other node", "node %s has the address %s too", first.name, n.Address)
 			} else {

@@ -13,7 +13,7 @@ func roleRules() []*Rule {
 	return []*Rule{
 		{
 			ID: "R001", Severity: Error, Always: true, Scope: "roles", fleet: r001,
-			Text: "A role that is named is defined in `[roles]`, has a module `roles/NAME.nix` or `roles/NAME/`, or `flake.nix` speaks of `role-NAME`.",
+			Text: "A role that is named is defined in `[roles]`, has a module `roles/NAME.nix` or `roles/NAME/`, or `flake.nix` speaks of `role-NAME`. In `conflicts` it is a warning.",
 		},
 		{
 			ID: "R002", Severity: Error, Always: true, Scope: "roles", node: r002,
@@ -28,7 +28,7 @@ func roleRules() []*Rule {
 
 func r001(r *review) {
 	defined := slices.Sorted(maps.Keys(r.File.Roles))
-	judge := func(at strict.Path, n *node, named []string) {
+	judge := func(severity Severity, at strict.Path, n *node, named []string) {
 		for i, role := range named {
 			_, ok := r.File.Roles[role]
 			if ok || role == "" || r.Discovered != nil && r.Discovered(role) {
@@ -38,14 +38,15 @@ func r001(r *review) {
 			if near := strict.Nearest(role, defined); near != "" {
 				fix = fmt.Sprintf("did you mean %q?", near)
 			}
-			r.say(at.Elem(i), n, fix, "role %q is not defined", role)
+			r.sayAs(severity, at.Elem(i), n, fix, "role %q is not defined", role)
 		}
 	}
 	for name, role := range r.File.Roles {
-		judge(strict.Path("roles").Child(name).Child("implies"), nil, role.Implies)
+		judge(Error, strict.Path("roles").Child(name).Child("implies"), nil, role.Implies)
+		judge(Warn, strict.Path("roles").Child(name).Child("conflicts"), nil, role.Conflicts)
 	}
 	for _, n := range r.nodes {
-		judge(n.key("roles"), n, n.Roles)
+		judge(Error, n.key("roles"), n, n.Roles)
 	}
 }
 

@@ -49,7 +49,7 @@ type Rule struct {
 
 // Rules returns every rule, by id.
 func Rules() []*Rule {
-	all := slices.Concat(nameRules(), numberRules(), vmidRules(), roleRules(), nodeRules(), fileRules())
+	all := slices.Concat(nameRules(), numberRules(), vmidRules(), roleRules(), nodeRules(), mergedRules(), fileRules())
 	slices.SortFunc(all, func(a, b *Rule) int { return strings.Compare(a.ID, b.ID) })
 	return all
 }

@@ -20,7 +20,8 @@ func vmidNextCommand() *cobra.Command {
 
 PURPOSE is a prefix (dns), a range of "infra-agent registry vmid list --all"
 (dns-dhcp), the name of the new node (dns-03), or a role: then the id is in the ranges
-of the nodes that have it. The id goes to standard output, the reason to standard error.`,
+of the nodes that have it. A node of an environment that has ranges, by its table or by
+a name such as dev-dns-03, gets an id of those. The id goes to standard output, the reason to standard error.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			f, t, err := openWithTables(c)
 			if err != nil {

@@ -106,16 +106,36 @@ func (t *Tables) suitable(f *registry.File, purpose string) (ranges []Range, bec
 	if ranges := t.rangesOf(f.Fleet, purpose); ranges != nil {
 		return ranges, fmt.Sprintf("its label suits the prefix %q", purpose), nil
 	}
-	if words, _ := t.Naming.split(purpose); words != "" {
-		prefix, _ := t.Naming.prefixOf(f.Fleet, t.Naming.withoutEnvironment(words))
+	words, _ := t.Naming.split(purpose)
+	if environment, ranges := t.ofEnvironment(f.Nodes[purpose].Environment, words); ranges != nil {
+		return ranges, fmt.Sprintf("it is for the environment %q", environment), nil
+	}
+	words = t.Naming.withoutEnvironment(words)
+	if words != "" {
+		prefix, _ := t.Naming.prefixOf(f.Fleet, words)
 		if ranges := t.rangesOf(f.Fleet, prefix); ranges != nil {
 			return ranges, fmt.Sprintf("its label suits the prefix %q", prefix), nil
 		}
 	}
-	if ranges := t.inUse(f, purpose); ranges != nil {
-		return ranges, fmt.Sprintf("nodes with the prefix or role %q are there", purpose), nil
+	for _, known := range append([]string{purpose}, begins(words)...) {
+		if ranges := t.inUse(f, known); ranges != nil {
+			return ranges, fmt.Sprintf("nodes with the prefix or role %q are there", known), nil
+		}
 	}
 	return nil, "", fmt.Errorf("nothing says which VM ids suit %q (hint: %s)", purpose, t.nearPurpose(f, purpose))
+}
+
+// ofEnvironment returns the ranges that are meant for the environment of a node, which
+// its table says, or the first word of its name.
+func (t *Tables) ofEnvironment(said, words string) (environment string, ranges []Range) {
+	first, _, _ := strings.Cut(words, "-")
+	environment = strings.ToLower(cmp.Or(said, first))
+	for _, r := range t.VMID.Ranges {
+		if slices.Contains(r.Environments, environment) {
+			ranges = append(ranges, r)
+		}
+	}
+	return environment, ranges
 }
 
 // nearPurpose is a hint at a purpose that was meant.

@@ -59,17 +59,14 @@ func isWithin(inner, outer strict.Path) bool {
 
 func r011(r *review) {
 	judge := func(at strict.Path, n *node, checks registry.Checks, others []string) {
-		var given []string
-		for _, other := range others {
-			for name, c := range r.File.Roles[other].Checks {
-				if c != nil {
-					given = append(given, name)
-				}
-			}
-		}
 		for name, c := range checks {
-			if c != nil || slices.Contains(given, name) {
+			gives := func(role string) bool { return r.File.Roles[role].Checks[name] != nil }
+			if c != nil || slices.ContainsFunc(others, gives) {
 				continue
+			}
+			var given []string
+			for _, other := range others {
+				given = slices.AppendSeq(given, maps.Keys(r.File.Roles[other].Checks))
 			}
 			fix := "remove it"
 			if near := strict.Nearest(name, given); near != "" {

@@ -88,7 +88,7 @@ func TestNext(t *testing.T) {
 	const text = "schema = 1\n[fleet]\naliases = {hass = 'ha'}\n" +
 		"[nodes.dns-01]\nvmid = 100\nroles = ['resolver']\n[nodes.dns-02]\nvmid = 103\nroles = ['resolver']\n" +
 		"[roles.unused]\n[nodes.starr-jellyfin-01]\nvmid = 261\n[nodes.starr-old-01]\nvmid = 950\n[nodes.ha-01]\nvmid = 299\n" +
-		"[nodes.a]\nvmid = 150\nroles = ['files']\n[nodes.b]\nvmid = 340\nroles = ['files']\n[nodes.c]\nvmid = 342\nroles = ['files']\n"
+		"[nodes.a]\nvmid = 150\nroles = ['files']\n[nodes.b]\nvmid = 340\nroles = ['files']\n[nodes.c]\nvmid = 342\nroles = ['files']\n[nodes.web-09]\nenvironment = 'Staging'\n"
 	f, err := registry.Parse("f", []byte(text))
 	if err != nil {
 		t.Fatal(err)
@@ -108,6 +108,11 @@ func TestNext(t *testing.T) {
 		{"starr", 263, "media-services", `nodes with the prefix or role "starr" are there`},
 		{"files", 344, "file-sharing", `nodes with the prefix or role "files" are there`}, // where most are
 		{"documentation-wiki", 301, "documentation-wiki", "you named the range"},
+		{"dev-web-03", 2000, "development-environment", `it is for the environment "dev"`},
+		{"qa-web-03", 2600, "qa-environment", `it is for the environment "qa"`},
+		{"prod-dns-01", 105, "dns-dhcp", `its label suits the prefix "dns"`},
+		{"web-09", 2400, "staging-environment", `it is for the environment "staging"`},
+		{"starr-radarr-01", 263, "media-services", `nodes with the prefix or role "starr" are there`},
 		{"clones", 9000, "clones", "you named the range"},
 	} {
 		got, err := Next(f, defaults(), c.purpose)

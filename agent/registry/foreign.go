@@ -147,7 +147,8 @@ func roles(v any) any {
 	case map[string]any:
 		var on []any
 		for _, name := range slices.Sorted(maps.Keys(v)) {
-			if v[name] != false {
+			enable, _ := lookup(v[name], "enable")
+			if v[name] != false && enable != false {
 				on = append(on, name)
 			}
 		}

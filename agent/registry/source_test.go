@@ -94,7 +94,7 @@ profiles = ["web", "db"]
 deploy = { arch = "x86_64-linux", user = "root" }
 [infra.hosts.nas]
 appliance = true
-profiles = { smb = true, nfs = false }
+profiles = { smb = true, nfs = false, ftp = { enable = false }, web = { enable = true, port = 80 }, dns = { port = 53 } }
 `
 	list := Mapping{Nodes: "machines", Roles: "role", Hostname: "host", ManagedWhen: "state=live"}
 	const json = `{"machines": [{"host": "dns-01", "role": "dns", "state": "live"}, {"host": "old", "state": "retired"}, {"host": "new"}]}`
@@ -107,7 +107,7 @@ profiles = { smb = true, nfs = false }
 	}{
 		{name: "table", file: "hosts.toml", text: table, mapping: byName, host: "dns-01", roles: "[db web]"},
 		{name: "opt-out", file: "hosts.toml", text: table, mapping: byName, host: "nas", refused: "node nas is unmanaged"},
-		{name: "switches", file: "hosts.toml", text: table, mapping: Mapping{Nodes: "infra.hosts", Roles: "profiles"}, host: "nas", roles: "[smb]"},
+		{name: "switches", file: "hosts.toml", text: table, mapping: Mapping{Nodes: "infra.hosts", Roles: "profiles"}, host: "nas", roles: "[dns smb web]"},
 		{name: "list", file: "m.json", text: json, mapping: list, host: "dns-01", roles: "[dns]"},
 		{name: "opt-in by value", file: "m.json", text: json, mapping: list, host: "old", refused: "node old is unmanaged"},
 		{name: "opt-in without the key", file: "m.json", text: json, mapping: list, host: "new", refused: "node new is unmanaged"},

@@ -24,7 +24,8 @@ func registryCheckCommand() *cobra.Command {
 		Long: `Check a registry by the conventions, which docs/conventions.md explains.
 
 PATH is a checkout or the registry's file, "." without it. The exit code is 1 when
-there is an error, or with --strict also when there is a warning.`,
+there is an error, or with --strict also when there is a warning; 2 when there is
+nothing to judge: no such file, commit or table.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			path := "."
 			if len(args) == 1 {
@@ -32,8 +33,8 @@ there is an error, or with --strict also when there is a warning.`,
 			}
 			debug.SetGCPercent(400) // the program ends at once: it may take memory to save time
 			r, err := checkRegistry(c, path)
-			if err != nil {
-				return err
+			if err != nil { // CI must not take it for findings
+				return &exitError{exitUsage, err}
 			}
 			format, _ := c.Flags().GetString("format")
 			if err := r.print(c.OutOrStdout(), format); err != nil {

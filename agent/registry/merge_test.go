@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/infra-agent/infra-agent/agent/strict"
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
@@ -236,6 +237,22 @@ func FuzzParse(f *testing.F) {
 				if problems := c.Problems(); problems != nil {
 					t.Fatalf("check %s of %s: %v", c.Name, name, problems)
 				}
+			}
+		}
+	})
+}
+
+// FuzzJSON: no panic, and what is wrong has a reason.
+func FuzzJSON(f *testing.F) {
+	f.Add(`{"schema": 1, "": 1, "nodes": {"a": {"roles": [null, 1e400], "meta": [null]}}, "roles": {"r": {"checks": {"c": null}}}}`)
+	f.Add(`{"schema": 1, "nodes": {"a": null, "a": []}} x`)
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, read := range []func() (*File, []strict.Problem){
+			func() (*File, []strict.Problem) { return Read("f.json", []byte(text)) },
+			func() (*File, []strict.Problem) { return ReadNode("f.json", []byte(text), "a") },
+		} {
+			if file, problems := read(); file == nil && (problems == nil || problems[0].Text == "") {
+				t.Fatalf("%v: no registry, and no reason", problems)
 			}
 		}
 	})

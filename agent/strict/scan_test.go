@@ -93,6 +93,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("a = 1\n[[l]]\nb.c = [{d = 'x'}, \"\"\"y\"\"\"]")
 	f.Add("\"\\u0041\" = {a.b = [1, 2,], c = 0x1f}")
 	f.Add("\b\b\b\b") // the library's place of the error is outside of the text
+	f.Add("\"\" = 1\n[\"\"]\n'' = 1")
 	f.Add("[ a . 'b' ]\nc = '''\n'''''")
 	f.Add("[a.b]\nc = 1\nd = 2\n[a.b.e]\n[[a.f]]\nc = 1\n[a]\ng = {c = 1, d = 2}\nh.c = 1\nh.d = 2\n'i'.'c' = \"\\U0001F600\"")
 	f.Fuzz(func(t *testing.T, text string) {

@@ -20,6 +20,7 @@ func FuzzCheck(f *testing.F) {
 			}
 		}
 	}
+	f.Add("\"\" = 1\n[nodes.a]\n\"\" = 1") // a struct's field without a key
 	tables := Default()
 	rules := []string{Format}
 	for _, r := range Rules() {

@@ -36,6 +36,9 @@ func (r Resolver) foreign(dir string) (reader, error) {
 		if err != nil {
 			return nil, refused("%w", err)
 		}
+		if err := unreadable(d.Err()); err != nil {
+			return nil, refused("%w", err)
+		}
 		root = tables(d)
 	}
 	nodes, err := r.Mapping.nodes(root)
@@ -43,6 +46,20 @@ func (r Resolver) foreign(dir string) (reader, error) {
 		return nil, refused("%s: %w", r.File, err)
 	}
 	return ofValues(strict.FromValues(r.File, map[string]any{"schema": int64(1), "nodes": nodes})), nil
+}
+
+// unreadable is what an error says of the text itself. Values such as dates, which
+// only Nix would not read, are the other tool's own.
+func unreadable(err error) error {
+	e, ok := errors.AsType[*strict.Error](err)
+	if !ok {
+		return nil
+	}
+	e.Problems = slices.DeleteFunc(e.Problems, func(p strict.Problem) bool { return p.Key != "" })
+	if len(e.Problems) == 0 {
+		return nil
+	}
+	return e
 }
 
 // part is what of a table of nodes the mapping speaks of.

@@ -120,6 +120,9 @@ profiles = { smb = true, nfs = false, ftp = { enable = false }, web = { enable =
 		{name: "system that is none", file: "hosts.toml", text: table, mapping: Mapping{Nodes: "infra.hosts", System: "name"}, host: "web", refused: `hosts.toml: infra.hosts.web.name: "dns-01" is not a system`},
 		{name: "roles that are none", file: "m.json", text: `{"a": {"w.b": {"r": ["x", 1]}}}`, mapping: Mapping{Nodes: "a", Roles: "r"}, host: "w.b", refused: `m.json: a."w.b".r[1]: want a string, got an integer`},
 		{name: "another system", file: "hosts.toml", text: strings.Replace(table, "x86_64", "aarch64", 1), mapping: byName, host: "dns-01", refused: "node web is aarch64-linux in the registry"},
+		{name: "byte-order mark", file: "hosts.toml", text: "\ufeff" + table, mapping: byName, host: "dns-01", refused: "hosts.toml:1:1: starts with a byte-order mark"},
+		{name: "NUL", file: "hosts.toml", text: table + "x = '\x00'", mapping: byName, host: "dns-01", refused: "holds a NUL character"},
+		{name: "dates of its own", file: "hosts.toml", text: table + "bought = 2021-01-01\n_x = inf", mapping: byName, host: "dns-01", roles: "[db web]"},
 		{name: "syntax", file: "hosts.toml", text: "[", mapping: byName, host: "web", refused: "hosts.toml:1:"},
 		{name: "not JSON", file: "m.json", text: "{", mapping: list, host: "web", refused: "m.json: is not a JSON object that the agent can read: it ends too early"},
 	} {

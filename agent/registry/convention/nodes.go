@@ -18,7 +18,7 @@ func nodeRules() []*Rule {
 			Text: "A proxy has a port. `proxied = true` alone is enough where a check of the node or of its roles names one on `{address}`.",
 		},
 		{
-			ID: "R005", Severity: Warn, Scope: "managed", node: r005,
+			ID: "R005", Severity: Error, Always: true, Scope: "managed", node: r005,
 			Text: "A node with `managed = false` has no roles: no agent runs there, or it stops with `unmanaged`.",
 		},
 		{

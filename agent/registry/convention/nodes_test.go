@@ -35,7 +35,7 @@ var nodeCases = []ruleCase{
 	{rule: "R004", name: "what the reader says", text: "[nodes.a]\nproxy = true"},
 	{rule: "R004", name: "port", text: "[nodes.a.proxy]\nport = 80"},
 
-	{rule: "R005", name: "roles", text: "[nodes.a]\nmanaged = false\nroles = ['x']", want: "4:1 warn nodes.a.roles: managed = false, and roles, which nothing would deploy (remove the roles, or managed = false)"},
+	{rule: "R005", name: "roles", text: "[nodes.a]\nmanaged = false\nroles = ['x']", want: "4:1 error nodes.a.roles: managed = false, and roles, which nothing would deploy (remove the roles, or managed = false)"},
 	{rule: "R005", name: "no roles of its own", text: "[roles.default]\nimplied = true\n[nodes.a]\nmanaged = false\nroles = []"},
 
 	{rule: "R006", name: "machine", text: "[nodes.a]\nsystem = 'dell-xps13-9360'", want: `3:1 error nodes.a.system: "dell-xps13-9360" is not a system of Nix (write it like x86_64-linux)`},

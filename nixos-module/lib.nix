@@ -38,7 +38,7 @@ let
     known ofNode node
     // (if node ? host && !(node ? address) && node.host != null then { address = node.host; } else { })
     // (if isAttrs proxy then { proxy = known ofProxy proxy; } else { })
-    // { roles = map (roleName name) (node.roles or [ ]); };
+    // { roles = if (node.managed or true) == false then [ ] else map (roleName name) (node.roles or [ ]); }; # no agent is there: rule R005
 
   rolesOf = registry: node:
     let

@@ -34,7 +34,8 @@ func TestToRegistry(t *testing.T) {
 				roles = [ "dns" { _file = "/nix/store/x-source/flake.nix#nixosModules.role-monitoring"; imports = [ ]; } (dir + /testdata/keys.nix) (dir + /testdata/roles/web) (dir + /testdata/roles/web/default.nix) ];
 				proxy = { port = 3000; extraConfig = "x"; fqdn = "dns"; subdomains = [ "dns" ]; };
 			};
-			nas = { host = null; proxy = null; managed = false; };
+			nas = { host = null; proxy = null; managed = false; roles = [ "smb" (dir + /testdata/keys.nix) ]; };
+			web = { managed = null; roles = [ "web" ]; };
 		};
 	}`, &got))
 	want := map[string]any{
@@ -46,6 +47,7 @@ func TestToRegistry(t *testing.T) {
 				"roles": []any{"dns", "monitoring", "keys", "web", "web"}, "proxy": map[string]any{"port": 3000.0, "subdomains": []any{"dns"}},
 			},
 			"nas": map[string]any{"managed": false, "roles": []any{}},
+			"web": map[string]any{"roles": []any{"web"}},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

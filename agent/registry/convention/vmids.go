@@ -22,7 +22,7 @@ func vmidRules() []*Rule {
 		{ID: "V004", Severity: Error, Scope: "vmid", Unless: withReason, node: v004, Text: "Not in a reserved range: 900 to 999, 1500 to 1999."},
 		{
 			ID: "V005", Severity: Error, Scope: "vmid", node: v005,
-			Text: "1000 to 1999 are for `kind = \"template\"`, and templates have no others. A template runs no agent and is never deployed to.",
+			Text: "1000 to 1999 are for `kind = \"template\"`. A template runs no agent and is never deployed to.",
 		},
 		{ID: "V006", Severity: Error, Scope: "vmid", node: v006, Text: "9000 to 9999 are for nodes with `ephemeral = true`."},
 		{
@@ -34,7 +34,10 @@ func vmidRules() []*Rule {
 		{ID: "V010", Severity: Warn, Scope: "vmid", Unless: withReason, node: v010, Text: "A deviation from V003, V004 or V007 has a `vmid_reason`."},
 		{ID: "V011", Severity: Warn, Scope: "change", fleet: v011, Text: "A node keeps its VM id. Needs the registry before: `registry diff`, or `registry check --since REV`."},
 		{ID: "V012", Severity: Info, Scope: "vmid, tags", node: v012, Text: "A node with a VM id has tags too."},
-		{ID: "V013", Severity: Error, Scope: "vmid, kind", node: v013, Text: "A VM id is never required, and `kind = \"metal\"` and `\"cloud\"` have none: they are not in Proxmox."},
+		{
+			ID: "V013", Severity: Hint, Scope: "vmid, kind", node: v013,
+			Text: "A VM id is never required, whatever the `kind`, and never refused for it. One on `metal` or `cloud`, which are not in Proxmox, is likely a mistake.",
+		},
 	}
 }
 
@@ -98,28 +101,12 @@ func (r *review) reserved(id int) bool {
 
 func v005(r *review, n *node) {
 	id, ok := r.id(n)
-	class := r.Tables.VMID.class(id)
-	forTemplates := ok && class != nil && class.Policy == templateOnly
-	switch {
-	case forTemplates && !n.isTemplate():
+	if class := r.Tables.VMID.class(id); ok && class != nil && class.Policy == templateOnly && !n.isTemplate() {
 		r.say(n.key("vmid"), n, `write kind = "template", or choose another id`, "%d is for templates", id)
-	case ok && !forTemplates && n.isTemplate():
-		r.say(n.key("vmid"), n, "choose one of "+r.Tables.VMID.withPolicy(templateOnly), "%d is not for templates", id)
 	}
 	if n.isTemplate() && n.Managed != nil && *n.Managed {
 		r.say(n.key("managed"), n, "remove it", "a template runs no agent and is never deployed to")
 	}
-}
-
-// withPolicy names the classes with a policy.
-func (v *VMID) withPolicy(policy string) string {
-	var all []string
-	for _, c := range v.Classes {
-		if c.Policy == policy {
-			all = append(all, fmt.Sprintf("%d-%d", c.From, c.To))
-		}
-	}
-	return strings.Join(all, ", ")
 }
 
 func v006(r *review, n *node) {
@@ -226,6 +213,6 @@ func v012(r *review, n *node) {
 
 func v013(r *review, n *node) {
 	if _, ok := r.id(n); ok && (n.Kind == "metal" || n.Kind == "cloud") {
-		r.say(n.key("vmid"), n, "remove it, or correct the kind", "kind = %q is no machine of Proxmox", n.Kind)
+		r.say(n.key("vmid"), n, "remove it, or correct the kind", "kind = %q is not in Proxmox, as a rule", n.Kind)
 	}
 }

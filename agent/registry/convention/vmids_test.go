@@ -33,8 +33,8 @@ var vmidCases = []ruleCase{
 	{rule: "V004", name: "reason", text: "[nodes.a]\nvmid = 950\nvmid_reason = 'x'"},
 
 	{rule: "V005", name: "no template", text: "[nodes.a]\nvmid = 1000\nkind = 'vm'", want: `3:1 warn nodes.a.vmid: 1000 is for templates (write kind = "template", or choose another id)`},
-	{rule: "V005", name: "template elsewhere", text: "[fleet]\nvmid = 'error'\n[nodes.a]\nvmid = 120\nkind = 'template'", want: `5:1 error nodes.a.vmid: 120 is not for templates (choose one of 1000-1999)`},
 	{rule: "V005", name: "managed template", text: "[nodes.a]\nkind = 'template'\nmanaged = true", want: `4:1 warn nodes.a.managed: a template runs no agent and is never deployed to (remove it)`},
+	{rule: "V005", name: "template elsewhere", text: "[nodes.a]\nvmid = 120\nkind = 'template'"},
 	{rule: "V005", name: "template", text: "[nodes.a]\nvmid = 1999\nkind = 'template'\nvmid_reason = 'x'"},
 
 	{rule: "V006", name: "stays", text: "[fleet]\nvmid = 'error'\n[nodes.a]\nvmid = 9000", want: "5:1 error nodes.a.vmid: 9000 is for machines that do not stay (write ephemeral = true, or choose another id)"},
@@ -69,8 +69,8 @@ var vmidCases = []ruleCase{
 	{rule: "V012", name: "no tags", text: "[nodes.a]\nvmid = 100", want: `3:1 info nodes.a.vmid: it has a VM id and no tags (add tags = ["…"]: they say more than a number)`},
 	{rule: "V012", name: "tags", text: "[nodes.a]\nvmid = 100\ntags = ['infra']\n[nodes.b]"},
 
-	{rule: "V013", name: "metal", text: "[fleet]\nvmid = 'error'\n[nodes.a]\nvmid = 100\nkind = 'metal'", want: `5:1 error nodes.a.vmid: kind = "metal" is no machine of Proxmox (remove it, or correct the kind)`},
-	{rule: "V013", name: "cloud", text: "[nodes.a]\nvmid = 100\nkind = 'cloud'", want: `3:1 warn nodes.a.vmid: kind = "cloud" is no machine of Proxmox (remove it, or correct the kind)`},
+	{rule: "V013", name: "metal", text: "[fleet]\nvmid = 'error'\n[nodes.a]\nvmid = 100\nkind = 'metal'", want: `5:1 hint nodes.a.vmid: kind = "metal" is not in Proxmox, as a rule (remove it, or correct the kind)`},
+	{rule: "V013", name: "cloud", text: "[nodes.a]\nvmid = 100\nkind = 'cloud'", want: `3:1 hint nodes.a.vmid: kind = "cloud" is not in Proxmox, as a rule (remove it, or correct the kind)`},
 	{rule: "V013", name: "none needed", text: "[nodes.a]\nkind = 'vm'\n[nodes.b]\nkind = 'metal'\n[nodes.c]\nkind = 'cloud'\n[nodes.d]\nkind = 'appliance'\nvmid = 100"},
 }
 

@@ -188,12 +188,14 @@ func (n *Node) boot(ctx context.Context) {
 	life.Go(func() { n.systemd(boot) })
 	<-boot.Done()
 	life.Wait()
+	var units []*unit
 	n.Do(func() {
 		for _, u := range n.units {
 			u.kill()
+			units = append(units, u)
 		}
 	})
-	for _, u := range n.units { // the machine is off: nobody else looks
+	for _, u := range units {
 		<-u.done
 	}
 }

@@ -87,6 +87,9 @@ func I5(w *world, _ []reconcile.Record) string {
 // I6: in a quiet world the agent comes to rest, on a system whose units all run;
 // but where it alerts that it could not go back, or nobody is left to do so.
 func I6(w *world) {
+	if hot := w.diary().Hot; hot != "" {
+		w.Fatalf("I6: %q again and again, without a pause", hot)
+	}
 	rest(w.T, w.node)
 	a := w.node.Agent()
 	if alerts := a != nil && a.Snapshot().Record.Tally.RollbackFailed; !w.node.Whole() && !alerts && !abandoned(w.node) {

@@ -257,8 +257,11 @@ func (w *world) setClock() {
 func (w *world) offline() { w.node.Do(func() { w.node.Offline = !w.node.Offline }) }
 
 func (w *world) spoil() {
-	name := rapid.SampledFrom(w.node.Order).Draw(w.T, "remote")
-	w.node.Do(func() { w.node.Faulty = map[string]bool{name: !w.node.Faulty[name]} })
+	faults := map[string]agenttest.Fault{}
+	for _, name := range w.node.Order {
+		faults[name] = rapid.SampledFrom([]agenttest.Fault{"", agenttest.Silent, agenttest.Lying}).Draw(w.T, name)
+	}
+	w.node.Do(func() { w.node.Faulty = faults })
 }
 
 // fillDisk fills the disk, or makes room and waits for the next poll: a rollback

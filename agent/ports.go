@@ -27,8 +27,8 @@ type Tree struct {
 	Behind   int // first-parent commits since the anchor
 }
 
-// Source fetches revisions: the tip that is asked for, or an earlier one that is to
-// be taken first. A revision that must not be used is a [reconcile.RejectedError].
+// Source fetches revisions. A revision that must not be used is a
+// [reconcile.RejectedError].
 type Source interface {
 	Fetch(ctx context.Context, j reconcile.Fetch) (Tree, error)
 }

@@ -21,11 +21,7 @@ func fetch(ctx context.Context, j reconcile.Fetch, p Ports) (reconcile.Event, er
 	if rev.Tree, err = p.Nix.Add(ctx, tree.Dir, root); err != nil {
 		return nil, err
 	}
-	f := reconcile.Fetched{Revision: rev, Behind: tree.Behind, Testing: j.Testing}
-	if rev.Commit != j.Tip.Commit {
-		f.Towards = j.Tip.Commit
-	}
-	return reconcile.Advanced{Step: f}, nil
+	return reconcile.Advanced{Step: reconcile.Fetched{Revision: rev, Behind: tree.Behind, Testing: j.Testing}}, nil
 }
 
 // The trees that are evaluated have roots of their own: the branch's is needed

@@ -48,19 +48,30 @@ func TestAMissingSecretHoldsAndItsArrivalReleases(t *testing.T) {
 }
 
 // A remote that answers polls and serves nothing keeps no commit from the node that
-// another one has.
+// another one has, though its own is newer, or older.
 func TestAFaultyRemoteHidesNothing(t *testing.T) {
-	for _, order := range [][]string{{"origin", "mirror"}, {"mirror", "origin"}} {
+	for _, c := range []struct {
+		order []string
+		fault agenttest.Fault
+		shows reconcile.Commit
+	}{
+		{[]string{"origin", "mirror"}, agenttest.Silent, "c2"},
+		{[]string{"origin", "mirror"}, agenttest.Lying, "c2"},
+		{[]string{"mirror", "origin"}, agenttest.Lying, "c2"},
+		{[]string{"origin", "mirror"}, agenttest.Silent, "c9"},
+		{[]string{"origin", "mirror"}, agenttest.Lying, "c9"},
+	} {
 		faulty := func(n *agenttest.Node, _ *agenttest.System) {
-			n.Order, n.Faulty = order, map[string]bool{"origin": true}
+			n.Order, n.Faulty = c.order, map[string]agenttest.Fault{"origin": c.fault}
 			n.Remotes["mirror"] = "c0"
 		}
 		played(t, reconcile.Target{}, faulty, func(n *agenttest.Node) {
-			n.Push("c2", agenttest.Commit{Parent: "c1", System: "C"}, agenttest.System{Agent: agenttest.Agent})
-			time.Sleep(5 * time.Minute)
+			n.Push("c2", agenttest.Commit{Parent: "c1", System: "C"}, agenttest.System{Agent: agenttest.Agent, BuildTakes: 10 * time.Minute})
+			n.Do(func() { n.Remotes["origin"] = c.shows })
+			time.Sleep(time.Hour)
 			synctest.Wait()
-			if n.Slots().Default != "C" {
-				t.Errorf("remotes %v: slots %+v, holds %v, want C", order, n.Slots(), n.Agent().Snapshot().Holds)
+			if n.Slots().Default != "C" || n.Diary.Hot != "" {
+				t.Errorf("%+v: slots %+v, holds %v, without a pause %q; want C", c, n.Slots(), n.Agent().Snapshot().Holds, n.Diary.Hot)
 			}
 		})
 	}

@@ -54,7 +54,7 @@ var anyPhase = rapid.Custom(func(t *rapid.T) Phase {
 })
 
 var anyStep = rapid.Custom(func(t *rapid.T) Step {
-	f := Fetched{Revision: Revision{Commit: anyCommit.Draw(t, "commit")}, Testing: rapid.Bool().Draw(t, "testing"), Towards: anyCommit.Draw(t, "towards")}
+	f := Fetched{Revision: Revision{Commit: anyCommit.Draw(t, "commit")}, Testing: rapid.Bool().Draw(t, "testing")}
 	e := Evaluated{Resolved{f, Target{}}, "x.drv", anyTop.Draw(t, "toplevel")}
 	return rapid.SampledFrom([]Step{nil, f, e.Resolved, e, Built{e}, Ready{Built{e}, anyChecks.Draw(t, "checks")}}).Draw(t, "step")
 })

@@ -67,7 +67,7 @@ func Fold(r Record, e Event) Record {
 	case Converged:
 		r.Good.Revision, r.Good.Checks = e.Revision.Commit, e.Checks
 		r.Foreign.Tip, r.Tally.OutOfSync = "", time.Time{}
-		r = mark(onwards(r), StageBuilt, e.Revision, e.At)
+		r = mark(r, StageBuilt, e.Revision, e.At)
 		r = mark(r, StageRunning, e.Revision, e.At)
 		return mark(r, StageGood, e.Revision, e.At)
 	case Suspended:
@@ -178,10 +178,10 @@ func failed(r Record, e Failed) Record {
 		}
 		if e.Gate != "" {
 			key := fetchKey(j.Tip.Commit, j.Tip.Remote)
-			return unfetched(remember(key, e.Gate, backoff(evaluateBackoff, r.Failures[key].Tries+1, e.Spread)), j.Tip, e.At)
+			return unfetched(remember(key, e.Gate, backoff(evaluateBackoff, r.Failures[key].Tries+1, e.Spread)), j.Tip, e.At, e.Spread)
 		}
 		r.Work.NotBefore = e.At.Add(backoff(jobBackoff, r.Work.Errors, e.Spread))
-		return unfetched(r, j.Tip, e.At)
+		return unfetched(r, j.Tip, e.At, e.Spread)
 	case Resolve:
 		if e.Gate != "" {
 			return remember(revisionKey(j.From.Revision.Commit), e.Gate, 0)

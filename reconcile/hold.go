@@ -40,6 +40,9 @@ func Holds(r Record, o Observation) []Hold {
 // pausing says what failed for the moment, and when it is tried again.
 func pausing(r Record) Hold {
 	h := Hold{Gate: GatePreflight, Why: r.Work.Last.Why, Until: r.Work.NotBefore}
+	if h.Why == "" { // no job failed, but what one found could not be written down
+		return Hold{Gate: GateState, Why: "the record could not be written", Hint: "the journal says why: is the disk full?", Until: h.Until}
+	}
 	switch kind(r.Work.Last.Key) {
 	case "fetch":
 		h.Gate = GateSource

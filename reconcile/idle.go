@@ -37,7 +37,7 @@ func follow(r Record, o Observation) (Action, Hold) {
 	if h := unusable(r, o, tip); h.Gate != "" {
 		return held(h)
 	}
-	if r.Work.Step == nil || r.Work.Step.fetched().tip() != tip.Commit {
+	if r.Work.Step == nil || r.Work.Step.fetched().Revision.Commit != tip.Commit {
 		return Run{Fetch{Tip: tip, Anchor: r.Anchor, Accepted: r.Accepted, Rewind: r.Rewind}}, Hold{}
 	}
 	if s, ok := evaluatedOf(r.Work.Step); ok && s.Toplevel == r.Good.Toplevel {

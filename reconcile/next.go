@@ -20,7 +20,7 @@ func Next(r Record, o Observation) Action {
 	// trial is confirmed the next one waits for it.
 	switch act := act.(type) {
 	case Run:
-		if _, confirming := r.Phase.(Confirming); !confirming && act.Job.Key() != o.Job.Key() {
+		if _, confirming := r.Phase.(Confirming); !confirming && act.Job.Key() != o.Job.Key() && !again(act.Job, r) {
 			return Cancel{}
 		}
 		return Wait{Until: phaseEnd(r.Phase, o)}
@@ -168,7 +168,10 @@ func confirming(p Confirming, r Record, o Observation) Action {
 		return rollBack(p.Trial, cause.Reason, cause.Why, o)
 	case d.Testing() && overtaken(d, r) != "":
 		return rollBack(p.Trial, ReasonTesting, overtaken(d, r), o)
-	case d.Testing() && own && current && w.story() == "" && o.Uptime >= p.Until:
+	case d.Testing() && own && current && o.Uptime >= p.Until:
+		if reds := w.Reds(); len(reds) > 0 {
+			return rollBack(p.Trial, reds[0].Reason, "its time is over; "+w.story(), o)
+		}
 		return rollBack(p.Trial, ReasonTesting, "its time is over; "+w.verdict(d.Confirm.Window), o)
 	case o.Uptime >= p.Until && d.Rollback == RollbackHold:
 		return enter(Confirming{Trial: p.Trial, Since: p.Since, Until: p.Until, Held: "not confirmed in time: " + w.unconfirmed()}, o)

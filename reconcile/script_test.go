@@ -33,7 +33,7 @@ import (
 // Commands after which the agent looks and decides:
 //
 //	look · after D · restart · reboot · reload
-//	poll REMOTE COMMIT [testing=COMMIT]|silent|missing · ok [COMMIT] (a step before the tip) · fail [gate=G] WHY (gate=G? where a remote is suspected) · exit N [failed=U,U] [hold=G]
+//	poll REMOTE COMMIT [testing=COMMIT]|silent|missing · ok · fail [gate=G] WHY (gate=G? where a remote is suspected) · exit N [failed=U,U] [hold=G]
 //	sample [xN] [failed=U,U] [stopped=U,U] [pending=U,U] [restarts=U:N] [red=CHECKS] [silent] [unknown]
 //	                         N looks at the trial, each when it is due
 //	verb NAME [ARG]
@@ -142,7 +142,7 @@ func (w *script) happens(verb, rest string, args []string) {
 		}
 		w.take(Polled{a})
 	case "ok":
-		w.ok(Commit(rest))
+		w.ok()
 	case "fail":
 		gate := ""
 		if g, is := strings.CutPrefix(args[0], "gate="); is {
@@ -218,15 +218,11 @@ func (w *script) pass(d time.Duration) {
 }
 
 // ok ends the job well, and makes the node look as it should then.
-func (w *script) ok(step Commit) {
+func (w *script) ok() {
 	advanced := func(s Step) { w.ends(Advanced{Job: w.obs.Job, Step: s, At: w.obs.Now}) }
 	switch j := w.obs.Job.(type) {
 	case Fetch:
-		f := Fetched{Revision: Revision{Commit: j.Tip.Commit, Time: w.obs.Now}, Testing: j.Testing}
-		if step != "" {
-			f.Revision.Commit, f.Towards = step, j.Tip.Commit
-		}
-		advanced(f)
+		advanced(Fetched{Revision: Revision{Commit: j.Tip.Commit, Time: w.obs.Now}, Testing: j.Testing})
 	case Resolve:
 		advanced(Resolved{Fetched: j.From, Target: w.targets[j.From.Revision.Commit]})
 	case Evaluate:

@@ -77,8 +77,8 @@ func block(r Record, t Trial, c Cause, at time.Time) Record {
 	switch c.Reason {
 	case ReasonTesting:
 		return r
-	case ReasonReboot, ReasonOperator:
-		if t.Deployment.Testing() { // a person ended it: that says nothing about the system
+	case ReasonReboot, ReasonOperator, ReasonDeadline:
+		if t.Deployment.Testing() { // a person ended it, or the guard while the machine slept: that says nothing about the system
 			return r
 		}
 	}
@@ -124,15 +124,7 @@ func promoted(r Record, e Promoted) Record {
 		r.Tally.OutOfSync = e.At
 	}
 	r = mark(r, StageGood, builtRevision(r, d), e.At)
-	return idleAgain(onwards(r), e.At)
-}
-
-// onwards forgets what was a step towards the tip, once it is done: the tip's turn.
-func onwards(r Record) Record {
-	if f, ok := FetchedOf(r.Work.Step); ok && f.Towards != "" {
-		r.Work.Step = nil
-	}
-	return r
+	return idleAgain(r, e.At)
 }
 
 func rolledBack(r Record, e RolledBack) Record {

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -28,11 +29,12 @@ func (p Confirming) Guard() time.Duration {
 	}
 }
 
-// testingTip returns what the testing branch points to, at the first remote that
-// answers. It is not known before one did.
+// testingTip returns what the testing branch points to at the first remote of the
+// settings: a mirror that lags must not end a trial, nor begin an old one. It is not
+// known while that one is silent.
 func testingTip(r Record) (tip Tip, known bool) {
 	for _, a := range r.Work.Remotes {
-		if a.Commit != "" || a.Missing {
+		if a.Order == 0 && (a.Commit != "" || a.Missing) {
 			return Tip{Commit: a.Testing, Remote: a.Remote, At: a.At}, true
 		}
 	}
@@ -68,11 +70,14 @@ func try(r Record, o Observation) (Action, Hold) {
 	if h := unusable(r, o, tip); h.Gate != "" {
 		return held(h)
 	}
-	if r.Work.Tried == nil || r.Work.Tried.fetched().tip() != tip.Commit {
+	if r.Work.Tried == nil || r.Work.Tried.fetched().Revision.Commit != tip.Commit {
 		return Run{Fetch{Tip: tip, Testing: true, Anchor: r.Anchor}}, Hold{}
 	}
 	if s, ok := evaluatedOf(r.Work.Tried); ok && s.Toplevel == r.Good.Toplevel {
 		return Wait{}, Hold{}
+	}
+	if t, ok := TargetOf(r.Work.Tried); ok && cmp.Or(t.Rollback, o.Policy.Rollback) == RollbackNever {
+		return held(Hold{Gate: GateHold, Why: `this node never goes back (rollback = "never"), so nothing is only tried on it`})
 	}
 	return advance(r.Work.Tried, r, o)
 }
@@ -107,7 +112,7 @@ func forTesting(j Job) bool {
 
 // overtaken says why a trial of the testing branch makes way; "": it does not.
 func overtaken(d Deployment, r Record) string {
-	if tip := r.Work.Tip.Commit; tip != "" && tip != r.Anchor {
+	if tip := r.Work.Tip.Commit; tip != "" && tip != r.Anchor && !behind(tip, r) {
 		return "the branch has a new commit"
 	}
 	switch tip, known := testingTip(r); {

@@ -11,7 +11,7 @@ import (
 func polled(r Record, a Answer) Record {
 	for _, before := range r.Work.Remotes {
 		if before.Remote == a.Remote && before.Commit == a.Commit {
-			a.Failed = before.Failed
+			a.Failed, a.Again = before.Failed, before.Again
 		}
 	}
 	if a.Commit != "" {
@@ -31,12 +31,15 @@ func answered(r Record, a Answer) Record {
 }
 
 // unfetched notes that a remote did not give what it shows, so that the next fetch
-// is of another one where that shows something as good.
-func unfetched(r Record, tip Tip, at time.Time) Record {
+// is of another one, if there is any. The pause after the failure stays.
+func unfetched(r Record, tip Tip, at time.Time, spread float64) Record {
 	for _, a := range r.Work.Remotes {
 		if a.Remote == tip.Remote && a.Commit == tip.Commit {
 			a.Failed++
-			return choose(answered(r, a), at)
+			a.Again = at.Add(backoff(evaluateBackoff, a.Failed, spread))
+			next := choose(answered(r, a), at)
+			next.Work.NotBefore, next.Work.Errors = r.Work.NotBefore, r.Work.Errors
+			return next
 		}
 	}
 	return r
@@ -51,7 +54,7 @@ func choose(r Record, at time.Time) Record {
 		if a.Commit == "" {
 			continue
 		}
-		if better := cmp.Or(cmp.Compare(rank(a, r), rank(best, r)), cmp.Compare(a.Failed, best.Failed)); best.Commit == "" || better < 0 {
+		if better := cmp.Or(cmp.Compare(rank(a, r, at), rank(best, r, at)), cmp.Compare(a.Failed, best.Failed)); best.Commit == "" || better < 0 {
 			best = a
 		}
 	}
@@ -71,17 +74,26 @@ func choose(r Record, at time.Time) Record {
 }
 
 // rank orders what remotes offer: news, what the node follows already, what it
-// refused, what it had before.
-func rank(a Answer, r Record) int {
+// refused or could not get just now, what it had before.
+func rank(a Answer, r Record, at time.Time) int {
 	switch c := a.Commit; {
 	case c == r.Anchor && c != r.Rewind:
 		return 1
-	case r.Failures[revisionKey(c)].Gate == GateUnverified, r.Failures[fetchKey(c, a.Remote)].Gate == GateUnverified:
+	case r.Failures[revisionKey(c)].Gate == GateUnverified, at.Before(a.Again), at.Before(r.Failures[fetchKey(c, a.Remote)].After):
 		return 2
 	case behind(c, r):
 		return 3
 	}
 	return 0
+}
+
+// again reports whether a job fetches what a remote did not give before: that ends no
+// job that gets on.
+func again(j Job, r Record) bool {
+	f, is := j.(Fetch)
+	return is && slices.ContainsFunc(r.Work.Remotes, func(a Answer) bool {
+		return a.Remote == f.Tip.Remote && a.Commit == f.Tip.Commit && a.Failed > 0
+	})
 }
 
 // behind reports whether c was accepted before the anchor was.

@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"cmp"
 	"time"
 )
 
@@ -40,7 +39,8 @@ type Answer struct {
 	Missing bool   // it answered, and has no such branch
 	Why     string
 	At      time.Time
-	Failed  int // fetches of Commit from it, in a row
+	Failed  int       // fetches of Commit from it, in a row
+	Again   time.Time // after that many: when what it shows is news again
 }
 
 // A Step says how far a revision has come before it is tried. Each step holds
@@ -56,9 +56,6 @@ type (
 		Revision Revision
 		Behind   int  // first-parent commits since the anchor before it
 		Testing  bool // it is of the testing branch
-		// Towards is the tip, where this is an earlier commit: one that may allow the
-		// tip's signer. Empty: it is the tip.
-		Towards Commit
 	}
 	// Resolved: the registry says what it wants of this node.
 	Resolved struct {
@@ -81,9 +78,6 @@ type (
 )
 
 func (f Fetched) fetched() Fetched { return f }
-
-// tip returns the tip that f was fetched for.
-func (f Fetched) tip() Commit { return cmp.Or(f.Towards, f.Revision.Commit) }
 
 // A JobEnd is how a job ended.
 type JobEnd struct {

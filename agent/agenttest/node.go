@@ -42,6 +42,15 @@ type System struct {
 	Torn         int  // so many of the agent's ways back to it are killed half way
 }
 
+// A Fault is what comes of a fetch from a remote.
+type Fault string
+
+// The faults. "": none.
+const (
+	Silent Fault = "silent" // it does not answer
+	Lying  Fault = "lying"  // its answer cannot be used
+)
+
 // A Commit is one commit of the tracked branch.
 type Commit struct {
 	Parent   reconcile.Commit
@@ -69,6 +78,7 @@ type Diary struct {
 	ByHand     map[reconcile.Toplevel]bool
 	Commands   []string // of the registry that ran: programs
 	Points     []string // the numbered points that were passed, while Counting
+	Hot        string   // what was done again and again without a pause; "": nothing was
 }
 
 // A Trial is one activation of a new system.
@@ -90,7 +100,7 @@ type Node struct {
 	Remotes   map[string]reconcile.Commit // "": it does not answer
 	Testing   reconcile.Commit            // of the testing branch, on every remote; "": there is none
 	Order     []string                    // of remotes
-	Faulty    map[string]bool             // remotes that answer polls, and whose packs are bad
+	Faulty    map[string]Fault            // of remotes that answer polls
 	Offline   bool                        // no connectivity target answers anybody
 	DiskFull  bool
 	Secrets   map[string]bool // paths that are there
@@ -117,6 +127,8 @@ type Node struct {
 	skew      time.Duration // of the boot-time clock against the wall clock
 	units     map[string]*unit
 	switching int // activations that run now
+	instant   time.Time
+	effects   int // that a process had at that instant
 	process   *Process
 	cutPower  context.CancelFunc
 	changed   chan struct{} // the units were loaded anew

@@ -86,6 +86,11 @@ func (p *Process) effect(name string, do func() error) error {
 	if p.dead {
 		return errDead
 	}
+	if p.hot() {
+		p.n.Diary.Hot = name
+		p.kill() // or its instant would never end
+		return errDead
+	}
 	if p.n.pass("before " + name); p.dead {
 		return errDead
 	}
@@ -94,6 +99,16 @@ func (p *Process) effect(name string, do func() error) error {
 		return errDead
 	}
 	return err
+}
+
+// hot reports whether there were more effects at this instant than an agent that
+// pauses between its tries can have.
+func (p *Process) hot() bool {
+	if now := time.Now(); !now.Equal(p.n.instant) {
+		p.n.instant, p.n.effects = now, 0
+	}
+	p.n.effects++
+	return p.n.effects > 500
 }
 
 // poll asks the remotes again and again.
@@ -131,7 +146,9 @@ func (p *Process) Fetch(_ context.Context, j reconcile.Fetch) (agent.Tree, error
 		switch {
 		case p.n.cutOff() || p.n.Remotes[j.Tip.Remote] == "" || !exists:
 			return errors.New("no answer")
-		case p.n.Faulty[j.Tip.Remote]:
+		case p.n.Faulty[j.Tip.Remote] == Silent:
+			return errors.New("no answer")
+		case p.n.Faulty[j.Tip.Remote] == Lying:
 			return reconcile.Suspected(reconcile.GateUnverified, errors.New("too many bytes"))
 		case what.Unsigned:
 			return reconcile.Rejected(reconcile.GateUnverified, errors.New("no good signature"))

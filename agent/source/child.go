@@ -22,7 +22,6 @@ import (
 // hold secrets, never a secret.
 type job struct {
 	Ask    bool // only ask which commit the branch points to
-	Exact  bool // no earlier commit will do, see [remote.step]
 	Anew   bool // delete the store first
 	Remote Remote
 	Branches
@@ -62,12 +61,8 @@ func (a answer) result(j job) (Result, error) {
 		if j.Ask {
 			return j.answered(r)
 		}
-		if j.Exact || j.Trust.Policy == reconcile.TrustNone {
-			r.Commit = j.Tip
-		}
-		r.Tree = j.tree()
-		_, err := reconcile.ParseCommit(string(r.Commit))
-		return r, err
+		r.Commit, r.Tree = j.Tip, j.tree()
+		return r, nil
 	case a.Busy != nil:
 		return Result{}, &BusyError{Status: oneLine(a.Busy.Status, 200), After: a.Busy.After}
 	case a.NoBranch:
@@ -216,20 +211,16 @@ func (j job) attempt() (Result, error) {
 		anchor = tip
 	}
 	signer, err := r.verify(ctx, s, tip, anchor)
-	taken := tip
-	if errors.Is(err, signature.ErrUnknownKey) && !rewound && !j.Exact {
-		taken, signer, commits, err = r.step(ctx, s, tip, anchor, err)
-	}
 	if err != nil {
 		return Result{}, err
 	}
-	commit, err := s.commit(taken)
+	commit, err := s.commit(tip)
 	if err != nil {
 		return Result{}, err
 	}
 	at := commit.Committer.When.UTC()
 	if at.Year() < 1970 || at.Year() > 9999 {
-		return Result{}, refused("commit %s: its date, year %d, cannot be right", short(taken), at.Year())
+		return Result{}, refused("commit %s: its date, year %d, cannot be right", j.Tip.Short(), at.Year())
 	}
 	if err := writeTree(s, commit.TreeHash, j.tree(), at, j.Limits); err != nil {
 		return Result{}, err
@@ -239,7 +230,7 @@ func (j job) attempt() (Result, error) {
 	if j.Anchor == "" {
 		commits = 0
 	}
-	return Result{Commit: reconcile.Commit(taken.String()), Time: at, Subject: oneLine(subject, 200), Signer: oneLine(signer, 200), Tree: j.tree(), Commits: commits}, nil
+	return Result{Commit: j.Tip, Time: at, Subject: oneLine(subject, 200), Signer: oneLine(signer, 200), Tree: j.tree(), Commits: commits}, nil
 }
 
 // refused is an error that the commit itself caused: only bytes that have its name,

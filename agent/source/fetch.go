@@ -33,7 +33,7 @@ type Request struct {
 
 // A Result is a commit whose files are in Tree, until the next fetch.
 type Result struct {
-	Commit  reconcile.Commit `json:"commit"`  // that was asked for, or an earlier one that allows its signer
+	Commit  reconcile.Commit `json:"commit"`
 	Time    time.Time        `json:"time"`    // the committer's date
 	Subject string           `json:"subject"` // first line of the message
 	Signer  string           `json:"signer"`  // of Commit; "" where the policy asks for none
@@ -69,7 +69,7 @@ func (f *Fetcher) Fetch(ctx context.Context, req Request) (Result, error) {
 		Tip: req.Tip, Anchor: req.Anchor, Accepted: req.Accepted, AllowRewind: req.AllowRewind,
 	}
 	if req.Testing {
-		j.Branches, j.Exact = Branches{Branch: f.opts.Testing}, true
+		j.Branches = Branches{Branch: f.opts.Testing}
 	}
 	result, err := f.opts.run(ctx, j)
 	if _, crashed := errors.AsType[*crashError](err); crashed {

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -93,37 +92,6 @@ func (r *remote) verifySince(ctx context.Context, s *store, keys *signature.Keys
 		if err := r.transfer(ctx, s, tip, depth); err != nil {
 			return err
 		}
-	}
-}
-
-// step finds the newest commit before the tip that is signed as it should be, where
-// the tip's signer is not known: that commit may be what allows the signer. A node
-// that slept over a rotation of keys takes it first. Without one the tip is refused.
-func (r *remote) step(ctx context.Context, s *store, tip, anchor plumbing.Hash, refusal error) (taken plumbing.Hash, signer string, commits int, err error) {
-	h := history{s}
-	accepted, _, err := h.ancestors(anchor)
-	if err != nil {
-		return tip, "", 0, err
-	}
-	for at := tip; ; {
-		commit, err := s.commit(at)
-		if err != nil || len(commit.ParentHashes) == 0 {
-			return tip, "", 0, cmp.Or(err, refusal)
-		}
-		at = commit.ParentHashes[0]
-		there, err := s.has(at)
-		if err != nil || !there || accepted[at] {
-			return tip, "", 0, cmp.Or(err, refusal)
-		}
-		signer, err := r.verify(ctx, s, at, anchor)
-		if _, bad := reconcile.RejectedBy(err); bad {
-			continue
-		}
-		if err != nil {
-			return tip, "", 0, err
-		}
-		commits, err := h.firstParents(at, anchor)
-		return at, signer, commits, err
 	}
 }
 

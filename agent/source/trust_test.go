@@ -144,41 +144,6 @@ func TestPolicyAllReachesBehindMerges(t *testing.T) {
 	wantRejected(t, err, reconcile.GateUnverified, side.Short())
 }
 
-// The commit that brings the next key in, and the first one that is signed with it,
-// arrive together: each is judged by the keys in force before it.
-func TestKeyRotationThatWasSleptOver(t *testing.T) {
-	for _, policy := range []reconcile.TrustPolicy{reconcile.TrustTip, reconcile.TrustAll} {
-		t.Run(string(policy), func(t *testing.T) {
-			w := newWorld(t)
-			old, next := newPen(t, "old"), newPen(t, "next")
-			w.trust(policy, old)
-			w.commit("a", "1")
-			first := w.sign(old)
-			w.push()
-			w.mustFetch(first, "")
-			w.commit("a", "2")
-			w.sign(old)
-			w.commit("signers", "next")
-			rotation := w.sign(old)
-			w.commit("a", "3")
-			tip := w.sign(next)
-			w.push()
-			got, err := w.fetch(tip, first)
-			if err != nil || got.Commit != rotation || got.Signer != "old" || got.Commits != 2 {
-				t.Fatalf("Fetch = %+v, %v, want %s first, the newest that a known key has signed", got, err, rotation)
-			}
-			w.sameTree(rotation)
-			_, err = w.fetch(tip, rotation)
-			wantRejected(t, err, reconcile.GateUnverified, "not allowed")
-			w.fetcher.opts.Testing = "main"
-			_, err = w.fetcher.Fetch(t.Context(), Request{Remote: "origin", Testing: true, Tip: tip, Anchor: first})
-			wantRejected(t, err, reconcile.GateUnverified, "not allowed")
-			w.trust(policy, old, next)
-			w.mustFetch(tip, rotation)
-		})
-	}
-}
-
 func TestUnreadableKeysAllowNobodyButAreNotTheCommitsFault(t *testing.T) {
 	w := newWorld(t)
 	ann := newPen(t, "ann")

@@ -153,8 +153,8 @@ func TestMissingOutputSaysSo(t *testing.T) {
 func TestASystemForAnotherMachineIsRefused(t *testing.T) {
 	f := newFleet(t)
 	web := f.up("web1")[0]
-	f.edit("fleet.nix", "inherit system name;", "system = \"aarch64-linux\"; inherit name;")
-	web.wait("held for the machine", held(reconcile.GateIdentity, "is a system for aarch64-linux, and this machine is x86_64-linux"))
+	f.edit("double/toplevel.py", `write("system", attrs["system"])`, `write("system", "aarch64-linux")`)
+	web.wait("held for the machine", held(reconcile.GateIdentity, "the new system is for aarch64-linux, and this machine is x86_64-linux"))
 }
 
 func TestARoleMovesFromOneNodeToAnother(t *testing.T) {

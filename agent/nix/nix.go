@@ -29,7 +29,6 @@ type Nix struct {
 	ExtraArgs []string // for nixos-rebuild
 	HideRev   bool     // Nix does not learn the commit: there is no self.rev
 	Memory    uint64   // most bytes of an evaluation; 0 = no limit
-	System    string   // of this machine, such as x86_64-linux; "" = whatever system will do
 }
 
 var flags = []string{"--extra-experimental-features", "nix-command flakes"}
@@ -99,8 +98,7 @@ func (n *Nix) Value(ctx context.Context, rev reconcile.Revision, attr string, mo
 
 // Evaluate returns the derivation of the configuration's system, and the path
 // that it will have. Nothing is built. A failure that the revision caused is
-// rejected with [reconcile.GateEvaluate], a system for another kind of machine with
-// [reconcile.GateIdentity].
+// rejected with [reconcile.GateEvaluate].
 func (n *Nix) Evaluate(ctx context.Context, rev reconcile.Revision, configuration string) (reconcile.Derivation, reconcile.Toplevel, error) {
 	attr := attribute(configuration) + ".config.system.build.toplevel.drvPath"
 	args := append([]string{"nix"}, flags...)
@@ -118,48 +116,7 @@ func (n *Nix) Evaluate(ctx context.Context, rev reconcile.Revision, configuratio
 	if !strings.HasPrefix(top, "/nix/store/") || strings.Contains(top, "\n") {
 		return "", "", fmt.Errorf("query outputs of %s: want one store path, got %q", drv, top)
 	}
-	return reconcile.Derivation(drv), reconcile.Toplevel(top), n.fits(ctx, drv, configuration)
-}
-
-// fits refuses a system that was made for another kind of machine.
-func (n *Nix) fits(ctx context.Context, drv, configuration string) error {
-	if n.System == "" {
-		return nil
-	}
-	args := append([]string{"nix"}, flags...)
-	out, err := n.run(ctx, append(args, "derivation", "show", drv))
-	if err != nil {
-		return fmt.Errorf("show %s: %w", drv, err)
-	}
-	var shown any
-	if err := json.Unmarshal(out, &shown); err != nil {
-		return fmt.Errorf("show %s: %w", drv, err)
-	}
-	system, found := platform(shown)
-	if !found {
-		return fmt.Errorf("show %s: Nix does not say for which system it is", drv)
-	}
-	if system != n.System {
-		return reconcile.Rejected(reconcile.GateIdentity, fmt.Errorf(
-			"%s is a system for %s, and this machine is %s (hint: is this the right node?)", attribute(configuration), system, n.System))
-	}
-	return nil
-}
-
-// platform finds the system of the one derivation that Nix shows. What is around it
-// has changed with Nix 2.32 and 2.33.
-func platform(shown any) (system string, found bool) {
-	object, _ := shown.(map[string]any)
-	if _, is := object["builder"]; is {
-		system, found = object["system"].(string)
-		return system, found
-	}
-	for _, inner := range object {
-		if system, found = platform(inner); found {
-			return system, true
-		}
-	}
-	return "", false
+	return reconcile.Derivation(drv), reconcile.Toplevel(top), nil
 }
 
 // Build builds the system with nixos-rebuild, into a result that is a GC root,

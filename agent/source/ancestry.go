@@ -97,6 +97,33 @@ func (h history) since(from plumbing.Hash, old map[plumbing.Hash]bool) (seen, mi
 	return seen, missing, nil
 }
 
+// newer returns those of the commits that come after anchor, which a walk found
+// above it: they cannot be part of its history.
+func (h history) newer(commits map[plumbing.Hash]bool, anchor plumbing.Hash) (map[plumbing.Hash]bool, error) {
+	children := map[plumbing.Hash][]plumbing.Hash{}
+	for name := range commits {
+		commit, err := h.store.commit(name)
+		if err != nil {
+			return nil, err
+		}
+		for _, parent := range commit.ParentHashes {
+			children[parent] = append(children[parent], name)
+		}
+	}
+	newer := map[plumbing.Hash]bool{}
+	for todo := []plumbing.Hash{anchor}; len(todo) > 0; {
+		next := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		for _, child := range children[next] {
+			if !newer[child] {
+				newer[child] = true
+				todo = append(todo, child)
+			}
+		}
+	}
+	return newer, nil
+}
+
 // firstParents counts the commits from tip along first parents that are not part
 // of the anchor's history: what "git rev-list --first-parent --count anchor..tip"
 // says in the store, which may not know all of the anchor's history.

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
@@ -127,6 +129,47 @@ func TestPolicyAllAndAnOldBranch(t *testing.T) {
 			wantRejected(t, err, reconcile.GateUnverified, hidden.Short(), "not signed")
 		})
 	}
+}
+
+// A server may have filters, and not the one that leaves files out.
+func TestServerWithoutTheFilter(t *testing.T) {
+	w := newWorld(t)
+	w.run(w.bare, "git", "config", "uploadpack.allowFilter", "true")
+	w.run(w.bare, "git", "config", "uploadpackfilter.tree.allow", "false")
+	anchor := w.pushed("a", "1")
+	w.commit("a", "2")
+	for _, remote := range []Remote{w.fetcher.opts.Remotes[0], w.overGit()} {
+		if err := os.RemoveAll(w.store); err != nil {
+			t.Fatal(err)
+		}
+		w.follow(remote, w.fetcher.opts.Limits)
+		w.mustFetch(w.pushed("a", remote.URL), anchor)
+	}
+}
+
+// Many commits from before signatures were asked for are not walked many times.
+func TestPolicyAllAndAVeryOldBranch(t *testing.T) {
+	w := newWorld(t)
+	var stream strings.Builder
+	for i := range 3000 {
+		fmt.Fprintf(&stream, "commit refs/heads/main\ncommitter a <a@example.org> %d +0000\ndata 0\n\n", 1700000000+i)
+	}
+	fast := exec.CommandContext(t.Context(), "git", "fast-import", "--quiet", "--force")
+	fast.Dir, fast.Stdin = w.bare, strings.NewReader(stream.String())
+	if out, err := fast.CombinedOutput(); err != nil {
+		t.Fatalf("git fast-import: %v\n%s", err, out)
+	}
+	w.git("fetch", "-q", "origin")
+	w.git("reset", "-q", "--hard", "origin/main")
+	fork := reconcile.Commit(w.git("rev-parse", "HEAD~2000"))
+	ann := newPen(t, "ann")
+	w.commit("a", "1")
+	anchor := w.sign(ann)
+	w.push()
+	w.trust(reconcile.TrustAll, ann)
+	w.mustFetch(anchor, "")
+	_, merge := w.signedFork(ann, fork, 1, false)
+	w.mustFetch(merge, anchor)
 }
 
 // A store that was lost is deepened as far as it must be to see every commit.

@@ -17,7 +17,8 @@ import (
 // A remote is the other end of a job.
 type remote struct {
 	job
-	session *session
+	session  *session
+	noFilter bool // the server has filters, and not the one that is asked for
 }
 
 func (r *remote) close() {
@@ -71,6 +72,10 @@ func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, dept
 		return err
 	}
 	resp, err := r.session.UploadPack(ctx, req)
+	if err != nil && req.Filter != "" {
+		r.noFilter = true
+		return r.transfer(ctx, s, tip, depth)
+	}
 	if err != nil {
 		return r.failed(err)
 	}
@@ -146,7 +151,7 @@ func (r *remote) request(s *store, tip plumbing.Hash, depth int) (*packp.UploadP
 	if depth == 0 {
 		return req, nil
 	}
-	if depth > 1 && r.session.listing.capabilities.Supports(capability.Filter) {
+	if depth > 1 && !r.noFilter && r.session.listing.capabilities.Supports(capability.Filter) {
 		req.Filter = packp.FilterTreeDepth(0) // of old commits nobody wants the files
 		if err := req.Capabilities.Set(capability.Filter); err != nil {
 			return nil, err

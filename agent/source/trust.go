@@ -47,7 +47,7 @@ func (r *remote) verify(ctx context.Context, s *store, tip, anchor plumbing.Hash
 // lacks: then the store is deepened until the anchor's history shows which it is.
 // What a server keeps back must not pass for accepted.
 func (r *remote) verifySince(ctx context.Context, s *store, keys *signature.Keys, tip, anchor plumbing.Hash) error {
-	h, good := history{s}, map[plumbing.Hash]bool{}
+	h, judged := history{s}, map[plumbing.Hash]error{}
 	for depth := deepenFirst; ; depth *= deepenBy {
 		accepted, unseen, err := h.ancestors(anchor)
 		if err != nil {
@@ -60,27 +60,27 @@ func (r *remote) verifySince(ctx context.Context, s *store, keys *signature.Keys
 		if err != nil {
 			return err
 		}
+		newer, err := h.newer(since, anchor)
+		if err != nil {
+			return err
+		}
 		var doubt error
 		for parent := range missing {
 			doubt = fmt.Errorf("commit %s is a parent of what is new, and cannot be seen", short(parent))
 		}
 		for commit := range since {
-			if good[commit] {
+			bad, known := judged[commit]
+			if !known {
+				_, bad = verifyCommit(s, keys, commit)
+				judged[commit] = bad
+			}
+			if bad == nil {
 				continue
 			}
-			_, err := verifyCommit(s, keys, commit)
-			if _, bad := reconcile.RejectedBy(err); err != nil && !bad {
-				return err
+			if _, refused := reconcile.RejectedBy(bad); !refused || newer[commit] || len(unseen) == 0 {
+				return bad
 			}
-			if good[commit] = err == nil; err == nil {
-				continue
-			}
-			if older, _, walked := h.ancestors(commit); walked != nil {
-				return walked
-			} else if older[anchor] || len(unseen) == 0 {
-				return err
-			}
-			doubt = err
+			doubt = bad
 		}
 		if doubt == nil {
 			return nil

@@ -21,9 +21,10 @@ const AgentUnit = "infra-agent.service"
 
 // A Node is the machine the agent runs on.
 type Node struct {
-	Root  string // "" but in tests
-	Bus   *Bus
-	Apart bool // programs run in units of their own, see [Node.Run]
+	Root   string // "" but in tests
+	Bus    *Bus
+	System string // Nix's name for this kind of machine; "" = not known
+	Apart  bool   // programs run in units of their own, see [Node.Run]
 	// LookAtSecrets is the program, and its arguments, that reads secrets as JSON and
 	// prints what [Node.Amiss] says of them; it is only used where programs run apart.
 	LookAtSecrets []string

@@ -28,6 +28,9 @@ const switchLock = "/run/nixos/switch-to-configuration.lock"
 // Preflight looks for reasons not to activate next now. Each comes back as a
 // [reconcile.RejectedError] with its gate.
 func (n *Node) Preflight(ctx context.Context, next reconcile.Toplevel, record string) error {
+	if err := n.fits(next); err != nil {
+		return reconcile.Rejected(reconcile.GateIdentity, err)
+	}
 	if err := n.space(next); err != nil {
 		return reconcile.Rejected(reconcile.GatePreflight, err)
 	}
@@ -38,6 +41,23 @@ func (n *Node) Preflight(ctx context.Context, next reconcile.Toplevel, record st
 		return err
 	}
 	return n.readsRecord(ctx, next, record)
+}
+
+// fits refuses a system for another kind of machine, by the file that NixOS writes,
+// nixos/modules/system/activation/top-level.nix. Its derivation only says where it is
+// built.
+func (n *Node) fits(next reconcile.Toplevel) error {
+	made, err := os.ReadFile(n.Root + string(next) + "/system")
+	if errors.Is(err, os.ErrNotExist) || n.System == "" {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("the new system: %w", err)
+	}
+	if system := strings.TrimSpace(string(made)); system != n.System {
+		return fmt.Errorf("the new system is for %s, and this machine is %s (hint: is this the right node?)", system, n.System)
+	}
+	return nil
 }
 
 func (n *Node) space(next reconcile.Toplevel) error {

@@ -31,6 +31,25 @@ func TestFreeSpace(t *testing.T) {
 	}
 }
 
+func TestASystemForAnotherMachine(t *testing.T) {
+	n := root(t, map[string]string{"/nix/store/pi/system": "aarch64-linux", "/nix/store/web/system": "x86_64-linux\n", "/nix/store/old/init": ""})
+	n.System = "x86_64-linux"
+	for _, top := range []reconcile.Toplevel{"/nix/store/web", "/nix/store/old"} {
+		if err := n.fits(top); err != nil {
+			t.Errorf("%s: %v", top, err)
+		}
+	}
+	const want = "the new system is for aarch64-linux, and this machine is x86_64-linux (hint: is this the right node?)"
+	err := n.Preflight(t.Context(), "/nix/store/pi", "/state.json")
+	if gate, _ := reconcile.RejectedBy(err); gate != reconcile.GateIdentity || err.Error() != want {
+		t.Errorf("got %v (gate %q), want %s", err, gate, want)
+	}
+	n.System = ""
+	if err := n.fits("/nix/store/pi"); err != nil {
+		t.Errorf("on a machine that is not known: %v", err)
+	}
+}
+
 // The boot partition must hold kernel and initrd where they are new.
 func TestSpaceOnTheBootPartition(t *testing.T) {
 	const huge = 1 << 43 // more than any test's disk has; the file is sparse

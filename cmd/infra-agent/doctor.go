@@ -221,7 +221,7 @@ func (d *doctor) tree(rev reconcile.Revision, s config.Settings) {
 func (d *doctor) target(ctx context.Context, s config.Settings, nx *nix.Nix, nixWorks bool, rev reconcile.Revision) {
 	r := resolver(s)
 	if d.checkout != "" { // this machine is not the node
-		r.System, r.Branch, nx.System = "", "", ""
+		r.System, r.Branch = "", ""
 	}
 	target, err := registryPort{r, nx}.Resolve(ctx, rev)
 	if err != nil {

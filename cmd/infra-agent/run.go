@@ -62,6 +62,7 @@ func run(ctx context.Context, path string) error {
 	if n.self, err = system.Self(); err != nil {
 		return err
 	}
+	n.system.System = nixSystem()
 	n.system.LookAtSecrets = []string{n.self, look, lookAtSecrets}
 	listener, err := control.Listen(settings.RunDir, settings.Control.Group)
 	if err != nil {

@@ -55,7 +55,7 @@ func (n node) ports(s config.Settings) agent.Ports {
 func nixOf(s config.Settings) *nix.Nix {
 	return &nix.Nix{
 		Roots: filepath.Join(s.StateDir, "roots"), Subdir: s.Source.Subdir, ExtraArgs: s.Nix.ExtraArgs,
-		HideRev: !s.Source.ExposeRevision, Memory: uint64(s.Limits.EvaluateMemory), System: nixSystem(),
+		HideRev: !s.Source.ExposeRevision, Memory: uint64(s.Limits.EvaluateMemory),
 	}
 }
 

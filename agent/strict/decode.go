@@ -58,8 +58,11 @@ func (d *Document) value(at Path, v any, to reflect.Value) {
 			to.SetInt(n)
 		}
 	case reflect.Pointer:
-		to.Set(reflect.New(to.Type().Elem()))
-		d.value(at, v, to.Elem())
+		elem := reflect.New(to.Type().Elem())
+		d.value(at, v, elem.Elem())
+		if !d.noted[at] { // else it would look like one that was given as zero
+			to.Set(elem)
+		}
 	case reflect.Slice:
 		d.list(at, v, to)
 	case reflect.Map:

@@ -43,10 +43,7 @@ type Finding struct {
 
 // Check judges a registry by every rule. The findings are in the order of the file.
 func Check(in Input) []Finding {
-	r := &review{Input: in, refused: map[strict.Path]bool{}}
-	for _, p := range in.Problems {
-		r.refused[p.Key] = true
-	}
+	r := &review{Input: in}
 	if in.File != nil {
 		r.nodes = nodesOf(in.File, &in.Tables)
 		for _, rule := range Rules() {
@@ -74,10 +71,9 @@ func Check(in Input) []Finding {
 // A review is one run of all rules over one registry.
 type review struct {
 	Input
-	nodes   []*node              // in the order of the file
-	rule    *Rule                // that is speaking
-	refused map[strict.Path]bool // values that the reader refused
-	found   []Finding
+	nodes []*node // in the order of the file
+	rule  *Rule   // that is speaking
+	found []Finding
 }
 
 // say notes a finding of the rule that is speaking, about the value at a path.

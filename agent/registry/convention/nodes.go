@@ -49,7 +49,7 @@ func r004(r *review, n *node) {
 		if n.Proxy.Port < 1 || n.Proxy.Port > 65535 {
 			r.say(n.key("proxy").Child("port"), n, "choose one from 1 to 65535", "there is no port %d", n.Proxy.Port)
 		}
-	case !n.IsProxied() || r.refused[n.key("proxy")] || r.givesPort(n):
+	case !n.IsProxied() || r.givesPort(n):
 	case n.Proxy != nil:
 		r.say(n.key("proxy"), n, "write port = 8080 into it", "the proxy has no port")
 	default:

@@ -59,7 +59,7 @@ func n012(r *review) {
 				r.say(at, n, "a name belongs to one node", "node %s goes by %q too", first.name, name)
 			}
 		})
-		if n.VMID != nil && !r.refused[n.key("vmid")] {
+		if n.VMID != nil {
 			if first := ids[*n.VMID]; first != nil {
 				r.say(n.key("vmid"), n, `"infra-agent registry vmid next" proposes a free one`, "node %s has the VM id %d too", first.name, *n.VMID)
 			} else {

@@ -41,9 +41,9 @@ func vmidRules() []*Rule {
 	}
 }
 
-// id returns the node's VM id, if it has one that Proxmox accepts.
-func (r *review) id(n *node) (id int, ok bool) {
-	if n.VMID == nil || r.refused[n.key("vmid")] || *n.VMID < minVMID || *n.VMID > maxVMID {
+// vmid returns the node's VM id, if it has one that Proxmox accepts.
+func (n *node) vmid() (id int, ok bool) {
+	if n.VMID == nil || *n.VMID < minVMID || *n.VMID > maxVMID {
 		return 0, false
 	}
 	return *n.VMID, true
@@ -52,7 +52,7 @@ func (r *review) id(n *node) (id int, ok bool) {
 func (n *node) hasReason() bool { return strings.TrimSpace(n.VMIDReason) != "" }
 
 func v001(r *review, n *node) {
-	if n.VMID == nil || r.refused[n.key("vmid")] {
+	if n.VMID == nil {
 		return
 	}
 	if id := *n.VMID; id < 1 || id > maxVMID {
@@ -67,7 +67,7 @@ func v002(r *review, n *node) {
 }
 
 func v003(r *review, n *node) {
-	if id, ok := r.id(n); ok && !n.hasReason() && r.undefined(id) {
+	if id, ok := n.vmid(); ok && !n.hasReason() && r.undefined(id) {
 		r.say(n.key("vmid"), n, "choose one of "+r.Tables.VMID.classes(), "%d is in no class of the convention", id)
 	}
 }
@@ -89,7 +89,7 @@ func (v *VMID) classes() string {
 }
 
 func v004(r *review, n *node) {
-	if id, ok := r.id(n); ok && !n.hasReason() && r.reserved(id) {
+	if id, ok := n.vmid(); ok && !n.hasReason() && r.reserved(id) {
 		r.say(n.key("vmid"), n, "choose another", "%d is reserved: %s", id, r.Tables.VMID.rangeOf(id))
 	}
 }
@@ -100,7 +100,7 @@ func (r *review) reserved(id int) bool {
 }
 
 func v005(r *review, n *node) {
-	id, ok := r.id(n)
+	id, ok := n.vmid()
 	if class := r.Tables.VMID.class(id); ok && class != nil && class.Policy == templateOnly && !n.isTemplate() {
 		r.say(n.key("vmid"), n, `write kind = "template", or choose another id`, "%d is for templates", id)
 	}
@@ -110,14 +110,14 @@ func v005(r *review, n *node) {
 }
 
 func v006(r *review, n *node) {
-	id, ok := r.id(n)
+	id, ok := n.vmid()
 	if class := r.Tables.VMID.class(id); ok && class != nil && class.Policy == allowEphemeral && !n.Ephemeral {
 		r.say(n.key("vmid"), n, "write ephemeral = true, or choose another id", "%d is for machines that do not stay", id)
 	}
 }
 
 func v007(r *review, n *node) {
-	id, ok := r.id(n)
+	id, ok := n.vmid()
 	if !ok || n.hasReason() || !r.wrongEnvironment(id, n) {
 		return
 	}
@@ -148,7 +148,7 @@ func (r *review) wrongEnvironment(id int, n *node) bool {
 }
 
 func v008(r *review, n *node) {
-	id, ok := r.id(n)
+	id, ok := n.vmid()
 	in := r.Tables.VMID.rangeOf(id)
 	if !ok || in == nil || in.Policy == reserved || n.prefix == "" {
 		return
@@ -183,7 +183,7 @@ func (r *review) nodeNamed(name string) *node {
 }
 
 func v010(r *review, n *node) {
-	id, ok := r.id(n)
+	id, ok := n.vmid()
 	if ok && !n.hasReason() && (r.undefined(id) || r.reserved(id) || r.wrongEnvironment(id, n)) {
 		r.say(n.key("vmid"), n, `or write vmid_reason = "why"`, "nothing says why %d deviates", id)
 	}
@@ -206,13 +206,13 @@ func v011(r *review) {
 }
 
 func v012(r *review, n *node) {
-	if _, ok := r.id(n); ok && len(n.Tags) == 0 {
+	if _, ok := n.vmid(); ok && len(n.Tags) == 0 {
 		r.say(n.key("vmid"), n, `add tags = ["…"]: they say more than a number`, "it has a VM id and no tags")
 	}
 }
 
 func v013(r *review, n *node) {
-	if _, ok := r.id(n); ok && (n.Kind == "metal" || n.Kind == "cloud") {
+	if _, ok := n.vmid(); ok && (n.Kind == "metal" || n.Kind == "cloud") {
 		r.say(n.key("vmid"), n, "remove it, or correct the kind", "kind = %q is not in Proxmox, as a rule", n.Kind)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"github.com/infra-agent/infra-agent/agent/strict"
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
@@ -247,13 +246,15 @@ func FuzzJSON(f *testing.F) {
 	f.Add(`{"schema": 1, "": 1, "nodes": {"a": {"roles": [null, 1e400], "meta": [null]}}, "roles": {"r": {"checks": {"c": null}}}}`)
 	f.Add(`{"schema": 1, "nodes": {"a": null, "a": []}} x`)
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, read := range []func() (*File, []strict.Problem){
-			func() (*File, []strict.Problem) { return Read("f.json", []byte(text)) },
-			func() (*File, []strict.Problem) { return ReadNode("f.json", []byte(text), "a") },
-		} {
-			if file, problems := read(); file == nil && (problems == nil || problems[0].Text == "") {
-				t.Fatalf("%v: no registry, and no reason", problems)
-			}
+		if file, problems := Read("f.json", []byte(text)); file == nil && (problems == nil || problems[0].Text == "") {
+			t.Fatalf("%v: no registry, and no reason", problems)
+		}
+		d, err := document("f.json", []byte(text))
+		if err != nil {
+			return
+		}
+		if file, err := decodeOwn(d, "a"); file == nil && (err == nil || err.Error() == "") {
+			t.Fatalf("%v: no registry of a node, and no reason", err)
 		}
 	})
 }

@@ -95,6 +95,33 @@ func TestMistakesOfOthersDoNotHoldThisNode(t *testing.T) {
 	}
 }
 
+// TestProblemsThatConcernANode: a tool that reads the whole file finds for a node what
+// the node finds, which reads its own part.
+func TestProblemsThatConcernANode(t *testing.T) {
+	for _, text := range []string{
+		"schema = 1\n[nodes.vm]\n[nodes.vm-01]\nrolez = []\n[nodes.\"vm.x\"]\nkind = 'x'\n[nodes.other]\nvmid = 'x'\nchecks = {up = {kind = 'ping'}}",
+		"schema = 1\n[nodes.vm]\nvmid = 'x'\nkind = 'y'\n[nodes.other]\nvmid = 'x'",
+		"schema = 1\n[nodes.vm]\n[nodes.other]\nmeta = {bought = 2021-01-01}\nkind = 'x'",
+		"schema = 2\nx = 1\n[fleet]\nname = 1\n[roles.nodes]\nwave = 1\n[nodes.vm.proxy]\nport = 'x'\n[nodes.other]\nkind = 'x'",
+		"schema = 1\nnodes = 1",
+		"schema = 1\nnodesx = 1\nnodes.vm.tags = [1]",
+		"schema = 1\n[nodes.vm]\nreason = \"\\u0000\"\n[nodes.other]\ntags = [\"\\u0000\"]",
+	} {
+		_, all := Read("infrastructure.toml", []byte(text))
+		var got []string
+		for _, p := range Concerning("vm", all) {
+			got = append(got, p.String())
+		}
+		want := ""
+		if _, err := resolve(t, named("vm", ""), text); err != nil {
+			want = err.Error()
+		}
+		if got := strings.Join(got, "\n"); got != want {
+			t.Errorf("problems that concern vm in\n%s\nare\n%s\nwant what the agent says:\n%s", text, got, want)
+		}
+	}
+}
+
 // long is a registry of 10,000 nodes, about 5 MB.
 func long() string {
 	var text strings.Builder

@@ -22,24 +22,6 @@ func Read(name string, data []byte) (*File, []strict.Problem) {
 	return &f, problems(name, d.Err())
 }
 
-// ReadNode reads of a file what the agent reads on one of its nodes: mistakes in the
-// tables of other nodes are no problems. The file is nil when there are any.
-func ReadNode(name string, data []byte, node string) (*File, []strict.Problem) {
-	d, err := documentOf(name, data, node)
-	if err != nil {
-		return nil, problems(name, err)
-	}
-	f, err := decodeOwn(d, node)
-	return f, problems(name, err)
-}
-
-func documentOf(name string, data []byte, node string) (*strict.Document, error) {
-	if isJSON(name) {
-		return document(name, data)
-	}
-	return ofText(name, string(data))(node)
-}
-
 func document(name string, data []byte) (*strict.Document, error) {
 	if !isJSON(name) {
 		return strict.Parse(name, data)
@@ -65,3 +47,17 @@ func problems(name string, err error) []strict.Problem {
 
 // Target returns what the registry wants of one of its nodes, wherever this runs.
 func (f *File) Target(name string) (reconcile.Target, error) { return f.target(name, f.Nodes[name]) }
+
+// Concerning returns the problems of a file for which the agent would refuse a node:
+// those in its own tables, and those that are outside of every node's. What Nix would
+// read differently counts wherever it is.
+func Concerning(node string, all []strict.Problem) []strict.Problem {
+	own, nodes := strict.Path("nodes").Child(node), strict.Path("nodes")
+	var found []strict.Problem
+	for _, p := range all {
+		if p.Rule != "" || p.Key == nodes || !p.Key.Within(nodes) || p.Key.Within(own) {
+			found = append(found, p)
+		}
+	}
+	return found
+}

@@ -2,6 +2,7 @@ package strict
 
 import (
 	"strconv"
+	"strings"
 )
 
 // A Path names a value as a person would write it: source.remotes[0].url,
@@ -21,6 +22,12 @@ func (p Path) Child(key string) Path {
 
 // Elem returns the path of an element of the list at p.
 func (p Path) Elem(i int) Path { return p + Path("["+strconv.Itoa(i)+"]") }
+
+// Within reports whether p is the path outer, or of a value inside of that one.
+func (p Path) Within(outer Path) bool {
+	rest, ok := strings.CutPrefix(string(p), string(outer))
+	return ok && (outer == "" || rest == "" || rest[0] == '.' || rest[0] == '[')
+}
 
 // parent returns the path without its last key or index.
 func (p Path) parent() Path {

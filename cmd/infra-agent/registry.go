@@ -101,20 +101,32 @@ func read(file string) ([]byte, error) {
 
 // openRegistry reads a registry that must be right.
 func openRegistry(c *cobra.Command) (*registry.File, error) {
-	file, data, err := readRegistry(c)
+	f, problems, err := readRegistry(c)
 	if err != nil {
 		return nil, err
 	}
-	return parsed(file, data)
+	if problems != nil {
+		return nil, &strict.Error{Problems: problems}
+	}
+	return f, nil
 }
 
-func readRegistry(c *cobra.Command) (file string, data []byte, err error) {
+// readRegistry reads what can be read of a registry in spite of its problems.
+func readRegistry(c *cobra.Command) (*registry.File, []strict.Problem, error) {
 	path, _ := c.Flags().GetString("path")
-	if file, err = locate(path); err != nil {
-		return "", nil, err
+	file, err := locate(path)
+	if err != nil {
+		return nil, nil, err
 	}
-	data, err = read(file)
-	return file, data, err
+	data, err := read(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	f, problems := registry.Read(file, data)
+	if f == nil {
+		return nil, nil, &strict.Error{Problems: problems}
+	}
+	return f, problems, nil
 }
 
 // parsed is a registry without problems.

@@ -176,8 +176,8 @@ func union[T any](a, b map[string]T) []string {
 
 // changesOf is what a node gets and loses.
 func changesOf(before, after *registry.File, name string) []row {
-	old, errOld := seen(before, name)
-	now, errNow := seen(after, name)
+	old, errOld := seen(before, nil, name)
+	now, errNow := seen(after, nil, name)
 	switch {
 	case errOld != nil:
 		return []row{{"added", described(now)}}

@@ -20,15 +20,18 @@ func registryShowCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "show [NODE]", Short: "Show what the agent makes of the registry: one node, or all", Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			asJSON, _ := c.Flags().GetBool("json")
-			if len(args) == 1 {
-				return showOne(c, args[0], asJSON)
-			}
-			f, err := openRegistry(c)
+			f, problems, err := readRegistry(c)
 			if err != nil {
 				return err
 			}
-			return showAll(c.OutOrStdout(), f, asJSON)
+			asJSON, _ := c.Flags().GetBool("json")
+			if len(args) == 1 {
+				return showOne(c, f, problems, args[0], asJSON)
+			}
+			if len(problems) > 0 {
+				fmt.Fprintf(c.ErrOrStderr(), "%s has %s: see \"infra-agent registry check\"\n", problems[0].File, counted(len(problems), "mistake"))
+			}
+			return showAll(c.OutOrStdout(), f, problems, asJSON)
 		},
 	}
 	c.Flags().Bool("json", false, "print JSON")
@@ -36,27 +39,15 @@ func registryShowCommand() *cobra.Command {
 	return c
 }
 
-// showOne reads the registry as the agent does on the node. What is wrong with other
-// nodes does not hold it, and is only mentioned.
-func showOne(c *cobra.Command, node string, asJSON bool) error {
-	file, data, err := readRegistry(c)
+// showOne shows a node as the agent sees it there. What is wrong with other nodes does
+// not hold it, and is only mentioned.
+func showOne(c *cobra.Command, f *registry.File, problems []strict.Problem, node string, asJSON bool) error {
+	n, err := seen(f, problems, node)
 	if err != nil {
 		return err
 	}
-	f, problems := registry.ReadNode(file, data, node)
-	if problems != nil {
-		return &strict.Error{Problems: problems}
-	}
-	whole, problems := registry.Read(file, data)
-	if _, ok := f.Nodes[node]; !ok {
-		f = whole // which knows what else there is
-	}
-	n, err := seen(f, node)
-	if err != nil {
-		return err
-	}
-	if problems != nil {
-		fmt.Fprintf(c.ErrOrStderr(), "%s has %s elsewhere: see \"infra-agent registry check\"\n", file, counted(len(problems), "mistake"))
+	if others := len(problems) - len(registry.Concerning(node, problems)); others > 0 {
+		fmt.Fprintf(c.ErrOrStderr(), "%s has %s elsewhere: see \"infra-agent registry check\"\n", problems[0].File, counted(others, "mistake"))
 	}
 	if err := n.show(c.OutOrStdout(), asJSON); err != nil {
 		return err
@@ -77,8 +68,14 @@ type seenNode struct {
 	own     []string
 }
 
-func seen(f *registry.File, name string) (seenNode, error) {
+// seen is a node of a registry that may have problems: as on the node, those of other
+// nodes do not count.
+func seen(f *registry.File, problems []strict.Problem, name string) (seenNode, error) {
 	entry, ok := f.Nodes[name]
+	problems = registry.Concerning(name, problems)
+	if !ok && len(problems) > 0 {
+		return seenNode{}, &strict.Error{Problems: problems}
+	}
 	if !ok {
 		names := slices.Sorted(maps.Keys(f.Nodes))
 		hint := `"infra-agent registry show" lists all`
@@ -88,6 +85,10 @@ func seen(f *registry.File, name string) (seenNode, error) {
 		return seenNode{}, fmt.Errorf("the registry has no node %q (hint: %s)", name, hint)
 	}
 	n := seenNode{Name: name, Managed: entry.IsManaged() && entry.Kind != "template", Entry: entry, own: entry.Roles}
+	if len(problems) > 0 {
+		n.Refused = (&strict.Error{Problems: problems}).Error()
+		return n, nil
+	}
 	if !n.Managed {
 		return n, nil
 	}
@@ -111,10 +112,10 @@ func (n seenNode) show(w io.Writer, asJSON bool) error {
 	return t.Flush()
 }
 
-func showAll(w io.Writer, f *registry.File, asJSON bool) error {
+func showAll(w io.Writer, f *registry.File, problems []strict.Problem, asJSON bool) error {
 	all := []seenNode{}
 	for _, name := range slices.Sorted(maps.Keys(f.Nodes)) {
-		n, err := seen(f, name)
+		n, err := seen(f, problems, name)
 		if err != nil {
 			return err
 		}
@@ -128,10 +129,10 @@ func showAll(w io.Writer, f *registry.File, asJSON bool) error {
 	for _, n := range all {
 		state, wave, roles, vmid := "managed", "", "", ""
 		switch {
-		case !n.Managed:
-			state = "unmanaged"
 		case n.Refused != "":
 			state = "refused"
+		case !n.Managed:
+			state = "unmanaged"
 		case n.Target.Hold != "":
 			state = "held"
 		case n.Target.Pin != "":

@@ -37,7 +37,7 @@ func r010(r *review, n *node) {
 		return
 	}
 	for _, f := range r.File.Faults(n.name) {
-		if slices.ContainsFunc(r.Problems, func(p strict.Problem) bool { return isWithin(p.Key, f.At) }) {
+		if slices.ContainsFunc(r.Problems, func(p strict.Problem) bool { return p.Key.Within(f.At) }) {
 			continue // it is wrong on every node, and the reader says so
 		}
 		r.say(placeOf(f, n), n, f.Hint, "check %s: %s", f.Check, f.Text)
@@ -46,15 +46,10 @@ func r010(r *review, n *node) {
 
 // placeOf is the node's check, or the node itself when a role has the check.
 func placeOf(f registry.Fault, n *node) strict.Path {
-	if isWithin(f.At, n.at) {
+	if f.At.Within(n.at) {
 		return f.At
 	}
 	return n.at
-}
-
-func isWithin(inner, outer strict.Path) bool {
-	rest, ok := strings.CutPrefix(string(inner), string(outer))
-	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 func r011(r *review) {

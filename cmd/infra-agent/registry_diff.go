@@ -79,62 +79,81 @@ func compare(w io.Writer, before, after *registry.File) error {
 			moved[f.Node] = f
 		}
 	}
-	everywhere := slices.Concat(changedFields("[fleet]", before.Fleet, after.Fleet), changedFields("[waves]", before.Waves, after.Waves))
-	for _, line := range everywhere {
-		fmt.Fprintln(t, line)
-	}
+	fleet, waves := changedFields(before.Fleet, after.Fleet), changedFields(before.Waves, after.Waves)
+	writeRows(t, "[fleet]", fleet)
+	writeRows(t, "[waves]", waves)
 	nodes := 0
 	for _, name := range union(before.Nodes, after.Nodes) {
 		changes := changesOf(before, after, name)
 		if f, ok := moved[name]; ok {
 			changes = append(changes, row{"warning", fmt.Sprintf("V011: %s: %s", f.Message, f.Fix)})
 		}
-		for i, change := range changes {
-			if i == 0 {
-				nodes++
-			} else {
-				name = ""
-			}
-			fmt.Fprintf(t, "%s\t%s\t%s\n", name, change.key, change.value)
-		}
+		nodes += min(1, len(changes))
+		writeRows(t, name, changes)
 	}
 	roles := 0
 	for _, name := range union(before.Roles, after.Roles) {
-		old, was := before.Roles[name]
-		role, is := after.Roles[name]
-		what := "changed"
-		switch {
-		case !was:
-			what = "added"
-		case !is:
-			what = "removed"
-		case reflect.DeepEqual(old, role):
-			continue
+		if change, ok := roleChange(before, after, name); ok {
+			roles++
+			writeRows(t, "[roles."+name+"]", []row{change})
 		}
-		roles++
-		fmt.Fprintf(t, "[roles.%s]\t%s\t%s\n", name, what, carriedBy(before, after, name))
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	if nodes+roles+len(everywhere) == 0 {
+	var touched []string
+	for _, of := range []struct {
+		n    int
+		what string
+	}{{len(fleet) + len(waves), "fleet setting"}, {nodes, "node"}, {roles, "role"}} {
+		if of.n > 0 {
+			touched = append(touched, counted(of.n, of.what))
+		}
+	}
+	if touched == nil {
 		_, err := fmt.Fprintln(w, "Nothing changes.")
 		return err
 	}
-	_, err := fmt.Fprintf(w, "%s and %s touched\n", counted(nodes, "node"), counted(roles, "role"))
+	_, err := fmt.Fprintln(w, strings.Join(touched, ", "), "touched")
 	return err
 }
 
-// changedFields compares tables that hold for the whole fleet.
-func changedFields[T any](table string, before, after T) []string {
-	var lines []string
+// writeRows writes the changes of one thing, which is named once.
+func writeRows(w io.Writer, name string, changes []row) {
+	for _, change := range changes {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", name, change.key, change.value)
+		name = ""
+	}
+}
+
+// roleChange is which of a role's fields change, and for whom.
+func roleChange(before, after *registry.File, name string) (change row, ok bool) {
+	old, was := before.Roles[name]
+	role, is := after.Roles[name]
+	nodes := carriedBy(before, after, name)
+	switch {
+	case !was:
+		return row{"added", nodes}, true
+	case !is:
+		return row{"removed", nodes}, true
+	}
+	var keys []string
+	for _, change := range changedFields(old, role) {
+		keys = append(keys, change.key)
+	}
+	return row{"changed", strings.Join(keys, ", ") + "; " + nodes}, keys != nil
+}
+
+// changedFields compares two tables of the same kind, as they are written.
+func changedFields[T any](before, after T) []row {
+	var changes []row
 	for i, key := range strict.Fields(reflect.TypeFor[T]()) {
 		was, is := reflect.ValueOf(before).Field(i), reflect.ValueOf(after).Field(i)
 		if c := change(written(was), written(is)); c != "" {
-			lines = append(lines, table+"\t"+key+"\t"+c)
+			changes = append(changes, row{key, c})
 		}
 	}
-	return lines
+	return changes
 }
 
 // written is a value as JSON, which is how TOML writes it too; "" when it is not given.
@@ -142,11 +161,13 @@ func written(v reflect.Value) string {
 	if v.IsZero() {
 		return ""
 	}
-	text, err := json.Marshal(v.Interface())
-	if err != nil {
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v.Interface()); err != nil {
 		panic(err) // it came from a file
 	}
-	return string(text)
+	return strings.TrimSpace(text.String())
 }
 
 // change is what happens to a value; "" when nothing does.
@@ -191,10 +212,27 @@ func changesOf(before, after *registry.File, name string) []row {
 			changes = append(changes, row{key, c})
 		}
 	}
-	if len(changes) == 0 && !reflect.DeepEqual(old, now) {
-		changes = append(changes, row{"changed", "in ways that are not shown: see registry show --json " + name})
+	for _, r := range changedFields(old.Entry, now.Entry) { // what show does not tell, or has no effect
+		if !slices.ContainsFunc(changes, func(c row) bool { return tells(c.key, r.key) }) {
+			changes = append(changes, r)
+		}
 	}
 	return changes
+}
+
+// tells reports whether a row of show tells of a key of the node's table.
+func tells(shown, key string) bool {
+	switch key {
+	case "proxy":
+		return shown == "proxied"
+	case "configuration":
+		return shown == "output"
+	case "reason":
+		return shown == "hold" || shown == "pin"
+	case "checks":
+		return strings.HasPrefix(shown, "check ") || shown == "refused"
+	}
+	return shown == strings.ReplaceAll(key, "_", " ")
 }
 
 // described is a new node in a line.

@@ -8,14 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/infra-agent/infra-agent/agent/registry"
 	"github.com/infra-agent/infra-agent/agent/registry/convention"
-	"github.com/infra-agent/infra-agent/agent/strict"
 )
 
 func registryCheckCommand() *cobra.Command {
@@ -152,120 +149,3 @@ var formats = map[string]func(report, io.Writer) error{"text": report.text, "jso
 func (r report) print(w io.Writer, format string) error { return formats[format](r, w) }
 
 func (r report) json(w io.Writer) error { return writeJSON(w, r) }
-
-func (r report) text(w io.Writer) error {
-	groups := grouped(r.Findings)
-	place := func(g group) string { return strict.Problem{File: g.File, Line: g.Line, Column: g.Column}.Place() }
-	width := 0
-	for _, g := range groups {
-		width = max(width, len(place(g)))
-	}
-	var b strings.Builder
-	for _, g := range groups {
-		fmt.Fprintf(&b, "%-*s  %-6s %-5s %s\n", width, place(g), g.Severity, g.Rule, g.text())
-		if g.Fix != "" {
-			fmt.Fprintf(&b, "    %s\n", g.Fix)
-		}
-		if others := g.others(); others != "" {
-			fmt.Fprintf(&b, "    also %s\n", others)
-		}
-	}
-	fmt.Fprintf(&b, "%s: %s, %s: %s\n", r.File, counted(r.Nodes, "node"), counted(r.Roles, "role"), r.summary())
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-func (r report) summary() string {
-	var parts []string
-	for _, part := range []struct {
-		n    int
-		word string
-	}{{r.Errors, "error"}, {r.Warnings, "warning"}, {r.Infos, "info"}, {r.Hints, "hint"}} {
-		if part.n > 0 {
-			parts = append(parts, counted(part.n, part.word))
-		}
-	}
-	if parts == nil {
-		return "nothing to say"
-	}
-	return strings.Join(parts, ", ")
-}
-
-// github writes workflow commands, which GitHub shows beside the lines.
-func (r report) github(w io.Writer) error {
-	words := map[convention.Severity]string{convention.Error: "error", convention.Warn: "warning", convention.Info: "notice", convention.Hint: "notice"}
-	for _, f := range r.Findings {
-		text := group{Finding: f}.text()
-		if f.Fix != "" {
-			text += "\n" + f.Fix
-		}
-		if _, err := fmt.Fprintf(w, "::%s file=%s,line=%d,col=%d,title=%s::%s\n",
-			words[f.Severity], property(f.File), max(1, f.Line), max(1, f.Column), f.Rule, escaped(text)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// escaped is a text for a workflow command, property one for a part before the text.
-func escaped(s string) string {
-	return strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(s)
-}
-
-func property(s string) string {
-	return strings.NewReplacer(":", "%3A", ",", "%2C").Replace(escaped(s))
-}
-
-// A group is a finding and the nodes for which a rule says the same.
-type group struct {
-	convention.Finding
-	nodes []string
-	lines []int // of the nodes
-}
-
-// others are the places of all but the first.
-func (g group) others() string {
-	if len(g.nodes) < 2 {
-		return ""
-	}
-	if g.Line == 0 {
-		return strings.Join(g.nodes[1:], ", ")
-	}
-	lines := make([]string, len(g.lines))
-	for i, line := range g.lines {
-		lines[i] = strconv.Itoa(line)
-	}
-	word := "lines "
-	if len(lines) == 2 {
-		word = "line "
-	}
-	return word + strings.Join(lines[1:], ", ")
-}
-
-func (g group) text() string {
-	switch {
-	case len(g.nodes) > 1:
-		return some(g.nodes) + ": " + g.Message
-	case g.Key != "":
-		return strings.TrimPrefix(string(g.Key), "nodes.") + ": " + g.Message
-	}
-	return g.Message
-}
-
-func grouped(findings []convention.Finding) []group {
-	type same struct{ rule, severity, message, fix string }
-	var groups []group
-	at := map[same]int{}
-	for _, f := range findings {
-		key := same{f.Rule, f.Severity.String(), f.Message, f.Fix}
-		if i, ok := at[key]; ok && f.Node != "" {
-			groups[i].nodes, groups[i].lines = append(groups[i].nodes, f.Node), append(groups[i].lines, f.Line)
-			continue
-		}
-		if f.Node != "" {
-			at[key] = len(groups)
-		}
-		groups = append(groups, group{f, []string{f.Node}, []int{f.Line}})
-	}
-	return groups
-}

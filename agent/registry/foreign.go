@@ -26,26 +26,27 @@ func (r Resolver) foreign(dir string) (reader, error) {
 	if err != nil {
 		return nil, refused("read the registry %s: %w", r.File, err)
 	}
-	var root map[string]any
+	var source *strict.Document
 	if isJSON(r.File) {
-		if root, err = object(data); err != nil {
+		root, err := object(data)
+		if err != nil {
 			return nil, refused("%s: %w", r.File, err)
 		}
+		source = strict.FromValues(r.File, root)
 	} else {
-		d, err := strict.ParsePart(r.File, string(data), r.Mapping.part())
-		if err != nil {
+		if source, err = strict.ParsePart(r.File, string(data), r.Mapping.part()); err != nil {
 			return nil, refused("%w", err)
 		}
-		if err := unreadable(d.Err()); err != nil {
+		if err := unreadable(source.Err()); err != nil {
 			return nil, refused("%w", err)
 		}
-		root = tables(d)
 	}
-	nodes, err := r.Mapping.nodes(root)
+	entries, err := r.Mapping.entries(tables(source))
 	if err != nil {
 		return nil, refused("%s: %w", r.File, err)
 	}
-	return ofValues(strict.FromValues(r.File, map[string]any{"schema": int64(1), "nodes": nodes})), nil
+	nodes, origins := r.Mapping.nodes(entries)
+	return ofValues(source.Derive(map[string]any{"schema": int64(1), "nodes": nodes}, origins)), nil
 }
 
 // unreadable is what an error says of the text itself. Values such as dates, which
@@ -73,73 +74,65 @@ func (m Mapping) part() *strict.Part {
 	return &strict.Part{Table: strings.Split(m.Nodes, "."), Wanted: func(_, key string) bool { return slices.Contains(wanted, key) }}
 }
 
-// explained names the places of the file itself in an error about a node.
-func (m Mapping) explained(err error, node string) error {
-	e, ok := errors.AsType[*strict.Error](err)
-	if !ok {
-		return err
-	}
-	keys := map[string]string{"roles": m.Roles, "system": m.System, "hostname": m.Hostname}
-	for i, p := range e.Problems {
-		rest, isNode := strings.CutPrefix(string(p.Key), string(strict.Path("nodes").Child(node)))
-		if !isNode {
-			continue
-		}
-		at := m.Nodes + strings.TrimPrefix(string(strict.Path("n").Child(node)), "n")
-		if rest != "" {
-			key, index, isElem := strings.Cut(rest[1:], "[")
-			at += "." + keys[key]
-			if isElem {
-				at += "[" + index
-			}
-		}
-		e.Problems[i].Key = strict.Path(at)
-	}
-	return e
+// An entry is a node as the file has it.
+type entry struct {
+	value any
+	at    strict.Path
 }
 
-// nodes makes the nodes' tables of ours.
-func (m Mapping) nodes(root map[string]any) (map[string]any, error) {
+// entries finds the nodes by their names.
+func (m Mapping) entries(root map[string]any) (map[string]entry, error) {
 	found, ok := lookup(root, m.Nodes)
 	if !ok {
 		return nil, fmt.Errorf("registry.map.nodes: the file has no %s", m.Nodes)
 	}
-	named := map[string]any{}
+	if tables, ok := found.([]map[string]any); ok {
+		list := make([]any, len(tables))
+		for i, v := range tables {
+			list[i] = v
+		}
+		found = list
+	}
+	entries, at := map[string]entry{}, below("", m.Nodes)
 	switch found := found.(type) {
 	case map[string]any:
-		named = found
+		for name, v := range found {
+			entries[name] = entry{v, at.Child(name)}
+		}
 	case []any:
 		for i, v := range found {
 			name, _ := lookup(v, m.Hostname)
 			text, isText := name.(string)
-			if _, twice := named[text]; !isText || m.Hostname == "" || twice {
+			if _, twice := entries[text]; !isText || m.Hostname == "" || twice {
 				return nil, fmt.Errorf("%s[%d]: registry.map.hostname must name a key whose text tells the nodes of a list apart", m.Nodes, i)
 			}
-			named[text] = v
+			entries[text] = entry{v, at.Elem(i)}
 		}
-	case []map[string]any:
-		list := make([]any, len(found))
-		for i, v := range found {
-			list[i] = v
-		}
-		return Mapping{"n", m.Roles, m.System, m.Hostname, m.ManagedWhen}.nodes(map[string]any{"n": list})
 	default:
 		return nil, fmt.Errorf("registry.map.nodes: %s is neither a table nor a list", m.Nodes)
 	}
-	nodes := map[string]any{}
-	for _, name := range slices.Sorted(maps.Keys(named)) {
-		node := map[string]any{"managed": m.managed(named[name])}
-		for key, path := range map[string]string{"system": m.System, "hostname": m.Hostname} {
-			if v, ok := lookup(named[name], path); ok {
-				node[key] = v
+	return entries, nil
+}
+
+// nodes makes the nodes' tables of ours, and says where what is in them comes from.
+func (m Mapping) nodes(entries map[string]entry) (nodes map[string]any, origins map[strict.Path]strict.Path) {
+	nodes, origins = map[string]any{}, map[strict.Path]strict.Path{}
+	for name, e := range entries {
+		node, at := map[string]any{"managed": m.managed(e.value)}, strict.Path("nodes").Child(name)
+		origins[at] = e.at
+		for key, path := range map[string]string{"system": m.System, "hostname": m.Hostname, "roles": m.Roles} {
+			v, ok := lookup(e.value, path)
+			if !ok {
+				continue
 			}
-		}
-		if v, ok := lookup(named[name], m.Roles); ok {
-			node["roles"] = roles(v)
+			if key == "roles" {
+				v = roles(v)
+			}
+			node[key], origins[at.Child(key)] = v, below(e.at, path)
 		}
 		nodes[name] = node
 	}
-	return nodes, nil
+	return nodes, origins
 }
 
 // managed judges ManagedWhen. A key that is missing is not true, and has no value.
@@ -189,4 +182,12 @@ func lookup(v any, path string) (any, bool) {
 		}
 	}
 	return v, true
+}
+
+// below is the path at the end of a path of keys.
+func below(at strict.Path, path string) strict.Path {
+	for key := range strings.SplitSeq(path, ".") {
+		at = at.Child(key)
+	}
+	return at
 }

@@ -95,9 +95,6 @@ func (r Resolver) registered(read reader) (reconcile.Target, error) {
 		}
 	}
 	f, err := decodeOwn(d, name)
-	if err != nil && r.Source == Map {
-		err = r.Mapping.explained(err, name)
-	}
 	if err != nil {
 		return reconcile.Target{}, refused("%w", err)
 	}

@@ -74,7 +74,7 @@ func (d *Document) Problemf(at Path, hint, format string, args ...any) {
 
 func (d *Document) note(rule string, at Path, hint, format string, args ...any) {
 	line, column := d.Position(at)
-	d.add(Problem{File: d.name, Line: line, Column: column, Key: at, Text: fmt.Sprintf(format, args...), Hint: hint, Rule: rule})
+	d.add(Problem{File: d.name, Line: line, Column: column, Key: d.origin(at), Text: fmt.Sprintf(format, args...), Hint: hint, Rule: rule})
 }
 
 func (d *Document) add(p Problem) {

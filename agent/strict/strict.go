@@ -26,7 +26,9 @@ const MaxBytes = 16 << 20
 type Document struct {
 	name     string
 	src      string
-	parsed   bool // from src; false: the values come from elsewhere
+	parsed   bool          // from src; false: the values come from elsewhere
+	source   *Document     // that the values were taken from; nil: none
+	origins  map[Path]Path // where each was there
 	root     map[string]any
 	part     *Part
 	offsets  map[Path]int // where each value starts; nil: not known yet
@@ -147,6 +149,9 @@ func invalidUTF8(s string) int {
 // Position returns where the value at a path, or the nearest table around it,
 // starts: line and column from 1, or zeros when the values did not come from a text.
 func (d *Document) Position(at Path) (line, column int) {
+	if d.source != nil {
+		return d.source.Position(d.origin(at))
+	}
 	if d.offsets == nil && d.parsed {
 		d.locate()
 	}

@@ -14,6 +14,25 @@ func FromValues(name string, root map[string]any) *Document {
 	return d
 }
 
+// Derive makes a document of values that were taken from d. Its problems are said of
+// where they come from: origins has the paths in d, by those in the new document, of
+// values and of all that is in them.
+func (d *Document) Derive(root map[string]any, origins map[Path]Path) *Document {
+	derived := &Document{name: d.name, root: root, source: d, origins: origins}
+	derived.refuseUnportable("", root)
+	return derived
+}
+
+// origin returns the path in the source of what is at a path.
+func (d *Document) origin(at Path) Path {
+	for outer := at; outer != ""; outer = outer.parent() {
+		if from, ok := d.origins[outer]; ok {
+			return from + at[len(outer):]
+		}
+	}
+	return at
+}
+
 // isPlain reports whether both read a value alike for sure. Most are so, and need no path.
 func isPlain(v any) bool {
 	switch v := v.(type) {

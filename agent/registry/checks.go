@@ -3,7 +3,6 @@ package registry
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -71,51 +70,4 @@ func said(node string, faults []Fault) string {
 		}
 	}
 	return strings.Join(lines, "\n")
-}
-
-// placeholders are the words in braces that a check's texts may contain. Those without
-// a value stay as they are.
-type placeholders map[string]string
-
-var (
-	placeholder = regexp.MustCompile(`\{[^{}]*\}`)
-	ours        = regexp.MustCompile(`\{(address|domain|node)\}`)
-)
-
-// fill returns c with its placeholders filled in, and one that is left over. Where
-// braces may mean something else, in a program's arguments for example, only those
-// that are ours count.
-func (p placeholders) fill(c reconcile.Check) (filled reconcile.Check, left string) {
-	c.Command = slices.Clone(c.Command)
-	fill := func(words *regexp.Regexp, isURL bool, texts ...*string) {
-		for _, text := range texts {
-			*text = p.text(*text, isURL)
-			if left == "" {
-				left = words.FindString(*text)
-			}
-		}
-	}
-	fill(placeholder, true, &c.Target, &c.Server)
-	fill(placeholder, false, &c.Answer)
-	fill(ours, false, &c.Unit, &c.Path, &c.Contains)
-	for i := range c.Command {
-		fill(ours, true, &c.Command[i])
-	}
-	return c, left
-}
-
-// text fills one text in. In what may be a URL an IPv6 address gets brackets, but
-// where it stands alone.
-func (p placeholders) text(text string, isURL bool) string {
-	for word, value := range p {
-		if value == "" {
-			continue
-		}
-		if strings.Contains(value, ":") && isURL && text != "{"+word+"}" {
-			text = strings.ReplaceAll(text, "[{"+word+"}]", "{"+word+"}")
-			value = "[" + value + "]"
-		}
-		text = strings.ReplaceAll(text, "{"+word+"}", value)
-	}
-	return text
 }

@@ -121,6 +121,23 @@ func TestFill(t *testing.T) {
 	if got.Server != "[2001:db8::1]:53" || got.Answer != "2001:db8::1" {
 		t.Errorf("fill of server and answer = %q, %q, want the address with and without brackets", got.Server, got.Answer)
 	}
+	for _, c := range []struct{ argument, want, left string }{
+		{"--listen={address}:1", "--listen=[2001:db8::1]:1", ""},
+		{"--from={address}", "--from=2001:db8::1", ""},
+		{"echo ${node} %{node} {node}", "echo ${node} %{node} n", ""}, // the shell's own, and curl's
+		{"awk '{print $1} {next} {mode}'", "awk '{print $1} {next} {mode}'", ""},
+		{"ping {addrss}", "ping {addrss}", "{addrss}"},
+	} {
+		if got, left := values.fill(reconcile.Check{Command: []string{c.argument}}); got.Command[0] != c.want || left != c.left {
+			t.Errorf("fill(%q) = %q, %q, want %q, %q", c.argument, got.Command[0], left, c.want, c.left)
+		}
+	}
+	own := placeholders{"address": "{node}", "node": "{domain}", "domain": "d"}
+	for range 20 { // in whatever order a map is
+		if got, _ := own.fill(reconcile.Check{Target: "{address} {node} [{domain}]"}); got.Target != "{node} {domain} [d]" {
+			t.Fatalf("fill with values that look like placeholders = %q, want them as they are", got.Target)
+		}
+	}
 }
 
 func TestWarnings(t *testing.T) {

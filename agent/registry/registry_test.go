@@ -100,6 +100,8 @@ func TestProblems(t *testing.T) {
 		{"check", "schema = 1\n[roles.a.checks.b]\nkind = \"tcp\"\n\ntarget = \"53\"", `infrastructure.toml:5:1: roles.a.checks.b.target: "53" is not host:port`},
 		{"check that is true", "schema = 1\n[nodes.a]\nchecks.b = true", "infrastructure.toml:3:1: nodes.a.checks.b: want a table, got true or false"},
 		{"placeholder", "schema = 1\n[roles.a.checks.b]\nkind = \"http\"\ntarget = \"http://{addrss}/\"", `infrastructure.toml:2:1: roles.a.checks.b: {addrss} stands for nothing (known are {address}, {domain}, {node})`},
+		{"placeholder in a path", "schema = 1\n[roles.a.checks.b]\nkind = \"file\"\npath = \"/srv/{name}\"", `infrastructure.toml:2:1: roles.a.checks.b: {name} stands for nothing (known are {address}, {domain}, {node})`},
+		{"placeholder in a command", "schema = 1\n[roles.a.checks.b]\nkind = \"exec\"\ncommand = [\"/bin/ping\", \"{addrss}\"]", `roles.a.checks.b: {addrss} stands for nothing (known are {address}, {domain}, {node})`},
 		{"check of a later version", "schema = 1\n[nodes.a.checks.b]\nkind = \"ping\"", `infrastructure.toml:3:1: nodes.a.checks.b.kind: "ping" is not supported by this version: want unit, tcp, http, dns, exec, mount, file`},
 		{"window", "schema = 1\n[nodes.a]\nwindow = [\"Mon 1:00-2:00 UTC\"]", `infrastructure.toml:3:11: nodes.a.window[0]: "1:00" is not a time of the day such as 02:00`},
 		{"pin", "schema = 1\n[nodes.a]\npin = \"v1\"", `infrastructure.toml:3:1: nodes.a.pin: "v1" is not a commit (write 7 to 40 digits of it)`},

@@ -2,6 +2,7 @@ package convention
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -155,12 +156,18 @@ func r009(r *review) {
 	for name, role := range r.File.Roles {
 		judge(strict.Path("roles").Child(name), nil, role.Wave)
 	}
+	names := slices.Sorted(maps.Keys(r.File.Nodes))
 	for _, n := range r.nodes {
 		judge(n.at, n, n.Wave)
 		for i, other := range n.DependsOn {
-			if _, ok := r.File.Nodes[other]; !ok {
-				r.say(n.key("depends_on").Elem(i), n, "name a node of the registry", "there is no node %q", other)
+			if _, ok := r.File.Nodes[other]; ok {
+				continue
 			}
+			fix := "name a node of the registry"
+			if near := strict.Nearest(other, names); near != "" {
+				fix = fmt.Sprintf("did you mean %q?", near)
+			}
+			r.say(n.key("depends_on").Elem(i), n, fix, "there is no node %q", other)
 		}
 	}
 	for _, circle := range circles(r.nodes) {

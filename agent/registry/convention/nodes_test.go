@@ -57,7 +57,8 @@ var nodeCases = []ruleCase{
 7:1 error roles.r.wave: there is no wave "x" (add it to order of [waves])`},
 	{rule: "R009", name: "order", text: "[waves]\norder = ['a', '', 'a']", want: `3:15 error waves.order[1]: a wave has no name (remove it, or name it)
 3:19 error waves.order[2]: the wave "a" is there twice (remove one of them)`},
-	{rule: "R009", name: "unknown node", text: "[nodes.a]\ndepends_on = ['b']", want: `3:15 error nodes.a.depends_on[0]: there is no node "b" (name a node of the registry)`},
+	{rule: "R009", name: "unknown node", text: "[nodes.a]\ndepends_on = ['other', 'db-1']\n[nodes.db-01]", want: `3:15 error nodes.a.depends_on[0]: there is no node "other" (name a node of the registry)
+3:24 error nodes.a.depends_on[1]: there is no node "db-1" (did you mean "db-01"?)`},
 	{rule: "R009", name: "circle", text: "[nodes.d]\ndepends_on = ['a']\n[nodes.a]\ndepends_on = ['b']\n[nodes.b]\ndepends_on = ['c', 'e']\n[nodes.c]\ndepends_on = ['a']\n[nodes.e]", want: "5:1 error nodes.a.depends_on: it goes in a circle: a → b → c → a (remove one of these dependencies)"},
 	{rule: "R009", name: "itself", text: "[nodes.a]\ndepends_on = ['a']", want: "3:1 error nodes.a.depends_on: it goes in a circle: a → a (remove one of these dependencies)"},
 	{rule: "R009", name: "diamond", text: "[waves]\norder = ['w']\n[nodes.a]\nwave = 'w'\ndepends_on = ['b', 'c']\n[nodes.b]\ndepends_on = ['d']\n[nodes.c]\ndepends_on = ['d']\n[nodes.d]"},

@@ -107,18 +107,19 @@ func (t *Tables) suitable(f *registry.File, purpose string) (ranges []Range, bec
 		return ranges, fmt.Sprintf("its label suits the prefix %q", purpose), nil
 	}
 	words, _ := t.Naming.split(purpose)
-	if environment, ranges := t.ofEnvironment(f.Nodes[purpose].Environment, words); ranges != nil {
+	environment, ranges := t.ofEnvironment(f.Nodes[purpose].Environment, words)
+	if ranges != nil {
 		return ranges, fmt.Sprintf("it is for the environment %q", environment), nil
 	}
 	words = t.Naming.withoutEnvironment(words)
 	if words != "" {
 		prefix, _ := t.Naming.prefixOf(f.Fleet, words)
-		if ranges := t.rangesOf(f.Fleet, prefix); ranges != nil {
+		if ranges := t.VMID.taking(environment, t.rangesOf(f.Fleet, prefix)); ranges != nil {
 			return ranges, fmt.Sprintf("its label suits the prefix %q", prefix), nil
 		}
 	}
 	for _, known := range append([]string{purpose}, begins(words)...) {
-		if ranges := t.inUse(f, known); ranges != nil {
+		if ranges := t.VMID.taking(environment, t.inUse(f, known)); ranges != nil {
 			return ranges, fmt.Sprintf("nodes with the prefix or role %q are there", known), nil
 		}
 	}
@@ -136,6 +137,17 @@ func (t *Tables) ofEnvironment(said, words string) (environment string, ranges [
 		}
 	}
 	return environment, ranges
+}
+
+// taking returns those of some ranges whose class does not refuse an environment (V007).
+func (v *VMID) taking(environment string, ranges []Range) []Range {
+	var taken []Range
+	for _, r := range ranges {
+		if c := v.class(r.From); c == nil || !slices.Contains(c.Refuses, environment) {
+			taken = append(taken, r)
+		}
+	}
+	return taken
 }
 
 // nearPurpose is a hint at a purpose that was meant.

@@ -88,7 +88,7 @@ func TestNext(t *testing.T) {
 	const text = "schema = 1\n[fleet]\naliases = {hass = 'ha'}\n" +
 		"[nodes.dns-01]\nvmid = 100\nroles = ['resolver']\n[nodes.dns-02]\nvmid = 103\nroles = ['resolver']\n" +
 		"[roles.unused]\n[nodes.starr-jellyfin-01]\nvmid = 261\n[nodes.starr-old-01]\nvmid = 950\n[nodes.ha-01]\nvmid = 299\n" +
-		"[nodes.a]\nvmid = 150\nroles = ['files']\n[nodes.b]\nvmid = 340\nroles = ['files']\n[nodes.c]\nvmid = 342\nroles = ['files']\n[nodes.web-09]\nenvironment = 'Staging'\n"
+		"[nodes.a]\nvmid = 150\nroles = ['files']\n[nodes.b]\nvmid = 340\nroles = ['files']\n[nodes.c]\nvmid = 342\nroles = ['files']\n[nodes.web-09]\nenvironment = 'Staging'\n[nodes.lab-01]\nvmid = 2800\n"
 	f, err := registry.Parse("f", []byte(text))
 	if err != nil {
 		t.Fatal(err)
@@ -121,6 +121,7 @@ func TestNext(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ purpose, want string }{
+		{"prod-lab-02", `nothing says which VM ids suit "prod-lab-02" (hint: name a range of "infra-agent registry vmid list --all")`}, // V007 would refuse 2802
 		{"dnss", `nothing says which VM ids suit "dnss" (hint: did you mean "dns"?)`},
 		{"unused", `nothing says which VM ids suit "unused" (hint: name a range of "infra-agent registry vmid list --all")`},
 		{"something", `nothing says which VM ids suit "something" (hint: name a range of "infra-agent registry vmid list --all")`},

@@ -45,7 +45,12 @@ func (p *Prober) Run(ctx context.Context, checks []reconcile.Check) map[string]r
 	return byName
 }
 
-func (p *Prober) run(ctx context.Context, c reconcile.Check) reconcile.CheckResult {
+func (p *Prober) run(ctx context.Context, c reconcile.Check) (r reconcile.CheckResult) {
+	defer func() { // a check must not end the agent that is to roll back
+		if bug := recover(); bug != nil {
+			r = reconcile.CheckResult{Detail: fmt.Sprintf("a bug in infra-agent: %v", bug)}
+		}
+	}()
 	ctx, cancel := context.WithTimeoutCause(ctx, c.Timeout, fmt.Errorf("no answer within %v", c.Timeout))
 	defer cancel()
 	start := time.Now()
@@ -68,7 +73,7 @@ func (p *Prober) run(ctx context.Context, c reconcile.Check) reconcile.CheckResu
 	default:
 		err = fmt.Errorf("this infra-agent has no checks of kind %q", c.Kind)
 	}
-	r := reconcile.CheckResult{OK: err == nil, Took: time.Since(start)}
+	r = reconcile.CheckResult{OK: err == nil, Took: time.Since(start)}
 	if err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)

@@ -144,6 +144,11 @@ func TestFileChecks(t *testing.T) {
 	}
 }
 
+func TestACheckThatPanicsIsRed(t *testing.T) {
+	p := &Prober{UnitState: func(context.Context, string) (string, error) { panic("index out of range") }}
+	expect(t, p, reconcile.Check{Kind: reconcile.CheckUnit, Unit: "a.service"}, red("a bug in infra-agent: index out of range"))
+}
+
 func write(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

@@ -3,11 +3,8 @@ package source
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"os/exec"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/infra-agent/infra-agent/reconcile"
@@ -120,15 +117,7 @@ func TestAnchorThroughAMerge(t *testing.T) {
 
 func TestAnchorOutOfReach(t *testing.T) {
 	w := newWorld(t)
-	var stream strings.Builder
-	for i := range 8300 {
-		fmt.Fprintf(&stream, "commit refs/heads/main\ncommitter a <a@example.org> %d +0000\ndata 0\n\n", 1700000000+i)
-	}
-	fast := exec.CommandContext(t.Context(), "git", "fast-import", "--quiet", "--force")
-	fast.Dir, fast.Stdin = w.bare, strings.NewReader(stream.String())
-	if out, err := fast.CombinedOutput(); err != nil {
-		t.Fatalf("git fast-import: %v\n%s", err, out)
-	}
+	w.imported(8300)
 	tip := reconcile.Commit(w.run(w.bare, "git", "rev-parse", "main"))
 	anchor := reconcile.Commit(w.run(w.bare, "git", "rev-list", "--max-parents=0", "main"))
 	_, err := w.fetch(tip, anchor)

@@ -226,6 +226,20 @@ func wantRejected(t *testing.T, err error, gate reconcile.Gate, words ...string)
 	}
 }
 
+// imported makes so many commits of nothing on the server's branch.
+func (w *world) imported(n int) {
+	w.t.Helper()
+	var stream strings.Builder
+	for i := range n {
+		fmt.Fprintf(&stream, "commit refs/heads/main\ncommitter a <a@example.org> %d +0000\ndata 0\n\n", 1700000000+i)
+	}
+	fast := exec.CommandContext(w.t.Context(), "git", "fast-import", "--quiet", "--force")
+	fast.Dir, fast.Stdin = w.bare, strings.NewReader(stream.String())
+	if out, err := fast.CombinedOutput(); err != nil {
+		w.t.Fatalf("git fast-import: %v\n%s", err, out)
+	}
+}
+
 // raw returns the content of a blob as git has it.
 func (w *world) raw(object string) string {
 	w.t.Helper()

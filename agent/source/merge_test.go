@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
-	"strings"
 	"testing"
 
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
@@ -150,15 +148,7 @@ func TestServerWithoutTheFilter(t *testing.T) {
 // Many commits from before signatures were asked for are not walked many times.
 func TestPolicyAllAndAVeryOldBranch(t *testing.T) {
 	w := newWorld(t)
-	var stream strings.Builder
-	for i := range 3000 {
-		fmt.Fprintf(&stream, "commit refs/heads/main\ncommitter a <a@example.org> %d +0000\ndata 0\n\n", 1700000000+i)
-	}
-	fast := exec.CommandContext(t.Context(), "git", "fast-import", "--quiet", "--force")
-	fast.Dir, fast.Stdin = w.bare, strings.NewReader(stream.String())
-	if out, err := fast.CombinedOutput(); err != nil {
-		t.Fatalf("git fast-import: %v\n%s", err, out)
-	}
+	w.imported(3000)
 	w.git("fetch", "-q", "origin")
 	w.git("reset", "-q", "--hard", "origin/main")
 	fork := reconcile.Commit(w.git("rev-parse", "HEAD~2000"))

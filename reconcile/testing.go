@@ -34,7 +34,7 @@ func (p Confirming) Guard() time.Duration {
 // known while that one is silent.
 func testingTip(r Record) (tip Tip, known bool) {
 	for _, a := range r.Work.Remotes {
-		if a.Order == 0 && (a.Commit != "" || a.Missing) {
+		if a.Order == 0 && a.Commit != "" {
 			return Tip{Commit: a.Testing, Remote: a.Remote, At: a.At}, true
 		}
 	}

@@ -79,12 +79,19 @@ func rank(a Answer, r Record, at time.Time) int {
 	switch c := a.Commit; {
 	case c == r.Anchor && c != r.Rewind:
 		return 1
-	case r.Failures[revisionKey(c)].Gate == GateUnverified, at.Before(a.Again), at.Before(r.Failures[fetchKey(c, a.Remote)].After):
+	case r.Failures[revisionKey(c)].Gate == GateUnverified, ahead(a.Again, at), ahead(r.Failures[fetchKey(c, a.Remote)].After, at):
 		return 2
 	case behind(c, r):
 		return 3
 	}
 	return 0
+}
+
+// ahead reports whether a wait is not over; one that is longer than any shows that
+// the clock was set back.
+func ahead(until, at time.Time) bool {
+	wait := until.Sub(at)
+	return wait > 0 && wait <= 2*time.Hour
 }
 
 // again reports whether a job fetches what a remote did not give before: that ends no

@@ -10,9 +10,8 @@ import (
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
-// arm roots both systems and the guard's program, takes the baseline, drains the
-// node, and starts the guard with the longest time that the trial may take without
-// an agent. What is drained is red, so the baseline comes first.
+// arm roots both systems and the guard's program, drains the node, and starts the
+// guard with the longest time that the trial may take without an agent.
 func (a *Agent) arm(ctx context.Context, j reconcile.Arm, p Ports, policy reconcile.Policy) (reconcile.Event, error) {
 	d := j.Deployment
 	for _, path := range []string{string(d.Old.Toplevel), string(d.New.Toplevel), storePath(a.Self)} {
@@ -23,29 +22,26 @@ func (a *Agent) arm(ctx context.Context, j reconcile.Arm, p Ports, policy reconc
 			return nil, err
 		}
 	}
-	base, err := baseline(ctx, d, p)
-	if err != nil {
-		return nil, err
-	}
 	if err := runAll(ctx, "drain", d.Drain, p); err != nil {
 		return nil, err
 	}
-	until := a.Uptime() + max(policy.Limits.Activate, d.Confirm.Deadline)
+	until := a.Uptime() + reconcile.ArmedFor(policy, d.Confirm)
 	if err := p.Guard.Arm(d, until, policy.LastResort); err != nil {
 		return nil, err
 	}
 	if err := p.System.StartGuard(ctx, d, a.StateDir); err != nil {
 		return nil, err
 	}
-	return reconcile.Armed{Baseline: base}, nil
+	return reconcile.Armed{}, nil
 }
 
+// baseline looks at the node as it is before anything is changed.
 func baseline(ctx context.Context, d reconcile.Deployment, p Ports) (reconcile.Baseline, error) {
-	units, err := p.System.Units(ctx, nil)
+	units, err := p.System.Units(ctx, d, nil)
 	if err != nil {
 		return reconcile.Baseline{}, err
 	}
-	base := reconcile.Baseline{Failed: units.Failed, Active: units.Active, Checks: map[string]bool{}}
+	base := reconcile.Baseline{Failed: units.Failed, Restarting: units.Restarting, Active: units.Active, Checks: map[string]bool{}}
 	for name, res := range p.Health.Run(ctx, d.Old.Checks) {
 		base.Checks[name] = res.OK
 	}
@@ -62,21 +58,10 @@ func baseline(ctx context.Context, d reconcile.Deployment, p Ports) (reconcile.B
 	return base, nil
 }
 
-// activate waits for the trial unit. After exit 4 the unit list is asked too:
-// the output may have been cut.
+// activate waits for the trial unit.
 func (a *Agent) activate(ctx context.Context, j reconcile.Activate, p Ports) (reconcile.Event, error) {
 	act, err := p.System.Trial(ctx, j.Deployment, j.Attempt, a.guarded(j.Deployment.ID, p))
-	if err != nil {
-		return nil, err
-	}
-	if act.Exit == 4 {
-		units, err := p.System.Units(ctx, nil)
-		if err != nil {
-			return nil, err
-		}
-		act.Failed = append(act.Failed, units.Failed...)
-	}
-	return reconcile.Activated{Activation: act}, nil
+	return reconcile.Activated{Activation: act}, err
 }
 
 func (a *Agent) setGuard(ctx context.Context, j reconcile.SetGuard, p Ports, policy reconcile.Policy) error {
@@ -90,7 +75,7 @@ func (a *Agent) setGuard(ctx context.Context, j reconcile.SetGuard, p Ports, pol
 }
 
 func (a *Agent) sample(ctx context.Context, j reconcile.Sample, p Ports) (reconcile.Event, error) {
-	units, err := p.System.Units(ctx, j.Baseline.Active)
+	units, err := p.System.Units(ctx, j.Deployment, j.Baseline.Active)
 	s := reconcile.Sampling{Known: err == nil, Units: units}
 	if err != nil {
 		a.Log.Warn("the units could not be looked at", "err", err)
@@ -101,14 +86,14 @@ func (a *Agent) sample(ctx context.Context, j reconcile.Sample, p Ports) (reconc
 }
 
 // goBack keeps the guard armed while the agent itself brings the old system
-// back, and turns it off when that is done. It goes back without a guard, too,
-// but never beside one that does so itself.
-func (a *Agent) goBack(ctx context.Context, j reconcile.GoBack, p Ports, policy reconcile.Policy) error {
+// back, and turns it off when the old system is active. It goes back without a guard,
+// too, but never beside one that does so itself.
+func (a *Agent) goBack(ctx context.Context, j reconcile.GoBack, p Ports, policy reconcile.Policy) (reconcile.Event, error) {
 	err := p.Guard.Bound(j.Deployment, j.Until, policy.LastResort)
 	for err != nil && a.guardActs(ctx, j.Deployment.ID, p) {
 		select {
 		case <-ctx.Done():
-			return err
+			return nil, err
 		case <-time.After(time.Second):
 		}
 		err = p.Guard.Bound(j.Deployment, j.Until, policy.LastResort)
@@ -119,10 +104,16 @@ func (a *Agent) goBack(ctx context.Context, j reconcile.GoBack, p Ports, policy 
 	if err != nil {
 		a.Log.Warn("going back without a guard", "err", err)
 	}
-	if err := p.System.GoBack(ctx, j.Deployment, j.Attempt, j.Promoted, a.besideNone(ctx, j.Deployment.ID, p)); err != nil {
-		return err
+	act, err := p.System.GoBack(ctx, j.Deployment, j.Attempt, a.besideNone(ctx, j.Deployment.ID, p))
+	if err != nil {
+		return nil, err
 	}
-	return p.Guard.Disarm(j.Deployment.ID)
+	if act.Exit == 0 || act.Exit == 4 { // with both, the old system is active
+		if err := p.Guard.Disarm(j.Deployment.ID); err != nil {
+			return nil, err
+		}
+	}
+	return reconcile.Activated{Activation: act}, nil
 }
 
 // guarded lets an activation begin only while the deployment's guard is armed: the

@@ -83,14 +83,15 @@ func (a *Agent) Command(ctx context.Context, v reconcile.Verb) error {
 }
 
 func (a *Agent) command(ctx context.Context, v reconcile.Verb) error {
-	events, err := reconcile.Command(a.rec, a.observe(ctx), v)
+	obs := a.observe(ctx)
+	events, err := reconcile.Command(a.rec, obs, v)
 	if err != nil {
 		return err
 	}
 	if _, extend := v.(reconcile.Extend); extend {
 		// The guard must know first: it does not ask the agent.
 		p := events[0].(reconcile.Entered).Phase.(reconcile.Confirming)
-		if until := p.Guard(); until != 0 {
+		if until := p.GuardUntil(obs.Agent == obs.TrialAgent); until != 0 {
 			if err := a.Ports.Guard.Move(p.Deployment.ID, until); err != nil {
 				return err
 			}

@@ -91,10 +91,24 @@ func I6(w *world) {
 		w.Fatalf("I6: %q again and again, without a pause", hot)
 	}
 	rest(w.T, w.node)
-	a := w.node.Agent()
-	if alerts := a != nil && a.Snapshot().Record.Tally.RollbackFailed; !w.node.Whole() && !alerts && !abandoned(w.node) {
+	if !w.node.Whole() && !alerts(w.node) && !abandoned(w.node) {
 		w.Fatalf("I6: at rest half way to another system: %s", condition(w.node))
 	}
+}
+
+// alerts reports whether the agent says that the running system is not whole: it could
+// not go back, or the node's mode keeps a system that is not well.
+func alerts(n *agenttest.Node) bool {
+	a := n.Agent()
+	if a == nil {
+		return false
+	}
+	r := a.Snapshot().Record
+	if p, confirming := r.Phase.(reconcile.Confirming); confirming && p.Held != "" {
+		return true
+	}
+	kept := len(r.History) > 0 && r.History[len(r.History)-1].Result == reconcile.ResultPromoted && r.History[len(r.History)-1].Cause.Why != ""
+	return r.Tally.RollbackFailed || kept
 }
 
 // I7: running, good and booted toplevels have GC roots. (A running system that

@@ -106,6 +106,9 @@ func (a *Agent) work(ctx context.Context, job reconcile.Job, p Ports, policy rec
 		return nil, a.tidy(ctx, j, p)
 	case reconcile.Undrain:
 		return nil, runAll(ctx, "undrain", j.Commands, p)
+	case reconcile.Measure:
+		base, err := baseline(ctx, j.Deployment, p)
+		return reconcile.Measured{Baseline: base, At: time.Now()}, err
 	case reconcile.Arm:
 		return a.arm(ctx, j, p, policy)
 	case reconcile.Activate:
@@ -120,7 +123,9 @@ func (a *Agent) work(ctx context.Context, job reconcile.Job, p Ports, policy rec
 		}
 		return nil, p.System.Promote(ctx, j.Deployment, j.Try)
 	case reconcile.GoBack:
-		return nil, a.goBack(ctx, j, p, policy)
+		return a.goBack(ctx, j, p, policy)
+	case reconcile.Restore:
+		return nil, p.System.Restore(ctx, j.System)
 	case reconcile.Reboot:
 		if err := p.Guard.NoteReboot(j.Deployment.ID); err != nil {
 			return nil, err

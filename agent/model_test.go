@@ -18,7 +18,7 @@ import (
 // invariants of the design hold; they are the functions I1 to I11.
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		bubble(t, func() {
+		rapid.SyncTest(rt, func(rt *rapid.T) {
 			w := newWorld(rt)
 			w.node.Start()
 			defer w.node.Stop()
@@ -38,20 +38,6 @@ func TestModel(t *testing.T) {
 			w.check("rest")
 		})
 	})
-}
-
-// bubble runs f in a bubble of synctest; a panic, with which rapid ends a test
-// that failed, comes out of it.
-func bubble(t *testing.T, f func()) {
-	t.Helper()
-	var thrown any
-	synctest.Test(t, func(*testing.T) {
-		defer func() { thrown = recover() }()
-		f()
-	})
-	if thrown != nil {
-		panic(thrown)
-	}
 }
 
 // An action is something that happens to the node.

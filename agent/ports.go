@@ -47,8 +47,8 @@ type Nix interface {
 	Unroot(keep ...string) error
 }
 
-// System is the node: its links, its units, its switches. Trial, GoBack and
-// Promote run in units of their own and attach to one that runs already, so each
+// System is the node: its links, its units, its switches. Trial, GoBack, Promote and
+// Restore run in units of their own and attach to one that runs already, so each
 // may be called again after a crash. Trial and GoBack hand the start of a unit to
 // begin, which may refuse it.
 type System interface {
@@ -57,15 +57,16 @@ type System interface {
 	AgentOf(t reconcile.Toplevel) string
 	RebootRequired() []string
 	Generations() map[reconcile.Toplevel]int
-	Units(ctx context.Context, was []string) (reconcile.Units, error)
+	Units(ctx context.Context, d reconcile.Deployment, was []string) (reconcile.Units, error)
 	Preflight(ctx context.Context, next reconcile.Toplevel, record string) error
 	Secrets(ctx context.Context, secrets []reconcile.Secret) error
 	Exec(ctx context.Context, argv []string) error
 	StartGuard(ctx context.Context, d reconcile.Deployment, stateDir string) error
 	GuardAlive(ctx context.Context, id string) (bool, error)
 	Trial(ctx context.Context, d reconcile.Deployment, attempt int, begin func(start func() error) error) (reconcile.Activation, error)
-	GoBack(ctx context.Context, d reconcile.Deployment, attempt int, restore bool, begin func(start func() error) error) error
+	GoBack(ctx context.Context, d reconcile.Deployment, attempt int, begin func(start func() error) error) (reconcile.Activation, error)
 	Promote(ctx context.Context, d reconcile.Deployment, try int) error
+	Restore(ctx context.Context, t reconcile.Toplevel) error
 	Leftovers(ctx context.Context) ([]string, error)
 	Stop(ctx context.Context, unit string) error
 	Reboot(ctx context.Context) error

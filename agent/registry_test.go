@@ -122,8 +122,9 @@ func TestDrainAroundAnActivation(t *testing.T) {
 		}
 	})
 	played(t, target, broken("undrain"), func(n *agenttest.Node) {
-		if got := len(n.Diary.Commands); got != 6 || n.Slots().Default != "B" {
-			t.Errorf("an undrain that fails: %d commands, slots %+v, want one drain, five tries, and B", got, n.Slots())
+		owed := n.Record().Owed
+		if len(owed) != 1 || owed[0].Kind != reconcile.DebtUndrain || owed[0].Tries < 5 || n.Slots().Default != "B" {
+			t.Errorf("an undrain that fails: owed %+v, slots %+v, want a debt of five tries and more, and B", owed, n.Slots())
 		}
 	})
 }

@@ -88,7 +88,7 @@ func abandoned(n *agenttest.Node) bool {
 	case gaveUp:
 		return true
 	}
-	return slots.Default == slots.Running && (n.Policy.Rollback == reconcile.RollbackNever || approved(n, slots.Running))
+	return slots.Default == slots.Running && approved(n, slots.Running)
 }
 
 // approved reports whether a person ever confirmed t, or brought it here.

@@ -18,7 +18,7 @@ type descs struct {
 	headVerified, commitsBehind, state, stateEntered, confirmDeadline             desc
 	polls, lastPoll, lastPollSuccess, verifications                               desc
 	lastPhaseDuration, deployments, lastDeployment, rollbacks, lastRollback       desc
-	consecutiveFailures, rollbackFailed, blockedSystems                           desc
+	consecutiveFailures, rollbackFailed, blockedSystems, debts                    desc
 	checkSuccess, checkDuration, checkRuns, gateBlocked                           desc
 	generation, drift, rebootRequired, reloadSuccessful, reloadSuccessTime        desc
 }
@@ -62,6 +62,7 @@ func newDescs() (descs, []*prometheus.Desc) {
 		consecutiveFailures: gauge("consecutive_failures", "Failed deployments since the last promoted one."),
 		rollbackFailed:      gauge("rollback_failed", "Whether the last rollback left the node unhealthy or stuck (1): a person must act."),
 		blockedSystems:      gauge("blocked_systems", "Number of systems that failed here and are not tried again."),
+		debts:               gauge("debts", "Whether something is owed since a deployment (1) or not (0): a drained node, or a promotion that could not be undone.", "kind"),
 		checkSuccess:        gauge("health_check_success", "Whether the last run of the health check was green (1) or red (0).", "check"),
 		checkDuration:       gauge("health_check_duration_seconds", "Duration of the last run of the health check.", "check"),
 		checkRuns:           counter("health_check_runs_total", "Runs of the health check by result, since the agent started.", "check", "result"),

@@ -65,7 +65,7 @@ func full() reconcile.Snapshot {
 	return reconcile.Snapshot{
 		Record: reconcile.Record{
 			Phase: reconcile.Confirming{Trial: reconcile.Trial{Deployment: d}, Until: 700 * time.Second}, Anchor: "bbbb", Good: d.Old,
-			Blocked: map[reconcile.Toplevel]reconcile.Block{"/nix/store/ccc": {}, "/nix/store/ddd": {}},
+			Blocked: map[reconcile.Toplevel]reconcile.Block{"/nix/store/ccc": {}, "/nix/store/ddd": {}}, Owed: []reconcile.Debt{{Kind: reconcile.DebtUndrain}},
 			Tally: reconcile.Tally{
 				Deployments:    map[reconcile.Result]int{reconcile.ResultPromoted: 12, reconcile.ResultRolledBack: 2},
 				LastDeployment: map[reconcile.Result]time.Time{reconcile.ResultPromoted: at(1000)},
@@ -107,6 +107,8 @@ infra_agent_config_last_reload_success_timestamp_seconds 1900.5
 infra_agent_config_last_reload_successful 0
 infra_agent_confirm_deadline_timestamp_seconds 2100.5
 infra_agent_consecutive_failures 1
+infra_agent_debts{kind="restore"} 0
+infra_agent_debts{kind="undrain"} 1
 infra_agent_deployments_total{result="build_failed"} 0
 infra_agent_deployments_total{result="cancelled"} 0
 infra_agent_deployments_total{result="evaluation_failed"} 0

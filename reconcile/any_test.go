@@ -37,15 +37,15 @@ var anyTrial = rapid.Custom(func(t *rapid.T) Trial {
 })
 
 var anyPhase = rapid.Custom(func(t *rapid.T) Phase {
-	trial, cause := anyTrial.Draw(t, "trial"), Cause{anyReason.Draw(t, "reason"), "why"}
+	trial, cause := anyTrial.Draw(t, "trial"), Cause{Reason: anyReason.Draw(t, "reason"), Why: "why"}
 	since, n := anyDuration.Draw(t, "since"), rapid.IntRange(1, 3).Draw(t, "n")
 	held := rapid.SampledFrom([]string{"", "red"}).Draw(t, "held")
 	return rapid.SampledFrom([]Phase{
 		Idle{},
-		Arming{trial.Deployment},
+		Arming{trial, n == 1},
 		Activating{trial, min(n, 2), since},
-		Confirming{trial, since, since + 10*time.Minute, n == 1, held},
-		Promoting{trial, n},
+		Confirming{trial, since, since + 10*time.Minute, n == 1, held, Cause{}},
+		Promoting{trial, n, Cause{}},
 		RollingBack{trial, cause, min(n, 2), n == 3},
 		VerifyingRollback{trial, cause, anyBoot.Draw(t, "boot"), since},
 		RebootingBack{trial, cause, since},
@@ -68,12 +68,15 @@ var anyJob = rapid.Custom(func(t *rapid.T) Job {
 		Build{b.Evaluated},
 		Preflight{b, "A"},
 		Tidy{},
+		Measure{d},
 		Arm{d},
 		Activate{d, 1, Baseline{}},
 		SetGuard{d, 0},
 		Sample{d, nil, Baseline{}},
 		Promote{d, 1},
-		GoBack{d, 1, false, 0},
+		GoBack{d, 1, 0},
+		Restore{d.Old.Toplevel},
+		Undrain{},
 		Reboot{d},
 	}).Draw(t, "job")
 })
@@ -90,6 +93,7 @@ var anyRecord = rapid.Custom(func(t *rapid.T) Record {
 		Tested:    roomy(rapid.SliceOfN(anyCommit, 0, 2).Draw(t, "tested")),
 		Suspended: Suspension{Since: anyTime.Draw(t, "suspended")},
 		Foreign:   Foreign{Tip: anyCommit.Draw(t, "foreign")},
+		Owed:      roomy([]Debt{{Kind: rapid.SampledFrom(DebtKinds).Draw(t, "owed"), System: anyTop.Draw(t, "restore"), After: anyTime.Draw(t, "due")}}),
 		History:   roomy([]Outcome{{ID: "x", To: "B"}}),
 	}
 	gate := rapid.SampledFrom(Gates).Draw(t, "gate")
@@ -142,8 +146,8 @@ var anyEvent = rapid.Custom(func(t *rapid.T) Event {
 		"polled":   Polled{Answer{Remote: "origin", Commit: anyCommit.Draw(t, "commit"), Testing: anyCommit.Draw(t, "testing"), At: now}},
 		"mirror":   Polled{Answer{Remote: "mirror", Order: 1, Commit: anyCommit.Draw(t, "commit"), At: now}},
 		"reloaded": Reloaded{}, "advanced": Advanced{Job: job, Step: step, At: now}, "done": Done{Job: job},
-		"failed": Failed{Job: job, Gate: rapid.SampledFrom([]Gate{"", GateEvaluate}).Draw(t, "gate"), Why: "why", At: now, Spread: 1},
-		"armed":  Armed{}, "activated": Activated{Activation: Activation{Attempt: 1}}, "sampled": Sampled{anySampling.Draw(t, "sampling"), anyDuration.Draw(t, "uptime")},
+		"failed":   Failed{Job: job, Gate: rapid.SampledFrom([]Gate{"", GateEvaluate}).Draw(t, "gate"), Why: "why", At: now, Spread: 1},
+		"measured": Measured{At: now}, "paid": Paid{DebtUndrain}, "armed": Armed{}, "activated": Activated{Activation: Activation{Attempt: 1}}, "sampled": Sampled{anySampling.Draw(t, "sampling"), anyDuration.Draw(t, "uptime")},
 		"entered": Entered{anyPhase.Draw(t, "phase"), now}, "aborted": Aborted{Gate: GateLock, At: now}, "promoted": Promoted{now},
 		"rolled back": RolledBack{At: now, Silent: boot}, "abandoned": Abandoned{now}, "adopted": Adopted{top, boot, now},
 		"converged": Converged{Revision: Revision{Commit: "c1"}, At: now}, "suspended": Suspended{"x", now}, "barred": Barred{top, Block{}},

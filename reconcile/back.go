@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-func rollBack(t Trial, reason Reason, why string, o Observation) Action {
-	return enter(RollingBack{Trial: t, Cause: Cause{reason, why}, Attempt: 1}, o)
+func rollBack(t Trial, c Cause, o Observation) Action {
+	return enter(RollingBack{Trial: t, Cause: c, Attempt: 1}, o)
 }
 
 // goneBack: somebody else (the guard, or a reboot) has brought the old system back.
@@ -16,23 +16,49 @@ func goneBack(t Trial, c Cause, o Observation) Action {
 
 func rollingBack(p RollingBack, r Record, o Observation) Action {
 	d := p.Deployment
-	job := GoBack{d, p.Attempt, p.Promoted, o.Uptime + o.Policy.Limits.Rollback}
+	job := GoBack{d, p.Attempt, o.Uptime + o.Policy.Limits.Rollback}
 	running := o.Slots.Running == d.Old.Toplevel
-	// A promotion that had begun must be undone in the profile and the boot loader too.
-	restored := running && (!p.Promoted || o.Slots.agree())
+	a := r.Work.Activation
+	ended := a != nil && a.Attempt == p.Attempt || r.Work.Last.Key == job.Key()
 	switch {
 	case guardActs(d, o):
 		return Wait{Until: o.Now.Add(time.Second)}
 	case o.Boot != d.Boot && running && !p.Promoted:
 		return goneBack(p.Trial, p.Cause, o)
-	case r.Work.Last.Key != job.Key():
+	case !ended && (!running || !restoring(r)):
 		return Run{job}
-	case restored && (r.Work.Last.OK || p.Attempt > 1): // without an exit code services may be stopped still
-		return goneBack(p.Trial, p.Cause, o)
+	case running && (p.Attempt > 1 || restoring(r) || wellActivated(p.Trial, a)): // without an exit code services may be stopped still
+		return restored(p, r, o)
 	case p.Attempt == 1:
 		return enter(RollingBack{Trial: p.Trial, Cause: p.Cause, Attempt: 2, Promoted: p.Promoted}, o)
 	}
-	return lastResort(p.Trial, p.Cause, "the old system did not become current: "+r.Work.Last.Why, o)
+	return lastResort(p.Trial, p.Cause, "the old system did not become current: "+wayBack(r), o)
+}
+
+// wellActivated reports whether a switch ended as it does on a node whose broken units
+// were broken before.
+func wellActivated(t Trial, a *Activation) bool {
+	return a != nil && (a.Exit == 0 || a.Exit == 4 && len(triage(t, *a)) == 0)
+}
+
+// restored: the old system runs. Where a promotion had begun, profile and boot loader
+// go back too; what cannot be set back stays a debt.
+func restored(p RollingBack, r Record, o Observation) Action {
+	if !p.Promoted || o.Slots.agree() || restoring(r) && r.Work.Errors >= PromoteTries {
+		return goneBack(p.Trial, p.Cause, o)
+	}
+	return Run{Restore{System: p.Deployment.Old.Toplevel}}
+}
+
+// restoring reports whether the last job was one that sets profile and boot loader back.
+func restoring(r Record) bool { return kind(r.Work.Last.Key) == "restore" }
+
+// wayBack says how the last way back ended.
+func wayBack(r Record) string {
+	if a := r.Work.Activation; a != nil {
+		return fmt.Sprintf("switch-to-configuration exited %d: %s", a.Exit, a.Why)
+	}
+	return r.Work.Last.Why
 }
 
 // lastResort reboots once for a deployment, or asks for a person.

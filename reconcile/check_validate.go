@@ -32,8 +32,8 @@ func (c Check) Problems() []CheckProblem {
 	if c.Interval < minCheckInterval {
 		add("interval", "%s is shorter than %s", c.Interval, minCheckInterval)
 	}
-	if c.Timeout <= 0 {
-		add("timeout", "%s is not more than 0", c.Timeout)
+	if c.Timeout <= 0 || c.Timeout > CheckTimeoutMax {
+		add("timeout", "%s is not more than 0 and at most %s", c.Timeout, CheckTimeoutMax)
 	}
 	if c.Successes < 1 {
 		add("successes", "%d is less than 1", c.Successes)

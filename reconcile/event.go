@@ -63,9 +63,16 @@ type (
 		// Spread is a random factor around 1 that keeps a fleet from retrying in step.
 		Spread float64
 	}
+	// Measured: the baseline is taken. From here on the node may be drained.
+	Measured struct {
+		Baseline Baseline
+		At       time.Time
+	}
+	// Paid: a debt needs no effect any more.
+	Paid struct{ Kind DebtKind }
 	// Armed: the guard is armed.
-	Armed struct{ Baseline Baseline }
-	// Activated: the trial unit ended.
+	Armed struct{}
+	// Activated: a unit that activates a system ended: a trial, or the way back.
 	Activated struct {
 		Activation Activation
 		Took       time.Duration
@@ -147,6 +154,8 @@ func (Reloaded) event()   {}
 func (Advanced) event()   {}
 func (Done) event()       {}
 func (Failed) event()     {}
+func (Measured) event()   {}
+func (Paid) event()       {}
 func (Armed) event()      {}
 func (Activated) event()  {}
 func (Sampled) event()    {}

@@ -26,22 +26,33 @@ func Fold(r Record, e Event) Record {
 		return advanced(r, e)
 	case Done:
 		r = ended(r, JobEnd{Key: e.Job.Key(), OK: true})
-		if _, tidy := e.Job.(Tidy); tidy {
+		switch e.Job.(type) {
+		case Tidy:
 			r.Work.Tidied = true
-		}
-		if _, undrained := e.Job.(Undrain); undrained {
-			r.Undrain = nil
+		case Undrain:
+			r = paid(r, DebtUndrain)
+		case Restore:
+			r = paid(r, DebtRestore)
+		default: // nothing but its end
 		}
 		return took(r, jobName(e.Job), e.Took)
 	case Failed:
 		return failed(r, e)
+	case Measured:
+		return measured(ended(r, JobEnd{OK: true}), e.Baseline, e.At)
+	case Paid:
+		return paid(r, e.Kind)
 	case Armed:
 		r = ended(r, JobEnd{OK: true})
-		r.Work.Armed, r.Work.Baseline = true, e.Baseline
+		r.Work.Armed = true
 	case Activated:
 		r = ended(r, JobEnd{OK: true})
 		r.Work.Activation = &e.Activation
-		return took(r, "activate", e.Took)
+		what := "goback"
+		if _, trial := r.Phase.(Activating); trial {
+			what = "activate"
+		}
+		return took(r, what, e.Took)
 	case Sampled:
 		return sampled(r, e)
 	case Entered:
@@ -53,7 +64,7 @@ func Fold(r Record, e Event) Record {
 	case RolledBack:
 		return rolledBack(r, e)
 	case Abandoned:
-		return idleAgain(outcome(r, ResultCancelled, Cause{ReasonOperator, "a person switched to another system"}, e.At), e.At)
+		return idleAgain(outcome(r, ResultCancelled, Cause{Reason: ReasonOperator, Why: "a person switched to another system"}, e.At), e.At)
 	case Adopted:
 		r.Previous, r.Good = r.Good, System{Toplevel: e.System, Revision: revisionOf(r, e.System)}
 		if e.ByHand {
@@ -158,7 +169,7 @@ func backoff(steps []time.Duration, tries int, spread float64) time.Duration {
 }
 
 func failed(r Record, e Failed) Record {
-	r.Work.Last = JobEnd{Key: e.Job.Key(), Why: e.Why}
+	r.Work.Last = JobEnd{Key: e.Job.Key(), Why: e.Why, Rejected: e.Gate != ""}
 	r.Work.Errors++
 	remember := func(key string, gate Gate, after time.Duration) Record {
 		f := Failure{Gate: gate, Why: e.Why, Tries: r.Failures[key].Tries + 1, At: e.At}
@@ -204,9 +215,9 @@ func failed(r Record, e Failed) Record {
 		}
 		return remember(toplevelKey(j.From.Toplevel), gate, preflightAgain)
 	case Undrain:
-		if r.Work.Errors >= undrainTries { // a broken command must not keep its own fix away
-			r.Undrain = nil
-		}
+		return unpaid(r, DebtUndrain, e.Why, e.At, e.Spread)
+	case Restore:
+		r = unpaid(r, DebtRestore, e.Why, e.At, e.Spread)
 	default: // the phase decides what follows
 	}
 	r.Work.NotBefore = e.At.Add(backoff(jobBackoff, r.Work.Errors, e.Spread))

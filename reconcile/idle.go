@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // idle decides while nothing is in flight. The hold is set when something is
@@ -12,8 +13,8 @@ func idle(r Record, o Observation) (Action, Hold) {
 	if !r.Work.Tidied {
 		return Run{Tidy{Keep: keep(r, o)}}, Hold{}
 	}
-	if len(r.Undrain) > 0 {
-		return Run{Undrain{r.Undrain}}, Hold{}
+	if act := pay(r, o); act != nil {
+		return act, Hold{}
 	}
 	if act, h := ownSystem(r, o); act != nil || h.Gate != "" {
 		if act == nil {
@@ -23,9 +24,20 @@ func idle(r Record, o Observation) (Action, Hold) {
 	}
 	act, h := follow(r, o)
 	if rest, resting := act.(Wait); resting && leavesRoom(h) {
-		return spare(rest, r, o), h
+		act = spare(rest, r, o)
+	}
+	if rest, resting := act.(Wait); resting {
+		act = Wait{Until: sooner(rest.Until, nextDebt(r, o))}
 	}
 	return act, h
+}
+
+// sooner returns the earlier time; zero is never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // follow brings the node to what the branch describes.
@@ -75,7 +87,7 @@ func advance(step Step, r Record, o Observation) (Action, Hold) {
 		}
 		d := deployment(r.Good, System{s.Toplevel, s.Revision.Commit, s.Checks}, mode, o)
 		d.Drain, d.Undrain = s.Target.Drain, s.Target.Undrain
-		return enter(Arming{d}, o), Hold{}
+		return enter(Arming{Trial: Trial{Deployment: d}}, o), Hold{}
 	}
 	panic(unknown("step", step))
 }
@@ -181,7 +193,7 @@ func wanted(s Evaluated, r Record, o Observation) Hold {
 			Gate: GateWindow, Why: fmt.Sprintf("it is built and waits for a maintenance window (%s)", strings.Join(texts, "; ")), Until: at,
 		}
 	}
-	if h := failure(r, o, promotionKey(t)); h.Gate != "" {
+	if h := failure(r, o, trialKey(t)); h.Gate != "" {
 		return h
 	}
 	return failure(r, o, toplevelKey(t))
@@ -192,7 +204,7 @@ func fetchKey(c Commit, remote string) string { return "fetch " + string(c) + " 
 func revisionKey(c Commit) string       { return "revision " + string(c) }
 func derivationKey(d Derivation) string { return "derivation " + string(d) }
 func toplevelKey(t Toplevel) string     { return "toplevel " + string(t) }
-func promotionKey(t Toplevel) string    { return "promotion " + string(t) } // it outlives preflight
+func trialKey(t Toplevel) string        { return "trial " + string(t) } // it outlives preflight
 
 // keep lists the toplevels that must not be garbage collected, without repeats.
 func keep(r Record, o Observation) []Toplevel {

@@ -61,19 +61,11 @@ const (
 
 // Limits bound how long each step may take.
 type Limits struct {
-	Evaluate, Build, Activate, Promote, Rollback, VerifyRollback time.Duration
+	Fetch, Evaluate, Build, Activate, Promote, Rollback, VerifyRollback time.Duration
 }
 
 // PromoteTries is how often a promotion is tried.
 const PromoteTries = 3
-
-// Limits that are not settings.
-const (
-	limitArm     = 30 * time.Second
-	limitCommand = 5 * time.Minute // to drain or undrain
-	limitReboot  = 5 * time.Minute
-	undrainTries = 5
-)
 
 // Confirm says when a trial is healthy.
 type Confirm struct {

@@ -13,9 +13,11 @@ type (
 	// Idle: nothing is in flight. Polling, evaluating and building happen here.
 	Idle struct{}
 
-	// Arming: a built system is about to be tried; the guard is being started.
+	// Arming: a built system is about to be tried. The baseline is taken, and written
+	// down before the node is drained: what a drain makes red was not red before.
 	Arming struct {
-		Deployment Deployment `json:"deployment"`
+		Trial
+		Measured bool `json:"measured,omitempty"` // the baseline is taken
 	}
 
 	// Activating: the trial unit was started, or is about to be.
@@ -32,15 +34,17 @@ type (
 		Until    time.Duration `json:"until"`              // boot-time clock, the deadline
 		Approved bool          `json:"approved,omitempty"` // a person confirmed: skip the checks
 		Held     string        `json:"held,omitempty"`     // rollback mode hold: why it is not healthy
+		Flaw     Cause         `json:"flaw,omitzero"`      // rollback mode never: what is wrong with it
 	}
 
 	// Promoting: the trial is confirmed and is being made permanent.
 	Promoting struct {
 		Trial
-		Try int `json:"try"` // 1 to 3
+		Try  int   `json:"try"`           // 1 to 3
+		Flaw Cause `json:"flaw,omitzero"` // what is wrong with it; it is kept all the same
 	}
 
-	// RollingBack: the old system is being activated again.
+	// RollingBack: the old system is being activated again, and made the default.
 	RollingBack struct {
 		Trial
 		Cause    Cause `json:"cause"`
@@ -103,10 +107,11 @@ type Trial struct {
 // A Baseline is the node's health just before the activation: NixOS resets
 // failed units while it activates, so it cannot be taken later.
 type Baseline struct {
-	Failed  []string        `json:"failed,omitempty"`  // failed units
-	Active  []string        `json:"active,omitempty"`  // active services
-	Checks  map[string]bool `json:"checks,omitempty"`  // by name: was it green
-	Targets []string        `json:"targets,omitempty"` // connectivity targets that answered
+	Failed     []string        `json:"failed,omitempty"`     // failed units
+	Restarting []string        `json:"restarting,omitempty"` // services that kept restarting
+	Active     []string        `json:"active,omitempty"`     // active services
+	Checks     map[string]bool `json:"checks,omitempty"`     // by name: was it green
+	Targets    []string        `json:"targets,omitempty"`    // connectivity targets that answered
 }
 
 // A Reason says in one word why a deployment was rolled back. The set is
@@ -137,6 +142,9 @@ var Reasons = []Reason{
 type Cause struct {
 	Reason Reason `json:"reason"`
 	Why    string `json:"why"`
+	// Outside says that the commit cannot have caused it: its system is not blocked,
+	// and tried again after a while.
+	Outside bool `json:"outside,omitempty"`
 }
 
 // Name returns the phase's name as it stands in the record, the metrics and the status.

@@ -187,12 +187,22 @@ func TestRandomStories(t *testing.T) {
 			_, promoting := w.rec.Phase.(Promoting)
 			check(!promoting || !d.Testing(), "a commit of the testing branch is promoted")
 			check(!inFlight || d.Old.Toplevel != d.New.Toplevel, "a system is deployed over itself")
+			_, wasActivating := before.Phase.(Activating)
+			check(!promoting || !wasActivating, "promoted without having been judged")
+			back, goes := w.rec.Phase.(RollingBack)
+			kept := goes && !GoingBack(before.Phase) && d.Rollback == RollbackNever && w.obs.Slots.Running == d.New.Toplevel
+			others := []Reason{ReasonAgent, ReasonOperator, ReasonPromotion, ReasonReboot} // decide what the mode does not
+			check(!kept || slices.Contains(others, back.Cause.Reason) || guardGaveUp(back.Cause),
+				"the mode is never, the new system runs, and it goes back")
 			_, wasIdle := before.Phase.(Idle)
 			free := command == "verb rollback" || command == "verb resume" // a person's own wish
 			check(!inFlight || !wasIdle || free || before.Suspended.Since.IsZero(), "a suspended agent left idle")
 		}
 	})
 }
+
+// guardGaveUp: the guard had begun to go back, since no agent was there.
+func guardGaveUp(c Cause) bool { return strings.HasPrefix(c.Why, "the guard could not") }
 
 // dump prints all that a record holds, the room behind its slices included.
 func dump(r Record) string {

@@ -19,7 +19,7 @@ type Record struct {
 	Losses    map[Toplevel]int   `json:"losses,omitempty"`   // power lost while it was on trial
 	Failures  map[string]Failure `json:"failures,omitempty"` // by revision, derivation or toplevel
 	Suspended Suspension         `json:"suspended"`
-	Undrain   [][]string         `json:"undrain,omitempty"` // commands that are due since the node was drained
+	Owed      []Debt             `json:"owed,omitempty"`
 	Foreign   Foreign            `json:"foreign"`
 	Tally     Tally              `json:"tally"`
 	History   []Outcome          `json:"history,omitempty"` // the last 100 deployments, newest last

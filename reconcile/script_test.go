@@ -16,7 +16,7 @@ import (
 //
 // Commands that only set the scene:
 //
-//	start PHASE [mode=M] [attempt=N] [try=N] [promoted] [cause=REASON] [held] [approved] [old=CHECKS] [new=CHECKS]
+//	start PHASE [mode=M] [attempt=N] [try=N] [promoted] [cause=REASON] [held] [approved] [measured] [old=CHECKS] [new=CHECKS]
 //	                         an agent that just started, with a record in that phase: A runs (B on
 //	                         trial), A@c0 is good, c1 describes B. "start settled": idle and in sync
 //	                         "start fresh": the agent never ran; "start unreadable": its record is damaged. CHECKS: web,db? (not required),
@@ -24,7 +24,7 @@ import (
 //	running|profile|default|booted X     a link; ? cannot be read
 //	repo COMMIT SYSTEM [mode=M] [hold=WHY] [pin=COMMIT] [window=H-H] [drained]
 //	                                     what a commit describes, and what its registry says; hours of every day, UTC
-//	baseline [failed=U,U] [active=U,U] [red=CHECKS] [targets=T,T]
+//	baseline [failed=U,U] [restarting=U,U] [active=U,U] [red=CHECKS] [targets=T,T]
 //	guard armed|off|claimed|dead|gone|rebooted
 //	agent NAME, trial-agent NAME|none    the agent that runs; the one of the system on trial
 //	policy KEY=VALUE                     last_resort, ignore, rollback, checks
@@ -33,8 +33,8 @@ import (
 // Commands after which the agent looks and decides:
 //
 //	look · after D · restart · reboot · reload
-//	poll REMOTE COMMIT [testing=COMMIT]|silent|missing · ok · fail [gate=G] WHY (gate=G? where a remote is suspected) · exit N [failed=U,U] [hold=G]
-//	sample [xN] [failed=U,U] [stopped=U,U] [pending=U,U] [restarts=U:N] [red=CHECKS] [silent] [unknown]
+//	poll REMOTE COMMIT [testing=COMMIT]|silent|missing · ok · fail [gate=G] WHY (gate=G? where a remote is suspected) · exit N [failed=U,U] [outside=U,U] [hold=G]
+//	sample [xN] [failed=U,U] [outside=U,U] [stopped=U,U] [pending=U,U] [restarts=U:N] [red=CHECKS] [silent] [unknown]
 //	                         N looks at the trial, each when it is due
 //	verb NAME [ARG]
 type script struct {
@@ -232,9 +232,11 @@ func (w *script) ok() {
 		advanced(Built{Evaluated: j.From})
 	case Preflight:
 		advanced(Ready{Built: j.From})
+	case Measure:
+		w.ends(Measured{Baseline: w.baseline, At: w.obs.Now})
 	case Arm:
-		w.obs.Guard = GuardState{ID: j.Deployment.ID, Until: w.obs.Uptime + 10*time.Minute, Alive: true}
-		w.ends(Armed{Baseline: w.baseline})
+		w.obs.Guard = GuardState{ID: j.Deployment.ID, Until: w.obs.Uptime + ArmedFor(w.obs.Policy, j.Deployment.Confirm), Alive: true}
+		w.ends(Armed{})
 	case SetGuard:
 		w.obs.Guard = GuardState{ID: j.Deployment.ID, Until: j.Until, Alive: j.Until != 0}
 		w.ends(Done{Job: j})
@@ -243,12 +245,9 @@ func (w *script) ok() {
 		w.obs.Slots.Profile, w.obs.Slots.Default = j.Deployment.New.Toplevel, j.Deployment.New.Toplevel
 		w.ends(Done{Job: j})
 	case GoBack:
-		old := j.Deployment.Old.Toplevel
-		w.obs.Guard.Until, w.obs.Guard.Alive = 0, false
-		w.obs.Slots.Running = old
-		if j.Promoted {
-			w.obs.Slots = Slots{old, old, old}
-		}
+		w.exit("0", nil)
+	case Restore:
+		w.obs.Slots.Profile, w.obs.Slots.Default = j.System, j.System
 		w.ends(Done{Job: j})
 	case Tidy:
 		w.obs.Guard = GuardState{}
@@ -283,13 +282,19 @@ func target(o map[string]string) Target {
 }
 
 func (w *script) exit(code string, o map[string]string) {
-	j, ok := w.obs.Job.(Activate)
-	if !ok {
+	a := Activation{Exit: w.number(code), Failed: words(o["failed"]), Outside: words(o["outside"]), Hold: Gate(o["hold"]), Why: "last line"}
+	var top Toplevel
+	switch j := w.obs.Job.(type) {
+	case Activate:
+		a.Attempt, top = j.Attempt, j.Deployment.New.Toplevel
+	case GoBack:
+		a.Attempt, top = j.Attempt, j.Deployment.Old.Toplevel
+		w.obs.Guard.Until, w.obs.Guard.Alive = 0, false
+	default:
 		w.t.Fatalf("exit ends an activation; the job is %v", w.obs.Job)
 	}
-	a := Activation{Attempt: j.Attempt, Exit: w.number(code), Failed: words(o["failed"]), Hold: Gate(o["hold"]), Why: "last line"}
 	if a.Hold == "" && a.Exit >= 0 {
-		w.obs.Slots.Running = j.Deployment.New.Toplevel
+		w.obs.Slots.Running = top
 	}
 	w.ends(Activated{Activation: a})
 }
@@ -327,7 +332,7 @@ func (w *script) sampling(j Sample, o map[string]string) Sampling {
 	_, silent := o["silent"]
 	s := Sampling{Known: !unknown, Checks: map[string]CheckResult{}, Targets: map[string]bool{}}
 	if s.Known {
-		s.Units = Units{Failed: words(o["failed"]), Stopped: words(o["stopped"]), Pending: words(o["pending"]), Restarts: map[string]uint32{}}
+		s.Units = Units{Failed: words(o["failed"]), Outside: words(o["outside"]), Stopped: words(o["stopped"]), Pending: words(o["pending"]), Restarts: map[string]uint32{}}
 	}
 	for _, r := range words(o["restarts"]) {
 		unit, n, _ := strings.Cut(r, ":")

@@ -23,11 +23,12 @@ func entered(r Record, e Entered) Record {
 		r.Work = Work{Remotes: r.Work.Remotes, Tip: r.Work.Tip, Step: r.Work.Step, Tried: r.Work.Tried}
 	}
 	switch p := e.Phase.(type) {
-	case Arming:
-		r.Undrain = p.Deployment.Undrain
 	case Confirming:
 		r = mark(r, StageRunning, builtRevision(r, p.Deployment), e.At)
 	case RollingBack:
+		if p.Promoted {
+			r = owe(r, Debt{Kind: DebtRestore, System: p.Deployment.Old.Toplevel, Since: e.At})
+		}
 		if !GoingBack(before) {
 			r = counted(block(r, p.Trial, p.Cause, e.At), p.Cause, e.At)
 		}
@@ -38,9 +39,21 @@ func entered(r Record, e Entered) Record {
 		r = mark(r, StageRunning, Revision{Commit: p.Deployment.Old.Revision}, e.At)
 	case Stuck:
 		r.Tally.RollbackFailed = true
-	case Idle, Activating, Promoting, RebootingBack:
+	case Idle, Arming, Activating, Promoting, RebootingBack:
 	default:
 		panic(unknown("phase", p))
+	}
+	return r
+}
+
+// measured keeps the baseline, and what is due once the node is drained.
+func measured(r Record, base Baseline, at time.Time) Record {
+	if p, arming := r.Phase.(Arming); arming {
+		p.Baseline, p.Measured = base, true
+		r.Phase = p
+		if undrain := p.Deployment.Undrain; len(undrain) > 0 {
+			r = owe(r, Debt{Kind: DebtUndrain, Commands: undrain, Since: at})
+		}
 	}
 	return r
 }
@@ -71,7 +84,7 @@ func counted(r Record, c Cause, at time.Time) Record {
 }
 
 // block remembers that the trial's system failed. The first loss of power says
-// nothing about it, and neither does a promotion that could not be written.
+// nothing about it, and neither does what the commit cannot have caused.
 func block(r Record, t Trial, c Cause, at time.Time) Record {
 	top := t.Deployment.New.Toplevel
 	switch c.Reason {
@@ -82,15 +95,15 @@ func block(r Record, t Trial, c Cause, at time.Time) Record {
 			return r
 		}
 	}
-	switch c.Reason {
-	case ReasonReboot:
+	switch {
+	case c.Reason == ReasonReboot:
 		r.Losses = plus(r.Losses, top)
 		if r.Losses[top] < 2 {
 			return r
 		}
-	case ReasonPromotion:
-		f := r.Failures[promotionKey(top)]
-		r.Failures = remembered(r.Failures, promotionKey(top), Failure{
+	case c.Outside:
+		f := r.Failures[trialKey(top)]
+		r.Failures = remembered(r.Failures, trialKey(top), Failure{
 			Gate: GatePreflight, Why: c.Why, Tries: f.Tries + 1, At: at, After: at.Add(backoff(buildBackoff, f.Tries+1, 1)),
 		})
 		return r
@@ -112,10 +125,14 @@ func aborted(r Record, e Aborted) Record {
 
 func promoted(r Record, e Promoted) Record {
 	d, _ := DeploymentOf(r.Phase)
-	r = outcome(r, ResultPromoted, Cause{}, e.At)
+	flaw := Cause{}
+	if p, is := r.Phase.(Promoting); is {
+		flaw = p.Flaw
+	}
+	r = outcome(r, ResultPromoted, flaw, e.At)
 	r.Previous, r.Good = d.Old, d.New
 	r.Foreign = Foreign{}
-	r.Losses, r.Failures = nil, dropped(r.Failures, promotionKey(d.New.Toplevel))
+	r.Losses, r.Failures = nil, dropped(r.Failures, trialKey(d.New.Toplevel))
 	// The new system may bring other keys.
 	r.Failures = without(r.Failures, func(_ string, f Failure) bool { return f.Gate == GateUnverified })
 	r.Tally.Consecutive, r.Tally.RollbackFailed = 0, false

@@ -49,18 +49,19 @@ func (w *script) start(phase string, o map[string]string) {
 	attempt := max(1, w.number("0"+o["attempt"]))
 	_, promoted := o["promoted"]
 	_, approved := o["approved"]
+	_, measured := o["measured"]
 	held := ""
 	if _, is := o["held"]; is {
 		held = "check web is red: status 500"
 	}
-	cause := Cause{Reason(o["cause"]), "because"}
+	cause := Cause{Reason: Reason(o["cause"]), Why: "because"}
 	if cause.Reason == "" {
 		cause.Reason = ReasonCheck
 	}
 	since, until := w.obs.Uptime, w.obs.Uptime+confirm.Deadline
-	w.obs.Guard = GuardState{ID: "d", Until: until, Alive: true}
+	w.obs.Guard = GuardState{ID: "d", Until: until + guardGrace, Alive: true}
 	phases := map[string]Phase{
-		"arming":             Arming{d},
+		"arming":             Arming{Trial: t, Measured: measured},
 		"activating":         Activating{Trial: t, Attempt: attempt, Since: since},
 		"confirming":         Confirming{Trial: t, Since: since, Until: until, Approved: approved, Held: held},
 		"promoting":          Promoting{Trial: t, Try: max(1, w.number("0"+o["try"]))},
@@ -75,8 +76,18 @@ func (w *script) start(phase string, o map[string]string) {
 	}
 	w.rec.Phase = p
 	switch p.(type) {
+	case Arming:
+		w.obs.Guard = GuardState{}
+	case Activating:
+		w.obs.Guard.Until = since + ArmedFor(w.obs.Policy, confirm)
 	case Confirming, Promoting, RollingBack, RebootingBack, Stuck:
 		w.obs.Slots.Running = "B"
+	}
+	if held != "" {
+		w.obs.Guard.Until, w.obs.Guard.Alive = 0, false
+	}
+	if promoted {
+		w.rec.Owed = []Debt{{Kind: DebtRestore, System: "A", Since: w.obs.Now}}
 	}
 	if GoingBack(p) {
 		w.rec.Blocked = map[Toplevel]Block{"B": {Cause: cause, Revision: "c1", At: w.obs.Now}}
@@ -104,7 +115,7 @@ func checks(names string) []Check {
 }
 
 func (w *script) setBaseline(o map[string]string) {
-	w.baseline = Baseline{Failed: words(o["failed"]), Active: words(o["active"]), Targets: words(o["targets"]), Checks: map[string]bool{}}
+	w.baseline = Baseline{Failed: words(o["failed"]), Restarting: words(o["restarting"]), Active: words(o["active"]), Targets: words(o["targets"]), Checks: map[string]bool{}}
 	for _, name := range words(o["green"]) {
 		w.baseline.Checks[name] = true
 	}
@@ -188,7 +199,13 @@ func describeJob(j Job) string {
 }
 
 func describePhase(p Phase, o Observation) string {
-	cause := func(c Cause) string { return fmt.Sprintf("%s (%s): %s", Name(p), c.Reason, c.Why) }
+	cause := func(c Cause) string {
+		reason := string(c.Reason)
+		if c.Outside {
+			reason += ", outside"
+		}
+		return fmt.Sprintf("%s (%s): %s", Name(p), reason, c.Why)
+	}
 	switch p := p.(type) {
 	case Arming:
 		return fmt.Sprintf("arming %s to %s, %s", p.Deployment.Old.Toplevel, p.Deployment.New.Toplevel, p.Deployment.Rollback)
@@ -201,9 +218,9 @@ func describePhase(p Phase, o Observation) string {
 		case p.Held != "":
 			return "confirming, held: " + p.Held
 		}
-		return fmt.Sprintf("confirming, %v left", p.Until-o.Uptime)
+		return fmt.Sprintf("confirming, %v left%s", p.Until-o.Uptime, flaw(p.Flaw))
 	case Promoting:
-		return fmt.Sprintf("promoting, try %d", p.Try)
+		return fmt.Sprintf("promoting, try %d%s", p.Try, flaw(p.Flaw))
 	case RollingBack:
 		s := cause(p.Cause)
 		if p.Attempt > 1 {
@@ -222,6 +239,26 @@ func describePhase(p Phase, o Observation) string {
 	default:
 		return Name(p)
 	}
+}
+
+func flaw(c Cause) string {
+	if c == (Cause{}) {
+		return ""
+	}
+	return ", though: " + c.Why
+}
+
+// owed names the debts, and for how long the next try waits.
+func owed(r Record) string {
+	var all []string
+	for _, d := range r.Owed {
+		s := string(d.Kind)
+		if d.Tries > 0 {
+			s += fmt.Sprintf(" for %v", d.After.Sub(d.Tried))
+		}
+		all = append(all, s)
+	}
+	return strings.Join(all, ", ")
 }
 
 func describeWait(a Wait, holds []Hold, o Observation) string {
@@ -249,7 +286,7 @@ func changes(a, b Record, o Observation) []string {
 	changed("good", system(a.Good), system(b.Good))
 	changed("previous", system(a.Previous), system(b.Previous))
 	changed("tested", a.Tested, b.Tested)
-	changed("undrain", a.Undrain, b.Undrain)
+	changed("owed", owed(a), owed(b))
 	changed("suspended", a.Suspended.Reason, b.Suspended.Reason)
 	changed("leave alone", a.Foreign.Tip, b.Foreign.Tip)
 	changed("accepted", a.Foreign.Accepted, b.Foreign.Accepted)

@@ -10,24 +10,8 @@ import (
 // the time of its trial is over: it never becomes the good system. It waits until
 // the branch itself wants nothing, and makes way as soon as it does.
 
-// testingGrace is how long the guard waits for the agent to end a healthy trial.
-const testingGrace = time.Minute
-
 // Testing reports whether d is of the testing branch.
 func (d Deployment) Testing() bool { return d.Rollback == RollbackAlways }
-
-// Guard returns when the guard goes back while p lasts, on the boot-time clock; 0:
-// there is none.
-func (p Confirming) Guard() time.Duration {
-	switch p.Deployment.Rollback {
-	case RollbackAuto:
-		return p.Until
-	case RollbackAlways: // the agent goes back at Until, and is not to be overtaken
-		return p.Until + testingGrace
-	default:
-		return 0
-	}
-}
 
 // testingTip returns what the testing branch points to at the first remote of the
 // settings: a mirror that lags must not end a trial, nor begin an old one. It is not
@@ -54,10 +38,7 @@ func spare(rest Wait, r Record, o Observation) Action {
 	if !waits {
 		return act
 	}
-	if rest.Until.IsZero() || !wait.Until.IsZero() && wait.Until.Before(rest.Until) {
-		return wait
-	}
-	return rest
+	return Wait{Until: sooner(rest.Until, wait.Until)}
 }
 
 // try brings the testing branch's tip on trial. The hold says why not now.
@@ -88,7 +69,7 @@ func (w Watch) verdict(window time.Duration) string {
 	if w.stable(window) {
 		return "it was healthy"
 	}
-	return w.unconfirmed()
+	return w.waitsFor()
 }
 
 // forTesting reports whether a job prepares a commit of the testing branch: that it

@@ -109,7 +109,7 @@ func extend(r Record, by time.Duration) ([]Event, error) {
 }
 
 func cancelTrial(r Record, o Observation) ([]Event, error) {
-	cause := Cause{ReasonOperator, "a person cancelled it"}
+	cause := Cause{Reason: ReasonOperator, Why: "a person cancelled it"}
 	switch p := r.Phase.(type) {
 	case Arming:
 		return []Event{Aborted{At: o.Now}, Suspended{Reason: "cancelled by a person", At: o.Now}}, nil
@@ -144,10 +144,10 @@ func stepBack(r Record, o Observation) ([]Event, error) {
 	if o.Slots.Running != r.Good.Toplevel {
 		return nil, refuse(`"infra-agent status" says why`, "the running system is not the good one")
 	}
-	bad := Block{Cause: Cause{ReasonOperator, "a person rolled it back"}, Revision: r.Good.Revision, At: o.Now}
+	bad := Block{Cause: Cause{Reason: ReasonOperator, Why: "a person rolled it back"}, Revision: r.Good.Revision, At: o.Now}
 	return []Event{
 		Barred{Toplevel: r.Good.Toplevel, Block: bad},
-		Entered{Phase: Arming{deployment(r.Good, r.Previous, "", o)}, At: o.Now},
+		Entered{Phase: Arming{Trial: Trial{Deployment: deployment(r.Good, r.Previous, "", o)}}, At: o.Now},
 	}, nil
 }
 

@@ -16,9 +16,9 @@ type Work struct {
 	Last      JobEnd    // how the last job ended
 	Errors    int       // passing failures in a row
 	NotBefore time.Time // after a passing failure: no job before this
+	Unwritten string    // why the record could not be written; empty: it is
 
-	Armed      bool // the guard is armed; Baseline is set
-	Baseline   Baseline
+	Armed      bool        // the guard is armed
 	Activation *Activation // how the trial unit ended; nil: not known
 	Watch      Watch
 }
@@ -81,16 +81,18 @@ func (f Fetched) fetched() Fetched { return f }
 
 // A JobEnd is how a job ended.
 type JobEnd struct {
-	Key string // of the job
-	OK  bool
-	Why string // when not OK
+	Key      string // of the job
+	OK       bool
+	Why      string // when not OK
+	Rejected bool   // trying again cannot help
 }
 
-// An Activation is how a trial unit ended.
+// An Activation is how a unit that activates a system ended: a trial, or the way back.
 type Activation struct {
 	Attempt int
 	Exit    int      // exit status of switch-to-configuration; -1: it was killed, or it is not known
 	Failed  []string // failed units: from the unit list, and named in the output
+	Outside []string // those of them that the commit cannot have broken
 	Hold    Gate     // lock or reboot: nothing was changed, and nothing failed
 	Why     string   // last lines of its output
 }
@@ -134,7 +136,9 @@ type (
 
 // The jobs that change the system, or look at one on trial.
 type (
-	// Arm takes the baseline, drains the node and starts the guard.
+	// Measure takes the baseline.
+	Measure struct{ Deployment Deployment }
+	// Arm drains the node and starts the guard.
 	Arm struct{ Deployment Deployment }
 	// Activate starts the trial unit, or attaches to it, and waits for its end.
 	Activate struct {
@@ -163,9 +167,10 @@ type (
 	GoBack struct {
 		Deployment Deployment
 		Attempt    int
-		Promoted   bool
 		Until      time.Duration // for the guard; boot-time clock
 	}
+	// Restore makes a system that runs the default again: profile and boot loader.
+	Restore struct{ System Toplevel }
 	// Reboot reboots into the boot default.
 	Reboot struct{ Deployment Deployment }
 )
@@ -177,12 +182,14 @@ func (j Build) Key() string     { return "build " + string(j.From.Revision.Commi
 func (j Preflight) Key() string { return "preflight " + string(j.From.Toplevel) }
 func (j Tidy) Key() string      { return "tidy" }
 func (j Undrain) Key() string   { return "undrain" }
+func (j Measure) Key() string   { return "measure " + j.Deployment.ID }
 func (j Arm) Key() string       { return "arm " + j.Deployment.ID }
 func (j Activate) Key() string  { return attempt("activate "+j.Deployment.ID, j.Attempt) }
 func (j SetGuard) Key() string  { return "guard " + j.Deployment.ID }
 func (j Sample) Key() string    { return "sample " + j.Deployment.ID }
 func (j Promote) Key() string   { return attempt("promote "+j.Deployment.ID, j.Try) }
 func (j GoBack) Key() string    { return attempt("goback "+j.Deployment.ID, j.Attempt) }
+func (j Restore) Key() string   { return "restore " + string(j.System) }
 func (j Reboot) Key() string    { return "reboot " + j.Deployment.ID }
 
 func (Fetch) job()     {}
@@ -192,46 +199,17 @@ func (Build) job()     {}
 func (Preflight) job() {}
 func (Tidy) job()      {}
 func (Undrain) job()   {}
+func (Measure) job()   {}
 func (Arm) job()       {}
 func (Activate) job()  {}
 func (SetGuard) job()  {}
 func (Sample) job()    {}
 func (Promote) job()   {}
 func (GoBack) job()    {}
+func (Restore) job()   {}
 func (Reboot) job()    {}
 
 func attempt(key string, n int) string { return key + "-" + string(rune('0'+n)) }
-
-// Limit returns how long j may take; 0 means that something else bounds it.
-func Limit(j Job, p Policy) time.Duration {
-	switch j := j.(type) {
-	case Fetch:
-		return 10 * time.Minute
-	case Resolve, Evaluate:
-		return p.Limits.Evaluate
-	case Build:
-		return p.Limits.Build
-	case Preflight, Tidy:
-		return 2 * time.Minute
-	case Undrain:
-		return time.Duration(len(j.Commands)) * limitCommand
-	case Arm:
-		return limitArm + time.Duration(len(j.Deployment.Drain))*limitCommand
-	case SetGuard:
-		return limitArm
-	case Activate: // bounded by the phase, which ends in a rollback
-		return 0
-	case Sample:
-		return time.Minute
-	case Promote:
-		return p.Limits.Promote
-	case GoBack:
-		return p.Limits.Rollback
-	case Reboot:
-		return limitReboot
-	}
-	panic(unknown("job", j))
-}
 
 // FetchedOf returns what a step knows of its revision.
 func FetchedOf(s Step) (Fetched, bool) {

@@ -254,7 +254,7 @@ func (p *Process) RebootRequired() []string { return nil }
 func (p *Process) Generations() map[reconcile.Toplevel]int { return nil }
 
 // Units looks at the units of the system that is loaded.
-func (p *Process) Units(_ context.Context, was []string) (reconcile.Units, error) {
+func (p *Process) Units(_ context.Context, _ reconcile.Deployment, was []string) (reconcile.Units, error) {
 	p.n.mu.Lock()
 	defer p.n.mu.Unlock()
 	u := reconcile.Units{Active: []string{"app.service"}}

@@ -139,11 +139,11 @@ func (p *Process) Trial(ctx context.Context, d reconcile.Deployment, attempt int
 }
 
 // GoBack activates the old system.
-func (p *Process) GoBack(ctx context.Context, d reconcile.Deployment, attempt int, restore bool, begin func(func() error) error) error {
+func (p *Process) GoBack(ctx context.Context, d reconcile.Deployment, attempt int, begin func(func() error) error) (reconcile.Activation, error) {
 	n, top := p.n, d.Old.Toplevel
 	for trial := 1; trial <= 2; trial++ {
 		if err := p.Stop(ctx, fmt.Sprintf("trial-%s-%d", d.ID, trial)); err != nil {
-			return err
+			return reconcile.Activation{}, err
 		}
 	}
 	for other := 1; other <= 2; other++ {
@@ -151,24 +151,23 @@ func (p *Process) GoBack(ctx context.Context, d reconcile.Deployment, attempt in
 			continue
 		}
 		if err := p.Stop(ctx, fmt.Sprintf("back-%s-%d", d.ID, other)); err != nil {
-			return err
+			return reconcile.Activation{}, err
 		}
 	}
 	u, err := p.attach(ctx, fmt.Sprintf("back-%s-%d", d.ID, attempt), begin, func(u *unit) int {
 		s := n.system(top)
-		if n.unreturnable(top) || !n.activate(u, top, n.strikes(&s.Torn), n.strikes(&s.Endless)) {
+		if n.unreturnable(top) {
 			return 1
 		}
-		if restore && !(n.step(u, "profile is "+string(top), func() { n.slots.Profile = top }) &&
-			n.step(u, "boot default is "+string(top), func() { n.slots.Default = top })) {
-			return 1
+		if !n.activate(u, top, n.strikes(&s.Torn), n.strikes(&s.Endless)) {
+			return -1
 		}
 		return 0
 	})
-	if err == nil && u.exit != 0 {
-		err = fmt.Errorf("exited %d", u.exit)
+	if err != nil {
+		return reconcile.Activation{}, err
 	}
-	return err
+	return reconcile.Activation{Attempt: attempt, Exit: u.exit, Why: "last line"}, nil
 }
 
 func (n *Node) unreturnable(t reconcile.Toplevel) bool {
@@ -192,16 +191,54 @@ func (n *Node) strikes(times *int) (now bool) {
 
 // Promote makes the new system permanent.
 func (p *Process) Promote(ctx context.Context, d reconcile.Deployment, try int) error {
-	n, top := p.n, d.New.Toplevel
-	u, err := p.attach(ctx, fmt.Sprintf("promote-%s-%d", d.ID, try), func(start func() error) error { return start() }, func(u *unit) int {
-		if !n.step(u, "profile is "+string(top), func() { n.slots.Profile = top }) {
-			return -1
+	for trial := 1; trial <= 2; trial++ {
+		if err := p.Stop(ctx, fmt.Sprintf("trial-%s-%d", d.ID, trial)); err != nil {
+			return err
 		}
-		if n.strikes(&n.system(top).Unpromotable) || !n.step(u, "boot default is "+string(top), func() { n.slots.Default = top }) {
-			return 1
+	}
+	name := fmt.Sprintf("promote-%s-%d", d.ID, try)
+	if err := p.stopDefaults(ctx, name); err != nil {
+		return err
+	}
+	return p.makeDefault(ctx, d.New.Toplevel, name)
+}
+
+// Restore makes t the default.
+func (p *Process) Restore(ctx context.Context, t reconcile.Toplevel) error {
+	if err := p.stopDefaults(ctx, ""); err != nil {
+		return err
+	}
+	return p.makeDefault(ctx, t, "restore-"+string(t))
+}
+
+func (p *Process) stopDefaults(ctx context.Context, but string) error {
+	for _, u := range p.n.Units() {
+		sets := strings.HasPrefix(u, "promote-") || strings.HasPrefix(u, "restore-")
+		if sets && (but == "" || !strings.HasPrefix(u, but+"-")) {
+			if err := p.Stop(ctx, u); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *Process) makeDefault(ctx context.Context, t reconcile.Toplevel, name string) error {
+	begin := func(start func() error) error { return start() }
+	u, err := p.attach(ctx, name+"-profile", begin, func(u *unit) int {
+		if !p.n.step(u, "profile is "+string(t), func() { p.n.slots.Profile = t }) {
+			return -1
 		}
 		return 0
 	})
+	if err == nil && u.exit == 0 {
+		u, err = p.attach(ctx, name+"-boot", begin, func(u *unit) int {
+			if p.n.strikes(&p.n.system(t).Unpromotable) || !p.n.step(u, "boot default is "+string(t), func() { p.n.slots.Default = t }) {
+				return 1
+			}
+			return 0
+		})
+	}
 	if err == nil && u.exit != 0 {
 		err = fmt.Errorf("exited %d", u.exit)
 	}

@@ -40,6 +40,7 @@ type Status struct {
 	Suspended reconcile.Suspension                   `json:"suspended"`
 	Blocked   map[reconcile.Toplevel]reconcile.Block `json:"blocked,omitempty"`
 	Failures  map[string]reconcile.Failure           `json:"failures,omitempty"`
+	Owed      []reconcile.Debt                       `json:"owed,omitempty"`
 	Checks    map[string]reconcile.CheckResult       `json:"checks,omitempty"`
 	History   []reconcile.Outcome                    `json:"history,omitempty"` // newest last
 	Settings  string                                 `json:"settings_error,omitempty"`
@@ -55,6 +56,7 @@ type Deployment struct {
 	Testing  bool             `json:"testing,omitempty"` // of the testing branch: it goes back whatever happens
 	Deadline time.Time        `json:"deadline,omitzero"` // to be confirmed by; of the testing branch, when it goes back
 	Cause    reconcile.Cause  `json:"cause"`             // of a rollback
+	Flaw     string           `json:"flaw,omitempty"`    // what is wrong with it, though it is kept: rollback = "never"
 	Red      []string         `json:"red,omitempty"`     // what is not healthy now
 }
 
@@ -74,7 +76,7 @@ func StatusOf(s reconcile.Snapshot, version string, running bool) Status {
 		Version: version, Running: running, State: s.State(), Since: r.Tally.Entered, InSync: s.InSync(), Holds: s.Holds,
 		Tip: r.Work.Tip.Commit, TipSeen: r.Work.Tip.At, Anchor: r.Anchor, LastPoll: r.Tally.LastPollOK, Good: r.Good, Previous: r.Previous,
 		Slots: o.Slots, Booted: o.Booted, Reboot: s.Reboot, Suspended: r.Suspended, Blocked: r.Blocked,
-		Failures: r.Failures, History: r.History, Settings: s.Reload.Err, Checks: map[string]reconcile.CheckResult{},
+		Failures: r.Failures, Owed: r.Owed, History: r.History, Settings: s.Reload.Err, Checks: map[string]reconcile.CheckResult{},
 	}
 	for name, c := range s.Counters.Checks {
 		st.Checks[name] = c.Last
@@ -112,7 +114,9 @@ func inFlight(s reconcile.Snapshot) *Deployment {
 		if s.Observation.Boot != "" && p.Held == "" {
 			out.Deadline = s.Observation.Now.Add(p.Until - s.Observation.Uptime)
 		}
-		out.Cause.Why = p.Held
+		out.Cause.Why, out.Flaw = p.Held, p.Flaw.Why
+	case reconcile.Promoting:
+		out.Flaw = p.Flaw.Why
 	case reconcile.RollingBack:
 		out.Cause = p.Cause
 	case reconcile.VerifyingRollback:

@@ -61,7 +61,7 @@ func TestTheDeploymentInFlight(t *testing.T) {
 		want  *Deployment
 	}{
 		{reconcile.Idle{}, nil},
-		{reconcile.Arming{Deployment: d}, &base},
+		{reconcile.Arming{Trial: reconcile.Trial{Deployment: d}}, &base},
 		{reconcile.Activating{Trial: trial}, &base},
 		{reconcile.Confirming{Trial: trial, Until: 700 * time.Second}, with(func(o *Deployment) { o.Deadline = now.Add(100 * time.Second) })},
 		{reconcile.Confirming{Trial: trial, Until: 500 * time.Second, Held: "check web is red"}, with(func(o *Deployment) { o.Cause.Why = "check web is red" })}, // it does not go back by itself

@@ -28,16 +28,13 @@ type Prober struct {
 	LookAtFile []string
 }
 
-// maxParallel bounds how many checks run at once.
-const maxParallel = 8
-
 // maxBody is how much of an HTTP answer is read.
 const maxBody = 1 << 20
 
 // Run runs each check once, several at a time, and returns the results by name.
 func (p *Prober) Run(ctx context.Context, checks []reconcile.Check) map[string]reconcile.CheckResult {
 	results := make([]reconcile.CheckResult, len(checks))
-	each(len(checks), func(i int) { results[i] = p.run(ctx, checks[i]) })
+	each(len(checks), reconcile.ParallelChecks, func(i int) { results[i] = p.run(ctx, checks[i]) })
 	byName := make(map[string]reconcile.CheckResult, len(checks))
 	for i, c := range checks {
 		byName[c.Name] = results[i]
@@ -143,10 +140,10 @@ func firstLine(err error) string {
 	return line
 }
 
-// each calls f for 0 to n-1, several at a time, and waits for all of them.
-func each(n int, f func(int)) {
+// each calls f for 0 to n-1, so many at a time, and waits for all of them.
+func each(n, atOnce int, f func(int)) {
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, maxParallel)
+	slots := make(chan struct{}, atOnce)
 	for i := range n {
 		slots <- struct{}{}
 		wg.Go(func() {

@@ -14,19 +14,17 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
+
+	"github.com/infra-agent/infra-agent/reconcile"
 )
 
-// answerWithin is how long a connectivity target may take.
-const answerWithin = 3 * time.Second
-
-// Answered makes a new connection to each target (host:port, or a URL) and
-// says which of them answered. A refused connection is an answer.
+// Answered makes a new connection to each target (host:port, or a URL), to all of
+// them at once, and says which of them answered. A refused connection is an answer.
 func Answered(ctx context.Context, targets []string) map[string]bool {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	ctx, cancel := context.WithTimeout(ctx, reconcile.AnswerWithin)
 	defer cancel()
 	ok := make([]bool, len(targets))
-	each(len(targets), func(i int) {
+	each(len(targets), max(1, len(targets)), func(i int) {
 		addr, err := Address(targets[i])
 		if err != nil {
 			return

@@ -37,19 +37,19 @@ var deployment = reconcile.Deployment{
 }
 
 var trial = reconcile.Trial{Deployment: deployment, Baseline: reconcile.Baseline{
-	Failed: []string{"old.service"}, Active: []string{"sshd.service"},
+	Failed: []string{"old.service"}, Restarting: []string{"getty.service"}, Active: []string{"sshd.service"},
 	Checks: map[string]bool{"web <&>": true}, Targets: []string{"git.example.org:443"},
 }}
 
-var cause = reconcile.Cause{Reason: reconcile.ReasonUnit, Why: `unit "nginx.service" failed`}
+var cause = reconcile.Cause{Reason: reconcile.ReasonUnit, Why: `unit "nginx.service" failed`, Outside: true}
 
 // phases holds every phase, with everything set.
 var phases = []reconcile.Phase{
 	reconcile.Idle{},
-	reconcile.Arming{Deployment: deployment},
+	reconcile.Arming{Trial: trial, Measured: true},
 	reconcile.Activating{Trial: trial, Attempt: 2, Since: 90 * time.Second},
-	reconcile.Confirming{Trial: trial, Since: 91 * time.Second, Until: 691 * time.Second, Approved: true, Held: "check web is red"},
-	reconcile.Promoting{Trial: trial, Try: 3},
+	reconcile.Confirming{Trial: trial, Since: 91 * time.Second, Until: 691 * time.Second, Approved: true, Held: "check web is red", Flaw: cause},
+	reconcile.Promoting{Trial: trial, Try: 3, Flaw: cause},
 	reconcile.RollingBack{Trial: trial, Cause: cause, Attempt: 2, Promoted: true},
 	reconcile.VerifyingRollback{Trial: trial, Cause: cause, Boot: "another-boot", Since: 5 * time.Second},
 	reconcile.RebootingBack{Trial: trial, Cause: cause, Since: 100 * time.Second},
@@ -60,10 +60,12 @@ var phases = []reconcile.Phase{
 func full(p reconcile.Phase) reconcile.Record {
 	return reconcile.Record{
 		Anchor: revB, Accepted: []reconcile.Commit{revA, revB}, Rewind: revA, Tested: []reconcile.Commit{revB}, Good: deployment.Old, Previous: deployment.New, Phase: p,
-		Blocked:   map[reconcile.Toplevel]reconcile.Block{topB: {Cause: cause, Revision: revB, At: clock(2), UntilPoll: true}},
-		Losses:    map[reconcile.Toplevel]int{topB: 1},
-		Failures:  map[string]reconcile.Failure{"revision " + string(revB): {Gate: reconcile.GateBuild, Why: "no", Tries: 3, At: clock(3), After: clock(4)}},
-		Undrain:   [][]string{{"/bin/undrain"}},
+		Blocked:  map[reconcile.Toplevel]reconcile.Block{topB: {Cause: cause, Revision: revB, At: clock(2), UntilPoll: true}},
+		Losses:   map[reconcile.Toplevel]int{topB: 1},
+		Failures: map[string]reconcile.Failure{"revision " + string(revB): {Gate: reconcile.GateBuild, Why: "no", Tries: 3, At: clock(3), After: clock(4)}},
+		Owed: []reconcile.Debt{{
+			Kind: reconcile.DebtUndrain, Commands: [][]string{{"/bin/undrain"}}, System: topA, Since: clock(15), Tries: 1, Tried: clock(16), Why: "exit status 1", After: clock(17),
+		}},
 		Suspended: reconcile.Suspension{Reason: "the database moves", Since: clock(5)},
 		Foreign:   reconcile.Foreign{Tip: revA, Accepted: reconcile.Slots{Running: topA, Profile: topB, Default: topB}},
 		Tally: reconcile.Tally{

@@ -9,6 +9,8 @@ import (
 
 	"github.com/coreos/go-systemd/v22/dbus"
 	godbus "github.com/godbus/dbus/v5"
+
+	"github.com/infra-agent/infra-agent/reconcile"
 )
 
 // A Bus is a connection to systemd over the system bus, made again when it is
@@ -19,13 +21,10 @@ type Bus struct {
 	conn *dbus.Conn // guarded by mu; nil: not connected
 }
 
-// patience bounds how long a call waits for a bus that is just restarting.
-const patience = 15 * time.Second
-
 // call runs f with a connection, and tries again on a new one when the
 // connection was lost.
 func (b *Bus) call(ctx context.Context, f func(context.Context, *dbus.Conn) error) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, reconcile.BusWithin)
 	defer cancel()
 	for {
 		conn, err := b.connect(ctx)

@@ -15,6 +15,8 @@ import (
 	"github.com/coreos/go-systemd/v22/dbus"
 	godbus "github.com/godbus/dbus/v5"
 	"golang.org/x/sys/unix"
+
+	"github.com/infra-agent/infra-agent/reconcile"
 )
 
 // FetchDir is the one directory that a [FetchUnit] may write to; it outlives the unit.
@@ -24,7 +26,6 @@ const (
 	fetchUser   = "infra-agent-fetch"
 	fetchMemory = 512 << 20 // bytes: two versions of the largest object, and what go-git makes of them
 	fetchTasks  = 64
-	fetchGrace  = time.Minute // beyond the limit, for an agent that is not there to end it
 )
 
 // A FetchUnit is work on what strangers send, in a unit without any right: a user
@@ -85,7 +86,7 @@ func (n *Node) Fetch(ctx context.Context, u FetchUnit) ([]byte, error) {
 
 // kill ends the unit's processes; it may have ended.
 func (n *Node) kill(name string) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), reconcile.BusWithin)
 	defer cancel()
 	_ = n.Bus.call(ctx, func(ctx context.Context, c *dbus.Conn) error {
 		return c.KillUnitWithTarget(ctx, name, dbus.All, int32(unix.SIGKILL))
@@ -149,7 +150,7 @@ func (u FetchUnit) properties(stdio []*os.File) []dbus.Property {
 		{"CollectMode", "inactive-or-failed"},
 		{"SuccessExitStatus", statusSet{[]int32{1, 2, 243}, []int32{int32(unix.SIGKILL), int32(unix.SIGABRT), int32(unix.SIGSYS), int32(unix.SIGXCPU)}}},
 		{"LogLevelMax", int32(5)}, // notice: each poll of an ssh remote would be three lines of the journal
-		{"RuntimeMaxUSec", uint64((u.Limit + fetchGrace) / time.Microsecond)},
+		{"RuntimeMaxUSec", uint64((u.Limit + reconcile.UnitGrace) / time.Microsecond)},
 
 		{"DynamicUser", true},
 		{"User", fetchUser}, // one for all: the directory keeps its owner

@@ -3,17 +3,25 @@ package system
 import (
 	"context"
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/dbus"
 
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
-// Units looks at all units, and at what became of those in was. A service that
-// nothing wants (started by a bus name, a socket or a session) may stop when it
-// likes and is not listed as stopped.
-func (n *Node) Units(ctx context.Context, was []string) (reconcile.Units, error) {
+// restartingFor is how long ago a service may have restarted by itself to be one that
+// keeps restarting.
+const restartingFor = 10 * time.Minute
+
+// Units looks at all units, at what became of the services in was, and at which of the
+// failed ones deployment d cannot have broken. A service that nothing wants (started by
+// a bus name, a socket or a session) may stop when it likes and is not listed as
+// stopped, and neither is one that left by itself and whose socket listens.
+func (n *Node) Units(ctx context.Context, d reconcile.Deployment, was []string) (reconcile.Units, error) {
 	u := reconcile.Units{Restarts: map[string]uint32{}}
 	err := n.Bus.call(ctx, func(ctx context.Context, c *dbus.Conn) error {
 		all, err := c.ListUnitsContext(ctx)
@@ -27,6 +35,9 @@ func (n *Node) Units(ctx context.Context, was []string) (reconcile.Units, error)
 			switch s.ActiveState {
 			case "failed":
 				u.Failed = append(u.Failed, s.Name)
+				if service && n.same(d, s.Name) && ofTimer(ctx, c, s.Name) {
+					u.Outside = append(u.Outside, s.Name)
+				}
 				continue
 			case "active":
 				if service {
@@ -36,34 +47,11 @@ func (n *Node) Units(ctx context.Context, was []string) (reconcile.Units, error)
 			default:
 				continue
 			}
-			if !service {
-				continue
-			}
-			p, err := c.GetUnitTypePropertyContext(ctx, s.Name, "Service", "NRestarts")
-			if err != nil {
-				continue // it went away between the two questions
-			}
-			if restarts, _ := p.Value.Value().(uint32); restarts > 0 {
-				u.Restarts[s.Name] = restarts
+			if service {
+				restarts(ctx, c, s, &u)
 			}
 		}
-		for _, name := range was {
-			switch state[name] {
-			case "active", "reloading", "refreshing", "failed":
-				continue
-			case "activating", "deactivating", "maintenance":
-				u.Pending = append(u.Pending, name)
-				continue
-			}
-			wanted, err := wanted(ctx, c, name)
-			if err != nil {
-				return err
-			}
-			if wanted {
-				u.Stopped = append(u.Stopped, name)
-			}
-		}
-		return nil
+		return departed(ctx, c, was, state, &u)
 	})
 	if err != nil {
 		return reconcile.Units{}, fmt.Errorf("look at the units: %w", err)
@@ -71,19 +59,111 @@ func (n *Node) Units(ctx context.Context, was []string) (reconcile.Units, error)
 	return u, nil
 }
 
-// wanted reports whether the inactive unit exists and another one pulls it in.
-func wanted(ctx context.Context, c *dbus.Conn, name string) (bool, error) {
-	props, err := c.GetUnitPropertiesContext(ctx, name)
+// restarts notes how often systemd restarted the service, and whether it did so lately.
+func restarts(ctx context.Context, c *dbus.Conn, s dbus.UnitStatus, u *reconcile.Units) {
+	p, err := c.GetUnitTypePropertyContext(ctx, s.Name, "Service", "NRestarts")
 	if err != nil {
-		return false, err
+		return // it went away between the two questions
 	}
+	count, _ := p.Value.Value().(uint32)
+	if count == 0 {
+		return
+	}
+	u.Restarts[s.Name] = count
+	since, err := c.GetUnitPropertyContext(ctx, s.Name, "StateChangeTimestamp") // microseconds since 1970
+	if err != nil {
+		return
+	}
+	changed, _ := since.Value.Value().(uint64)
+	if s.SubState == "auto-restart" || time.Since(time.UnixMicro(int64(changed))) < restartingFor {
+		u.Restarting = append(u.Restarting, s.Name)
+	}
+}
+
+// departed sorts the services of a baseline that are not active: some are starting or
+// stopping, and some stopped though they are wanted. A unit that was renamed goes on
+// under the name that systemd gives it.
+func departed(ctx context.Context, c *dbus.Conn, was []string, state map[string]string, u *reconcile.Units) error {
+	for _, name := range was {
+		if running(state[name]) {
+			continue
+		}
+		props, err := c.GetUnitPropertiesContext(ctx, name)
+		if err != nil {
+			return err
+		}
+		if id, _ := props["Id"].(string); id != "" {
+			name = id
+		}
+		switch active := state[name]; {
+		case running(active):
+		case active == "activating" || active == "deactivating" || active == "maintenance":
+			u.Pending = append(u.Pending, name)
+		case wanted(props) && !waitsForTrigger(ctx, c, name, props, state):
+			u.Stopped = append(u.Stopped, name)
+		}
+	}
+	return nil
+}
+
+// running reports whether a unit in that ActiveState did not stop; one that failed is
+// listed as failed.
+func running(active string) bool {
+	return slices.Contains([]string{"active", "reloading", "refreshing", "failed"}, active)
+}
+
+// wanted reports whether the inactive unit exists and another one pulls it in.
+func wanted(props map[string]any) bool {
 	if props["LoadState"] != "loaded" {
-		return false, nil
+		return false
 	}
 	for _, p := range []string{"WantedBy", "RequiredBy", "UpheldBy", "BoundBy"} {
 		if by, _ := props[p].([]string); len(by) > 0 {
-			return true, nil
+			return true
 		}
 	}
-	return false, nil
+	return false
+}
+
+// waitsForTrigger reports whether the service ended well and a unit that starts it again
+// is active: a daemon that leaves when it is idle, while its socket listens.
+func waitsForTrigger(ctx context.Context, c *dbus.Conn, name string, props map[string]any, state map[string]string) bool {
+	triggers, _ := props["TriggeredBy"].([]string)
+	if !slices.ContainsFunc(triggers, func(t string) bool { return state[t] == "active" }) {
+		return false
+	}
+	p, err := c.GetUnitTypePropertyContext(ctx, name, "Service", "Result")
+	return err == nil && p.Value.Value() == "success"
+}
+
+// ofTimer reports whether a timer starts the service.
+func ofTimer(ctx context.Context, c *dbus.Conn, name string) bool {
+	p, err := c.GetUnitPropertyContext(ctx, name, "TriggeredBy")
+	if err != nil {
+		return false
+	}
+	triggers, _ := p.Value.Value().([]string)
+	return slices.ContainsFunc(triggers, func(t string) bool { return strings.HasSuffix(t, ".timer") })
+}
+
+// same reports whether both systems of d bring the same unit, drop-ins included.
+func (n *Node) same(d reconcile.Deployment, unit string) bool {
+	old, next := n.unitFiles(d.Old.Toplevel, unit), n.unitFiles(d.New.Toplevel, unit)
+	return len(old) > 0 && slices.Equal(old, next)
+}
+
+// unitFiles returns where the unit's files of system t are in the Nix store, sorted by
+// name. A path in the store says what is in it.
+func (n *Node) unitFiles(t reconcile.Toplevel, unit string) []string {
+	dir := filepath.Join(n.Root, string(t), "etc/systemd/system")
+	dropIns, _ := filepath.Glob(filepath.Join(dir, unit+".d", "*.conf")) // the pattern is well-formed: a unit's name has no brackets
+	var files []string
+	for _, path := range append([]string{filepath.Join(dir, unit)}, dropIns...) {
+		file, err := filepath.EvalSymlinks(path)
+		if err != nil {
+			return nil
+		}
+		files = append(files, file)
+	}
+	return files
 }

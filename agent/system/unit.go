@@ -15,9 +15,9 @@ import (
 type TransientUnit struct {
 	Name        string // with .service
 	Description string
-	Exec        [][]string // run one after the other
-	Env         []string   // KEY=VALUE
-	Guard       bool       // restarted on failure, and the last one the kernel kills
+	Args        []string // program and arguments
+	Env         []string // KEY=VALUE
+	Guard       bool     // restarted on failure, and the last one the kernel kills
 }
 
 // exitCodes are those of switch-to-configuration that say something: with them
@@ -25,25 +25,17 @@ type TransientUnit struct {
 var exitCodes = []int32{1, 2, 3, 4, 11, 100}
 
 func (u TransientUnit) properties() []dbus.Property {
-	kind := "exec" // the job is done when the program runs: a failure to start it is seen at once
-	if len(u.Exec) > 1 {
-		kind = "oneshot"
-	}
 	type execStart struct {
 		Path             string
 		Args             []string
 		UncleanIsFailure bool
-	}
-	var execs []execStart
-	for _, argv := range u.Exec {
-		execs = append(execs, execStart{argv[0], argv, false})
 	}
 	property := func(name string, v any) dbus.Property {
 		return dbus.Property{Name: name, Value: godbus.MakeVariant(v)}
 	}
 	props := []dbus.Property{
 		property("Description", u.Description),
-		property("ExecStart", execs),
+		property("ExecStart", []execStart{{u.Args[0], u.Args, false}}),
 		property("Environment", append([]string{"HOME=/root"}, u.Env...)),
 	}
 	if u.Guard {
@@ -57,7 +49,7 @@ func (u TransientUnit) properties() []dbus.Property {
 	}
 	type statusSet struct{ Codes, Signals []int32 }
 	return append(props,
-		property("Type", kind),
+		property("Type", "exec"), // the job is done when the program runs: a failure to start it is seen at once
 		property("RemainAfterExit", true),
 		property("SuccessExitStatus", statusSet{exitCodes, []int32{}}),
 		property("TimeoutStartUSec", ^uint64(0)), // the agent and the guard bound it
@@ -164,7 +156,7 @@ func (n *Node) Leftovers(ctx context.Context) ([]string, error) {
 	err := n.Bus.call(ctx, func(ctx context.Context, c *dbus.Conn) (err error) {
 		units, err = c.ListUnitsByPatternsContext(ctx, nil, []string{
 			"infra-agent-trial-*.service", "infra-agent-back-*.service",
-			"infra-agent-promote-*.service", "infra-agent-guard-*.service", aside + "*.service",
+			"infra-agent-promote-*.service", "infra-agent-restore-*.service", "infra-agent-guard-*.service", aside + "*.service",
 		})
 		return err
 	})

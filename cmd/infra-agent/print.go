@@ -48,6 +48,9 @@ func printStatus(w io.Writer, s control.Status, now time.Time) error {
 	for _, h := range s.Holds {
 		printHold(row, h, now)
 	}
+	for _, d := range s.Owed {
+		printDebt(row, d, now)
+	}
 	row("running", "%s", named(s.Slots.Running, s))
 	if s.Slots.Profile != s.Slots.Running {
 		row("profile", "%s", named(s.Slots.Profile, s))
@@ -97,6 +100,9 @@ func printDeployment(row func(string, string, ...any), d *control.Deployment, no
 	case d.Cause.Why != "":
 		row("", "waits for a person: %s", d.Cause.Why)
 	}
+	if d.Flaw != "" {
+		row("", "kept all the same: %s", d.Flaw)
+	}
 	for _, red := range d.Red {
 		row("", "not healthy: %s", red)
 	}
@@ -111,6 +117,13 @@ func printHold(row func(string, string, ...any), h reconcile.Hold, now time.Time
 		why += "\nhint: " + hint
 	}
 	row("held", "%s: %s", h.Gate, why)
+}
+
+// printDebt tells of what is owed since a deployment, once it could not be paid.
+func printDebt(row func(string, string, ...any), d reconcile.Debt, now time.Time) {
+	if d.Why != "" {
+		row("owed", "%s\nagain in %v", d.Why, d.After.Sub(now).Round(time.Second))
+	}
 }
 
 // hinted takes the hint out of an error's text, where it stands at the end.

@@ -180,6 +180,27 @@ branch      not seen yet
 			"Confirm bbbbbbbb and make it permanent, or go back to aaaaaaaa.",
 		},
 		{
+			"kept though it is not well, and a debt that could not be paid",
+			control.Status{
+				Running: true, State: "promoting", Good: sysA,
+				Owed: []reconcile.Debt{
+					{Kind: reconcile.DebtRestore, System: topA},
+					{Kind: reconcile.DebtUndrain, Tries: 2, Why: "undrain: exit status 1", After: now.Add(5 * time.Second)},
+				},
+				Deployment: trial(control.Deployment{Flaw: "unit nginx.service failed"}),
+			},
+			`
+state       promoting
+deployment  20260329T115900 to bbbbbbbb, started 60 s ago
+            kept all the same: unit nginx.service failed
+owed        undrain: exit status 1
+            again in 5s
+running     unknown
+branch      not seen yet
+`,
+			"Confirm bbbbbbbb and make it permanent, or go back to aaaaaaaa.",
+		},
+		{
 			"confirming, and waiting for a person",
 			control.Status{
 				Running: true, State: "confirming", Good: sysA,

@@ -63,7 +63,7 @@ func policy(s config.Settings) reconcile.Policy {
 	l := s.Limits
 	return reconcile.Policy{
 		Limits: reconcile.Limits{
-			Evaluate: l.Evaluate, Build: l.Build, Activate: l.Activate,
+			Fetch: l.Fetch, Evaluate: l.Evaluate, Build: l.Build, Activate: l.Activate,
 			Promote: l.Promote, Rollback: l.Rollback, VerifyRollback: l.VerifyRollback,
 		},
 		Confirm: reconcile.Confirm{

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"path"
@@ -32,6 +33,11 @@ type Units struct {
 	Failed   []string          // failed units
 	Active   []string          // active services
 	Restarts map[string]uint32 // automatic restarts so far, of services that had any
+	// Restarting are the services that restarted by themselves a short while ago.
+	Restarting []string
+	// Outside are failed services that the commit cannot have broken: a timer starts
+	// them, and their units are the same in both systems.
+	Outside []string
 	// Of the services of a baseline: those that exist and are wanted but
 	// inactive, and those that are starting or stopping just now.
 	Stopped, Pending []string
@@ -63,72 +69,100 @@ func (w Watch) with(t Trial, checks []Check, s Sampling, now time.Duration) Watc
 		Last: now, Red: map[string]Red{}, restarts: cloned(w.restarts),
 		Greens: cloned(w.Greens), Ran: cloned(w.Ran), Results: cloned(w.Results), flaps: cloned(w.flaps),
 	}
-	red := func(key string, reason Reason, grace time.Duration, seen bool, why string) {
-		r := Red{Cause{reason, why}, w.Red[key].Times, grace}
-		if seen {
-			r.Times++
+	pending := next.units(w, t, s)
+	pending = next.checks(w, t, checks, s.Checks) || pending
+	next.connectivity(w, t, s.Targets)
+	if len(next.Red) == 0 && !pending {
+		next.GreenSince = cmp.Or(w.GreenSince, now)
+	}
+	return next
+}
+
+// red notes that what key names is red, once more than in before where it was looked at.
+func (w *Watch) red(before Watch, key string, c Cause, grace time.Duration, looked bool) {
+	r := Red{Cause: c, Times: before.Red[key].Times, Grace: grace}
+	if looked {
+		r.Times++
+	}
+	w.Red[key] = r
+}
+
+// units looks for units that are worse than they were in the baseline, and reports
+// whether one is starting or stopping just now. What restarted again and again
+// before the trial may go on with it, and may fail of it.
+func (w *Watch) units(before Watch, t Trial, s Sampling) (pending bool) {
+	if !s.Known { // what was red may be so still
+		w.restarts = before.restarts
+		for key, r := range before.Red {
+			if r.Reason == ReasonUnit {
+				w.Red[key] = r
+			}
 		}
-		next.Red[key] = r
+		return true
 	}
 	ignored := func(unit string) bool { return ignoredUnit(unit, t.Deployment.Confirm.IgnoreUnits) }
+	bad := func(key, unit, why string) {
+		w.red(before, key+" "+unit, Cause{Reason: ReasonUnit, Why: why, Outside: slices.Contains(s.Units.Outside, unit)}, 0, true)
+	}
 	for _, u := range s.Units.Failed {
-		if !ignored(u) && !slices.Contains(t.Baseline.Failed, u) {
-			red("failed "+u, ReasonUnit, 0, true, fmt.Sprintf("unit %s failed", u))
+		if !ignored(u) && !t.Baseline.broken(u) {
+			bad("failed", u, fmt.Sprintf("unit %s failed", u))
 		}
 	}
 	for _, u := range s.Units.Stopped {
 		if !ignored(u) {
-			red("stopped "+u, ReasonUnit, 0, true, fmt.Sprintf("unit %s was active before and is not now", u))
+			bad("stopped", u, fmt.Sprintf("unit %s was active before and is not now", u))
 		}
 	}
 	for u, n := range s.Units.Restarts {
-		next.restarts[u] = n
-		if before, known := w.restarts[u]; !ignored(u) && w.restarts != nil && (known && n > before || !known) {
-			next.flaps[u] += int(n - before)
-			red("restarts "+u, ReasonUnit, 0, true, fmt.Sprintf("unit %s restarted %d times", u, next.flaps[u]))
-			if next.flaps[u] >= redsToFail {
-				next.Red["restarts "+u] = Red{next.Red["restarts "+u].Cause, redsToFail, 0}
-			}
+		w.restarts[u] = n
+		was, known := before.restarts[u]
+		if ignored(u) || t.Baseline.broken(u) || before.restarts == nil || known && n <= was {
+			continue
+		}
+		w.flaps[u] += int(n - was)
+		bad("restarts", u, fmt.Sprintf("unit %s restarted %d times", u, w.flaps[u]))
+		if key := "restarts " + u; w.flaps[u] >= redsToFail {
+			w.Red[key] = Red{Cause: w.Red[key].Cause, Times: redsToFail}
 		}
 	}
-	if !s.Known { // what was red may be so still
-		next.restarts = w.restarts
-		for key, r := range w.Red {
-			if r.Reason == ReasonUnit {
-				next.Red[key] = r
-			}
-		}
-	}
-	pending := !s.Known || slices.ContainsFunc(s.Units.Pending, func(u string) bool { return !ignored(u) })
+	return slices.ContainsFunc(s.Units.Pending, func(u string) bool { return !ignored(u) })
+}
+
+// checks keeps the results, and reports whether a check was not green often enough yet.
+func (w *Watch) checks(before Watch, t Trial, checks []Check, results map[string]CheckResult) (pending bool) {
 	for _, c := range checks {
-		res, ran := s.Checks[c.Name]
+		res, ran := results[c.Name]
 		if ran {
-			next.Ran[c.Name], next.Results[c.Name] = now, res
-			next.Greens[c.Name]++
+			w.Ran[c.Name], w.Results[c.Name] = w.Last, res
+			w.Greens[c.Name]++
 			if !res.OK {
-				next.Greens[c.Name] = 0
+				w.Greens[c.Name] = 0
 			}
 		}
 		if !judged(t, c) {
 			continue
 		}
-		if last, known := next.Results[c.Name]; known && !last.OK {
-			red("check "+c.Name, ReasonCheck, c.Within, ran, fmt.Sprintf("check %s is red: %s", c.Name, last.Detail))
-		} else if next.Greens[c.Name] < c.Successes {
+		if last, known := w.Results[c.Name]; known && !last.OK {
+			w.red(before, "check "+c.Name, Cause{Reason: ReasonCheck, Why: fmt.Sprintf("check %s is red: %s", c.Name, last.Detail)}, c.Within, ran)
+		} else if w.Greens[c.Name] < c.Successes {
 			pending = true
 		}
 	}
-	next.Silent = len(s.Targets) > 0 && !slices.Contains(slices.Collect(maps.Values(s.Targets)), true)
-	if next.Silent && hosts(t.Baseline.Targets) >= minHosts {
-		red("connectivity", ReasonConnectivity, 0, true, "no target answers any more: "+strings.Join(t.Baseline.Targets, ", "))
+	return pending
+}
+
+// connectivity is lost when every target that answered in the baseline is silent.
+func (w *Watch) connectivity(before Watch, t Trial, answered map[string]bool) {
+	w.Silent = len(answered) > 0 && !slices.Contains(slices.Collect(maps.Values(answered)), true)
+	if w.Silent && hosts(t.Baseline.Targets) >= minHosts {
+		w.red(before, "connectivity", Cause{Reason: ReasonConnectivity, Why: "no target answers any more: " + strings.Join(t.Baseline.Targets, ", ")}, 0, true)
 	}
-	if len(next.Red) == 0 && !pending {
-		next.GreenSince = w.GreenSince
-		if next.GreenSince == 0 {
-			next.GreenSince = now
-		}
-	}
-	return next
+}
+
+// broken reports whether the unit failed, or kept restarting, before the trial began.
+func (b Baseline) broken(unit string) bool {
+	return slices.Contains(b.Failed, unit) || slices.Contains(b.Restarting, unit)
 }
 
 // stable reports whether everything was green from one sampling to another one
@@ -146,15 +180,16 @@ func judged(t Trial, c Check) bool {
 }
 
 // failure returns the first thing that was red often enough, and is past its
-// grace. An impatient caller grants no grace.
-func (w Watch) failure(since, now time.Duration, impatient bool) (Cause, bool) {
-	for _, key := range slices.Sorted(maps.Keys(w.Red)) {
-		r := w.Red[key]
-		if r.Times >= redsToFail && (impatient || now >= since+r.Grace) {
-			return r.Cause, true
+// grace; what the commit may have caused comes before what it cannot have caused.
+// An impatient caller grants no grace.
+func (w Watch) failure(since, now time.Duration, impatient bool) (c Cause, failed bool) {
+	for _, r := range w.Reds() {
+		if r.Times < redsToFail || !impatient && now < since+r.Grace || failed && (!c.Outside || r.Outside) {
+			continue
 		}
+		c, failed = r.Cause, true
 	}
-	return Cause{}, false
+	return c, failed
 }
 
 // story tells what is red now, in one line.
@@ -166,12 +201,21 @@ func (w Watch) story() string {
 	return strings.Join(whys, "; ")
 }
 
-// unconfirmed tells what a trial that is not confirmed yet waits for.
-func (w Watch) unconfirmed() string {
+// waitsFor tells what a trial that is not confirmed yet waits for.
+func (w Watch) waitsFor() string {
 	if why := w.story(); why != "" {
 		return why
 	}
 	return "it was not seen healthy for long enough"
+}
+
+// unconfirmed is the cause of a rollback at the deadline. A node that could not write
+// its record (unwritten says why) could not have kept any system.
+func (w Watch) unconfirmed(what, unwritten string) Cause {
+	if unwritten != "" && len(w.Red) == 0 {
+		return Cause{Reason: ReasonDeadline, Why: what + ": the record could not be written: " + unwritten, Outside: true}
+	}
+	return Cause{Reason: ReasonDeadline, Why: what + ": " + w.waitsFor()}
 }
 
 // due returns the checks that are to run at now.
@@ -228,10 +272,10 @@ func host(target string) string {
 }
 
 // triage returns the failed units of an activation that were not broken before.
-func triage(t Trial, failed []string) []string {
+func triage(t Trial, a Activation) []string {
 	var fresh []string
-	for _, u := range failed {
-		if !slices.Contains(t.Baseline.Failed, u) && !ignoredUnit(u, t.Deployment.Confirm.IgnoreUnits) {
+	for _, u := range a.Failed {
+		if !t.Baseline.broken(u) && !ignoredUnit(u, t.Deployment.Confirm.IgnoreUnits) {
 			fresh = append(fresh, u)
 		}
 	}

@@ -1,0 +1,187 @@
+package system
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/infra-agent/infra-agent/agent/command"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// TrialUnits is the pattern of all units of a deployment that activate a system:
+// its trials, and the agent's ways back. The guard stops them before it goes back.
+func TrialUnits(id string) string { return "infra-agent-[tb]*-" + id + "-*.service" }
+
+func trialUnit(id string, attempt int) string {
+	return fmt.Sprintf("infra-agent-trial-%s-%d.service", id, attempt)
+}
+
+func backUnit(id string, attempt int) string {
+	return fmt.Sprintf("infra-agent-back-%s-%d.service", id, attempt)
+}
+
+// Trial activates the new system without making it permanent, or attaches to
+// the unit that does so already, and waits for its end.
+func (n *Node) Trial(ctx context.Context, d reconcile.Deployment, attempt int, begin func(start func() error) error) (reconcile.Activation, error) {
+	if err := n.stopTrials(ctx, d, attempt-1); err != nil { // never two activations at once
+		return reconcile.Activation{}, err
+	}
+	for back := 1; back <= 2; back++ {
+		state, err := n.Unit(ctx, backUnit(d.ID, back))
+		if err != nil {
+			return reconcile.Activation{}, err
+		}
+		if state.Exists { // by an agent that could not write it down: the disk is full
+			return reconcile.Activation{Attempt: attempt, Exit: 1, Why: "it is being rolled back already"}, nil
+		}
+	}
+	return n.activate(ctx, d, attempt, TransientUnit{
+		Name: trialUnit(d.ID, attempt), Description: "infra-agent: try " + string(d.New.Toplevel),
+		Args: []string{switchProgram(d.New.Toplevel), "test"},
+		Env:  switchEnv(),
+	}, begin)
+}
+
+// GoBack stops the trial, whatever it is doing, activates the old system again, and
+// says how that ended.
+func (n *Node) GoBack(ctx context.Context, d reconcile.Deployment, attempt int, begin func(start func() error) error) (reconcile.Activation, error) {
+	if err := n.stopTrials(ctx, d, 2); err != nil {
+		return reconcile.Activation{}, err
+	}
+	for other := 1; other <= 2; other++ { // an earlier one may hang, a later one was not written down
+		if other == attempt {
+			continue
+		}
+		if err := n.Stop(ctx, backUnit(d.ID, other)); err != nil {
+			return reconcile.Activation{}, err
+		}
+	}
+	return n.activate(ctx, d, attempt, TransientUnit{
+		Name: backUnit(d.ID, attempt), Description: "infra-agent: go back to " + string(d.Old.Toplevel),
+		Args: []string{switchProgram(d.Old.Toplevel), "test"},
+		Env:  append(switchEnv(), "NIXOS_NO_CHECK=1"),
+	}, begin)
+}
+
+// activate runs a switch to its end, or attaches to it, and says how it ended. After
+// exit 4 the units are asked too: the output may have been cut.
+func (n *Node) activate(ctx context.Context, d reconcile.Deployment, attempt int, u TransientUnit, begin func(start func() error) error) (reconcile.Activation, error) {
+	state, err := n.attach(ctx, u, begin)
+	if err != nil {
+		return reconcile.Activation{}, err
+	}
+	out := n.output(ctx, u.Name)
+	a := reconcile.Activation{Attempt: attempt, Exit: state.Exit, Failed: failedUnits(out), Why: lastLine(out)}
+	a.Hold = obstacle(state.Exit, out)
+	if a.Exit != unitsFailed {
+		return a, nil
+	}
+	units, err := n.Units(ctx, d, nil)
+	if err != nil {
+		return reconcile.Activation{}, err
+	}
+	a.Failed, a.Outside = append(a.Failed, units.Failed...), units.Outside
+	return a, nil
+}
+
+// unitsFailed is how switch-to-configuration exits when the new system runs, and a unit
+// failed.
+const unitsFailed = 4
+
+// stopTrials stops the first so many trials.
+func (n *Node) stopTrials(ctx context.Context, d reconcile.Deployment, attempts int) error {
+	for attempt := 1; attempt <= attempts; attempt++ {
+		if err := n.Stop(ctx, trialUnit(d.ID, attempt)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// attach starts the unit unless it exists, and waits for its end.
+func (n *Node) attach(ctx context.Context, u TransientUnit, begin func(start func() error) error) (UnitState, error) {
+	state, err := n.Unit(ctx, u.Name)
+	if err != nil {
+		return state, err
+	}
+	if !state.Exists {
+		if err := begin(func() error { return n.Start(ctx, u) }); err != nil {
+			return state, err
+		}
+	}
+	return n.Wait(ctx, u.Name)
+}
+
+func switchProgram(t reconcile.Toplevel) string {
+	return filepath.Join(string(t), "bin/switch-to-configuration")
+}
+
+// switchEnv is what nixos-rebuild hands to switch-to-configuration.
+func switchEnv() []string {
+	env := []string{"NIXOS_INSTALL_BOOTLOADER=0", "PATH=" + os.Getenv("PATH")}
+	if locale, ok := os.LookupEnv("LOCALE_ARCHIVE"); ok {
+		env = append(env, "LOCALE_ARCHIVE="+locale)
+	}
+	return env
+}
+
+// output returns what the unit's current run printed. The journal is told to take in
+// what was written first, journalctl(1): the last line often says why.
+func (n *Node) output(ctx context.Context, name string) []string {
+	const lines = 400
+	_, _ = command.Run(ctx, command.Command{Args: []string{"journalctl", "--sync"}}) // without it most of the output is there
+	out, err := command.Run(ctx, command.Command{Args: []string{
+		"journalctl", "--no-pager", "--output=cat", "--lines=" + strconv.Itoa(lines), "--boot", "_SYSTEMD_UNIT=" + name,
+	}})
+	if err != nil {
+		return nil
+	}
+	return strings.Split(strings.TrimSpace(string(out)), "\n")
+}
+
+// failed is how switch-to-configuration names the units that failed.
+var failed = regexp.MustCompile(`^warning: the following units failed: (.*)$`)
+
+func failedUnits(output []string) []string {
+	var units []string
+	for _, line := range output {
+		if m := failed.FindStringSubmatch(strings.TrimSpace(line)); m != nil {
+			units = append(units, strings.Split(m[1], ", ")...)
+		}
+	}
+	return units
+}
+
+// obstacle recognizes a switch that refused to begin.
+func obstacle(exit int, output []string) reconcile.Gate {
+	switch exit {
+	case 11:
+		return reconcile.GateLock
+	case 100:
+		return reconcile.GateReboot
+	case 1:
+		for _, line := range output {
+			switch {
+			case strings.Contains(line, "Could not acquire lock"):
+				return reconcile.GateLock
+			case strings.Contains(line, "'switchInhibitors' failed"):
+				return reconcile.GateReboot
+			}
+		}
+	}
+	return ""
+}
+
+func lastLine(lines []string) string {
+	for i := len(lines) - 1; i >= 0; i-- {
+		if l := strings.TrimSpace(lines[i]); l != "" {
+			return l
+		}
+	}
+	return "it printed nothing"
+}

@@ -1,0 +1,98 @@
+package reconcile
+
+import (
+	"slices"
+	"time"
+)
+
+// A Debt is what the node is owed since something was begun. It is on disk before
+// the effect that makes it due, and is paid in Idle, however the deployment ended.
+type Debt struct {
+	Kind     DebtKind   `json:"kind"`
+	Commands [][]string `json:"commands,omitempty"` // undrain: programs and their arguments
+	System   Toplevel   `json:"system,omitempty"`   // restore: what profile and boot default are to be
+	Since    time.Time  `json:"since"`
+	Tries    int        `json:"tries,omitempty"`
+	Tried    time.Time  `json:"tried,omitzero"` // the last time
+	Why      string     `json:"why,omitempty"`  // that failed
+	After    time.Time  `json:"after,omitzero"` // the next try
+}
+
+// A DebtKind says what is owed. The set is closed: it is a label of the metric
+// infra_agent_debts.
+type DebtKind string
+
+// The kinds of debts.
+const (
+	DebtUndrain DebtKind = "undrain" // the node was drained
+	DebtRestore DebtKind = "restore" // a promotion had begun: profile or boot default may be the new system
+)
+
+// DebtKinds lists every kind, in the order in which debts are paid.
+var DebtKinds = []DebtKind{DebtRestore, DebtUndrain}
+
+// debtBackoff is when a debt that could not be paid is tried again. It is never given
+// up, and keeps nothing else from being done: its mend may be a commit.
+var debtBackoff = []time.Duration{
+	time.Second, 2 * time.Second, 5 * time.Second, 15 * time.Second, time.Minute, 10 * time.Minute, time.Hour, 6 * time.Hour,
+}
+
+func (d Debt) waits(now time.Time) bool { return waiting(d.Tried, d.After, now) }
+
+// owe adds d, in the place of an earlier debt of its kind.
+func owe(r Record, d Debt) Record {
+	r = paid(r, d.Kind)
+	r.Owed = append(slices.Clone(r.Owed), d)
+	return r
+}
+
+func paid(r Record, kind DebtKind) Record {
+	r.Owed = slices.DeleteFunc(slices.Clone(r.Owed), func(d Debt) bool { return d.Kind == kind })
+	return r
+}
+
+// unpaid notes that a debt of that kind could not be paid.
+func unpaid(r Record, kind DebtKind, why string, at time.Time, spread float64) Record {
+	r.Owed = slices.Clone(r.Owed)
+	for i := range r.Owed {
+		if d := &r.Owed[i]; d.Kind == kind {
+			d.Tries++
+			d.Why, d.Tried, d.After = why, at, at.Add(backoff(debtBackoff, d.Tries, spread))
+		}
+	}
+	return r
+}
+
+// pay returns what to do for the first debt that is due; nil: none is. It ends no job
+// that runs: a build of two hours is worth more than another try.
+func pay(r Record, o Observation) Action {
+	for _, kind := range DebtKinds {
+		i := slices.IndexFunc(r.Owed, func(d Debt) bool { return d.Kind == kind })
+		if i < 0 || r.Owed[i].waits(o.Now) {
+			continue
+		}
+		d := r.Owed[i]
+		var job Job = Undrain{d.Commands}
+		if d.Kind == DebtRestore {
+			if d.System != o.Slots.Running || o.Slots.agree() {
+				return Note{Paid{d.Kind}}
+			}
+			job = Restore{d.System}
+		}
+		if o.Job == nil || o.Job.Key() == job.Key() {
+			return Run{job}
+		}
+	}
+	return nil
+}
+
+// nextDebt returns when the next debt is tried; zero: none waits.
+func nextDebt(r Record, o Observation) time.Time {
+	var next time.Time
+	for _, d := range r.Owed {
+		if d.waits(o.Now) && (next.IsZero() || d.After.Before(next)) {
+			next = d.After
+		}
+	}
+	return next
+}

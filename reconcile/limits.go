@@ -1,0 +1,87 @@
+package reconcile
+
+import "time"
+
+// Every bound on time that is not a setting stands here, and so does what a setting
+// bounds. The laws of this table are in limits_test.go: what runs inside of another
+// thing ends before it, and what a person may set is what happens.
+const (
+	// BusWithin is how long one question to systemd may take, a bus that is just
+	// restarting included.
+	BusWithin = 15 * time.Second
+	// AnswerWithin is how long each connectivity target may take to answer.
+	AnswerWithin = 3 * time.Second
+	// ParallelChecks is how many checks run at once.
+	ParallelChecks = 8
+	// CheckTimeoutMax is the longest timeout that a check may have: each deployment
+	// waits for it once before it begins.
+	CheckTimeoutMax = 10 * time.Minute
+	// UnitGrace is how much longer a unit may run than whoever waits for it: it ends
+	// by itself when the agent does not live to stop it.
+	UnitGrace = time.Minute
+
+	limitAsk       = 30 * time.Second // to ask Nix for its settings, or to start the guard
+	limitStore     = 5 * time.Minute  // to add a tree of a gigabyte to the Nix store
+	limitPreflight = 2 * time.Minute
+	limitTidy      = 2 * time.Minute
+	limitCommand   = 5 * time.Minute // one command that drains or undrains
+	limitReboot    = 5 * time.Minute
+
+	// takeOver is how long the new system's agent may take to start after the activation.
+	takeOver = time.Minute
+	// guardGrace is how long the guard waits beyond the deadline for an agent that
+	// lives: it knows what is wrong, and the guard does not.
+	guardGrace = 30 * time.Second
+)
+
+// Limit returns how long j may take; 0 means that its phase bounds it.
+func Limit(j Job, p Policy) time.Duration {
+	switch j := j.(type) {
+	case Fetch: // a fetch has ended by itself before, and says more
+		return p.Limits.Fetch + UnitGrace + limitStore
+	case Resolve, Evaluate:
+		return p.Limits.Evaluate
+	case Build:
+		return p.Limits.Build
+	case Preflight:
+		return limitPreflight
+	case Tidy:
+		return limitTidy
+	case Undrain:
+		return time.Duration(len(j.Commands)) * limitCommand
+	case Measure:
+		return limitAsk + lookTakes(j.Deployment.Old.Checks)
+	case Arm:
+		return limitAsk + time.Duration(len(j.Deployment.Drain))*limitCommand
+	case SetGuard:
+		return limitAsk
+	case Activate: // ends in a rollback
+		return 0
+	case Sample:
+		return lookTakes(j.Checks)
+	case Promote, Restore:
+		return p.Limits.Promote
+	case GoBack:
+		return p.Limits.Rollback
+	case Reboot:
+		return limitReboot
+	}
+	panic(unknown("job", j))
+}
+
+// lookTakes returns how long one look at the units, the checks and the connectivity
+// targets may take.
+func lookTakes(checks []Check) time.Duration {
+	longest := time.Duration(0)
+	for _, c := range checks {
+		longest = max(longest, c.Timeout)
+	}
+	rounds := (len(checks) + ParallelChecks - 1) / ParallelChecks
+	return BusWithin + AnswerWithin + time.Duration(rounds)*longest + BusWithin
+}
+
+// ArmedFor returns how long the guard waits when a trial begins: for the longest
+// activation, and for the new system's agent after it.
+func ArmedFor(p Policy, c Confirm) time.Duration {
+	return max(p.Limits.Activate+takeOver, c.Deadline) + guardGrace
+}

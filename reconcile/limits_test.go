@@ -1,0 +1,87 @@
+package reconcile
+
+import (
+	"testing"
+	"time"
+)
+
+// What the settings may be at most, config/validate.go.
+const day = 24 * time.Hour
+
+// What runs inside of a job ends before the job does, whatever a person sets.
+func TestLimitsHoldWhatRunsInside(t *testing.T) {
+	slow := make([]Check, 20)
+	for i := range slow {
+		slow[i] = Check{Name: string(rune('a' + i)), Timeout: CheckTimeoutMax}
+	}
+	d := Deployment{Old: System{Checks: slow}, New: System{Checks: slow}, Drain: [][]string{{"a"}, {"b"}, {"c"}}}
+	p := Policy{Limits: Limits{Fetch: day, Evaluate: day, Build: 7 * day, Activate: day, Promote: day, Rollback: day, VerifyRollback: day}}
+	for _, law := range []struct {
+		job    Job
+		inside time.Duration // the longest that what it does may take by its own limits
+		what   string
+	}{
+		{Fetch{}, p.Limits.Fetch + UnitGrace, "a fetch unit that nobody stopped"},
+		{Resolve{}, p.Limits.Evaluate, "limits.evaluate"},
+		{Evaluate{}, p.Limits.Evaluate, "limits.evaluate"},
+		{Build{}, p.Limits.Build, "limits.build"},
+		{Promote{}, p.Limits.Promote, "limits.promote"},
+		{Restore{}, p.Limits.Promote, "limits.promote"},
+		{GoBack{}, p.Limits.Rollback, "limits.rollback"},
+		{Measure{d}, BusWithin + AnswerWithin + 3*CheckTimeoutMax, "20 checks that hang, 8 at once"},
+		{Sample{Deployment: d, Checks: slow}, BusWithin + AnswerWithin + 3*CheckTimeoutMax, "20 checks that hang, 8 at once"},
+		{Arm{d}, 3 * limitCommand, "three commands that drain"},
+		{Undrain{d.Drain}, 3 * limitCommand, "three commands that undrain"},
+		{SetGuard{}, BusWithin, "a question to systemd"},
+		{Preflight{}, BusWithin, "a question to systemd"},
+	} {
+		if got := Limit(law.job, p); got < law.inside {
+			t.Errorf("%T may take %v, and %s %v", law.job, got, law.what, law.inside)
+		}
+	}
+}
+
+// The guard leaves the longest activation, the start of the new agent, and the deadline
+// to whoever lives.
+func TestGuardWaitsForWhoeverLives(t *testing.T) {
+	for _, activate := range []time.Duration{time.Second, 10 * time.Minute, day} {
+		for _, deadline := range []time.Duration{time.Second, 10 * time.Minute, day} {
+			p, c := Policy{Limits: Limits{Activate: activate}}, Confirm{Deadline: deadline}
+			if got := ArmedFor(p, c); got < activate+takeOver || got <= deadline {
+				t.Errorf("activation %v, deadline %v: the guard waits %v", activate, deadline, got)
+			}
+		}
+	}
+	p := Confirming{Until: time.Hour, Trial: Trial{Deployment: Deployment{Rollback: RollbackAuto}}}
+	if got := p.GuardUntil(true); got <= p.Until {
+		t.Errorf("the guard goes back at %v, and the agent at %v", got, p.Until)
+	}
+}
+
+// A pause is never taken for a clock that was set back, and one that a clock set back
+// leaves behind ends at once.
+func TestWaiting(t *testing.T) {
+	begin := time.Unix(1e9, 0)
+	for _, tt := range []struct {
+		now  time.Duration
+		want bool
+	}{{0, true}, {time.Hour, true}, {6 * time.Hour, false}, {-time.Second, false}} {
+		if got := waiting(begin, begin.Add(6*time.Hour), begin.Add(tt.now)); got != tt.want {
+			t.Errorf("%v after its beginning: waiting is %v, want %v", tt.now, got, tt.want)
+		}
+	}
+}
+
+// Every mode has an answer to every trouble, and without an agent nobody stays.
+func TestRulings(t *testing.T) {
+	for _, m := range []RollbackMode{RollbackAuto, RollbackHold, RollbackNever, RollbackAlways} {
+		for _, trouble := range []trouble{troubleActivation, troubleRed, troubleLate, troubleNoAgent} {
+			if rule(m, trouble) == "" {
+				t.Errorf("no ruling for %s, %s", m, trouble)
+			}
+		}
+		if got := rule(m, troubleNoAgent); got != rulingBack {
+			t.Errorf("%s without an agent: %s", m, got)
+		}
+	}
+}

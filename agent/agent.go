@@ -121,6 +121,7 @@ func (a *Agent) turn(ctx context.Context) time.Duration {
 			a.start(ctx, act.Job)
 		case reconcile.Cancel:
 			a.cancelJob()
+			a.note(reconcile.Cancelled{Job: a.job.job})
 			return a.atMost(quiet)
 		case reconcile.Wait:
 			if act.Until.IsZero() {

@@ -15,13 +15,13 @@ func fetch(ctx context.Context, j reconcile.Fetch, p Ports) (reconcile.Event, er
 	}
 	rev := tree.Revision
 	root := sourceRoot
-	if j.Testing {
+	if j.Purpose == reconcile.PurposeTesting {
 		root = testingRoot
 	}
 	if rev.Tree, err = p.Nix.Add(ctx, tree.Dir, root); err != nil {
 		return nil, err
 	}
-	return reconcile.Advanced{Step: reconcile.Fetched{Revision: rev, Behind: tree.Behind, Testing: j.Testing}}, nil
+	return reconcile.Advanced{Step: reconcile.Fetched{Revision: rev, Behind: tree.Behind, Purpose: j.Purpose}}, nil
 }
 
 // The trees that are evaluated have roots of their own: the branch's is needed

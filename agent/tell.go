@@ -75,7 +75,7 @@ func (a *Agent) tellPoll(before reconcile.Record, now reconcile.Answer, after re
 func (a *Agent) tellStep(e reconcile.Advanced) {
 	switch s := e.Step.(type) {
 	case reconcile.Fetched:
-		a.Log.Info("verified", "revision", s.Revision.Commit, "subject", s.Revision.Subject, "testing", s.Testing, "took", e.Took)
+		a.Log.Info("verified", "revision", s.Revision.Commit, "subject", s.Revision.Subject, "for", s.Purpose, "took", e.Took)
 	case reconcile.Resolved:
 		a.Log.Info("registry", "node", s.Target.Node, "roles", s.Target.Roles, "warnings", s.Target.Warnings)
 	case reconcile.Evaluated:

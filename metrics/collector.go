@@ -60,7 +60,7 @@ func (x scrape) put(d desc, v float64, labels ...string) {
 }
 
 func (x scrape) identity() {
-	target, ok := reconcile.TargetOf(x.s.Record.Work.Step)
+	target, ok := reconcile.TargetOf(x.s.Record.Work.Steps[reconcile.PurposeBranch])
 	x.put(x.d.registered, truth(ok))
 	x.put(x.d.nodeInfo, 1, target.Configuration, target.Environment, target.Wave)
 	for _, r := range target.Roles {
@@ -80,7 +80,7 @@ func (x scrape) revisions() {
 	x.put(x.d.outOfSyncSince, seconds(r.Tally.OutOfSync))
 	tip := r.Work.Tip.Commit
 	x.put(x.d.headVerified, truth(tip == "" || tip == r.Anchor))
-	fetched, _ := reconcile.FetchedOf(r.Work.Step)
+	fetched, _ := reconcile.FetchedOf(r.Work.Steps[reconcile.PurposeBranch])
 	behind := fetched.Behind
 	if r.Good.Revision == r.Anchor {
 		behind = 0

@@ -79,10 +79,10 @@ func full() reconcile.Snapshot {
 			},
 			Work: reconcile.Work{
 				Tip: reconcile.Tip{Commit: "cccc"},
-				Step: reconcile.Resolved{
+				Steps: map[reconcile.Purpose]reconcile.Step{reconcile.PurposeBranch: reconcile.Resolved{
 					Fetched: reconcile.Fetched{Behind: 3},
 					Target:  reconcile.Target{Configuration: `web"1`, Environment: "prod", Wave: "canary", Roles: []reconcile.Role{"dns", "mail"}},
-				},
+				}},
 			},
 		},
 		Observation: reconcile.Observation{
@@ -115,6 +115,7 @@ infra_agent_deployments_total{result="evaluation_failed"} 0
 infra_agent_deployments_total{result="promoted"} 12
 infra_agent_deployments_total{result="rollback_failed"} 0
 infra_agent_deployments_total{result="rolled_back"} 2
+infra_agent_deployments_total{result="stepped_back"} 0
 infra_agent_deployments_total{result="tested"} 0
 infra_agent_drift{kind="boot_default"} 0
 infra_agent_drift{kind="profile"} 0
@@ -154,6 +155,7 @@ infra_agent_last_deployment_timestamp_seconds{result="evaluation_failed"} 0
 infra_agent_last_deployment_timestamp_seconds{result="promoted"} 1000.5
 infra_agent_last_deployment_timestamp_seconds{result="rollback_failed"} 0
 infra_agent_last_deployment_timestamp_seconds{result="rolled_back"} 0
+infra_agent_last_deployment_timestamp_seconds{result="stepped_back"} 0
 infra_agent_last_deployment_timestamp_seconds{result="tested"} 0
 infra_agent_last_phase_duration_seconds{phase="activate"} 0
 infra_agent_last_phase_duration_seconds{phase="build"} 90

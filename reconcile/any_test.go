@@ -22,7 +22,7 @@ var (
 )
 
 var anySystem = rapid.Custom(func(t *rapid.T) System {
-	return System{anyTop.Draw(t, "toplevel"), anyCommit.Draw(t, "revision"), anyChecks.Draw(t, "checks")}
+	return System{Toplevel: anyTop.Draw(t, "toplevel"), Revision: anyCommit.Draw(t, "revision"), Checks: anyChecks.Draw(t, "checks")}
 })
 
 var anyTrial = rapid.Custom(func(t *rapid.T) Trial {
@@ -54,7 +54,7 @@ var anyPhase = rapid.Custom(func(t *rapid.T) Phase {
 })
 
 var anyStep = rapid.Custom(func(t *rapid.T) Step {
-	f := Fetched{Revision: Revision{Commit: anyCommit.Draw(t, "commit")}, Testing: rapid.Bool().Draw(t, "testing")}
+	f := Fetched{Revision: Revision{Commit: anyCommit.Draw(t, "commit")}, Purpose: rapid.SampledFrom([]Purpose{PurposeBranch, PurposeTesting}).Draw(t, "purpose")}
 	e := Evaluated{Resolved{f, Target{}}, "x.drv", anyTop.Draw(t, "toplevel")}
 	return rapid.SampledFrom([]Step{nil, f, e.Resolved, e, Built{e}, Ready{Built{e}, anyChecks.Draw(t, "checks")}}).Draw(t, "step")
 })
@@ -102,8 +102,13 @@ var anyRecord = rapid.Custom(func(t *rapid.T) Record {
 	}
 	r.Work = Work{
 		Remotes: roomy([]Answer{{Remote: "origin", Commit: anyCommit.Draw(t, "answer"), Testing: anyCommit.Draw(t, "testing")}}), Tip: Tip{Commit: anyCommit.Draw(t, "tip")},
-		Step: anyStep.Draw(t, "step"), Tried: anyStep.Draw(t, "tried"), Tidied: rapid.Bool().Draw(t, "tidied"), Armed: rapid.Bool().Draw(t, "armed"), NotBefore: anyTime.Draw(t, "not before"),
+		Steps: map[Purpose]Step{}, Overtaken: anyCommit.Draw(t, "overtaken"), Tidied: rapid.Bool().Draw(t, "tidied"), Armed: rapid.Bool().Draw(t, "armed"), NotBefore: anyTime.Draw(t, "not before"),
 		Last: JobEnd{Key: anyJob.Draw(t, "last").Key(), OK: rapid.Bool().Draw(t, "ok")},
+	}
+	for _, p := range []Purpose{PurposeBranch, PurposeEarlier, PurposeTesting} {
+		if s := anyStep.Draw(t, string(p)); s != nil {
+			r.Work.Steps[p] = s
+		}
 	}
 	if rapid.Bool().Draw(t, "activated") {
 		r.Work.Activation = &Activation{Attempt: 1, Exit: rapid.IntRange(-1, 5).Draw(t, "exit"), Failed: roomy(anyUnits.Draw(t, "units"))}
@@ -145,7 +150,7 @@ var anyEvent = rapid.Custom(func(t *rapid.T) Event {
 	events := map[string]Event{
 		"polled":   Polled{Answer{Remote: "origin", Commit: anyCommit.Draw(t, "commit"), Testing: anyCommit.Draw(t, "testing"), At: now}},
 		"mirror":   Polled{Answer{Remote: "mirror", Order: 1, Commit: anyCommit.Draw(t, "commit"), At: now}},
-		"reloaded": Reloaded{}, "advanced": Advanced{Job: job, Step: step, At: now}, "done": Done{Job: job},
+		"reloaded": Reloaded{}, "cancelled": Cancelled{job}, "advanced": Advanced{Job: job, Step: step, At: now}, "done": Done{Job: job},
 		"failed":   Failed{Job: job, Gate: rapid.SampledFrom([]Gate{"", GateEvaluate}).Draw(t, "gate"), Why: "why", At: now, Spread: 1},
 		"measured": Measured{At: now}, "paid": Paid{DebtUndrain}, "armed": Armed{}, "activated": Activated{Activation: Activation{Attempt: 1}}, "sampled": Sampled{anySampling.Draw(t, "sampling"), anyDuration.Draw(t, "uptime")},
 		"entered": Entered{anyPhase.Draw(t, "phase"), now}, "aborted": Aborted{Gate: GateLock, At: now}, "promoted": Promoted{now},

@@ -51,6 +51,8 @@ type (
 		Job  Job
 		Took time.Duration
 	}
+	// Cancelled: a job was ended for another one.
+	Cancelled struct{ Job Job }
 	// Failed: a job ended badly. Gate is set when trying again cannot help; Suspect
 	// says that it can, where a remote caused it.
 	Failed struct {
@@ -118,6 +120,7 @@ type (
 	Converged struct {
 		Revision Revision
 		Checks   []Check
+		Care     Care
 		At       time.Time
 	}
 )
@@ -153,6 +156,7 @@ func (Polled) event()     {}
 func (Reloaded) event()   {}
 func (Advanced) event()   {}
 func (Done) event()       {}
+func (Cancelled) event()  {}
 func (Failed) event()     {}
 func (Measured) event()   {}
 func (Paid) event()       {}

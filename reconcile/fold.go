@@ -13,12 +13,7 @@ func Fold(r Record, e Event) Record {
 	case Polled:
 		return polled(r, e.Answer)
 	case Reloaded:
-		if r.Work.Step != nil {
-			r.Work.Step = r.Work.Step.fetched()
-		}
-		if r.Work.Tried != nil {
-			r.Work.Tried = r.Work.Tried.fetched()
-		}
+		r.Work.Steps = eachStep(r, func(s Step) Step { return s.fetched() })
 		r.Work.NotBefore, r.Work.Errors = time.Time{}, 0
 		r.Work.Remotes = nil
 		r.Failures = without(r.Failures, func(key string, _ Failure) bool { return kind(key) == "revision" || kind(key) == "fetch" })
@@ -36,6 +31,10 @@ func Fold(r Record, e Event) Record {
 		default: // nothing but its end
 		}
 		return took(r, jobName(e.Job), e.Took)
+	case Cancelled:
+		if _, build := e.Job.(Build); build {
+			r.Work.Overtaken = r.Work.Tip.Commit
+		}
 	case Failed:
 		return failed(r, e)
 	case Measured:
@@ -76,7 +75,8 @@ func Fold(r Record, e Event) Record {
 		r.Work.Tidied = false // it needs a root
 		return mark(r, StageRunning, Revision{Commit: r.Good.Revision}, e.At)
 	case Converged:
-		r.Good.Revision, r.Good.Checks = e.Revision.Commit, e.Checks
+		r.Good.Revision, r.Good.Checks, r.Good.Care = e.Revision.Commit, e.Checks, e.Care
+		r.Work.Steps = dropped(r.Work.Steps, PurposeEarlier)
 		r.Foreign.Tip, r.Tally.OutOfSync = "", time.Time{}
 		r = mark(r, StageBuilt, e.Revision, e.At)
 		r = mark(r, StageRunning, e.Revision, e.At)
@@ -114,12 +114,8 @@ func Fold(r Record, e Event) Record {
 
 func advanced(r Record, e Advanced) Record {
 	r = took(ended(r, JobEnd{Key: e.Job.Key(), OK: true}), jobName(e.Job), e.Took)
-	testing := e.Step.fetched().Testing
-	if testing {
-		r.Work.Tried = e.Step
-	} else {
-		r.Work.Step = e.Step
-	}
+	testing := e.Step.fetched().Purpose == PurposeTesting
+	r.Work.Steps = stepped(r, e.Step)
 	switch s := e.Step.(type) {
 	case Fetched:
 		r.Tally.Verifications = plus(r.Tally.Verifications, VerdictGood)
@@ -200,13 +196,14 @@ func failed(r Record, e Failed) Record {
 	case Evaluate:
 		key := revisionKey(j.From.Revision.Commit)
 		if e.Gate != "" {
-			r = outcomeOf(r, ResultEvaluationFailed, j.From.Testing, e.At)
+			r = outcomeOf(r, ResultEvaluationFailed, j.From.Purpose, e.At)
 			return remember(key, e.Gate, 0)
 		}
 		return remember(key, GateEvaluate, backoff(evaluateBackoff, r.Failures[key].Tries+1, e.Spread))
 	case Build:
 		key := derivationKey(j.From.Derivation)
-		r = outcomeOf(r, ResultBuildFailed, j.From.Testing, e.At)
+		r.Work.Overtaken = ""
+		r = outcomeOf(r, ResultBuildFailed, j.From.Purpose, e.At)
 		return remember(key, GateBuild, backoff(buildBackoff, r.Failures[key].Tries+1, e.Spread))
 	case Preflight:
 		gate := e.Gate
@@ -241,8 +238,8 @@ func sampled(r Record, e Sampled) Record {
 // outcomeOf counts a failure before anything was tried. It is no deployment, so it
 // has no place in the history. A failure of the testing branch is news to nobody
 // but who pushed it.
-func outcomeOf(r Record, res Result, testing bool, at time.Time) Record {
-	if testing {
+func outcomeOf(r Record, res Result, of Purpose, at time.Time) Record {
+	if of == PurposeTesting {
 		return r
 	}
 	r.Tally.Deployments = plus(r.Tally.Deployments, res)

@@ -16,20 +16,22 @@ type Hold struct {
 
 // Holds returns every reason why the node does not deploy, the deciding one first.
 func Holds(r Record, o Observation) []Hold {
-	var holds []Hold
 	if r.Unreadable != "" {
 		return []Hold{{Gate: GateState, Why: r.Unreadable, Hint: "read the runbook in docs/state.md before you move the record away"}}
 	}
+	var all []Hold
 	if _, ok := r.Phase.(Idle); ok {
 		act, h := idle(r, o)
-		if run, wanted := act.(Run); wanted && !forTesting(run.Job) && o.Job == nil && r.Work.NotBefore.After(o.Now) {
+		if run, wanted := act.(Run); wanted && purposeOf(run.Job) != PurposeTesting && o.Job == nil && r.Work.NotBefore.After(o.Now) {
 			h = pausing(r)
 		}
+		all = append(all, h)
 		if h.Gate != "" {
-			holds = append(holds, h)
+			all = append(all, allClosed(r.branch(), r, o)...)
 		}
 	}
-	for _, h := range []Hold{suspended(r), silentSource(r)} {
+	var holds []Hold
+	for _, h := range append(all, suspended(r), silentSource(r)) {
 		if h.Gate != "" && !slices.ContainsFunc(holds, func(k Hold) bool { return k.Gate == h.Gate }) {
 			holds = append(holds, h)
 		}
@@ -85,12 +87,4 @@ func failure(r Record, o Observation, key string) Hold {
 		h.Hint = `push a fix, or run "infra-agent retry"`
 	}
 	return h
-}
-
-// unusable holds while a tip is refused, or its remote does not give it.
-func unusable(r Record, o Observation, tip Tip) Hold {
-	if h := failure(r, o, revisionKey(tip.Commit)); h.Gate != "" {
-		return h
-	}
-	return failure(r, o, fetchKey(tip.Commit, tip.Remote))
 }

@@ -17,7 +17,7 @@ func Next(r Record, o Observation) Action {
 	// trial is confirmed the next one waits for it.
 	switch act := act.(type) {
 	case Run:
-		if _, confirming := r.Phase.(Confirming); !confirming && act.Job.Key() != o.Job.Key() && !again(act.Job, r) {
+		if _, confirming := r.Phase.(Confirming); !confirming && ends(act.Job, o.Job, r) {
 			return Cancel{}
 		}
 		return Wait{Until: phaseEnd(r.Phase, o)}

@@ -88,6 +88,7 @@ func (Stuck) phase()             {}
 // What it was started with holds until it ends, whatever is pushed or reloaded.
 type Deployment struct {
 	ID       string       `json:"id"` // from its start time; part of the names of its units
+	Purpose  Purpose      `json:"purpose,omitempty"`
 	Old      System       `json:"old"`
 	New      System       `json:"new"`
 	Boot     BootID       `json:"boot"`

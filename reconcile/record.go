@@ -93,13 +93,14 @@ const (
 	ResultEvaluationFailed Result = "evaluation_failed"
 	ResultBuildFailed      Result = "build_failed"
 	ResultCancelled        Result = "cancelled"
-	ResultTested           Result = "tested" // of the testing branch, and gone back as planned
+	ResultTested           Result = "tested"       // of the testing branch, and gone back as planned
+	ResultSteppedBack      Result = "stepped_back" // a person's "rollback": the system before is good again
 )
 
 // Results lists every result, in the order of the documentation.
 var Results = []Result{
 	ResultPromoted, ResultRolledBack, ResultRollbackFailed,
-	ResultEvaluationFailed, ResultBuildFailed, ResultCancelled, ResultTested,
+	ResultEvaluationFailed, ResultBuildFailed, ResultCancelled, ResultTested, ResultSteppedBack,
 }
 
 // A Stage is a milestone that a revision reaches on a node.

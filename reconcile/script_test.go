@@ -177,8 +177,10 @@ func (w *script) settle() Wait {
 			w.obs.Job = act.Job
 			w.say(describeJob(act.Job))
 		case Cancel:
+			job := w.obs.Job
 			w.obs.Job = nil
 			w.say("cancel")
+			w.take(Cancelled{job})
 		case Note:
 			w.say(describe(act.Event, w.obs))
 			w.take(act.Event)
@@ -222,7 +224,7 @@ func (w *script) ok() {
 	advanced := func(s Step) { w.ends(Advanced{Job: w.obs.Job, Step: s, At: w.obs.Now}) }
 	switch j := w.obs.Job.(type) {
 	case Fetch:
-		advanced(Fetched{Revision: Revision{Commit: j.Tip.Commit, Time: w.obs.Now}, Testing: j.Testing})
+		advanced(Fetched{Revision: Revision{Commit: j.Tip.Commit, Time: w.obs.Now}, Purpose: j.Purpose})
 	case Resolve:
 		advanced(Resolved{Fetched: j.From, Target: w.targets[j.From.Revision.Commit]})
 	case Evaluate:

@@ -20,7 +20,7 @@ func entered(r Record, e Entered) Record {
 	r.Tally.Entered = e.At
 	_, was := before.(Confirming)
 	if _, is := e.Phase.(Confirming); !was || !is { // an extended or approved trial keeps what was seen of it
-		r.Work = Work{Remotes: r.Work.Remotes, Tip: r.Work.Tip, Step: r.Work.Step, Tried: r.Work.Tried}
+		r.Work = Work{Remotes: r.Work.Remotes, Tip: r.Work.Tip, Steps: r.Work.Steps}
 	}
 	switch p := e.Phase.(type) {
 	case Confirming:
@@ -129,7 +129,12 @@ func promoted(r Record, e Promoted) Record {
 	if p, is := r.Phase.(Promoting); is {
 		flaw = p.Flaw
 	}
-	r = outcome(r, ResultPromoted, flaw, e.At)
+	res := ResultPromoted
+	if d.Purpose == PurposeRollback {
+		res = ResultSteppedBack
+	}
+	r = outcome(r, res, flaw, e.At)
+	r.Work.Steps = dropped(r.Work.Steps, PurposeEarlier)
 	r.Previous, r.Good = d.Old, d.New
 	r.Foreign = Foreign{}
 	r.Losses, r.Failures = nil, dropped(r.Failures, trialKey(d.New.Toplevel))
@@ -179,7 +184,7 @@ func outcome(r Record, res Result, c Cause, at time.Time) Record {
 	if d.Testing() {
 		r.Tested = append(slices.Clone(r.Tested), d.New.Revision)
 		r.Tested = r.Tested[max(0, len(r.Tested)-keepTested):]
-	} else if res != ResultPromoted {
+	} else if res != ResultPromoted && res != ResultSteppedBack {
 		r.Tally.Consecutive++
 	}
 	r.History = append(slices.Clone(r.History), Outcome{
@@ -193,12 +198,12 @@ func outcome(r Record, res Result, c Cause, at time.Time) Record {
 // idleAgain ends a deployment. What was prepared is looked at again.
 func idleAgain(r Record, at time.Time) Record {
 	r = entered(r, Entered{Phase: Idle{}, At: at})
-	if s, ok := evaluatedOf(r.Work.Step); ok { // tidying drops the root of what was built
-		r.Work.Step = s
-	}
-	if s, ok := evaluatedOf(r.Work.Tried); ok {
-		r.Work.Tried = s
-	}
+	r.Work.Steps = eachStep(r, func(s Step) Step {
+		if e, ok := evaluatedOf(s); ok { // tidying drops the root of what was built
+			return e
+		}
+		return s
+	})
 	return r
 }
 

@@ -89,7 +89,7 @@ var States = []string{
 func (s Snapshot) InSync() bool {
 	r := s.Record
 	_, idle := r.Phase.(Idle)
-	if t, ok := TargetOf(r.Work.Step); ok && t.Pin != "" {
+	if t, ok := TargetOf(r.Work.Steps[PurposeBranch]); ok && t.Pin != "" {
 		return idle && r.Good.pinned(t.Pin) && r.Good.Toplevel == s.Observation.Slots.Running
 	}
 	return idle && r.Good.Revision != "" && r.Good.Revision == r.Anchor && r.Good.Toplevel == s.Observation.Slots.Running &&

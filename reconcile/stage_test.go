@@ -28,7 +28,7 @@ func (w *script) start(phase string, o map[string]string) {
 			tip := Tip{Commit: "c0", Remote: "origin", At: w.obs.Now}
 			w.rec.Work = Work{
 				Tidied: true, Tip: tip, Remotes: []Answer{{Remote: "origin", Commit: "c0", At: w.obs.Now}},
-				Step: Evaluated{Resolved{Fetched{Revision: Revision{Commit: "c0"}}, Target{}}, "A.drv", "A"},
+				Steps: map[Purpose]Step{PurposeBranch: Evaluated{Resolved{Fetched{Revision: Revision{Commit: "c0"}, Purpose: PurposeBranch}, Target{}}, "A.drv", "A"}},
 			}
 		}
 		return
@@ -41,8 +41,13 @@ func (w *script) start(phase string, o map[string]string) {
 		w.rec.Anchor, w.rec.Accepted = "c1", []Commit{"c0", "c1"}
 	}
 	confirm := w.obs.Policy.Confirm
+	purpose := PurposeBranch
+	if mode == RollbackAlways {
+		purpose = PurposeTesting
+	}
 	d := Deployment{
-		ID: "d", Old: old, New: System{Toplevel: "B", Revision: "c1", Checks: checks(o["new"])},
+		Purpose: purpose,
+		ID:      "d", Old: old, New: System{Toplevel: "B", Revision: "c1", Checks: checks(o["new"])},
 		Boot: w.obs.Boot, Started: w.obs.Now, Rollback: mode, Confirm: confirm,
 	}
 	t := Trial{Deployment: d, Baseline: w.baseline}

@@ -48,4 +48,12 @@ type System struct {
 	Toplevel Toplevel `json:"toplevel"`
 	Revision Commit   `json:"revision,omitempty"` // empty: adopted, its commit is not known
 	Checks   []Check  `json:"checks,omitempty"`   // the checks that it was judged by
+	Care     Care     `json:"care,omitzero"`      // for a person's "rollback" of it
+}
+
+// Care is what the registry says of how a node's system is replaced.
+type Care struct {
+	Rollback RollbackMode `json:"rollback,omitempty"` // empty: the agent's own setting
+	Drain    [][]string   `json:"drain,omitempty"`    // commands before the activation
+	Undrain  [][]string   `json:"undrain,omitempty"`  // commands after the end
 }

@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"cmp"
 	"slices"
 	"time"
 )
@@ -11,7 +10,7 @@ import (
 // the branch itself wants nothing, and makes way as soon as it does.
 
 // Testing reports whether d is of the testing branch.
-func (d Deployment) Testing() bool { return d.Rollback == RollbackAlways }
+func (d Deployment) Testing() bool { return d.Purpose == PurposeTesting }
 
 // testingTip returns what the testing branch points to at the first remote of the
 // settings: a mirror that lags must not end a trial, nor begin an old one. It is not
@@ -25,44 +24,6 @@ func testingTip(r Record) (tip Tip, known bool) {
 	return Tip{}, false
 }
 
-// leavesRoom reports whether a node that waits for h may try something else: what
-// the branch wants has failed here, or it wants nothing.
-func leavesRoom(h Hold) bool {
-	return slices.Contains([]Gate{"", GateBlocked, GateEvaluate, GateBuild}, h.Gate)
-}
-
-// spare says what to do with the testing branch while the branch itself rests.
-func spare(rest Wait, r Record, o Observation) Action {
-	act, _ := try(r, o)
-	wait, waits := act.(Wait)
-	if !waits {
-		return act
-	}
-	return Wait{Until: sooner(rest.Until, wait.Until)}
-}
-
-// try brings the testing branch's tip on trial. The hold says why not now.
-func try(r Record, o Observation) (Action, Hold) {
-	tip, _ := testingTip(r)
-	switch c := tip.Commit; {
-	case c == "", c == r.Anchor, slices.Contains(r.Accepted, c), slices.Contains(r.Tested, c):
-		return Wait{}, Hold{}
-	}
-	if h := unusable(r, o, tip); h.Gate != "" {
-		return held(h)
-	}
-	if r.Work.Tried == nil || r.Work.Tried.fetched().Revision.Commit != tip.Commit {
-		return Run{Fetch{Tip: tip, Testing: true, Anchor: r.Anchor}}, Hold{}
-	}
-	if s, ok := evaluatedOf(r.Work.Tried); ok && s.Toplevel == r.Good.Toplevel {
-		return Wait{}, Hold{}
-	}
-	if t, ok := TargetOf(r.Work.Tried); ok && cmp.Or(t.Rollback, o.Policy.Rollback) == RollbackNever {
-		return held(Hold{Gate: GateHold, Why: `this node never goes back (rollback = "never"), so nothing is only tried on it`})
-	}
-	return advance(r.Work.Tried, r, o)
-}
-
 // verdict tells at the end of a trial that nothing speaks against. An agent that was
 // restarted just before has not seen much.
 func (w Watch) verdict(window time.Duration) string {
@@ -70,25 +31,6 @@ func (w Watch) verdict(window time.Duration) string {
 		return "it was healthy"
 	}
 	return w.waitsFor()
-}
-
-// forTesting reports whether a job prepares a commit of the testing branch: that it
-// must wait is nothing that holds the node.
-func forTesting(j Job) bool {
-	switch j := j.(type) {
-	case Fetch:
-		return j.Testing
-	case Resolve:
-		return j.From.Testing
-	case Evaluate:
-		return j.From.Testing
-	case Build:
-		return j.From.Testing
-	case Preflight:
-		return j.From.Testing
-	default:
-		return false
-	}
 }
 
 // overtaken says why a trial of the testing branch makes way; "": it does not.
@@ -123,13 +65,13 @@ func TestingOf(r Record, o Observation) (Testing, bool) {
 	if inFlight {
 		t.Commit = d.New.Revision
 	}
-	if f, ok := FetchedOf(r.Work.Tried); ok && f.Revision.Commit == t.Commit {
+	if f, ok := FetchedOf(r.Work.Steps[PurposeTesting]); ok && f.Revision.Commit == t.Commit {
 		t.Subject = f.Revision.Subject
 	}
 	if t.Commit == "" {
 		return Testing{}, false
 	}
-	act, h := try(r, o)
+	act, h := next(r.testing(), r, o)
 	_, waits := act.(Wait)
 	switch {
 	case inFlight && GoingBack(r.Phase):

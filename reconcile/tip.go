@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"time"
 )
@@ -94,11 +93,18 @@ func ahead(until, at time.Time) bool {
 	return wait > 0 && wait <= 2*time.Hour
 }
 
-// again reports whether a job fetches what a remote did not give before: that ends no
-// job that gets on.
-func again(j Job, r Record) bool {
-	f, is := j.(Fetch)
-	return is && slices.ContainsFunc(r.Work.Remotes, func(a Answer) bool {
+// ends reports whether a job that is wanted ends the one that runs. A commit that a remote
+// showed before and did not give ends nothing, and no build is ended twice in a row: a
+// remote could keep a node from deploying by what it shows.
+func ends(wanted, running Job, r Record) bool {
+	if wanted.Key() == running.Key() {
+		return false
+	}
+	if _, build := running.(Build); build && r.Work.Overtaken != "" {
+		return false
+	}
+	f, fetch := wanted.(Fetch)
+	return !fetch || !slices.ContainsFunc(r.Work.Remotes, func(a Answer) bool {
 		return a.Remote == f.Tip.Remote && a.Commit == f.Tip.Commit && a.Failed > 0
 	})
 }
@@ -106,30 +112,6 @@ func again(j Job, r Record) bool {
 // behind reports whether c was accepted before the anchor was.
 func behind(c Commit, r Record) bool {
 	return c != r.Anchor && c != r.Rewind && slices.Contains(r.Accepted, c)
-}
-
-// usableTip holds while the remotes give no commit to follow. Remotes that are
-// silent do not: what is known already can be finished without them.
-func usableTip(r Record) Hold {
-	tip := r.Work.Tip
-	for _, a := range r.Work.Remotes {
-		if a.Missing && a.Remote == tip.Remote || a.Missing && tip.Commit == "" {
-			return Hold{Gate: GateSource, Why: a.Remote + ": " + a.Why}
-		}
-	}
-	switch {
-	case tip.Commit == "":
-		if h := silentSource(r); h.Gate != "" {
-			return h
-		}
-		return Hold{Gate: GateSource, Why: "no remote has answered yet"}
-	case behind(tip.Commit, r):
-		return Hold{
-			Gate: GateSource, Why: fmt.Sprintf("%s offers %s, which is older than the accepted %s", tip.Remote, tip.Commit.Short(), r.Anchor.Short()),
-			Hint: fmt.Sprintf(`if the branch was moved back on purpose: "infra-agent allow-rewind %s"`, tip.Commit),
-		}
-	}
-	return Hold{}
 }
 
 // silentSource tells that no remote answered the last poll.

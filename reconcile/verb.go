@@ -147,7 +147,7 @@ func stepBack(r Record, o Observation) ([]Event, error) {
 	bad := Block{Cause: Cause{Reason: ReasonOperator, Why: "a person rolled it back"}, Revision: r.Good.Revision, At: o.Now}
 	return []Event{
 		Barred{Toplevel: r.Good.Toplevel, Block: bad},
-		Entered{Phase: Arming{Trial: Trial{Deployment: deployment(r.Good, r.Previous, "", o)}}, At: o.Now},
+		Entered{Phase: Arming{Trial: Trial{Deployment: deployment(PurposeRollback, r.Good, r.Previous, o)}}, At: o.Now},
 	}, nil
 }
 

@@ -9,9 +9,11 @@ import (
 type Work struct {
 	Remotes []Answer // newest answer of each remote, in order of preference
 	Tip     Tip      // the answer that is followed
-	Step    Step     // how far the tip has come; nil: nothing fetched
-	Tried   Step     // how far the testing branch's tip has come; nil: nothing fetched
-	Tidied  bool     // nothing is left over from an earlier deployment
+	Steps   map[Purpose]Step
+	Tidied  bool // nothing is left over from an earlier deployment
+	// Overtaken is the commit for which a build was ended, until a trial begins or a
+	// build fails: no other build is ended meanwhile.
+	Overtaken Commit
 
 	Last      JobEnd    // how the last job ended
 	Errors    int       // passing failures in a row
@@ -54,8 +56,8 @@ type (
 	// Fetched: verified, and its tree is in the store.
 	Fetched struct {
 		Revision Revision
-		Behind   int  // first-parent commits since the anchor before it
-		Testing  bool // it is of the testing branch
+		Behind   int // first-parent commits since the anchor before it
+		Purpose  Purpose
 	}
 	// Resolved: the registry says what it wants of this node.
 	Resolved struct {
@@ -112,7 +114,7 @@ type (
 	// Fetch gets the tip, verifies it and adds its tree to the store.
 	Fetch struct {
 		Tip      Tip
-		Testing  bool // of the testing branch
+		Purpose  Purpose
 		Anchor   Commit
 		Accepted []Commit
 		Rewind   Commit

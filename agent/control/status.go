@@ -87,10 +87,10 @@ func StatusOf(s reconcile.Snapshot, version string, running bool) Status {
 			st.Build = &s.Progress
 		}
 	}
-	if t, ok := reconcile.TargetOf(r.Work.Step); ok {
+	if t, ok := reconcile.TargetOf(r.Work.Steps[reconcile.PurposeBranch]); ok {
 		st.Node, st.Roles, st.Warnings = t.Node, t.Roles, t.Warnings
 	}
-	if f, ok := reconcile.FetchedOf(r.Work.Step); ok {
+	if f, ok := reconcile.FetchedOf(r.Work.Steps[reconcile.PurposeBranch]); ok {
 		st.Subject, st.Behind = f.Revision.Subject, f.Behind
 	}
 	for _, a := range r.Work.Remotes {

@@ -21,7 +21,7 @@ func TestStatusOf(t *testing.T) {
 		Record: reconcile.Record{
 			Phase: reconcile.Idle{}, Anchor: "bbbb", Good: good,
 			Tally: reconcile.Tally{Entered: now.Add(-time.Hour), LastPollOK: now.Add(-time.Minute)},
-			Work:  reconcile.Work{Tip: reconcile.Tip{Commit: "bbbb"}, Step: resolved},
+			Work:  reconcile.Work{Tip: reconcile.Tip{Commit: "bbbb"}, Steps: map[reconcile.Purpose]reconcile.Step{reconcile.PurposeBranch: resolved}},
 		},
 		Observation: reconcile.Observation{
 			Now: now, Slots: reconcile.Slots{Running: "/nix/store/aaa"}, Booted: "/nix/store/old",

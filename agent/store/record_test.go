@@ -24,10 +24,12 @@ var check = reconcile.Check{
 	Server: "127.0.0.1:53", Answer: "192.0.2.1", Path: "/srv/ä", MaxAge: time.Hour,
 }
 
+var care = reconcile.Care{Rollback: reconcile.RollbackNever, Drain: [][]string{{"/bin/drain"}}, Undrain: [][]string{{"/bin/undrain"}}}
+
 var deployment = reconcile.Deployment{
-	ID:  "20260329T010000",
-	Old: reconcile.System{Toplevel: topA, Revision: revA, Checks: []reconcile.Check{check}},
-	New: reconcile.System{Toplevel: topB, Revision: revB, Checks: []reconcile.Check{check}}, Boot: "7f1c1d3e-boot",
+	ID: "20260329T010000", Purpose: reconcile.PurposeRollback,
+	Old: reconcile.System{Toplevel: topA, Revision: revA, Checks: []reconcile.Check{check}, Care: care},
+	New: reconcile.System{Toplevel: topB, Revision: revB, Checks: []reconcile.Check{check}, Care: care}, Boot: "7f1c1d3e-boot",
 	Started: clock(1), Rollback: reconcile.RollbackHold,
 	Drain: [][]string{{"/bin/drain", "a b"}}, Undrain: [][]string{{"/bin/undrain"}},
 	Confirm: reconcile.Confirm{

@@ -62,7 +62,9 @@ func code(s string) string {
 func TestMetricsAreDocumented(t *testing.T) {
 	snapshot := reconcile.Snapshot{Record: reconcile.New()}
 	snapshot.Counters.Checks = map[string]reconcile.CheckCount{"sshd": {}}
-	snapshot.Record.Work.Step = reconcile.Resolved{Target: reconcile.Target{Roles: []reconcile.Role{"dns"}}}
+	snapshot.Record.Work.Steps = map[reconcile.Purpose]reconcile.Step{
+		reconcile.PurposeBranch: reconcile.Resolved{Target: reconcile.Target{Roles: []reconcile.Role{"dns"}}},
+	}
 	reg := prometheus.NewPedanticRegistry()
 	reg.MustRegister(metrics.New("1.0.0", func() reconcile.Snapshot { return snapshot }))
 	families, err := reg.Gather()

@@ -1,0 +1,202 @@
+package reconcile
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A candidate goes on while every gate before its next step is open. Next, the status,
+// the plan and the metrics read the same table, so a node that waits can always say why.
+
+// A stage is the step that a candidate is to take next.
+type stage int
+
+const (
+	toFetch stage = iota
+	toResolve
+	toEvaluate
+	toBuild
+	toPreflight
+	toTry
+)
+
+func stepOf(c Candidate) stage {
+	switch c.Step.(type) {
+	case nil:
+		return toFetch
+	case Fetched:
+		return toResolve
+	case Resolved:
+		return toEvaluate
+	case Evaluated:
+		return toBuild
+	case Built:
+		return toPreflight
+	case Ready:
+		return toTry
+	}
+	panic(unknown("step", c.Step))
+}
+
+// gates, in the order in which they are asked. Each stands before a step, and before all
+// that follow it.
+var gates = []struct {
+	before stage
+	ask    func(c Candidate, r Record, o Observation) Hold // an open gate holds nothing
+}{
+	{toFetch, usableTip},
+	{toFetch, refused},
+	{toFetch, unfetchable},
+	{toEvaluate, ordered},
+	{toEvaluate, onlyTried},
+	{toBuild, failedHere},
+	{toBuild, unbuildable},
+	{toPreflight, func(_ Candidate, r Record, _ Observation) Hold { return suspended(r) }},
+	{toPreflight, outsideWindows},
+	{toPreflight, undone},
+	{toPreflight, unready},
+}
+
+// closed returns what the first closed gate before the step says.
+func closed(c Candidate, s stage, r Record, o Observation) Hold {
+	for _, g := range gates {
+		if g.before > s {
+			continue
+		}
+		if h := g.ask(c, r, o); h.Gate != "" {
+			return h
+		}
+	}
+	return Hold{}
+}
+
+// allClosed returns what every closed gate before the candidate's next step says.
+func allClosed(c Candidate, r Record, o Observation) []Hold {
+	var holds []Hold
+	for _, g := range gates {
+		if g.before > stepOf(c) {
+			continue
+		}
+		if h := g.ask(c, r, o); h.Gate != "" {
+			holds = append(holds, h)
+		}
+	}
+	return holds
+}
+
+// usableTip holds while the remotes give no commit to follow. Remotes that are
+// silent do not: what is known already can be finished without them.
+func usableTip(c Candidate, r Record, _ Observation) Hold {
+	if c.Purpose != PurposeBranch {
+		return Hold{}
+	}
+	for _, a := range r.Work.Remotes {
+		if a.Missing && a.Remote == c.Tip.Remote || a.Missing && c.Tip.Commit == "" {
+			return Hold{Gate: GateSource, Why: a.Remote + ": " + a.Why}
+		}
+	}
+	switch {
+	case c.Tip.Commit == "":
+		if h := silentSource(r); h.Gate != "" {
+			return h
+		}
+		return Hold{Gate: GateSource, Why: "no remote has answered yet"}
+	case behind(c.Tip.Commit, r):
+		return Hold{
+			Gate: GateSource, Why: fmt.Sprintf("%s offers %s, which is older than the accepted %s", c.Tip.Remote, c.Tip.Commit.Short(), r.Anchor.Short()),
+			Hint: fmt.Sprintf(`if the branch was moved back on purpose: "infra-agent allow-rewind %s"`, c.Tip.Commit),
+		}
+	}
+	return Hold{}
+}
+
+// refused holds a commit that was refused, or whose registry or configuration is wrong.
+func refused(c Candidate, r Record, o Observation) Hold {
+	return failure(r, o, revisionKey(c.Tip.Commit))
+}
+
+// unfetchable holds while a commit's remote does not give it.
+func unfetchable(c Candidate, r Record, o Observation) Hold {
+	return failure(r, o, fetchKey(c.Tip.Commit, c.Tip.Remote))
+}
+
+// ordered holds a node that the registry holds or pins.
+func ordered(c Candidate, r Record, _ Observation) Hold {
+	t, _ := TargetOf(c.Step)
+	because := ""
+	if t.PinReason != "" {
+		because = ": " + t.PinReason
+	}
+	switch {
+	case t.Hold != "":
+		return Hold{Gate: GateHold, Why: "the registry holds this node: " + t.Hold, Hint: "remove hold from the node's table in the registry"}
+	case t.Pin != "" && r.Good.pinned(t.Pin):
+		return Hold{Gate: GateHold, Why: "the registry pins this node to " + t.Pin + ", which it runs" + because}
+	case t.Pin != "":
+		return Hold{
+			Gate: GateHold, Why: fmt.Sprintf("the registry pins this node to %s, and it runs %s%s", t.Pin, r.Good.Revision.Short(), because),
+			Hint: `a pin only keeps a node where it is: to go back to an older commit, revert on the branch`,
+		}
+	}
+	return Hold{}
+}
+
+func (s System) pinned(to string) bool {
+	return s.Revision != "" && strings.HasPrefix(string(s.Revision), to)
+}
+
+// onlyTried holds what would be tried on a node that never goes back.
+func onlyTried(c Candidate, _ Record, o Observation) Hold {
+	t, _ := TargetOf(c.Step)
+	if c.Purpose != PurposeTesting || cmp.Or(t.Rollback, o.Policy.Rollback) != RollbackNever {
+		return Hold{}
+	}
+	return Hold{Gate: GateHold, Why: `this node never goes back (rollback = "never"), so nothing is only tried on it`}
+}
+
+// failedHere holds a system that was tried here, and failed.
+func failedHere(c Candidate, r Record, _ Observation) Hold {
+	s, _ := evaluatedOf(c.Step)
+	return blocked(s.Toplevel, r)
+}
+
+// unbuildable holds while a failed build is not to be tried again.
+func unbuildable(c Candidate, r Record, o Observation) Hold {
+	s, _ := evaluatedOf(c.Step)
+	return failure(r, o, derivationKey(s.Derivation))
+}
+
+// outsideWindows holds what is built until a maintenance window opens.
+func outsideWindows(c Candidate, _ Record, o Observation) Hold {
+	t, _ := TargetOf(c.Step)
+	opens := opens(t.Windows, o.Now)
+	if !opens.After(o.Now) {
+		return Hold{}
+	}
+	var texts []string
+	for _, w := range t.Windows {
+		texts = append(texts, w.Text)
+	}
+	return Hold{Gate: GateWindow, Why: fmt.Sprintf("it is built and waits for a maintenance window (%s)", strings.Join(texts, "; ")), Until: opens}
+}
+
+// undone holds a system whose trial ended for a reason outside of it.
+func undone(c Candidate, r Record, o Observation) Hold {
+	s, _ := evaluatedOf(c.Step)
+	return failure(r, o, trialKey(s.Toplevel))
+}
+
+// unready holds a system that preflight found an obstacle for.
+func unready(c Candidate, r Record, o Observation) Hold {
+	s, _ := evaluatedOf(c.Step)
+	return failure(r, o, toplevelKey(s.Toplevel))
+}
+
+// untried reports whether the testing branch shows a commit that is neither accepted nor
+// tried.
+func untried(c Candidate, r Record) bool {
+	commit := c.Tip.Commit
+	return commit != "" && commit != r.Anchor && !slices.Contains(r.Accepted, commit) && !slices.Contains(r.Tested, commit)
+}

@@ -17,7 +17,6 @@ type Ports struct {
 	Guard    Guard
 	Health   Health
 	Store    Store
-	Settings Settings
 }
 
 // A Tree is a fetched revision as a directory on disk.
@@ -58,7 +57,7 @@ type System interface {
 	RebootRequired() []string
 	Generations() map[reconcile.Toplevel]int
 	Units(ctx context.Context, d reconcile.Deployment, was []string) (reconcile.Units, error)
-	Preflight(ctx context.Context, next reconcile.Toplevel, record string) error
+	Preflight(ctx context.Context, next reconcile.Toplevel, record string) (checks []reconcile.Check, err error)
 	Secrets(ctx context.Context, secrets []reconcile.Secret) error
 	Exec(ctx context.Context, argv []string) error
 	StartGuard(ctx context.Context, d reconcile.Deployment, stateDir string) error
@@ -94,9 +93,4 @@ type Health interface {
 // Store keeps the record. Save reports whether it had to write.
 type Store interface {
 	Save(rec reconcile.Record) (bool, error)
-}
-
-// Settings reads the checks that a system's own settings bring.
-type Settings interface {
-	ChecksOf(t reconcile.Toplevel) ([]reconcile.Check, error)
 }

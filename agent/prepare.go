@@ -36,15 +36,12 @@ func resolve(ctx context.Context, j reconcile.Resolve, p Ports) (reconcile.Event
 // preflight also gathers the checks that the trial will be judged by: those of
 // the new system's own settings, and those of the registry.
 func (a *Agent) preflight(ctx context.Context, j reconcile.Preflight, p Ports, policy reconcile.Policy) (reconcile.Event, error) {
-	if err := p.System.Preflight(ctx, j.From.Toplevel, a.recordPath()); err != nil {
+	own, err := p.System.Preflight(ctx, j.From.Toplevel, a.recordPath())
+	if err != nil {
 		return nil, err
 	}
 	if err := p.System.Secrets(ctx, j.From.Target.Secrets); err != nil {
 		return nil, err
-	}
-	own, err := p.Settings.ChecksOf(j.From.Toplevel)
-	if err != nil {
-		return nil, fmt.Errorf("settings of the new system: %w", err)
 	}
 	if own == nil {
 		own = policy.Checks

@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -27,15 +28,20 @@ func TestLostNetworkIsRolledBack(t *testing.T) {
 	}
 }
 
-func TestSystemWithoutAgentIsReverted(t *testing.T) {
+// A system that would not follow its branch is never activated, and the fix arrives.
+func TestSystemWithoutAgentIsHeld(t *testing.T) {
 	f := newFleet(t)
 	web := f.up("web1")[0]
 	good := web.toplevel(lab.CurrentSystem)
-	commit := f.edit("agent-version", agentVersion, "none")
-	web.rolledBack(commit, good, reconcile.ReasonDeadline)
-	if got := web.active("infra-agent"); got != "active" {
-		t.Errorf("infra-agent is %s, want active", got)
+	bad := f.edit("agent-version", agentVersion, "none")
+	s := web.wait("held", func(s control.Status) bool { return len(s.Holds) > 0 && s.Holds[0].Gate == reconcile.GatePreflight })
+	if !strings.Contains(s.Holds[0].Why, "has no infra-agent") || len(s.History) > 0 {
+		t.Errorf("holds are %v, history %v, want a hold that says why, and no deployment", s.Holds, s.History)
 	}
+	web.expect(good)
+	fix := must[string](t)(f.Repo().Revert(bad))
+	f.sync()
+	web.wait("in sync", inSync(fix))
 }
 
 // agentThat adds an agent version that is the given shell script.

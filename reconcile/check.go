@@ -1,6 +1,12 @@
 package reconcile
 
-import "time"
+import (
+	"encoding/json"
+	"maps"
+	"reflect"
+	"strings"
+	"time"
+)
 
 // A CheckKind says what a check looks at.
 type CheckKind string
@@ -37,6 +43,46 @@ type Check struct {
 	Path      string        `json:"path,omitempty"`     // kinds mount and file
 	MaxAge    time.Duration `json:"max_age,omitempty"`  // kind file: since it was changed; 0: any
 	Command   []string      `json:"command,omitempty"`  // kind exec: program (absolute path) and arguments
+
+	// Later are the fields that a newer agent gave it. This one cannot use them, and
+	// hands them on: the newer one runs the check.
+	Later map[string]json.RawMessage `json:"-"`
+}
+
+// fields of a check, without its methods.
+type plainCheck Check
+
+// UnmarshalJSON keeps fields that this agent does not know.
+func (c *Check) UnmarshalJSON(data []byte) error {
+	if err := json.Unmarshal(data, (*plainCheck)(c)); err != nil {
+		return err
+	}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(data, &all); err != nil {
+		return err
+	}
+	for f := range reflect.TypeFor[Check]().Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		maps.DeleteFunc(all, func(key string, _ json.RawMessage) bool { return strings.EqualFold(key, name) }) // as encoding/json does
+	}
+	c.Later = nil
+	if len(all) > 0 {
+		c.Later = all
+	}
+	return nil
+}
+
+// MarshalJSON writes those fields again.
+func (c Check) MarshalJSON() ([]byte, error) {
+	plain, err := json.Marshal(plainCheck(c))
+	if err != nil || len(c.Later) == 0 {
+		return plain, err
+	}
+	all := maps.Clone(c.Later)
+	if err := json.Unmarshal(plain, &all); err != nil {
+		return nil, err
+	}
+	return json.Marshal(all)
 }
 
 // Check defaults, applied by whoever parses a check.

@@ -27,10 +27,9 @@ const (
 	limitCommand   = 5 * time.Minute // one command that drains or undrains
 	limitReboot    = 5 * time.Minute
 
-	// takeOver is how long the new system's agent may take to start after the activation.
-	takeOver = time.Minute
-	// guardGrace is how long the guard waits beyond the deadline for an agent that
-	// lives: it knows what is wrong, and the guard does not.
+	// guardGrace is how long the guard waits beyond a deadline for an agent that lives,
+	// or that the activation has just started: it knows what is wrong, and the guard
+	// does not.
 	guardGrace = 30 * time.Second
 )
 
@@ -83,5 +82,5 @@ func lookTakes(checks []Check) time.Duration {
 // ArmedFor returns how long the guard waits when a trial begins: for the longest
 // activation, and for the new system's agent after it.
 func ArmedFor(p Policy, c Confirm) time.Duration {
-	return max(p.Limits.Activate+takeOver, c.Deadline) + guardGrace
+	return max(p.Limits.Activate, c.Deadline) + guardGrace
 }

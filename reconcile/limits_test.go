@@ -47,7 +47,7 @@ func TestGuardWaitsForWhoeverLives(t *testing.T) {
 	for _, activate := range []time.Duration{time.Second, 10 * time.Minute, day} {
 		for _, deadline := range []time.Duration{time.Second, 10 * time.Minute, day} {
 			p, c := Policy{Limits: Limits{Activate: activate}}, Confirm{Deadline: deadline}
-			if got := ArmedFor(p, c); got < activate+takeOver || got <= deadline {
+			if got := ArmedFor(p, c); got < activate+guardGrace || got < deadline+guardGrace {
 				t.Errorf("activation %v, deadline %v: the guard waits %v", activate, deadline, got)
 			}
 		}

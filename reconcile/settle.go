@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -251,4 +252,16 @@ func remembered(m map[string]Failure, key string, f Failure) map[string]Failure 
 		delete(m, oldest)
 	}
 	return m
+}
+
+// Retreat returns r in the direction of the old system: its phase, of that name, is one
+// that a newer agent knows, which this node left in the middle of trial t. Without a
+// deployment in it nothing was changed.
+func Retreat(r Record, name string, t Trial) Record {
+	r.Phase = Idle{}
+	if t.Deployment.ID == "" {
+		return r
+	}
+	c := Cause{Reason: ReasonAgent, Why: fmt.Sprintf("a newer infra-agent left it in the phase %q, which this one does not know", name)}
+	return entered(r, Entered{Phase: RollingBack{Trial: t, Cause: c, Attempt: 1, Promoted: true}, At: t.Deployment.Started})
 }

@@ -40,7 +40,7 @@ func (n *Node) spawn(boot context.Context, s *System) *Process {
 		defer close(p.done)
 		defer end()
 		a := agent.New(agent.Options{
-			Ports:  agent.Ports{Source: p, Registry: p, Nix: nix{p}, System: p, Guard: p, Health: p, Store: p, Settings: p},
+			Ports:  agent.Ports{Source: p, Registry: p, Nix: nix{p}, System: p, Guard: p, Health: p, Store: p},
 			Policy: n.Policy, Record: record, StateDir: "/var/lib/infra-agent", Boot: id, Self: s.Agent,
 			Uptime: func() time.Duration {
 				n.mu.Lock()
@@ -272,8 +272,8 @@ func (p *Process) Units(_ context.Context, _ reconcile.Deployment, was []string)
 
 // Preflight finds the switch lock taken, as often as the system says, or a change
 // that only a reboot can bring.
-func (p *Process) Preflight(_ context.Context, next reconcile.Toplevel, _ string) error {
-	return p.effect("preflight", func() error {
+func (p *Process) Preflight(_ context.Context, next reconcile.Toplevel, _ string) ([]reconcile.Check, error) {
+	return checks, p.effect("preflight", func() error {
 		s := p.n.Systems[next]
 		if s.Reboot {
 			return reconcile.Rejected(reconcile.GateReboot, errors.New("the init system changes"))
@@ -336,10 +336,8 @@ func (p *Process) DefaultTargets(context.Context) []string {
 	return []string{"git.example:443", "cache.example:443"}
 }
 
-// ChecksOf returns the check that every system has.
-func (p *Process) ChecksOf(reconcile.Toplevel) ([]reconcile.Check, error) {
-	return []reconcile.Check{{
-		Name: Check, Kind: reconcile.CheckTCP, Target: "localhost:80", Required: true,
-		Within: 2 * time.Second, Interval: time.Second, Timeout: time.Second, Successes: 2,
-	}}, nil
-}
+// checks are those that every system has.
+var checks = []reconcile.Check{{
+	Name: Check, Kind: reconcile.CheckTCP, Target: "localhost:80", Required: true,
+	Within: 2 * time.Second, Interval: time.Second, Timeout: time.Second, Successes: 2,
+}}

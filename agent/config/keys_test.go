@@ -33,6 +33,7 @@ func fieldNames(prefix string, typ reflect.Type) []string {
 	var names []string
 	for i, name := range strict.Fields(typ) {
 		switch field := typ.Field(i).Type; {
+		case name == "": // no key
 		case field == reflect.TypeFor[Checks]():
 			checks := fieldNames(prefix+name+".NAME.", reflect.TypeFor[reconcile.Check]())
 			names = append(names, slices.DeleteFunc(checks, func(s string) bool { return strings.HasSuffix(s, ".name") })...)

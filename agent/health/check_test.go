@@ -167,8 +167,13 @@ func TestExecChecks(t *testing.T) {
 	expect(t, nil, reconcile.Check{Kind: reconcile.CheckExec, Command: []string{"/no/such"}}, red("start /no/such: fork/exec /no/such: no such file or directory"))
 }
 
-func TestUnknownKindIsRed(t *testing.T) {
-	expect(t, nil, reconcile.Check{Kind: "ping"}, red(`this infra-agent has no checks of kind "ping"`))
+// The newer agent that brought it runs it.
+func TestUnknownKindIsLeftOut(t *testing.T) {
+	checks := []reconcile.Check{{Name: "later", Kind: "ping"}, {Name: "now", Kind: reconcile.CheckExec, Command: []string{"/bin/true"}, Timeout: time.Minute}}
+	got := (&Prober{Program: command.Run}).Run(t.Context(), checks)
+	if len(got) != 1 || !got["now"].OK {
+		t.Errorf("got %v, want now alone, green", got)
+	}
 }
 
 // Each kind gives up after the check's own timeout and says so.

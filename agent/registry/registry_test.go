@@ -69,7 +69,7 @@ func TestEveryFieldIsAccepted(t *testing.T) {
 		reflect.TypeFor[Proxy](), reflect.TypeFor[Naming](), reflect.TypeFor[reconcile.Check](), reflect.TypeFor[reconcile.Secret](),
 	} {
 		for _, key := range strict.Fields(typ) {
-			if !regexp.MustCompile(`(?m)(^|[{., ])` + key + `(\.\w+)*( =|\])`).MatchString(data) {
+			if key != "" && !regexp.MustCompile(`(?m)(^|[{., ])`+key+`(\.\w+)*( =|\])`).MatchString(data) {
 				t.Errorf("testdata/all.toml does not show the key %q of a %s", key, typ.Name())
 			}
 		}

@@ -6,10 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"reflect"
-	"slices"
-	"strings"
 
 	"github.com/infra-agent/infra-agent/reconcile"
 )
@@ -38,10 +35,8 @@ func (own version) during(p reconcile.Phase, found int) version {
 	return version{found, min(own.minReader, found)}
 }
 
-// fields is a record's JSON object; it also carries what this agent does not know.
-type fields map[string]json.RawMessage
-
-func decode(data []byte, reads int) (rec reconcile.Record, schema int, unknown fields, err error) {
+// decode returns the record of a file, with the JSON that it was made of.
+func decode(data []byte, reads int) (rec reconcile.Record, schema int, raw json.RawMessage, err error) {
 	var f file
 	if err := json.Unmarshal(data, &f); err != nil {
 		return rec, 0, nil, fmt.Errorf("damaged: %w", err)
@@ -55,26 +50,22 @@ func decode(data []byte, reads int) (rec reconcile.Record, schema int, unknown f
 	if err := json.Unmarshal(f.Record, &rec); err != nil {
 		return rec, 0, nil, fmt.Errorf("damaged: %w", err)
 	}
-	if err := json.Unmarshal(f.Record, &unknown); err != nil {
-		return rec, 0, nil, fmt.Errorf("damaged: %w", err)
+	var outer struct {
+		Phase phaseJSON `json:"phase"`
 	}
-	var phase phaseJSON
-	if err := json.Unmarshal(unknown["phase"], &phase); err != nil {
+	if err := json.Unmarshal(f.Record, &outer); err != nil {
 		return rec, 0, nil, fmt.Errorf("damaged: phase: %w", err)
 	}
-	if rec.Phase, err = decodePhase(phase); err != nil {
+	if rec, err = withPhase(rec, outer.Phase); err != nil {
 		return rec, 0, nil, fmt.Errorf("damaged: %w", err)
 	}
-	names := known()
-	maps.DeleteFunc(unknown, func(field string, _ json.RawMessage) bool {
-		return slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, field) }) // as encoding/json does
-	})
-	return rec, f.Schema, unknown, nil
+	return rec, f.Schema, f.Record, nil
 }
 
 // encodeRecord returns the record's JSON; without its tally it is the part that
-// must be written at once when it changes.
-func encodeRecord(rec reconcile.Record, tally bool, unknown fields) ([]byte, error) {
+// must be written at once when it changes. What a newer agent added to before, at
+// whatever depth, is carried along.
+func encodeRecord(rec reconcile.Record, tally bool, before json.RawMessage) (json.RawMessage, error) {
 	phase, err := encodePhase(rec.Phase)
 	if err != nil {
 		return nil, err
@@ -86,17 +77,18 @@ func encodeRecord(rec reconcile.Record, tally bool, unknown fields) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
-	all := maps.Clone(unknown)
-	if all == nil {
-		all = fields{}
-	}
+	var all map[string]json.RawMessage
 	if err := json.Unmarshal(plain, &all); err != nil {
 		return nil, err
 	}
 	if all["phase"], err = json.Marshal(phase); err != nil {
 		return nil, err
 	}
-	return json.Marshal(all)
+	now, err := json.Marshal(all)
+	if err != nil {
+		return nil, err
+	}
+	return carry(reflect.TypeFor[recordJSON](), before, now), nil
 }
 
 func encodeFile(record []byte, v version) ([]byte, error) {
@@ -111,15 +103,4 @@ func checksum(record []byte) string {
 	}
 	sum := sha256.Sum256(compact.Bytes())
 	return "sha256:" + hex.EncodeToString(sum[:])
-}
-
-// known lists the names of the fields that this agent reads.
-func known() []string {
-	names := []string{"phase"}
-	for f := range reflect.TypeFor[reconcile.Record]().Fields() {
-		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "-" {
-			names = append(names, name)
-		}
-	}
-	return names
 }

@@ -17,7 +17,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(golden[:100], record)
+		f.Add(golden[:100], []byte(record))
 	}
 	f.Add(golden, []byte(`{"ANCHOR":"x","anchor":"","phase":{"name":"idle"},"PHASE":1,"later":{"a":[1e400]}}`))
 	f.Fuzz(func(t *testing.T, file, record []byte) {

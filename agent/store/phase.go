@@ -2,7 +2,9 @@ package store
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/infra-agent/infra-agent/reconcile"
 )
@@ -13,39 +15,53 @@ type phaseJSON struct {
 	Data json.RawMessage `json:"data,omitempty"`
 }
 
+// phaseTypes are the phases that this agent knows, by name.
+var phaseTypes = func() map[string]reflect.Type {
+	types := map[string]reflect.Type{}
+	for _, p := range []reconcile.Phase{
+		reconcile.Idle{},
+		reconcile.Arming{},
+		reconcile.Activating{},
+		reconcile.Confirming{},
+		reconcile.Promoting{},
+		reconcile.RollingBack{},
+		reconcile.VerifyingRollback{},
+		reconcile.RebootingBack{},
+		reconcile.Stuck{},
+	} {
+		types[reconcile.Name(p)] = reflect.TypeOf(p)
+	}
+	return types
+}()
+
 func encodePhase(p reconcile.Phase) (phaseJSON, error) {
 	data, err := json.Marshal(p)
 	return phaseJSON{Name: reconcile.Name(p), Data: data}, err
 }
 
-func decodePhase(j phaseJSON) (reconcile.Phase, error) {
-	switch j.Name {
-	case "idle":
-		return reconcile.Idle{}, nil
-	case "arming":
-		return decodeAs[reconcile.Arming](j.Data)
-	case "activating":
-		return decodeAs[reconcile.Activating](j.Data)
-	case "confirming":
-		return decodeAs[reconcile.Confirming](j.Data)
-	case "promoting":
-		return decodeAs[reconcile.Promoting](j.Data)
-	case "rolling_back":
-		return decodeAs[reconcile.RollingBack](j.Data)
-	case "verifying_rollback":
-		return decodeAs[reconcile.VerifyingRollback](j.Data)
-	case "rebooting":
-		return decodeAs[reconcile.RebootingBack](j.Data)
-	case "stuck":
-		return decodeAs[reconcile.Stuck](j.Data)
+// withPhase puts the phase into the record. One that only a newer agent knows is left in
+// the direction of the old system.
+func withPhase(rec reconcile.Record, j phaseJSON) (reconcile.Record, error) {
+	if j.Name == "" {
+		return rec, errors.New("the phase has no name")
 	}
-	return nil, fmt.Errorf("unknown phase %q", j.Name)
-}
-
-func decodeAs[P reconcile.Phase](data json.RawMessage) (reconcile.Phase, error) {
-	var p P
-	if err := json.Unmarshal(data, &p); err != nil {
-		return nil, err
+	t, known := phaseTypes[j.Name]
+	if !known {
+		var trial reconcile.Trial
+		if len(j.Data) > 0 {
+			if err := json.Unmarshal(j.Data, &trial); err != nil {
+				return rec, fmt.Errorf("phase %q, which this agent does not know: %w", j.Name, err)
+			}
+		}
+		return reconcile.Retreat(rec, j.Name, trial), nil
 	}
-	return p, nil
+	p := reflect.New(t)
+	if t == reflect.TypeFor[reconcile.Idle]() { // its data says nothing
+		j.Data = []byte("{}")
+	}
+	if err := json.Unmarshal(j.Data, p.Interface()); err != nil {
+		return rec, fmt.Errorf("phase %q: %w", j.Name, err)
+	}
+	rec.Phase = p.Elem().Interface().(reconcile.Phase)
+	return rec, nil
 }

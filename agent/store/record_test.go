@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/json"
 	"reflect"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ var check = reconcile.Check{
 	Name: "web <&>", Kind: reconcile.CheckHTTP, Required: true, Within: time.Minute, Interval: 5 * time.Second,
 	Timeout: 3 * time.Second, Successes: 2, Unit: "nginx.service", Target: "http://[::1]:80/?a=1&b=2", Status: 204,
 	Contains: "ok\u2028", Command: []string{"/bin/true", "--all"},
-	Server: "127.0.0.1:53", Answer: "192.0.2.1", Path: "/srv/ä", MaxAge: time.Hour,
+	Server: "127.0.0.1:53", Answer: "192.0.2.1", Path: "/srv/ä", MaxAge: time.Hour, Later: map[string]json.RawMessage{"later": json.RawMessage(`"x"`)},
 }
 
 var care = reconcile.Care{Rollback: reconcile.RollbackNever, Drain: [][]string{{"/bin/drain"}}, Undrain: [][]string{{"/bin/undrain"}}}

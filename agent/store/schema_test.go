@@ -36,7 +36,7 @@ func TestSchemaOneIsReadForEver(t *testing.T) {
 
 func TestUnknownFieldsAreCarriedAlong(t *testing.T) {
 	dir := t.TempDir()
-	record, err := encodeRecord(full(reconcile.Idle{}), true, fields{"wave_gate": json.RawMessage(`{"open":[1,2],"html":"<b>"}`)})
+	record, err := encodeRecord(full(reconcile.Idle{}), true, json.RawMessage(`{"wave_gate":{"open":[1,2],"html":"<b>"}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,5 +136,76 @@ func TestFirstRecordHasTheAgentsOwnSchema(t *testing.T) {
 	}
 	if f.Schema != 2 || f.MinReader != 1 {
 		t.Errorf("got schema %d for readers of %d, want 2 and 1", f.Schema, f.MinReader)
+	}
+}
+
+// What a newer agent added at any depth is there still when an older one has written, as
+// long as what it was added to is.
+func TestUnknownFieldsAreCarriedAlongAtAnyDepth(t *testing.T) {
+	rec := full(phases[3])
+	plain, err := encodeRecord(rec, true, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer := string(plain)
+	for _, change := range [][2]string{
+		{`"good":{`, `"good":{"signed_by":"alice",`},
+		{`"suspended":{`, `"suspended":{"until":"2027-01-01T00:00:00Z",`},
+		{`"blocked":{"` + string(topB) + `":{`, `"blocked":{"` + string(topB) + `":{"manifest":"m",`},
+		{`"data":{`, `"data":{"reboots":2,`},
+		{`"baseline":{`, `"baseline":{"load":[1,2],`},
+	} {
+		if !strings.Contains(newer, change[0]) {
+			t.Fatalf("no %s in %s", change[0], newer)
+		}
+		newer = strings.Replace(newer, change[0], change[1], 1)
+	}
+	dir := t.TempDir()
+	data, err := encodeFile([]byte(newer), version{2, 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := write(t, dir, data)
+	s, got := mustOpen(t, dir, version{1, 1})
+	got.Rewind = revB
+	mustSave(t, s, got)
+	text := string(read(t, path))
+	for _, want := range []string{`"signed_by": "alice"`, `"until": "2027-01-01T00:00:00Z"`, `"manifest": "m"`, `"reboots": 2`, `"load": [`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s is gone:\n%s", want, text)
+		}
+	}
+	got.Blocked, got.Phase = nil, reconcile.Idle{}
+	mustSave(t, s, got)
+	text = string(read(t, path))
+	for _, gone := range []string{`"manifest"`, `"reboots"`, `"load"`} {
+		if strings.Contains(text, gone) {
+			t.Errorf("%s outlived what it was added to", gone)
+		}
+	}
+	if !strings.Contains(text, `"signed_by": "alice"`) {
+		t.Errorf("the second write lost what the first one carried:\n%s", text)
+	}
+}
+
+// A phase of a newer agent is left in the direction of the old system.
+func TestAPhaseOfANewerAgent(t *testing.T) {
+	plain, err := encodeRecord(full(phases[3]), true, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := encodeFile([]byte(strings.Replace(string(plain), `"name":"confirming"`, `"name":"rebooting_on_trial"`, 1)), version{2, 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write(t, dir, data)
+	_, rec := mustOpen(t, dir, version{1, 1})
+	p, back := rec.Phase.(reconcile.RollingBack)
+	if rec.Unreadable != "" || !back || p.Deployment.ID != deployment.ID || !p.Promoted || p.Cause.Reason != reconcile.ReasonAgent {
+		t.Fatalf("unreadable: %q, phase %+v, want the way back of %s", rec.Unreadable, rec.Phase, deployment.ID)
+	}
+	if b, is := rec.Blocked[topB]; !is || !strings.Contains(b.Why, "rebooting_on_trial") {
+		t.Errorf("the new system is blocked for %+v", rec.Blocked)
 	}
 }

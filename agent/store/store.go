@@ -28,8 +28,8 @@ type Store struct {
 	lock    *os.File
 	own     version
 	schema  int    // of the file as it was found; 0: there was none
-	unknown fields // what a newer agent wrote, carried along
-	written []byte // the part that was written last, without the tally
+	before  []byte // the record as it stands on disk
+	written []byte // the part of it that must be written at once when it changes
 	closed  bool   // the record on disk must not be touched
 }
 
@@ -68,15 +68,15 @@ func (s *Store) load() (reconcile.Record, error) {
 	if err != nil {
 		return reconcile.Record{}, fmt.Errorf("read record: %w", err)
 	}
-	rec, schema, unknown, err := decode(data, s.own.schema)
+	rec, schema, before, err := decode(data, s.own.schema)
 	if err != nil {
 		s.closed = true
 		rec := reconcile.New()
 		rec.Unreadable = fmt.Sprintf("%s: %v", s.path, err)
 		return rec, nil
 	}
-	s.schema, s.unknown = schema, unknown
-	s.written, err = encodeRecord(rec, false, unknown)
+	s.schema, s.before = schema, before
+	s.written, err = encodeRecord(rec, false, before)
 	return rec, err
 }
 
@@ -86,7 +86,7 @@ func (s *Store) Save(rec reconcile.Record) (bool, error) {
 	if s.closed {
 		return false, errors.New("save record: the record on disk is not readable and is left alone")
 	}
-	now, err := encodeRecord(rec, false, s.unknown)
+	now, err := encodeRecord(rec, false, s.before)
 	if err != nil {
 		return false, fmt.Errorf("save record: %w", err)
 	}
@@ -94,7 +94,7 @@ func (s *Store) Save(rec reconcile.Record) (bool, error) {
 		return false, nil
 	}
 	v := s.own.during(rec.Phase, s.schema)
-	record, err := encodeRecord(rec, true, s.unknown)
+	record, err := encodeRecord(rec, true, s.before)
 	if err != nil {
 		return false, fmt.Errorf("save record: %w", err)
 	}
@@ -105,8 +105,9 @@ func (s *Store) Save(rec reconcile.Record) (bool, error) {
 	if err := durable.WriteFile(s.path, data, 0o600); err != nil {
 		return false, fmt.Errorf("save record: %w", err)
 	}
-	s.written, s.schema = now, v.schema
-	return true, nil
+	s.schema, s.before = v.schema, record
+	s.written, err = encodeRecord(rec, false, record)
+	return true, err
 }
 
 // Close releases the state directory.

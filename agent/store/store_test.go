@@ -128,9 +128,9 @@ func TestUnusableRecordsAreLeftAlone(t *testing.T) {
 		{"newer", replace(`"min_reader": 1`, `"min_reader": 3`), "written by a newer infra-agent: needs schema 3, this agent reads 2"},
 		{"no checksum", replace(`"checksum": "sha256:`, `"checksum": "`), "damaged: checksum is sha256:"},
 		{"no record", []byte(`{"schema":1,"min_reader":1}`), "damaged: checksum is none"},
-		{"unknown phase", resealed(`{"phase":{"name":"dreaming"}}`), `damaged: unknown phase "dreaming"`},
-		{"no phase", resealed(`{}`), "damaged: phase: unexpected end of JSON input"},
-		{"phase without data", resealed(`{"phase":{"name":"stuck"}}`), "damaged: unexpected end of JSON input"},
+		{"a later phase that cannot be read", resealed(`{"phase":{"name":"dreaming","data":[1]}}`), `damaged: phase "dreaming", which this agent does not know`},
+		{"no phase", resealed(`{}`), "damaged: the phase has no name"},
+		{"phase without data", resealed(`{"phase":{"name":"stuck"}}`), `damaged: phase "stuck": unexpected end of JSON input`},
 		{"wrong type", resealed(`{"anchor":7,"phase":{"name":"idle"}}`), "damaged: json: cannot unmarshal number"},
 	}
 	for _, tt := range tests {

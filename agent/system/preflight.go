@@ -12,12 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/infra-agent/infra-agent/agent/command"
+	"github.com/infra-agent/infra-agent/agent/handover"
 	"github.com/infra-agent/infra-agent/reconcile"
 )
-
-// RecordRefused is the exit status of "infra-agent check --record" when it
-// cannot read the record.
-const RecordRefused = 3
 
 // minStoreFree is what activation and promotion need: links, logs, generations.
 const minStoreFree = 64 << 20
@@ -26,10 +23,25 @@ const minStoreFree = 64 << 20
 const switchLock = "/run/nixos/switch-to-configuration.lock"
 
 // Preflight looks for reasons not to activate next now. Each comes back as a
-// [reconcile.RejectedError] with its gate.
-func (n *Node) Preflight(ctx context.Context, next reconcile.Toplevel, record string) error {
+// [reconcile.RejectedError] with its gate. It returns the checks of the new system's own
+// settings; nil: they are not known.
+func (n *Node) Preflight(ctx context.Context, next reconcile.Toplevel, record string) ([]reconcile.Check, error) {
+	if err := n.possible(next); err != nil {
+		return nil, err
+	}
+	if err := n.switchCheck(ctx, next); err != nil {
+		return nil, err
+	}
+	return n.ask(ctx, next, record)
+}
+
+// possible looks at what needs no program to be seen.
+func (n *Node) possible(next reconcile.Toplevel) error {
 	if err := n.fits(next); err != nil {
 		return reconcile.Rejected(reconcile.GateIdentity, err)
+	}
+	if err := n.followed(next); err != nil {
+		return reconcile.Rejected(reconcile.GatePreflight, err)
 	}
 	if err := n.space(next); err != nil {
 		return reconcile.Rejected(reconcile.GatePreflight, err)
@@ -37,10 +49,7 @@ func (n *Node) Preflight(ctx context.Context, next reconcile.Toplevel, record st
 	if err := n.lockFree(); err != nil {
 		return reconcile.Rejected(reconcile.GateLock, err)
 	}
-	if err := n.switchCheck(ctx, next); err != nil {
-		return err
-	}
-	return n.readsRecord(ctx, next, record)
+	return nil
 }
 
 // fits refuses a system for another kind of machine, by the file that NixOS writes,
@@ -140,16 +149,41 @@ func (n *Node) switchCheck(ctx context.Context, next reconcile.Toplevel) error {
 	return reconcile.Rejected(gate, fmt.Errorf("pre-switch check of the new system: %s", strings.Join(said[max(0, len(said)-most):], "\n")))
 }
 
-// readsRecord asks the new system's agent whether it can read the record. An
-// agent that does not work at all is for the trial to find out.
-func (n *Node) readsRecord(ctx context.Context, next reconcile.Toplevel, record string) error {
-	agent := n.AgentOf(next)
+// settingsFile is where the module puts the agent's settings, in every system.
+const settingsFile = "etc/infra-agent/config.toml"
+
+// ask asks the new system's agent whether it can take over, and by which checks of its
+// own settings it wants to be judged. An agent that gives no answer is for the trial to
+// find out.
+func (n *Node) ask(ctx context.Context, next reconcile.Toplevel, record string) ([]reconcile.Check, error) {
+	agent, settings := n.AgentOf(next), filepath.Join(string(next), settingsFile)
 	if agent == "" {
-		return nil
+		return nil, nil
 	}
-	_, err := n.Run(ctx, "preflight", command.Command{Args: []string{agent, "check", "--record", record}, Dir: "/"})
-	if exit, ran := errors.AsType[*command.ExitError](err); ran && exit.Code == RecordRefused {
-		return reconcile.Rejected(reconcile.GatePreflight, fmt.Errorf("the new system's infra-agent cannot read this node's record: %s", lastLine(exit.Tail)))
+	out, err := n.Run(ctx, "preflight", command.Command{Args: handover.Args(agent, record, settings), Dir: "/"})
+	if _, ran := errors.AsType[*command.ExitError](err); err != nil && !ran {
+		return nil, err
 	}
-	return nil
+	answer, err := handover.Parse(out)
+	if err == nil && answer.Refusal != "" {
+		return nil, reconcile.Rejected(reconcile.GatePreflight, fmt.Errorf("the new system's infra-agent cannot take over: %s", answer.Refusal))
+	}
+	return answer.Checks, nil
+}
+
+// followed refuses a system that would not follow its branch: one without an agent, or
+// whose agent no target starts.
+func (n *Node) followed(next reconcile.Toplevel) error {
+	if n.AgentOf(next) == "" {
+		return errors.New("the new system has no infra-agent, so no later commit would reach this node " +
+			`(hint: to take the agent off this node, run "infra-agent suspend" and "nixos-rebuild switch" by hand)`)
+	}
+	units := filepath.Join(n.Root+string(next), "etc/systemd/system")
+	for _, by := range []string{"wants", "requires", "upholds"} {
+		wanted, _ := filepath.Glob(filepath.Join(units, "*."+by, AgentUnit)) // the pattern is well-formed
+		if len(wanted) > 0 {
+			return nil
+		}
+	}
+	return fmt.Errorf("nothing of the new system starts %s at boot, so no later commit would reach this node (hint: it needs wantedBy, such as multi-user.target)", AgentUnit)
 }

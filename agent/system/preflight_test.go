@@ -40,7 +40,7 @@ func TestASystemForAnotherMachine(t *testing.T) {
 		}
 	}
 	const want = "the new system is for aarch64-linux, and this machine is x86_64-linux (hint: is this the right node?)"
-	err := n.Preflight(t.Context(), "/nix/store/pi", "/state.json")
+	_, err := n.Preflight(t.Context(), "/nix/store/pi", "/state.json")
 	if gate, _ := reconcile.RejectedBy(err); gate != reconcile.GateIdentity || err.Error() != want {
 		t.Errorf("got %v (gate %q), want %s", err, gate, want)
 	}
@@ -159,55 +159,100 @@ dry-activate: show what would be done if this configuration were activated`
 	}
 }
 
-func TestTheNewAgentMustReadTheRecord(t *testing.T) {
-	tests := []struct {
-		name, script string
-		want         string // "": it goes on
-	}{
-		{"reads it", `[ "$*" = "check --record /var/lib/infra-agent/state.json" ] || exit 3`, ""},
-		{"refuses", "echo 'needs schema 1' >&2; exit 3", "the new system's infra-agent cannot read this node's record: needs schema 1"},
-		{"does not know the question", "exit 2", ""}, // for the trial to find out
-		{"crashes", "kill -9 $$", ""},
-	}
-	for _, tt := range tests {
-		top := t.TempDir()
-		agent := filepath.Join(top, "agent")
-		script(t, agent, tt.script)
-		script(t, filepath.Join(top, "etc/systemd/system", AgentUnit), "[Service]\nExecStart="+agent+" run")
-		err := new(Node).readsRecord(t.Context(), reconcile.Toplevel(top), "/var/lib/infra-agent/state.json")
-		gate, rejected := reconcile.RejectedBy(err)
-		if (err == nil) != (tt.want == "") || err != nil && (err.Error() != tt.want || !rejected || gate != reconcile.GatePreflight) {
-			t.Errorf("%s: got %v, gate %q, want %q", tt.name, err, gate, tt.want)
+// withAgent makes a system in a directory of its own, whose agent is a script.
+func withAgent(t *testing.T, agentScript string) reconcile.Toplevel {
+	t.Helper()
+	top := t.TempDir()
+	agent := filepath.Join(top, "agent")
+	script(t, agent, agentScript)
+	for name, text := range map[string]string{
+		"etc/systemd/system/" + AgentUnit:                         "[Service]\nExecStart=" + agent + " run\n",
+		"etc/systemd/system/multi-user.target.wants/" + AgentUnit: "",
+		settingsFile: "",
+	} {
+		path := filepath.Join(top, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if err := new(Node).readsRecord(t.Context(), reconcile.Toplevel(t.TempDir()), "state.json"); err != nil {
-		t.Errorf("a system without an agent: %v", err)
+	return reconcile.Toplevel(top)
+}
+
+func TestTheNewAgentIsAsked(t *testing.T) {
+	asked := `[ "$1 $2 $3 $4" = "check --handover --record /var/lib/infra-agent/state.json" ] && [ "${5##*/}" = config.toml ] || exit 9; `
+	tests := []struct {
+		name, script string
+		checks       int
+		want         string // "": it goes on
+	}{
+		{"takes over", asked + `echo '{"schema":1,"checks":[{"name":"web","kind":"grpc","timeout":1}]}'`, 1, ""},
+		{"refuses", asked + `echo '{"schema":1,"refusal":"needs schema 1"}'`, 0, "the new system's infra-agent cannot take over: needs schema 1"},
+		{"does not know the question", "echo unknown flag >&2; exit 2", 0, ""}, // for the trial to find out
+		{"crashes", "kill -9 $$", 0, ""},
+		{"prints something else", "echo hello", 0, ""},
+	}
+	for _, tt := range tests {
+		checks, err := new(Node).ask(t.Context(), withAgent(t, tt.script), "/var/lib/infra-agent/state.json")
+		gate, rejected := reconcile.RejectedBy(err)
+		if len(checks) != tt.checks || (err == nil) != (tt.want == "") || err != nil && (err.Error() != tt.want || !rejected || gate != reconcile.GatePreflight) {
+			t.Errorf("%s: got %v, %v, gate %q, want %d checks, %q", tt.name, checks, err, gate, tt.checks, tt.want)
+		}
+	}
+	if checks, err := new(Node).ask(t.Context(), reconcile.Toplevel(t.TempDir()), "state.json"); checks != nil || err != nil {
+		t.Errorf("a system without an agent: %v, %v", checks, err)
+	}
+}
+
+// A system that would not follow its branch is not activated.
+func TestASystemThatWouldNotFollow(t *testing.T) {
+	n := new(Node)
+	top := withAgent(t, "")
+	if err := n.followed(top); err != nil {
+		t.Errorf("a system with an agent that boots: %v", err)
+	}
+	wants := filepath.Join(string(top), "etc/systemd/system/multi-user.target.wants")
+	if err := os.RemoveAll(wants); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.followed(top); err == nil || !strings.Contains(err.Error(), "starts infra-agent.service at boot") {
+		t.Errorf("an agent that nothing starts: got %v", err)
+	}
+	if err := n.followed(reconcile.Toplevel(t.TempDir())); err == nil || !strings.Contains(err.Error(), "has no infra-agent") {
+		t.Errorf("a system without an agent: got %v", err)
 	}
 }
 
 // Preflight asks in this order, and each refusal names its gate.
 func TestPreflight(t *testing.T) {
-	n := root(t, map[string]string{switchLock: ""})
+	agent := "/nix/store/aaa/etc/systemd/system/"
+	n := root(t, map[string]string{switchLock: "", agent + AgentUnit: "[Service]\nExecStart=/agent run\n"})
 	held, err := os.OpenFile(n.Root+switchLock, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer held.Close()
-	expect := func(step string, want reconcile.Gate) {
+	expect := func(step string, want reconcile.Gate, says string) {
 		t.Helper()
-		err := n.Preflight(t.Context(), reconcile.Toplevel("/none"), "state.json")
-		if gate, _ := reconcile.RejectedBy(err); gate != want || err == nil {
-			t.Errorf("%s: got %v, gate %q, want %q", step, err, gate, want)
+		_, err := n.Preflight(t.Context(), "/nix/store/aaa", "state.json")
+		if gate, _ := reconcile.RejectedBy(err); err == nil || gate != want || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: got %v, gate %q, want %q, %q", step, err, gate, says, want)
 		}
 	}
-	expect("no store", reconcile.GatePreflight)
-	if err := os.MkdirAll(n.Root+"/nix/store", 0o755); err != nil {
+	expect("nothing wants the agent", reconcile.GatePreflight, "starts infra-agent.service at boot")
+	wants := n.Root + agent + "multi-user.target.wants"
+	if err := os.MkdirAll(wants, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(wants, AgentUnit), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if err := unix.Flock(int(held.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		t.Fatal(err)
 	}
-	expect("lock held", reconcile.GateLock)
+	expect("lock held", reconcile.GateLock, "another switch")
 	_ = held.Close()
-	expect("no program", "")
+	expect("no program", "", "switch-to-configuration")
 }

@@ -47,7 +47,7 @@ says which node to take it for. Nothing is changed, and nothing is built.`,
 			return d.examine(c.Context())
 		},
 	}
-	c.Flags().String("config", "/etc/infra-agent/config.toml", "settings file")
+	c.Flags().String("config", defaultSettings, "settings file")
 	c.Flags().String("node", "", "take this machine for that node")
 	return c
 }

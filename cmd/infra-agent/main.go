@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/infra-agent/infra-agent/agent/control"
-	"github.com/infra-agent/infra-agent/agent/system"
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
@@ -23,11 +22,11 @@ var version = "dev"
 
 // Exit codes, documented in docs/operations.md.
 const (
-	exitFailed  = 1                    // something went wrong
-	exitUsage   = 2                    // the command line is wrong
-	exitRecord  = system.RecordRefused // check --record: the record cannot be read
-	exitRefused = 4                    // the agent refuses now; the hint says what to do
-	exitDown    = 5                    // no agent is running
+	exitFailed  = 1 // something went wrong
+	exitUsage   = 2 // the command line is wrong
+	exitRecord  = 3 // check --record: the record cannot be read
+	exitRefused = 4 // the agent refuses now; the hint says what to do
+	exitDown    = 5 // no agent is running
 )
 
 // exitError carries an exit code past cobra.

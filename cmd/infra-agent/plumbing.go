@@ -13,7 +13,6 @@ import (
 	"github.com/infra-agent/infra-agent/agent/guard"
 	"github.com/infra-agent/infra-agent/agent/health"
 	"github.com/infra-agent/infra-agent/agent/source"
-	"github.com/infra-agent/infra-agent/agent/store"
 	"github.com/infra-agent/infra-agent/agent/system"
 	"github.com/infra-agent/infra-agent/reconcile"
 )
@@ -81,30 +80,4 @@ func lookCommand() *cobra.Command {
 			return nil
 		},
 	}
-}
-
-func checkCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use: "check [FILE]", Short: "Check a settings file, or whether this version can read a record",
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			if record, _ := c.Flags().GetString("record"); record != "" {
-				if _, err := store.ReadFile(record); err != nil {
-					return &exitError{exitRecord, err}
-				}
-				return nil
-			}
-			path := "/etc/infra-agent/config.toml"
-			if len(args) == 1 {
-				path = args[0]
-			}
-			if _, err := config.Load(path); err != nil {
-				return err
-			}
-			_, err := fmt.Fprintf(c.OutOrStdout(), "%s: ok\n", path)
-			return err
-		},
-	}
-	c.Flags().String("record", "", "record to read instead: state.json of a node")
-	return c
 }

@@ -34,7 +34,7 @@ func runCommand() *cobra.Command {
 			return run(c.Context(), path)
 		},
 	}
-	c.Flags().String("config", "/etc/infra-agent/config.toml", "settings file")
+	c.Flags().String("config", defaultSettings, "settings file")
 	return c
 }
 

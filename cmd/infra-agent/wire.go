@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -48,7 +45,6 @@ func (n node) ports(s config.Settings) agent.Ports {
 		Guard:    &guard.Client{Dir: s.StateDir, Boot: n.boot, TrialUnits: system.TrialUnits},
 		Health:   healthPort{&health.Prober{UnitState: n.system.ActiveState, Program: check, LookAtFile: []string{n.self, look, lookAtFile}}, nx, s, n.log},
 		Store:    n.store,
-		Settings: settingsPort{},
 	}
 }
 
@@ -210,21 +206,4 @@ func (p healthPort) DefaultTargets(ctx context.Context) []string {
 		p.log.Warn("connectivity targets", "err", err)
 	}
 	return health.DefaultTargets(append(urls, substituters...))
-}
-
-// settingsFile is where the module puts the settings, in every system.
-const settingsFile = "etc/infra-agent/config.toml"
-
-type settingsPort struct{}
-
-// ChecksOf reads the checks in the settings that t brings; nil when it brings none.
-func (settingsPort) ChecksOf(t reconcile.Toplevel) ([]reconcile.Check, error) {
-	s, err := config.Load(filepath.Join(string(t), settingsFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", t, err)
-	}
-	return append([]reconcile.Check{}, s.Checks...), nil
 }

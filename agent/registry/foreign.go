@@ -17,7 +17,7 @@ type Mapping struct {
 	Roles       string // a list of names, one name, or a table of switches; "" = no roles
 	System      string // "" = not known
 	Hostname    string // "" = the node's name
-	ManagedWhen string // "key", "!key", "key=value" or "key!=value"; "" = always
+	ManagedWhen string // "key", "!key", "key=value" or "key!=value", of a list: contains; "" = always
 }
 
 // foreign reads the file with the mapping.
@@ -45,6 +45,10 @@ func (r Resolver) foreign(dir string) (reader, error) {
 	if err != nil {
 		return nil, refused("%s: %w", r.File, err)
 	}
+	if r.Mapping.ManagedWhen != "" && len(entries) > 0 && !r.Mapping.managesAny(entries) {
+		return nil, refused("registry.map.managed_when: %q holds for no node of %s in %s (hint: %s)",
+			r.Mapping.ManagedWhen, r.Mapping.Nodes, r.File, r.Mapping.managedHint(entries))
+	}
 	nodes, origins := r.Mapping.nodes(entries)
 	return ofValues(source.Derive(map[string]any{"schema": int64(1), "nodes": nodes}, origins)), nil
 }
@@ -65,9 +69,9 @@ func unreadable(err error) error {
 
 // part is what of a table of nodes the mapping speaks of.
 func (m Mapping) part() *strict.Part {
-	managed, _, _ := strings.Cut(strings.TrimPrefix(m.ManagedWhen, "!"), "=")
+	managed, _, _, _ := m.condition()
 	var wanted []string
-	for _, path := range []string{m.Roles, m.System, m.Hostname, strings.TrimSuffix(managed, "!")} {
+	for _, path := range []string{m.Roles, m.System, m.Hostname, managed} {
 		key, _, _ := strings.Cut(path, ".")
 		wanted = append(wanted, key)
 	}
@@ -135,17 +139,58 @@ func (m Mapping) nodes(entries map[string]entry) (nodes map[string]any, origins 
 	return nodes, origins
 }
 
-// managed judges ManagedWhen. A key that is missing is not true, and has no value.
-func (m Mapping) managed(node any) bool {
-	key, want, compares := strings.Cut(m.ManagedWhen, "=")
-	if !compares {
-		name, not := strings.CutPrefix(m.ManagedWhen, "!")
-		v, _ := lookup(node, name)
-		return m.ManagedWhen == "" || (v == true) != not
+// condition takes ManagedWhen apart.
+func (m Mapping) condition() (key, want string, compares, not bool) {
+	if key, want, compares = strings.Cut(m.ManagedWhen, "="); compares {
+		key, not = strings.CutSuffix(key, "!")
+	} else {
+		key, not = strings.CutPrefix(key, "!")
 	}
-	key, not := strings.CutSuffix(key, "!")
+	return key, want, compares, not
+}
+
+// managed judges ManagedWhen. A key that is missing is not true, and has no value; a
+// list has the values that it contains.
+func (m Mapping) managed(node any) bool {
+	key, want, compares, not := m.condition()
 	v, ok := lookup(node, key)
-	return (ok && fmt.Sprint(v) == want) != not
+	switch {
+	case m.ManagedWhen == "":
+		return true
+	case !compares:
+		return (v == true) != not
+	}
+	list, isList := v.([]any)
+	if !isList {
+		list = []any{v}
+	}
+	return (ok && slices.ContainsFunc(list, func(v any) bool { return fmt.Sprint(v) == want })) != not
+}
+
+func (m Mapping) managesAny(entries map[string]entry) bool {
+	for _, e := range entries {
+		if m.managed(e.value) {
+			return true
+		}
+	}
+	return false
+}
+
+// managedHint says what the nodes have at the key of ManagedWhen.
+func (m Mapping) managedHint(entries map[string]entry) string {
+	const few = 3
+	key, _, _, _ := m.condition()
+	seen := map[string]bool{}
+	for _, e := range entries {
+		if v, ok := lookup(e.value, key); ok {
+			seen[fmt.Sprintf("%v", v)] = true
+		}
+	}
+	values := slices.Sorted(maps.Keys(seen))
+	if len(values) == 0 {
+		return fmt.Sprintf("none of them has the key %s", key)
+	}
+	return fmt.Sprintf("their %s is %s", key, strings.Join(values[:min(few, len(values))], ", "))
 }
 
 // roles makes a list of names. What is neither of the forms is left for the strict

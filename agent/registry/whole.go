@@ -16,10 +16,7 @@ func Read(name string, data []byte) (*File, []strict.Problem) {
 	if err != nil {
 		return nil, problems(name, err)
 	}
-	f := File{doc: d}
-	d.Decode(&f)
-	judge(d, &f)
-	return &f, problems(name, d.Err())
+	return read(d, tables(d)), problems(name, d.Err())
 }
 
 func document(name string, data []byte) (*strict.Document, error) {
@@ -50,11 +47,14 @@ func (f *File) Target(name string) (reconcile.Target, error) { return f.target(n
 
 // Concerning returns the problems of a file for which the agent would refuse a node:
 // those in its own tables, and those that are outside of every node's. What Nix would
-// read differently counts wherever it is.
+// read differently counts wherever it is; what is left to a newer version does not.
 func Concerning(node string, all []strict.Problem) []strict.Problem {
 	own, nodes := strict.Path("nodes").Child(node), strict.Path("nodes")
 	var found []strict.Problem
 	for _, p := range all {
+		if p.Newer {
+			continue
+		}
 		if p.Rule != "" || p.Key == nodes || !p.Key.Within(nodes) || p.Key.Within(own) {
 			found = append(found, p)
 		}

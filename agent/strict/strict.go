@@ -31,6 +31,7 @@ type Document struct {
 	origins  map[Path]Path // where each was there
 	root     map[string]any
 	part     *Part
+	later    bool         // see [Document.Later]
 	offsets  map[Path]int // where each value starts; nil: not known yet
 	lines    []int        // where each line starts; made when it is asked for
 	fields   map[reflect.Type][]string

@@ -26,31 +26,45 @@ func (r Resolver) foreign(dir string) (reader, error) {
 	if err != nil {
 		return nil, refused("read the registry %s: %w", r.File, err)
 	}
-	var source *strict.Document
-	if isJSON(r.File) {
+	d, err := r.Mapping.document(r.File, data)
+	if err != nil {
+		return nil, refused("%w", err)
+	}
+	return ofValues(d), nil
+}
+
+// document makes a registry of ours of a file of another format. Its problems are said
+// of where in the file they come from.
+func (m Mapping) document(name string, data []byte) (*strict.Document, error) {
+	source, err := m.source(name, data)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := m.entries(tables(source))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if m.ManagedWhen != "" && len(entries) > 0 && !m.managesAny(entries) {
+		return nil, fmt.Errorf("%s: registry.map.managed_when: %q holds for no node of %s (hint: %s)", name, m.ManagedWhen, m.Nodes, m.managedHint(entries))
+	}
+	nodes, origins := m.nodes(entries)
+	return source.Derive(map[string]any{"schema": int64(latest), "nodes": nodes}, origins), nil
+}
+
+// source reads the file as it is.
+func (m Mapping) source(name string, data []byte) (*strict.Document, error) {
+	if isJSON(name) {
 		root, err := object(data)
 		if err != nil {
-			return nil, refused("%s: %w", r.File, err)
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		source = strict.FromValues(r.File, root)
-	} else {
-		if source, err = strict.ParsePart(r.File, string(data), r.Mapping.part()); err != nil {
-			return nil, refused("%w", err)
-		}
-		if err := unreadable(source.Err()); err != nil {
-			return nil, refused("%w", err)
-		}
+		return strict.FromValues(name, root), nil
 	}
-	entries, err := r.Mapping.entries(tables(source))
+	source, err := strict.ParsePart(name, string(data), m.part())
 	if err != nil {
-		return nil, refused("%s: %w", r.File, err)
+		return nil, err
 	}
-	if r.Mapping.ManagedWhen != "" && len(entries) > 0 && !r.Mapping.managesAny(entries) {
-		return nil, refused("registry.map.managed_when: %q holds for no node of %s in %s (hint: %s)",
-			r.Mapping.ManagedWhen, r.Mapping.Nodes, r.File, r.Mapping.managedHint(entries))
-	}
-	nodes, origins := r.Mapping.nodes(entries)
-	return ofValues(source.Derive(map[string]any{"schema": int64(1), "nodes": nodes}, origins)), nil
+	return source, unreadable(source.Err())
 }
 
 // unreadable is what an error says of the text itself. Values such as dates, which
@@ -122,11 +136,12 @@ func (m Mapping) entries(root map[string]any) (map[string]entry, error) {
 func (m Mapping) nodes(entries map[string]entry) (nodes map[string]any, origins map[strict.Path]strict.Path) {
 	nodes, origins = map[string]any{}, map[strict.Path]strict.Path{}
 	for name, e := range entries {
-		node, at := map[string]any{"managed": m.managed(e.value)}, strict.Path("nodes").Child(name)
+		managed := m.managed(e.value)
+		node, at := map[string]any{"managed": managed}, strict.Path("nodes").Child(name)
 		origins[at] = e.at
 		for key, path := range map[string]string{"system": m.System, "hostname": m.Hostname, "roles": m.Roles} {
 			v, ok := lookup(e.value, path)
-			if !ok {
+			if !ok || key == "roles" && !managed { // no agent is there: rule R005
 				continue
 			}
 			if key == "roles" {

@@ -27,6 +27,10 @@ type File struct {
 // was not read from TOML.
 func (f *File) Position(at strict.Path) (line, column int) { return f.doc.Position(at) }
 
+// Origin returns what the value at a path is called in the file: another path in a file
+// of another format.
+func (f *File) Origin(at strict.Path) strict.Path { return f.doc.Origin(at) }
+
 // Fleet is what holds for all nodes.
 type Fleet struct {
 	Name     string            `json:"name,omitempty"`

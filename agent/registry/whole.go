@@ -3,6 +3,7 @@ package registry
 import (
 	"errors"
 	"path/filepath"
+	"strings"
 
 	"github.com/infra-agent/infra-agent/agent/strict"
 	"github.com/infra-agent/infra-agent/reconcile"
@@ -13,6 +14,22 @@ import (
 // in .json is of a file with the value of a flake.
 func Read(name string, data []byte) (*File, []strict.Problem) {
 	d, err := document(name, data)
+	return judged(name, d, err)
+}
+
+// ReadMapped is [Read] for a file of another format.
+func ReadMapped(name string, data []byte, m Mapping) (*File, []strict.Problem) {
+	d, err := m.document(name, data)
+	return judged(name, d, err)
+}
+
+// ReadValue is [Read] for the value of a flake, as JSON; name is what problems call it.
+func ReadValue(name string, data []byte) (*File, []strict.Problem) {
+	d, err := value(name, data)
+	return judged(name, d, err)
+}
+
+func judged(name string, d *strict.Document, err error) (*File, []strict.Problem) {
 	if err != nil {
 		return nil, problems(name, err)
 	}
@@ -20,9 +37,13 @@ func Read(name string, data []byte) (*File, []strict.Problem) {
 }
 
 func document(name string, data []byte) (*strict.Document, error) {
-	if !isJSON(name) {
-		return strict.Parse(name, data)
+	if isJSON(name) {
+		return value(name, data)
 	}
+	return strict.Parse(name, data)
+}
+
+func value(name string, data []byte) (*strict.Document, error) {
 	root, err := object(data)
 	if err != nil {
 		return nil, err
@@ -39,7 +60,7 @@ func problems(name string, err error) []strict.Problem {
 	if e, ok := errors.AsType[*strict.Error](err); ok {
 		return e.Problems
 	}
-	return []strict.Problem{{File: name, Text: err.Error()}}
+	return []strict.Problem{{File: name, Text: strings.TrimPrefix(err.Error(), name+": ")}}
 }
 
 // Target returns what the registry wants of one of its nodes, wherever this runs.

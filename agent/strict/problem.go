@@ -94,7 +94,7 @@ func (d *Document) note(rule string, at Path, hint, format string, args ...any) 
 
 func (d *Document) problem(at Path, hint, format string, args ...any) Problem {
 	line, column := d.Position(at)
-	return Problem{File: d.name, Line: line, Column: column, Key: d.origin(at), Text: fmt.Sprintf(format, args...), Hint: hint}
+	return Problem{File: d.name, Line: line, Column: column, Key: d.Origin(at), Text: fmt.Sprintf(format, args...), Hint: hint}
 }
 
 func (d *Document) add(p Problem) {

@@ -20,19 +20,6 @@ type Mapping struct {
 	ManagedWhen string // "key", "!key", "key=value" or "key!=value", of a list: contains; "" = always
 }
 
-// foreign reads the file with the mapping.
-func (r Resolver) foreign(dir string) (reader, error) {
-	data, err := r.read(dir)
-	if err != nil {
-		return nil, refused("read the registry %s: %w", r.File, err)
-	}
-	d, err := r.Mapping.document(r.File, data)
-	if err != nil {
-		return nil, refused("%w", err)
-	}
-	return ofValues(d), nil
-}
-
 // document makes a registry of ours of a file of another format. Its problems are said
 // of where in the file they come from.
 func (m Mapping) document(name string, data []byte) (*strict.Document, error) {

@@ -102,11 +102,10 @@ func (r Resolver) registered(read reader) (reconcile.Target, error) {
 	if unidentified != nil {
 		return reconcile.Target{}, unidentified
 	}
-	n := f.Nodes[name]
-	if err := r.deployable(f, name, n); err != nil {
+	if err := r.Deployable(f, name); err != nil {
 		return reconcile.Target{}, err
 	}
-	target, err := f.target(name, n)
+	target, err := f.Target(name)
 	if err != nil {
 		return reconcile.Target{}, err
 	}
@@ -119,8 +118,9 @@ func (r Resolver) registered(read reader) (reconcile.Target, error) {
 	return target, nil
 }
 
-// deployable refuses a node that must be left alone.
-func (r Resolver) deployable(f *File, name string, n Node) error {
+// Deployable says why a node of the registry must be left alone; nil when it need not.
+func (r Resolver) Deployable(f *File, name string) error {
+	n := f.Nodes[name]
 	branch := strings.ReplaceAll(cmp.Or(n.Branch, f.Fleet.Branch), "{name}", name)
 	switch {
 	case !n.IsManaged() && r.Source == Map:

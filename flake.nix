@@ -21,10 +21,16 @@
       lib = import ./nixos-module/lib.nix;
 
       nixosModules = rec {
-        # With the package of this flake, and so with this flake's nixpkgs: the node's own may have an older Go.
-        infra-agent = { lib, pkgs, ... }: {
-          imports = [ ./nixos-module ];
-          services.infra-agent.package = lib.mkDefault (packageOf pkgs);
+        # With the package of this flake, and so with this flake's nixpkgs: the node's own may have an older Go. A set with a key, so
+        # that it may be imported twice, and be named in disabledModules.
+        infra-agent = {
+          _class = "nixos";
+          _file = "${toString ./flake.nix}#nixosModules.infra-agent";
+          key = "github:infra-agent/infra-agent#nixosModules.infra-agent";
+          imports = [
+            ./nixos-module
+            ({ lib, pkgs, ... }: { services.infra-agent.package = lib.mkDefault (packageOf pkgs); })
+          ];
         };
         default = infra-agent;
       };

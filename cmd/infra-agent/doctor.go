@@ -103,7 +103,7 @@ func (d *doctor) examine(ctx context.Context) error {
 		d.target(ctx, settings, nx, nixWorks, rev)
 	}
 	if d.checkout == "" {
-		d.machine(ctx)
+		d.machine(ctx, settings)
 	}
 	return d.verdict()
 }
@@ -271,8 +271,14 @@ func (d *doctor) target(ctx context.Context, s config.Settings, nx *nix.Nix, nix
 	}
 }
 
-// machine looks at the links and at the agent.
-func (d *doctor) machine(ctx context.Context) {
+// machine looks at the links, the record's place and the agent.
+func (d *doctor) machine(ctx context.Context, settings config.Settings) {
+	switch volatile, err := system.IsVolatile(settings.StateDir); {
+	case err != nil:
+		d.fail("record", err)
+	case volatile:
+		d.warn("record", "%s is in memory: a reboot forgets what was accepted, what failed and that the node is suspended (hint: persist it, or set state_dir to a directory that is)", settings.StateDir)
+	}
 	slots := (&system.Node{}).Slots()
 	switch {
 	case slots.Running == "":

@@ -267,8 +267,10 @@ func TestFlake(t *testing.T) {
 		Packages map[string]map[string]string
 		Unit     string
 		Settings string
+		VM       map[string]string
 	}
 	check(t, evaluate(t, `let self = `+self+`; checks = self.checks.x86_64-linux; in {
+		vm = builtins.mapAttrs (_: m: (m { pkgs.git = "/usr"; }).services.infra-agent.credentials.missing) checks.vm.nodes;
 		outputs = builtins.attrNames self;
 		inherit (self) packages;
 		unit = checks.unit.text;
@@ -286,6 +288,9 @@ func TestFlake(t *testing.T) {
 	}
 	if want := "ExecStart=/x86_64-linux/package.nix/bin/infra-agent run"; !strings.Contains(got.Unit, want) {
 		t.Errorf("the unit of nixosModules.default is\n%s\nwant it with the flake's own package: %q", got.Unit, want)
+	}
+	if want := "/run/secrets/none"; got.VM["machine"] != want {
+		t.Errorf("the test's machine has the credentials %q, want %q", got.VM, want)
 	}
 	if want := "infra-agent-config.toml"; got.Settings != want {
 		t.Errorf("the check of the settings builds %q, want %q", got.Settings, want)

@@ -117,7 +117,7 @@ func root() *cobra.Command {
 	in(program, runCommand(), versionCommand())
 	c.SetHelpCommandGroupID(program)
 	c.SetCompletionCommandGroupID(program)
-	c.AddCommand(guardCommand(), fetchChildCommand(), lookCommand())
+	c.AddCommand(guardCommand(), fetchChildCommand(), lookCommand(), manCommand())
 	explainUsage(c)
 	return c
 }

@@ -7,28 +7,37 @@
     let
       systems = [ "x86_64-linux" "aarch64-linux" ];
       forAllSystems = f: nixpkgs.lib.genAttrs systems (system: f nixpkgs.legacyPackages.${system});
+      # A version for each commit.
+      commit.infra-agent-commit = self.shortRev or self.dirtyShortRev or "";
       packageOf = pkgs: self.packages.${pkgs.stdenv.hostPlatform.system}.infra-agent;
     in
     {
       packages = forAllSystems (pkgs: rec {
-        infra-agent = pkgs.callPackage ./packaging/package.nix { };
+        infra-agent = pkgs.callPackage ./packaging/package.nix commit;
         default = infra-agent;
       });
 
-      overlays.default = final: _: { infra-agent = final.callPackage ./packaging/package.nix { }; };
+      overlays.default = final: _: { infra-agent = final.callPackage ./packaging/package.nix commit; };
 
       # toRegistry, fromRegistry, rolesOf.
       lib = import ./nixos-module/lib.nix;
 
       nixosModules = rec {
-        # With the package of this flake, and so with this flake's nixpkgs: the node's own may have an older Go.
-        infra-agent = { lib, pkgs, ... }: {
-          imports = [ ./nixos-module ];
-          services.infra-agent.package = lib.mkDefault (packageOf pkgs);
+        # With the package of this flake, and so with this flake's nixpkgs: the node's own may have an older Go. A set with a key, so
+        # that it may be imported twice, and be named in disabledModules.
+        infra-agent = {
+          _class = "nixos";
+          _file = "${toString ./flake.nix}#nixosModules.infra-agent";
+          key = "github:infra-agent/infra-agent#nixosModules.infra-agent";
+          imports = [
+            ./nixos-module
+            ({ lib, pkgs, ... }: { services.infra-agent.package = lib.mkDefault (packageOf pkgs); })
+          ];
         };
         default = infra-agent;
       };
 
+      # The package, and a system with the module. `vm` plays it on NixOS's own test driver, with a real boot loader: it needs KVM.
       checks = forAllSystems (pkgs:
         let
           node = nixpkgs.lib.nixosSystem {
@@ -44,11 +53,17 @@
               }
             ];
           };
+          failed = map (a: a.message) (builtins.filter (a: !a.assertion) node.config.assertions);
+          # Only a whole system looks at its assertions, and this is none: it has no root.
+          ofNode = value: if ours == [ ] then value else throw (builtins.concatStringsSep "\n" ours);
+          ours = builtins.filter (message: builtins.match ".*services.infra-agent.*" message != null) failed;
         in
         {
           package = packageOf pkgs;
-          settings = node.config.environment.etc."infra-agent/config.toml".source;
-          unit = node.config.systemd.units."infra-agent.service".unit;
+          settings = ofNode node.config.environment.etc."infra-agent/config.toml".source;
+          unit = ofNode node.config.systemd.units."infra-agent.service".unit;
+        } // nixpkgs.lib.optionalAttrs (pkgs.stdenv.hostPlatform.system == "x86_64-linux") {
+          vm = pkgs.testers.runNixOSTest (import ./nixos-module/vm-test.nix { module = self.nixosModules.default; });
         });
 
       devShells = forAllSystems (pkgs: {

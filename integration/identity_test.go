@@ -3,6 +3,8 @@
 package integration
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/infra-agent/infra-agent/agent/control"
@@ -89,4 +91,27 @@ func TestRunningSystemThatIsNotTheProfileHolds(t *testing.T) {
 	must[string](t)(web.agent("adopt"))
 	s := web.wait("promoted", ended(reconcile.ResultPromoted, commit))
 	web.expect(string(s.Good.Toplevel))
+}
+
+// TestARegistryOfANewerVersion: the agent that is to be replaced reads the registry that
+// came with its successor, and deploys.
+func TestARegistryOfANewerVersion(t *testing.T) {
+	f := newFleet(t)
+	web := f.up("web1")[0]
+	f.edit("infrastructure.toml", "schema = 1", "schema = 2\nmin_reader = 1\n\n[quorum.etcd]\nnodes = [\"db1\"]")
+	f.edit("infrastructure.toml", "description = \"Web servers\"",
+		"placement = \"spread\"\nchecks.rows = { kind = \"postgres\", database = \"web\" }\nchecks.home = { kind = \"file\", path = \"/etc/passwd\" }")
+	f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
+	s := web.wait("promoted", func(s control.Status) bool {
+		last, ok := last(s)
+		return ok && last.Result == reconcile.ResultPromoted && s.InSync && s.Anchor == reconcile.Commit(f.tip())
+	})
+	if _, run := s.Checks["rows"]; run || !s.Checks["home"].OK {
+		t.Errorf("checks are %+v, want home alone", s.Checks)
+	}
+	for _, want := range []string{"roles.web.checks.rows is not run", "left to a newer agent, for this version does not know it: schema, quorum, roles.web.placement"} {
+		if !slices.ContainsFunc(s.Warnings, func(w string) bool { return strings.Contains(w, want) }) {
+			t.Errorf("warnings are %q, want one with %q", s.Warnings, want)
+		}
+	}
 }

@@ -150,6 +150,25 @@ func TestCredentialsOfTheModule(t *testing.T) {
 	web.keepsQuiet(secretToken, secret, secret[:40])
 }
 
+// A credential that is missing when the agent starts does not keep it from starting:
+// it says what it lacks.
+func TestMissingCredential(t *testing.T) {
+	f := newSourceFleet(t, secretToken)
+	authority := must[string](t)(f.ServeTLS())
+	const token = "/run/credentials/infra-agent.service/token"
+	f.push("credentials", map[string]string{"credentials.toml": "token = \"/etc/git-token\"\n"})
+	f.edit("config.toml", fmt.Sprintf("url = %q", lab.GitURL), fmt.Sprintf("url = %q\ntoken_file = %q\nca_file = \"/etc/git-ca.pem\"", lab.HTTPSURL, token))
+	check(t, f.StopGit())
+	web := f.upWith(map[string]string{"/etc/git-token": secretToken, "/etc/git-ca.pem": authority})
+	must[string](t)(web.Run(t.Context(), "rm", "/etc/git-token"))
+	must[string](t)(web.Run(t.Context(), "systemctl", "restart", "infra-agent"))
+	web.wait("held", held(reconcile.GateSource, "token_file "+token+" is empty: what it is a copy of was not there when the agent started"))
+	check(t, web.Write("/etc/git-token", secretToken, 0o600))
+	must[string](t)(web.Run(t.Context(), "systemctl", "restart", "infra-agent"))
+	commit := f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
+	web.wait("promoted", ended(reconcile.ResultPromoted, commit))
+}
+
 func TestGitDaemon(t *testing.T) {
 	f := newSourceFleet(t, "")
 	check(t, f.ServeDaemon())

@@ -1,5 +1,6 @@
 # services.infra-agent: the agent on a NixOS node.
 {
+  _class = "nixos";
   imports = [
     ./options.nix
     ./assertions.nix

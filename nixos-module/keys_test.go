@@ -58,14 +58,20 @@ func TestOptionsAreTheSettings(t *testing.T) {
 func optionType(key config.Key) string {
 	words := map[string]string{
 		"bool":     "boolean",
-		"duration": "string matching the pattern ([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+",
-		"integer":  "signed integer",
+		"duration": `duration: numbers with the units h, m, s or ms, such as "90s" or "1h30m"`,
+		"integer":  "positive integer, meaning >0",
 		"list":     "list of string",
 		"path":     "string",
-		"size":     "string matching the pattern [0-9]+ *([KMGT]i)?B",
+		"size":     `size: a whole number with the unit B, KiB, MiB, GiB or TiB, such as "256MiB"`,
 		"string":   "string",
 	}
 	word, ok := words[key.Type]
+	switch key.Name {
+	case "control.group":
+		word = "name of a group"
+	case "checks.NAME.status":
+		word = "integer between 100 and 599 (both inclusive)"
+	}
 	if !ok { // the words allowed
 		quoted := strings.Split(key.Type, ", ")
 		for i := range quoted {

@@ -5,40 +5,100 @@
 #   rolesOf       the roles of a node as the agent sees them, the weakest first
 let
   inherit (builtins)
-    attrNames baseNameOf concatMap concatStringsSep dirOf elem elemAt filter foldl' fromTOML head intersectAttrs isAttrs isFunction isList
-    isPath isString listToAttrs mapAttrs match pathExists readFile;
+    all attrNames attrValues baseNameOf concatMap concatStringsSep dirOf elem elemAt filter foldl' fromTOML groupBy head intersectAttrs
+    isAttrs isBool isFunction isInt isList isPath isString length listToAttrs mapAttrs match pathExists readFile stringLength substring;
 
   filterAttrs = keep: set: listToAttrs (concatMap (name: if keep set.${name} then [ { inherit name; value = set.${name}; } ] else [ ]) (attrNames set));
   load = registry: if isAttrs registry then registry else fromTOML (readFile registry);
 
-  # The fields of a node, a role and a proxy that may be passed on. What else a fleet keeps there is its own.
-  fields = names: listToAttrs (map (name: { inherit name; value = null; }) names);
-  ofNode = fields [
-    "address" "aliases" "branch" "checks" "configuration" "depends_on" "environment" "ephemeral" "hold" "hostname" "kind" "managed" "meta"
-    "naming" "pin" "proxied" "proxy" "reason" "reboot" "roles" "rollback" "system" "tags" "user" "vmid" "vmid_reason" "wave" "window"
-  ];
-  ofProxy = fields [ "port" "protocol" "ssl" "subdomains" "websockets" ];
-  known = names: set: filterAttrs (v: v != null) (intersectAttrs names set);
+  # The fields of a node and a proxy that may be passed on. What else a fleet keeps there is its own, and so is what it keeps in a
+  # field that only describes the node, in another form than the registry's. What decides about deployments is passed on
+  # as it is: the agent says what is wrong with it.
+  anything = _: true;
+  ofNode = {
+    address = isString;
+    aliases = anything;
+    branch = anything;
+    checks = anything;
+    configuration = anything;
+    depends_on = anything;
+    environment = isString;
+    ephemeral = isBool;
+    hold = anything;
+    hostname = anything;
+    kind = kind: elem kind [ "vm" "metal" "cloud" "template" "appliance" ];
+    managed = anything;
+    meta = anything;
+    naming = anything;
+    pin = anything;
+    proxied = isBool;
+    proxy = isAttrs;
+    reason = anything;
+    reboot = anything;
+    roles = anything;
+    rollback = anything;
+    system = anything;
+    tags = tags: isList tags && all isString tags;
+    user = isString;
+    vmid = isInt;
+    vmid_reason = isString;
+    wave = anything;
+    window = anything;
+  };
+  ofProxy = { port = isInt; protocol = isString; ssl = isBool; subdomains = isList; websockets = isBool; };
+  known = forms: set: filterAttrs (v: v != null) (listToAttrs (concatMap
+    (name: if forms.${name} set.${name} then [ { inherit name; value = set.${name}; } ] else [ ])
+    (attrNames (intersectAttrs forms set))));
 
-  # The name of a role: a string, roles/NAME.nix, roles/NAME/, or a module of flake-parts, which knows the output it came from.
+  # Whether one letter more, less, replaced, or swapped with its neighbour makes a word of another.
+  isLike = a: b:
+    let
+      alike = i: if i < stringLength a && substring i 1 a == substring i 1 b then alike (i + 1) else i;
+      at = alike 0;
+      rest = n: substring (at + n) (-1);
+      swapped = substring (at + 1) 1 b + substring at 1 b;
+    in
+    a != b && (rest 1 a == rest 1 b || rest 1 a == rest 0 b || rest 0 a == rest 1 b || substring at 2 a == swapped && rest 2 a == rest 2 b);
+
+  # A field that is so like one of the registry's that it would vanish by mistake.
+  slips = node: concatMap
+    (field: map (meant: { inherit field meant; })
+      (filter (meant: stringLength meant > 3 && !(node ? ${meant}) && isLike field meant) (attrNames ofNode)))
+    (filter (field: !(ofNode ? ${field})) (attrNames node));
+
+  # The name of a role: a string, roles/NAME.nix, roles/NAME/, or a module of flake-parts, which knows the output it came from:
+  # flake.nixosModules.NAME or flake.modules.nixos.NAME.
   roleName = node: role:
     let
       file = if isAttrs role then toString (role._file or "") else if isPath role then toString role else "";
-      output = match ".*#nixosModules[.](role-)?([^.]+)" file;
+      output = match ".*#(nixosModules|modules[.]nixos)[.]\"?(role-)?([^\"]+)\"?" file;
       base = baseNameOf (if baseNameOf file == "default.nix" then dirOf file else file);
       nix = match "(.*)[.]nix" base;
     in
     if isString role then role
-    else if output != null then elemAt output 1
+    else if output != null then elemAt output 2
     else if isPath role then if nix != null then head nix else base
     else throw "infra-agent: a role of node ${node} has no name: give a string, a path, or a module of flake.nixosModules";
 
+  # The roles of a node that has an agent; elsewhere there are none: rule R005.
+  rolesGiven = name: node:
+    let roles = node.roles or null; in
+    if (node.managed or true) == false || roles == null then [ ]
+    else if isList roles then roles
+    else throw "infra-agent: the roles of node ${name} are no list: write roles = [ ${if isString roles then "\"${roles}\"" else "…"} ]";
+
   toNode = name: node:
-    let proxy = node.proxy or null; in
-    known ofNode node
-    // (if node ? host && !(node ? address) && node.host != null then { address = node.host; } else { })
-    // (if isAttrs proxy then { proxy = known ofProxy proxy; } else { })
-    // { roles = if (node.managed or true) == false then [ ] else map (roleName name) (node.roles or [ ]); }; # no agent is there: rule R005
+    let
+      proxy = node.proxy or null;
+      slip = head (slips node);
+    in
+    if slips node != [ ] then
+      throw "infra-agent: node ${name} has the field ${slip.field}, which is like ${slip.meant}: correct it; what is the fleet's own belongs into meta, or under a name that is less alike"
+    else
+      known ofNode node
+      // (if node ? host && !(node ? address) && isString node.host then { address = node.host; } else { })
+      // (if isAttrs proxy then { proxy = known ofProxy proxy; } else { })
+      // { roles = map (roleName name) (rolesGiven name node); };
 
   rolesOf = registry: node:
     let
@@ -61,11 +121,19 @@ in
   inherit rolesOf;
 
   # toRegistry { nodes; roles ? { }; fleet ? { }; waves ? { }; }
-  toRegistry = { nodes, roles ? { }, fleet ? { }, waves ? { } }: {
-    schema = 1;
-    inherit fleet roles waves;
-    nodes = mapAttrs toNode nodes;
-  };
+  #
+  # A role that a node has as a module is defined by that.
+  toRegistry = { nodes, roles ? { }, fleet ? { }, waves ? { } }:
+    let
+      modulesOf = name: filter (role: !isString role) (rolesGiven name nodes.${name});
+      fromModules = concatMap (name: map (role: { name = roleName name role; value = { }; }) (modulesOf name)) (attrNames nodes);
+    in
+    {
+      schema = 1;
+      inherit fleet waves;
+      roles = listToAttrs fromModules // roles;
+      nodes = mapAttrs toNode nodes;
+    };
 
   # fromRegistry { registry = ./infrastructure.toml; roles = self.nixosModules or ./roles; inherit (nixpkgs.lib) nixosSystem; }
   #
@@ -103,6 +171,10 @@ in
           modules = concatMap modulesOf of ++ [ identity ] ++ (if isList more then more else [ more ]);
         };
       configured = filterAttrs (node: node.managed or true) (fleet.nodes or { });
+      outputOf = name: configured.${name}.configuration or name;
+      shared = filter (nodes: length nodes > 1) (attrValues (groupBy outputOf (attrNames configured)));
     in
-    listToAttrs (map (name: { name = configured.${name}.configuration or name; value = configure name configured.${name}; }) (attrNames configured));
+    if shared != [ ] then
+      throw "infra-agent: the nodes ${concatStringsSep ", " (head shared)} have one output, ${outputOf (head (head shared))}: fromRegistry makes one of each node, with its own name and roles; give each its own configuration, or none"
+    else listToAttrs (map (name: { name = outputOf name; value = configure name configured.${name}; }) (attrNames configured));
 }

@@ -83,13 +83,24 @@ func TestAssertions(t *testing.T) {
 		},
 		{
 			"unknown key", `credentials.other = "/run/secrets/key"; settings.source.remotes = [ { url = "ssh://git@x/y"; ssh_key_file = "/run/credentials/infra-agent.service/key"; known_hosts_file = "/etc/ssh/ssh_known_hosts"; } ];`,
-			"", "has the ssh_key_file /run/credentials/infra-agent.service/key, but services.infra-agent.credentials has nothing of that name",
+			"", "the ssh_key_file of remote origin is /run/credentials/infra-agent.service/key, but services.infra-agent.credentials has nothing of that name",
 		},
 		{
 			"known credential", `credentials.forge = "/run/secrets/token"; settings.source.remotes = [ { url = "https://x/y"; token_file = "/run/credentials/infra-agent.service/forge"; } ];`,
 			"", "",
 		},
 		{"off", "enable = false;", "system.autoUpgrade.enable = true;", ""},
+		{
+			"credential that is no file's name", `credentials."a/b" = "/run/secrets/token";` + remote, "",
+			"a/b is no name of a file",
+		},
+		{"relative credential", `credentials.forge = "secrets/token";` + remote, "", "credentials.forge is secrets/token, which is no absolute path"},
+		{"credential in the store", `credentials.forge = "${builtins.storeDir}/x-token";` + remote, "", "credentials.forge is in the Nix store"},
+		{"token in the store", withFile("token_file", `"${builtins.storeDir}/x-token"`), "", "the token_file of remote origin is in the Nix store"},
+		{"known hosts in the store", withFile("known_hosts_file", `"${builtins.storeDir}/x-hosts"`), "", ""},
+		{"relative file", withFile("ca_file", `"ca.pem"`), "", "the ca_file of remote origin is ca.pem, which is no absolute path"},
+		{"relative file of the trust", remote + `settings.trust.revocation_file = "revoked";`, "", "the revocation_file of trust is revoked"},
+		{"unknown copy of keys", remote + `settings.trust.allowed_signers_file = "/run/credentials/infra-agent.service/keys";`, "", "the allowed_signers_file of trust is /run/credentials/infra-agent.service/keys, but"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var got []string
@@ -112,12 +123,135 @@ func TestRefusedByType(t *testing.T) {
 		{`settings.source.remotes = [ { url = "https://x/y"; token_file = dir + /embed.go; } ];`, "token_file"},
 		{`credentials.forge = dir + /embed.go;`, "services.infra-agent.credentials.forge"},
 		{`setting.node = "web1";`, "services.infra-agent.setting"},
-		{`checks.web.kind = "ftp";`, "services.infra-agent.settings.checks.web.kind"},
+		{`settings.checks.web.kind = "ftp";`, "services.infra-agent.settings.checks.web.kind"},
+		{`settings.checks.web = { kind = "http"; target = "http://x/"; successes = -1; };`, "services.infra-agent.settings.checks.web.successes"},
+		{`settings.checks.web = { kind = "http"; target = "http://x/"; status = 20; };`, "integer between 100 and 599"},
+		{`settings.limits.tree_entries = 0;`, "positive integer"},
+		{`settings.limits.fetch_bytes = "0B";`, "services.infra-agent.settings.limits.fetch_bytes"},
+		{`settings.control.group = "";`, "services.infra-agent.settings.control.group"},
+		{`settings.confirm.window = "5 minutes";`, `is not of type ` + "`duration: numbers with the units h, m, s or ms, such as"},
 	} {
 		var settings any
 		err := evaluate(t, system(remote+tc.agent, "")+".services.infra-agent", &settings)
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v, want an error with %q", tc.agent, err, tc.want)
+		}
+	}
+}
+
+// withFile are settings with a remote that names a file.
+func withFile(key, path string) string {
+	return fmt.Sprintf(`settings.source.remotes = [ { url = "https://x/y"; %s = %s; } ];`, key, path)
+}
+
+// TestLostState: a record that every boot deletes is warned of where NixOS knows of it.
+func TestLostState(t *testing.T) {
+	const root = `fileSystems."/" = { mountPoint = "/"; fsType = "tmpfs"; };`
+	const persisted = root + `fileSystems."/persist" = { mountPoint = "/persist"; fsType = "ext4"; };`
+	for _, tc := range []struct{ name, agent, others, want string }{
+		{"on disk", remote, `fileSystems."/" = { mountPoint = "/"; fsType = "ext4"; };`, ""},
+		{"not known", remote, "", ""},
+		{"in memory", remote, root, "/var/lib/infra-agent is on /, a tmpfs, and lost at every boot"},
+		{"elsewhere in memory", remote, persisted, "/var/lib/infra-agent is on /, a tmpfs"},
+		{"moved", remote + `settings.state_dir = "/persist/infra-agent";`, persisted, ""},
+		{"beside", remote + `settings.state_dir = "/persistent/infra-agent";`, persisted, "/persistent/infra-agent is on /, a tmpfs"},
+		{"bound", remote, persisted + `fileSystems."/var/lib/infra-agent" = { mountPoint = "/var/lib/infra-agent"; fsType = "none"; };`, ""},
+		{"above it bound", remote, persisted + `fileSystems.lib = { mountPoint = "/var/lib"; };`, ""},
+		{"bound by a unit", remote, persisted + `systemd.mounts = [ { where = "/var/lib/infra-agent"; type = ""; } ];`, ""},
+		{"off", "enable = false;", root, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var got []string
+			check(t, evaluate(t, system(tc.agent, tc.others)+".warnings", &got))
+			if tc.want == "" && len(got) == 0 {
+				return
+			}
+			if len(got) != 1 || tc.want == "" || !strings.Contains(got[0], tc.want) {
+				t.Errorf("warnings are %q, want one with %q", got, tc.want)
+			}
+		})
+	}
+}
+
+// TestDirectoriesElsewhere: systemd makes what is in its own places, and waits for what
+// the others are on.
+func TestDirectoriesElsewhere(t *testing.T) {
+	for _, tc := range []struct{ settings, state, run string }{
+		{"", "infra-agent", "infra-agent"},
+		{`state_dir = "/var/lib/fleet/agent"; run_dir = "/run/fleet";`, "fleet/agent", "fleet"},
+		{`state_dir = "/persist/agent"; run_dir = "/srv/run";`, "", ""},
+	} {
+		var unit string
+		check(t, evaluate(t, system(remote+"settings = {"+tc.settings+"};", "")+`.systemd.units."infra-agent.service".text`, &unit))
+		for key, want := range map[string]string{"StateDirectory": tc.state, "RuntimeDirectory": tc.run} {
+			if got := strings.Contains(unit, "\n"+key+"="); got != (want != "") || want != "" && !strings.Contains(unit, "\n"+key+"="+want+"\n") {
+				t.Errorf("with %s the unit is\n%s\nwant %s %q", tc.settings, unit, key, want)
+			}
+		}
+		if want := "\nRequiresMountsFor=/persist/agent\nRequiresMountsFor=/srv/run\n"; tc.state == "" && !strings.Contains(unit, want) {
+			t.Errorf("with %s the unit is\n%s\nwant %s", tc.settings, unit, want)
+		}
+	}
+}
+
+// TestFilesInHomesAreHandedOver: the unit does not see them, so systemd gives it a copy.
+func TestFilesInHomesAreHandedOver(t *testing.T) {
+	const agent = `settings = {
+		source.remotes = [
+			{ url = "https://x/y"; token_file = "/root/token"; ca_file = "/etc/ca.pem"; }
+			{ name = "b"; url = "ssh://git@x/y"; ssh_key_file = "/run/secrets/key"; known_hosts_file = "/home/me/.ssh/known_hosts"; }
+		];
+		trust = { policy = "tip"; allowed_signers_file = "/root/signers"; };
+		state_dir = "/var/lib/x";
+	}; credentials.forge = "/run/secrets/forge";`
+	var got struct {
+		Unit     string
+		Settings struct {
+			Source struct{ Remotes []map[string]string }
+			Trust  map[string]string
+		}
+	}
+	check(t, evaluate(t, `let
+		c = `+system(agent, "")+`;
+		files = import (dir + /files.nix) { inherit lib; cfg = c.services.infra-agent; };
+	in { unit = c.systemd.units."infra-agent.service".text; settings = { inherit (files.settings) source trust; }; }`, &got))
+	const copies = "/run/credentials/infra-agent.service/"
+	remotes, trust := got.Settings.Source.Remotes, got.Settings.Trust
+	for what, at := range map[string]struct{ path, from string }{
+		"token_file":           {remotes[0]["token_file"], "/root/token"},
+		"known_hosts_file":     {remotes[1]["known_hosts_file"], "/home/me/.ssh/known_hosts"},
+		"allowed_signers_file": {trust["allowed_signers_file"], "/root/signers"},
+	} {
+		name, ok := strings.CutPrefix(at.path, copies)
+		if line := "\nLoadCredential=" + name + ":" + at.from + "\n"; !ok || !strings.Contains(got.Unit, line) {
+			t.Errorf("%s is %q, want a copy in %s that the unit loads by%s\n%s", what, at.path, copies, line, got.Unit)
+		}
+		if line := "\nSetCredential=" + name + ":\\n\n"; !strings.Contains(got.Unit, line) {
+			t.Errorf("%s has no default, want%s", what, line)
+		}
+	}
+	if remotes[0]["ca_file"] != "/etc/ca.pem" || remotes[1]["ssh_key_file"] != "/run/secrets/key" || trust["revocation_file"] != "" {
+		t.Errorf("settings are %+v, want the files that the unit sees as they are", got.Settings)
+	}
+}
+
+// TestImportedTwice: a role and common.nix may both import the module, by whichever name.
+func TestImportedTwice(t *testing.T) {
+	const self = `(let
+		nixpkgs = import (dir + /testdata/nixpkgs.nix);
+		self = (import (dir + "/../flake.nix")).outputs { inherit self nixpkgs; };
+	in self)`
+	const of = `let m = ` + self + `.nixosModules; in builtins.attrNames (lib.evalModules {
+		specialArgs.pkgs = import (dir + /testdata/pkgs.nix) { system = "x86_64-linux"; };
+		modules = [ (dir + /testdata/nixos.nix) { options.services.other = lib.mkOption { type = lib.types.bool; default = true; }; } %s ];
+	}).config.services`
+	for modules, want := range map[string][]string{
+		"m.default m.infra-agent { imports = [ m.default ]; }": {"infra-agent", "other"},
+		"m.default { disabledModules = [ m.infra-agent ]; }":   {"other"},
+	} {
+		var got []string
+		if err := evaluate(t, fmt.Sprintf(of, modules), &got); err != nil || !slices.Equal(got, want) {
+			t.Errorf("with %s: services %q, %v, want %q", modules, got, err, want)
 		}
 	}
 }
@@ -133,8 +267,10 @@ func TestFlake(t *testing.T) {
 		Packages map[string]map[string]string
 		Unit     string
 		Settings string
+		VM       map[string]string
 	}
 	check(t, evaluate(t, `let self = `+self+`; checks = self.checks.x86_64-linux; in {
+		vm = builtins.mapAttrs (_: m: (m { pkgs.git = "/usr"; }).services.infra-agent.credentials.missing) checks.vm.nodes;
 		outputs = builtins.attrNames self;
 		inherit (self) packages;
 		unit = checks.unit.text;
@@ -153,6 +289,9 @@ func TestFlake(t *testing.T) {
 	if want := "ExecStart=/x86_64-linux/package.nix/bin/infra-agent run"; !strings.Contains(got.Unit, want) {
 		t.Errorf("the unit of nixosModules.default is\n%s\nwant it with the flake's own package: %q", got.Unit, want)
 	}
+	if want := "/run/secrets/none"; got.VM["machine"] != want {
+		t.Errorf("the test's machine has the credentials %q, want %q", got.VM, want)
+	}
 	if want := "infra-agent-config.toml"; got.Settings != want {
 		t.Errorf("the check of the settings builds %q, want %q", got.Settings, want)
 	}
@@ -165,8 +304,8 @@ func TestConfigFile(t *testing.T) {
 		return build(t, system(agent, "")+`.environment.etc."infra-agent/config.toml".source`)
 	}
 	const checks = `
-		checks.web = { kind = "http"; target = "http://localhost/health"; status = 204; };
-		checks.db = { kind = "exec"; command = [ "/bin/true" "\"quoted\"" ]; };`
+		settings.checks.web = { kind = "http"; target = "http://localhost/health"; status = 204; };
+		settings.checks.db = { kind = "exec"; command = [ "/bin/true" "\"quoted\"" ]; };`
 	const byHand = `
 		[[source.remotes]]
 		url = "https://git.example.org/fleet.git"

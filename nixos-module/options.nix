@@ -1,7 +1,6 @@
-{ config, lib, pkgs, ... }:
+{ lib, pkgs, ... }:
 let
   inherit (lib) literalExpression mkOption types;
-  cfg = config.services.infra-agent;
   toml = pkgs.formats.toml { };
 in
 {
@@ -31,23 +30,15 @@ in
       '';
     };
 
-    checks = mkOption {
-      type = types.attrsOf toml.type;
-      default = { };
-      example.web = { kind = "http"; target = "http://localhost/health"; };
-      description = "This node's own health checks: short for {option}`services.infra-agent.settings.checks`.";
-    };
-
     credentials = mkOption {
       type = types.attrsOf types.str; # not a path: Nix would copy the secret into its store
       default = { };
       example.forge = "/run/secrets/forge-token";
       description = ''
         Files with secrets, by the name under which the agent reads them: `/run/credentials/infra-agent.service/NAME`,
-        which a remote's `token_file` or `ssh_key_file` may be. systemd reads them when the agent starts, where they must exist.
+        which a remote's `token_file` or `ssh_key_file` may be. systemd copies them when the agent starts; one that is not there
+        then is an empty copy, which the agent names. Files in homes, which the agent's unit does not see, are handed over by themselves.
       '';
     };
   };
-
-  config.services.infra-agent.settings.checks = cfg.checks;
 }

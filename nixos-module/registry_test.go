@@ -31,31 +31,50 @@ func TestToRegistry(t *testing.T) {
 		nodes = {
 			dns-01 = {
 				host = "10.0.0.1"; system = "x86_64-linux"; managed = true; tags = [ "infra" ]; vlan = "servers";
-				roles = [ "dns" { _file = "/nix/store/x-source/flake.nix#nixosModules.role-monitoring"; imports = [ ]; } (dir + /testdata/keys.nix) (dir + /testdata/roles/web) (dir + /testdata/roles/web/default.nix) ];
+				roles = [ "dns" { _file = "/nix/store/x-source/flake.nix#nixosModules.role-monitoring"; imports = [ ]; } (dir + /testdata/keys.nix) (dir + /testdata/roles/web) (dir + /testdata/roles/web/default.nix)
+					{ _file = "/nix/store/x-source/flake.nix#modules.nixos.backup"; } { _file = "/nix/store/x-source/flake.nix#modules.nixos.\"role-eu.mail\""; } { _file = "/nix/store/x-source/flake.nix#nixosModules.eu.web"; } ];
+				kind = "nixos"; user = { name = "root"; }; vmid = "100"; environment = "lab"; reboot = "window";
 				proxy = { port = 3000; extraConfig = "x"; fqdn = "dns"; subdomains = [ "dns" ]; };
 			};
 			nas = { host = null; proxy = null; managed = false; roles = [ "smb" (dir + /testdata/keys.nix) ]; };
-			web = { managed = null; roles = [ "web" ]; };
+			web = { managed = null; roles = [ "web" ]; role = "the fleet's own, for there is roles too"; };
+			bare = { roles = null; kind = "vm"; vmid = 101; };
 		};
 	}`, &got))
+	none := map[string]any{}
 	want := map[string]any{
 		"schema": 1.0, "fleet": map[string]any{"domain": "example.org"}, "waves": map[string]any{},
-		"roles": map[string]any{"dns": map[string]any{"checks": map[string]any{"up": map[string]any{"kind": "unit", "unit": "adguardhome.service"}}}},
+		"roles": map[string]any{
+			"dns":        map[string]any{"checks": map[string]any{"up": map[string]any{"kind": "unit", "unit": "adguardhome.service"}}},
+			"monitoring": none, "keys": none, "web": none, "backup": none, "eu.mail": none, "eu.web": none, // of modules
+		},
 		"nodes": map[string]any{
 			"dns-01": map[string]any{
-				"address": "10.0.0.1", "system": "x86_64-linux", "managed": true, "tags": []any{"infra"},
-				"roles": []any{"dns", "monitoring", "keys", "web", "web"}, "proxy": map[string]any{"port": 3000.0, "subdomains": []any{"dns"}},
+				"address": "10.0.0.1", "system": "x86_64-linux", "managed": true, "tags": []any{"infra"}, "environment": "lab", "reboot": "window",
+				"roles": []any{"dns", "monitoring", "keys", "web", "web", "backup", "eu.mail", "eu.web"}, "proxy": map[string]any{"port": 3000.0, "subdomains": []any{"dns"}},
 			},
-			"nas": map[string]any{"managed": false, "roles": []any{}},
-			"web": map[string]any{"roles": []any{"web"}},
+			"nas":  map[string]any{"managed": false, "roles": []any{}},
+			"web":  map[string]any{"roles": []any{"web"}},
+			"bare": map[string]any{"roles": []any{}, "kind": "vm", "vmid": 101.0},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("toRegistry (-want +got):\n%s", diff)
 	}
-	err := library(t, `agent.toRegistry { nodes.a.roles = [ ({ ... }: { }) ]; }`, &got)
-	if err == nil || !strings.Contains(err.Error(), "a role of node a has no name") {
-		t.Errorf("a function as a role: %v, want that it has no name", err)
+	for nodes, want := range map[string]string{
+		`a.roles = [ ({ ... }: { }) ]`:      "a role of node a has no name",
+		`a.roles = "dns"`:                   `the roles of node a are no list: write roles = [ "dns" ]`,
+		`a.roles = { dns = true; }`:         "the roles of node a are no list: write roles = [ … ]",
+		`a = { rolse = [ "dns" ]; }`:        "node a has the field rolse, which is like roles: correct it",
+		`a = { managd = false; }`:           "has the field managd, which is like managed",
+		`a = { windows = [ ]; }`:            "has the field windows, which is like window",
+		`a = { hostName = "b"; }`:           "has the field hostName, which is like hostname",
+		`a = { holt = true; managed = 1; }`: "has the field holt, which is like hold",
+	} {
+		err := library(t, "agent.toRegistry { nodes."+strings.TrimSpace(nodes)+"; }", &got)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("toRegistry of %s: %v, want an error with %q", nodes, err, want)
+		}
 	}
 }
 
@@ -105,6 +124,18 @@ func TestFromRegistry(t *testing.T) {
 	err := library(t, fleet+".both.node", &got)
 	if err == nil || !strings.Contains(err.Error(), "node both has the roles odd and web, which conflict") {
 		t.Errorf("roles that conflict: %v, want that they do", err)
+	}
+}
+
+// TestOneOutputOfTwoNodes: each would be built with the name and the roles of one of them.
+func TestOneOutputOfTwoNodes(t *testing.T) {
+	var got []string
+	err := library(t, `builtins.attrNames (agent.fromRegistry {
+		registry.nodes = { a = { }; b.configuration = "web"; web = { }; nas = { managed = false; configuration = "a"; }; };
+		nixosSystem = args: args;
+	})`, &got)
+	if err == nil || !strings.Contains(err.Error(), "the nodes b, web have one output, web: fromRegistry makes one of each node") {
+		t.Errorf("fromRegistry: %v, %q, want that two nodes have one output", err, got)
 	}
 }
 

@@ -1,7 +1,12 @@
 { config, lib, pkgs, ... }:
 let
   cfg = config.services.infra-agent;
-  file = import ./config-file.nix { inherit lib pkgs; inherit (cfg) package settings; };
+  files = import ./files.nix { inherit lib cfg; };
+  file = import ./config-file.nix { inherit lib pkgs; inherit (cfg) package; inherit (files) settings; };
+
+  # systemd makes directories in its own places; elsewhere the agent does, once what they are on is mounted.
+  inherit (cfg.settings) state_dir run_dir;
+  within = place: path: lib.optional (lib.hasPrefix place path) (lib.removePrefix place path);
 in
 {
   config = lib.mkIf cfg.enable {
@@ -17,6 +22,8 @@ in
       after = [ "network.target" ];
       # The agent never gives up: whoever could start it again is not there.
       startLimitIntervalSec = 0;
+      # A record that is not there yet would be taken for one that never was.
+      unitConfig.RequiresMountsFor = [ state_dir run_dir ];
       # A switch that the agent has begun replaces it at its end, in one step.
       stopIfChanged = false;
       # New settings need no restart. The agent sees them by itself, but not where /etc is an overlay (system.etc.overlay).
@@ -49,14 +56,17 @@ in
         OOMPolicy = "continue";
         OOMScoreAdjust = -500;
 
-        StateDirectory = "infra-agent";
+        StateDirectory = within "/var/lib/" state_dir;
         StateDirectoryMode = "0700";
         CacheDirectory = "infra-agent";
         CacheDirectoryMode = "0700";
-        RuntimeDirectory = "infra-agent";
+        RuntimeDirectory = within "/run/" run_dir;
         RuntimeDirectoryMode = "0755";
         RuntimeDirectoryPreserve = "restart";
-        LoadCredential = lib.mapAttrsToList (name: path: "${name}:${path}") cfg.credentials;
+        LoadCredential = lib.mapAttrsToList (name: path: "${name}:${path}") files.credentials;
+        # An agent that lives and says what it lacks is better than none: without this, a file that is missing keeps the unit from
+        # starting. systemd.exec(5): it is the default where the file cannot be read.
+        SetCredential = lib.mapAttrsToList (name: _: "${name}:\\n") files.credentials;
 
         # The group that may read the status owns what the agent makes; without capabilities it could not give it away.
         Group = cfg.settings.control.group;

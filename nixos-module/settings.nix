@@ -9,13 +9,15 @@ let
   optional = type: option (types.nullOr type) null;
 
   bool = option types.bool;
-  integer = option types.int;
+  count = option types.ints.positive;
   str = option types.str; # paths too: Nix would copy a path into its store
   list = option (types.listOf types.str);
   word = words: option (types.enum words);
-  lengths = "([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+";
-  duration = option (types.strMatching lengths);
-  size = option (types.strMatching "[0-9]+ *([KMGT]i)?B");
+  described = description: pattern: types.strMatching pattern // { inherit description; };
+  time = described "duration: numbers with the units h, m, s or ms, such as \"90s\" or \"1h30m\"" "([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+";
+  duration = option time;
+  size = option (described "size: a whole number with the unit B, KiB, MiB, GiB or TiB, such as \"256MiB\"" "0*[1-9][0-9]* *([KMGT]i)?B");
+  group = option (described "name of a group" "[^: \t\n/]+");
 
   open = options: { freeformType = toml.type; inherit options; };
 
@@ -37,17 +39,17 @@ let
     within = duration "2m" "30s" "Grace after an activation before red counts.";
     interval = duration "5s" "1s" "Between two runs.";
     timeout = duration "5s" "20s" "Limit of one run.";
-    successes = integer 2 3 "Successes in a row that make the check green.";
+    successes = count 2 3 "Successes in a row that make the check green.";
     unit = optional types.str "nginx.service" "unit: full name of a systemd unit that must be active.";
     target = optional types.str "localhost:5432" "tcp: host:port; http: URL; dns: name to resolve.";
-    status = optional types.int 204 "http: wanted status; none: any 2xx.";
+    status = optional (types.ints.between 100 599) 204 "http: wanted status; none: any 2xx.";
     contains = optional types.str "ok" "http, file: text that must be in it.";
     command = optional (types.listOf types.str) [ "/run/current-system/sw/bin/pg_isready" "-q" ]
       "exec: absolute path of a program, and its arguments; must exit 0.";
     server = optional types.str "127.0.0.1:53" "dns: host:port to ask; none: the system's resolvers.";
     answer = optional types.str "192.0.2.7" "dns: IP address that must be among the answers; none: any answer.";
     path = optional types.str "/srv/media" "mount: directory on which something must be mounted; file: file that must be there.";
-    max_age = optional (types.strMatching lengths) "26h" "file: longest time since it was changed; none: any.";
+    max_age = optional time "26h" "file: longest time since it was changed; none: any.";
   };
 in
 open {
@@ -110,7 +112,7 @@ open {
     verify_rollback = duration "3m" "5m" "How long the old system may take to be healthy again.";
     evaluate_memory = size "8GiB" "16GiB" "Most memory of an evaluation.";
     tree_bytes = size "1GiB" "4GiB" "Most bytes in the files of a revision; a single one has at most 100MiB.";
-    tree_entries = integer 200000 1000000 "Most files and directories in a revision.";
+    tree_entries = count 200000 1000000 "Most files and directories in a revision.";
     fetch_bytes = size "256MiB" "1GiB" "Most bytes in one answer of a remote.";
   };
 
@@ -135,5 +137,5 @@ open {
     format = word [ "auto" "text" "json" ] "auto" "json" "auto: text for the journal and terminals.";
   };
 
-  control.group = str "infra-agent" "wheel" "Group that may read the status.";
+  control.group = group "infra-agent" "wheel" "Group that may read the status.";
 }

@@ -1,6 +1,9 @@
 # The agent. It needs Go 1.26; where buildGoModule has an older one: infra-agent.override { buildGoModule = buildGo126Module; }
-{ lib, buildGoModule, version ? "0.1.0" }:
+# The flake says of which commit it is.
+{ lib, stdenv, buildGoModule, installShellFiles, infra-agent-commit ? "" }:
 let
+  version = "0.1.0" + lib.optionalString (infra-agent-commit != "") "+${infra-agent-commit}";
+  runs = stdenv.buildPlatform.canExecute stdenv.hostPlatform;
   inherit (lib) fileset;
   sources = fileset.fileFilter (file: file.hasExt "go" && !lib.hasSuffix "_test.go" file.name);
 in
@@ -28,9 +31,29 @@ buildGoModule {
   ldflags = [ "-s" "-w" "-X main.version=${version}" ];
   doCheck = false; # its tests are not in src: they run Nix, git and systemd
 
+  nativeBuildInputs = [ installShellFiles ];
+  postInstall = lib.optionalString runs ''
+    for shell in bash fish zsh; do
+      $out/bin/infra-agent completion $shell >infra-agent.$shell
+    done
+    installShellCompletion infra-agent.{bash,fish,zsh}
+    $out/bin/infra-agent man >infra-agent.1
+    installManPage infra-agent.1
+  '';
+
+  doInstallCheck = runs;
+  installCheckPhase = ''
+    runHook preInstallCheck
+    test "$($out/bin/infra-agent version)" = "infra-agent ${version}"
+    printf '[[source.remotes]]\nurl = "https://git.example.org/fleet.git"\n' >config.toml
+    $out/bin/infra-agent check config.toml
+    runHook postInstallCheck
+  '';
+
   meta = {
     description = "GitOps pull agent for NixOS that proves each system healthy, or puts the node back";
     homepage = "https://github.com/infra-agent/infra-agent";
+    changelog = "https://github.com/infra-agent/infra-agent/blob/main/CHANGELOG.md";
     license = lib.licenses.mit;
     mainProgram = "infra-agent";
     platforms = lib.platforms.linux;

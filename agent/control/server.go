@@ -47,7 +47,7 @@ const maxRequest = 16 << 10
 // Listen opens the socket in dir. The members of group may connect; the group
 // may be missing, then only root may.
 func Listen(dir, group string) (net.Listener, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := makeDir(dir); err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
 	path := filepath.Join(dir, SocketName)
@@ -68,6 +68,18 @@ func Listen(dir, group string) (net.Listener, error) {
 		}
 	}
 	return l, nil
+}
+
+// makeDir makes the directory, if systemd has not, so that the group gets at what is in
+// it: whatever the umask is.
+func makeDir(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return os.Chmod(dir, 0o755)
 }
 
 // giveTo makes the group the file's. In the agent's unit it is already: there root

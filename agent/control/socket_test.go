@@ -91,6 +91,9 @@ func TestTheSocketIsForRootAndOneGroup(t *testing.T) {
 		if sys := info.Sys().(*syscall.Stat_t); info.Mode() != os.ModeSocket|want.mode || sys.Gid != want.gid || sys.Uid != 0 {
 			t.Errorf("group %q: got %v of %d:%d, want %v of 0:%d", name, info.Mode(), sys.Uid, sys.Gid, want.mode, want.gid)
 		}
+		if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o755 {
+			t.Errorf("group %q: the directory is %v, %v, want one that the group may enter", name, info.Mode(), err)
+		}
 		_ = l.Close()
 	}
 	if mask := unix.Umask(before); mask != 0o027 {

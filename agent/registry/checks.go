@@ -26,7 +26,8 @@ func (f *File) Faults(name string) []Fault {
 }
 
 // checks merges the checks of a node and of its roles, the weakest first, and fills
-// the node's values in.
+// the node's values in. One that only a newer version can run is left out, and what it
+// replaces with it.
 func (f *File) checks(name string, n Node, roles []string) (all []reconcile.Check, faults []Fault) {
 	merged, from := Checks{}, map[string]strict.Path{}
 	add := func(at strict.Path, checks Checks) {
@@ -41,7 +42,7 @@ func (f *File) checks(name string, n Node, roles []string) (all []reconcile.Chec
 	add(strict.Path("nodes").Child(name), n.Checks)
 	values := placeholders{"address": n.host(), "node": name, "domain": f.Fleet.Domain}
 	for _, check := range slices.Sorted(maps.Keys(merged)) {
-		if merged[check] == nil {
+		if merged[check] == nil || f.newer.has(from[check]) {
 			continue
 		}
 		c, left := values.fill(*merged[check])

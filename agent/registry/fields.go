@@ -12,6 +12,7 @@ type Field struct {
 func Fields() []Field {
 	return []Field{
 		{"schema", "integer", "Version of this format: 1."},
+		{"min_reader", "integer", "Oldest schema whose agents may read the file, leaving out what they do not know; none: that of the file."},
 		{"fleet.name", "string", "Name of the fleet, for people."},
 		{"fleet.domain", "string", "Domain of the nodes; {domain} in checks."},
 		{"fleet.branch", "string", "Branch that every node follows; the agent refuses to follow another. {name} stands for the node's name."},

@@ -17,36 +17,41 @@ type Mapping struct {
 	Roles       string // a list of names, one name, or a table of switches; "" = no roles
 	System      string // "" = not known
 	Hostname    string // "" = the node's name
-	ManagedWhen string // "key", "!key", "key=value" or "key!=value"; "" = always
+	ManagedWhen string // "key", "!key", "key=value" or "key!=value", of a list: contains; "" = always
 }
 
-// foreign reads the file with the mapping.
-func (r Resolver) foreign(dir string) (reader, error) {
-	data, err := r.read(dir)
+// document makes a registry of ours of a file of another format. Its problems are said
+// of where in the file they come from.
+func (m Mapping) document(name string, data []byte) (*strict.Document, error) {
+	source, err := m.source(name, data)
 	if err != nil {
-		return nil, refused("read the registry %s: %w", r.File, err)
+		return nil, err
 	}
-	var source *strict.Document
-	if isJSON(r.File) {
+	entries, err := m.entries(tables(source))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if m.ManagedWhen != "" && len(entries) > 0 && !m.managesAny(entries) {
+		return nil, fmt.Errorf("%s: registry.map.managed_when: %q holds for no node of %s (hint: %s)", name, m.ManagedWhen, m.Nodes, m.managedHint(entries))
+	}
+	nodes, origins := m.nodes(entries)
+	return source.Derive(map[string]any{"schema": int64(latest), "nodes": nodes}, origins), nil
+}
+
+// source reads the file as it is.
+func (m Mapping) source(name string, data []byte) (*strict.Document, error) {
+	if isJSON(name) {
 		root, err := object(data)
 		if err != nil {
-			return nil, refused("%s: %w", r.File, err)
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		source = strict.FromValues(r.File, root)
-	} else {
-		if source, err = strict.ParsePart(r.File, string(data), r.Mapping.part()); err != nil {
-			return nil, refused("%w", err)
-		}
-		if err := unreadable(source.Err()); err != nil {
-			return nil, refused("%w", err)
-		}
+		return strict.FromValues(name, root), nil
 	}
-	entries, err := r.Mapping.entries(tables(source))
+	source, err := strict.ParsePart(name, string(data), m.part())
 	if err != nil {
-		return nil, refused("%s: %w", r.File, err)
+		return nil, err
 	}
-	nodes, origins := r.Mapping.nodes(entries)
-	return ofValues(source.Derive(map[string]any{"schema": int64(1), "nodes": nodes}, origins)), nil
+	return source, unreadable(source.Err())
 }
 
 // unreadable is what an error says of the text itself. Values such as dates, which
@@ -65,9 +70,9 @@ func unreadable(err error) error {
 
 // part is what of a table of nodes the mapping speaks of.
 func (m Mapping) part() *strict.Part {
-	managed, _, _ := strings.Cut(strings.TrimPrefix(m.ManagedWhen, "!"), "=")
+	managed, _, _, _ := m.condition()
 	var wanted []string
-	for _, path := range []string{m.Roles, m.System, m.Hostname, strings.TrimSuffix(managed, "!")} {
+	for _, path := range []string{m.Roles, m.System, m.Hostname, managed} {
 		key, _, _ := strings.Cut(path, ".")
 		wanted = append(wanted, key)
 	}
@@ -118,11 +123,12 @@ func (m Mapping) entries(root map[string]any) (map[string]entry, error) {
 func (m Mapping) nodes(entries map[string]entry) (nodes map[string]any, origins map[strict.Path]strict.Path) {
 	nodes, origins = map[string]any{}, map[strict.Path]strict.Path{}
 	for name, e := range entries {
-		node, at := map[string]any{"managed": m.managed(e.value)}, strict.Path("nodes").Child(name)
+		managed := m.managed(e.value)
+		node, at := map[string]any{"managed": managed}, strict.Path("nodes").Child(name)
 		origins[at] = e.at
 		for key, path := range map[string]string{"system": m.System, "hostname": m.Hostname, "roles": m.Roles} {
 			v, ok := lookup(e.value, path)
-			if !ok {
+			if !ok || key == "roles" && !managed { // no agent is there: rule R005
 				continue
 			}
 			if key == "roles" {
@@ -135,17 +141,58 @@ func (m Mapping) nodes(entries map[string]entry) (nodes map[string]any, origins 
 	return nodes, origins
 }
 
-// managed judges ManagedWhen. A key that is missing is not true, and has no value.
-func (m Mapping) managed(node any) bool {
-	key, want, compares := strings.Cut(m.ManagedWhen, "=")
-	if !compares {
-		name, not := strings.CutPrefix(m.ManagedWhen, "!")
-		v, _ := lookup(node, name)
-		return m.ManagedWhen == "" || (v == true) != not
+// condition takes ManagedWhen apart.
+func (m Mapping) condition() (key, want string, compares, not bool) {
+	if key, want, compares = strings.Cut(m.ManagedWhen, "="); compares {
+		key, not = strings.CutSuffix(key, "!")
+	} else {
+		key, not = strings.CutPrefix(key, "!")
 	}
-	key, not := strings.CutSuffix(key, "!")
+	return key, want, compares, not
+}
+
+// managed judges ManagedWhen. A key that is missing is not true, and has no value; a
+// list has the values that it contains.
+func (m Mapping) managed(node any) bool {
+	key, want, compares, not := m.condition()
 	v, ok := lookup(node, key)
-	return (ok && fmt.Sprint(v) == want) != not
+	switch {
+	case m.ManagedWhen == "":
+		return true
+	case !compares:
+		return (v == true) != not
+	}
+	list, isList := v.([]any)
+	if !isList {
+		list = []any{v}
+	}
+	return (ok && slices.ContainsFunc(list, func(v any) bool { return fmt.Sprint(v) == want })) != not
+}
+
+func (m Mapping) managesAny(entries map[string]entry) bool {
+	for _, e := range entries {
+		if m.managed(e.value) {
+			return true
+		}
+	}
+	return false
+}
+
+// managedHint says what the nodes have at the key of ManagedWhen.
+func (m Mapping) managedHint(entries map[string]entry) string {
+	const few = 3
+	key, _, _, _ := m.condition()
+	seen := map[string]bool{}
+	for _, e := range entries {
+		if v, ok := lookup(e.value, key); ok {
+			seen[fmt.Sprintf("%v", v)] = true
+		}
+	}
+	values := slices.Sorted(maps.Keys(seen))
+	if len(values) == 0 {
+		return fmt.Sprintf("none of them has the key %s", key)
+	}
+	return fmt.Sprintf("their %s is %s", key, strings.Join(values[:min(few, len(values))], ", "))
 }
 
 // roles makes a list of names. What is neither of the forms is left for the strict

@@ -11,19 +11,25 @@ import (
 // A File is a registry: infrastructure.toml, schema 1, or the same as a value of
 // the flake. docs/registry.md describes the fields.
 type File struct {
-	Schema int             `json:"schema"`
-	Fleet  Fleet           `json:"fleet,omitzero"`
-	Waves  Waves           `json:"waves,omitzero"`
-	Roles  map[string]Role `json:"roles,omitempty"`
-	Nodes  map[string]Node `json:"nodes,omitempty"`
+	Schema    int             `json:"schema"`
+	MinReader int             `json:"min_reader,omitempty"` // oldest schema whose agents may read the file; 0: Schema
+	Fleet     Fleet           `json:"fleet,omitzero"`
+	Waves     Waves           `json:"waves,omitzero"`
+	Roles     map[string]Role `json:"roles,omitempty"`
+	Nodes     map[string]Node `json:"nodes,omitempty"`
 
-	doc *strict.Document
+	doc   *strict.Document
+	newer newer
 }
 
 // Position returns line and column, from 1, of the value at a path such as
 // nodes.web-01.vmid, or of the nearest table around it; zeros when the registry
 // was not read from TOML.
 func (f *File) Position(at strict.Path) (line, column int) { return f.doc.Position(at) }
+
+// Origin returns what the value at a path is called in the file: another path in a file
+// of another format.
+func (f *File) Origin(at strict.Path) strict.Path { return f.doc.Origin(at) }
 
 // Fleet is what holds for all nodes.
 type Fleet struct {
@@ -191,11 +197,21 @@ func Parse(name string, data []byte) (*File, error) {
 }
 
 func decode(d *strict.Document) (*File, error) {
-	f := File{doc: d}
-	d.Decode(&f)
-	judge(d, &f)
+	f := read(d, tables(d))
 	if err := d.Err(); err != nil {
 		return nil, err
 	}
-	return &f, nil
+	return f, nil
+}
+
+// read decodes and judges the tables of a registry. What is wrong with them is noted in d.
+func read(d *strict.Document, root map[string]any) *File {
+	f := File{doc: d}
+	if isLater(root) {
+		d.Later()
+	}
+	d.Value("", root, &f)
+	judge(d, &f)
+	f.leave(d.Err())
+	return &f
 }

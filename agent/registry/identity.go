@@ -12,15 +12,15 @@ var nobody = []string{"", "nixos", "localhost"}
 
 // identify finds the node that this machine is. known are the nodes with all the
 // names that each goes by; set is the operator's word, which ends all guessing; toAdd
-// is how to add one.
+// says how to add one.
 // A prefix of a name, or being the only node there is, never counts.
-func (r Resolver) identify(set string, known map[string][]string, where, toAdd string) (name, warning string, err error) {
+func (r Resolver) identify(set string, known map[string][]string, where string, toAdd func(string) string) (name, warning string, err error) {
 	names := slices.Sorted(maps.Keys(known))
 	if set != "" {
 		if _, ok := known[set]; ok {
 			return set, "", nil
 		}
-		return "", "", refused("%q, set by the operator, is not %s%s", set, where, didYouMean(set, names, "correct it in the agent's settings, or "+fmt.Sprintf(toAdd, set)))
+		return "", "", refused("%q, set by the operator, is not %s%s", set, where, didYouMean(set, names, "correct it in the agent's settings, or "+toAdd(set)))
 	}
 	if slices.Contains(nobody, strings.ToLower(r.Hostname)) {
 		return "", "", refused("the host name %q belongs to every machine that has no name yet (hint: give this machine a host name, or set node in the agent's settings)", r.Hostname)
@@ -41,7 +41,7 @@ func (r Resolver) identify(set string, known map[string][]string, where, toAdd s
 	slices.Sort(found)
 	switch found = slices.Compact(found); len(found) {
 	case 0:
-		return "", "", refused("this machine, %q, is unregistered: it is not %s%s", r.Hostname, where, didYouMean(r.Hostname, names, fmt.Sprintf(toAdd, r.Hostname)+", or set node in the agent's settings"))
+		return "", "", refused("this machine, %q, is unregistered: it is not %s%s", r.Hostname, where, didYouMean(r.Hostname, names, toAdd(r.Hostname)+", or set node in the agent's settings"))
 	case 1:
 		return found[0], fmt.Sprintf("this machine, %q, was taken for node %q: the names differ in case (hint: spell them alike)", r.Hostname, found[0]), nil
 	}

@@ -80,7 +80,8 @@ func TestIdentityWithoutRegistry(t *testing.T) {
 		{name: "short before long", resolver: here(), outputs: []string{"dns-01.example.org", "dns-01"}, node: "dns-01"},
 		{name: "no output", resolver: here(), outputs: nil, refused: "the flake has no nixosConfigurations (hint: is source.subdir right?)"},
 		{name: "no such output", resolver: here(), outputs: []string{"mail"}, refused: `this machine, "dns-01", is unregistered: it is not an output of nixosConfigurations (hint: add nixosConfigurations."dns-01", or set node in the agent's settings)`},
-		{name: "near name", resolver: here(), outputs: []string{"dns-1"}, refused: `did you mean "dns-1"?`},
+		{name: "near name", resolver: here(), outputs: []string{"dns-1"}, refused: `(hint: did you mean "dns-1"? If not, add nixosConfigurations."dns-01", or set node in the agent's settings)`},
+		{name: "its neighbour", resolver: here(), outputs: []string{"dns-02", "dns-11"}, refused: `(hint: add nixosConfigurations."dns-01", or set node in the agent's settings)`},
 		{name: "prefix", resolver: here(), outputs: []string{"dns-01-new"}, refused: "unregistered"},
 		{name: "the only one", resolver: here(), outputs: []string{"installer"}, refused: "unregistered"},
 		{name: "two differ in case", resolver: here(), outputs: []string{"DNS-01", "Dns-01"}, refused: "fits several nodes when case is ignored: DNS-01, Dns-01"},
@@ -90,7 +91,7 @@ func TestIdentityWithoutRegistry(t *testing.T) {
 		{name: "no name", resolver: named("", ""), outputs: []string{""}, refused: `the host name ""`},
 		{name: "no long name", resolver: named("a", ""), outputs: []string{""}, refused: "unregistered"},
 		{name: "node set", resolver: set, outputs: []string{"nixos", "web-01"}, node: "web-01"},
-		{name: "node set, no output", resolver: set, outputs: []string{"nixos", "web-02"}, refused: `"web-01", set by the operator, is not an output of nixosConfigurations (hint: did you mean "web-02"?)`},
+		{name: "node set, no output", resolver: set, outputs: []string{"nixos", "wbe-01"}, refused: `"web-01", set by the operator, is not an output of nixosConfigurations (hint: did you mean "wbe-01"? If not, correct it in the agent's settings, or add nixosConfigurations."web-01")`},
 		{name: "configuration set", resolver: configured, outputs: []string{"nixos", "web-01"}, node: "web-01"},
 		{name: "both set", resolver: both, outputs: []string{"web-01"}, node: "frontend", output: "web-01"},
 	} {

@@ -21,13 +21,10 @@ var (
 
 // judge notes the values of f that have the right type but make no sense.
 func judge(d *strict.Document, f *File) {
-	if f.Schema != 1 {
-		d.Problemf("schema", `write schema = 1; if this file is not meant for infra-agent, set registry.source = "none" in its settings`,
-			"this version reads schema 1, not %d", f.Schema)
-	}
-	judgeWord(d, "fleet.naming", f.Fleet.Naming, levels)
+	judgeSchema(d, f)
+	judgeHint(d, "fleet.naming", f.Fleet.Naming, levels)
 	judgeHost(d, "fleet.domain", f.Fleet.Domain)
-	judgeWord(d, "fleet.vmid", f.Fleet.VMID, levels)
+	judgeHint(d, "fleet.vmid", f.Fleet.VMID, levels)
 	judgeBranch(d, "fleet.branch", f.Fleet.Branch)
 	if f.Fleet.Subdir != "" && !filepath.IsLocal(f.Fleet.Subdir) {
 		d.Problemf("fleet.subdir", "", "%q is not a path inside the repository", f.Fleet.Subdir)
@@ -38,7 +35,7 @@ func judge(d *strict.Document, f *File) {
 		judgeNames(d, at.Child("implies"), r.Implies...)
 		judgeNames(d, at.Child("conflicts"), r.Conflicts...)
 		judgeWord(d, at.Child("rollback"), string(r.Rollback), rollbacks)
-		judgeWord(d, at.Child("reboot"), r.Reboot, reboots)
+		judgeHint(d, at.Child("reboot"), r.Reboot, reboots)
 		judgeChecks(d, at, r.Checks)
 		judgeCommand(d, at.Child("drain"), r.Drain)
 		judgeCommand(d, at.Child("undrain"), r.Undrain)
@@ -54,6 +51,22 @@ func judge(d *strict.Document, f *File) {
 	}
 }
 
+func judgeSchema(d *strict.Document, f *File) {
+	switch {
+	case f.MinReader < 0 || f.MinReader > f.Schema:
+		d.Problemf("min_reader", "it is the oldest schema whose agents may read the file", "%d is not between 1 and schema = %d", f.MinReader, f.Schema)
+	case f.Schema == latest:
+	case f.readable():
+		d.Unknownf("schema", "", nil, "use a newer infra-agent", "this version reads schema %d, and what it knows of %d", latest, f.Schema)
+	case f.Schema > latest:
+		d.Problemf("schema", fmt.Sprintf("deploy a newer infra-agent first, by a commit whose registry has schema = %d or min_reader = %d", latest, latest),
+			"this version reads schema %d, not %d", latest, f.Schema)
+	default:
+		d.Problemf("schema", `write schema = 1; if this file is not meant for infra-agent, set registry.source = "none" in its settings`,
+			"this version reads schema %d, not %d", latest, f.Schema)
+	}
+}
+
 func judgeNode(d *strict.Document, at strict.Path, name string, n Node) {
 	judgeNames(d, at, name)
 	judgeNames(d, at.Child("aliases"), n.Aliases...)
@@ -64,9 +77,9 @@ func judgeNode(d *strict.Document, at strict.Path, name string, n Node) {
 			judgeNames(d, at.Child(given.key), given.name)
 		}
 	}
-	judgeWord(d, at.Child("kind"), n.Kind, kinds)
+	judgeHint(d, at.Child("kind"), n.Kind, kinds)
 	judgeWord(d, at.Child("rollback"), string(n.Rollback), rollbacks)
-	judgeWord(d, at.Child("reboot"), n.Reboot, reboots)
+	judgeHint(d, at.Child("reboot"), n.Reboot, reboots)
 	judgeChecks(d, at, n.Checks)
 	if n.System != "" && !isSystem(n.System) {
 		d.Problemf(at.Child("system"), "", "%q is not a system such as x86_64-linux", n.System)
@@ -137,6 +150,14 @@ func judgeAddress(d *strict.Document, at strict.Path, address string) {
 	last := address[strings.LastIndexByte(address, '.')+1:]
 	if strings.Contains(address, ":") || strings.Trim(last, "0123456789") == "" {
 		d.Problemf(at, "write an address such as 10.0.0.3, without a port, or a host name", "%q is not an address or host name", address)
+	}
+}
+
+// judgeHint judges a word that decides nothing about a deployment, so that a node may
+// pass over one that only a newer version knows.
+func judgeHint(d *strict.Document, at strict.Path, got string, allowed []string) {
+	if !slices.Contains(allowed, got) {
+		d.Unknownf(at, got, allowed, "", "%q is none of %s", got, strings.Join(allowed[1:], ", "))
 	}
 }
 

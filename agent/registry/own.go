@@ -44,7 +44,7 @@ func names(d *strict.Document) map[string][]string {
 }
 
 // decodeOwn decodes and judges all that concerns one node, and no other node. The
-// error is a [*strict.Error] with every problem.
+// error is a [*strict.Error] with every mistake; what a newer version may know is none.
 func decodeOwn(d *strict.Document, node string) (*File, error) {
 	root := tables(d)
 	if nodes, ok := root["nodes"].(map[string]any); ok {
@@ -54,13 +54,11 @@ func decodeOwn(d *strict.Document, node string) (*File, error) {
 		}
 		root["nodes"] = own
 	}
-	f := File{doc: d}
-	d.Value("", root, &f)
-	judge(d, &f)
-	if err := d.Err(); err != nil {
+	f := read(d, root)
+	if err := mistakes(d.Err()); err != nil {
 		return nil, err
 	}
-	return &f, nil
+	return f, nil
 }
 
 // tables are those of a file, in a map of the caller's own.

@@ -67,7 +67,8 @@ func (r Resolver) plain(ctx context.Context, flake Flake) (reconcile.Target, err
 	if set == "" {
 		set = r.Node
 	}
-	name, warning, err := r.identify(set, byName, "an output of nixosConfigurations", `add nixosConfigurations."%s"`)
+	name, warning, err := r.identify(set, byName, "an output of nixosConfigurations",
+		func(name string) string { return fmt.Sprintf("add nixosConfigurations.%q", name) })
 	if err != nil {
 		return reconcile.Target{}, err
 	}
@@ -88,7 +89,7 @@ func (r Resolver) registered(read reader) (reconcile.Target, error) {
 	if err != nil {
 		return reconcile.Target{}, refused("%w", err)
 	}
-	name, warning, unidentified := r.identify(r.Node, names(d), "in the registry", "add [nodes.%s]")
+	name, warning, unidentified := r.identify(r.Node, names(d), "in the registry", func(name string) string { return r.toAdd(d, name) })
 	if unidentified == nil {
 		if d, err = read(name); err != nil {
 			return reconcile.Target{}, refused("%w", err)
@@ -101,11 +102,10 @@ func (r Resolver) registered(read reader) (reconcile.Target, error) {
 	if unidentified != nil {
 		return reconcile.Target{}, unidentified
 	}
-	n := f.Nodes[name]
-	if err := r.deployable(f, name, n); err != nil {
+	if err := r.Deployable(f, name); err != nil {
 		return reconcile.Target{}, err
 	}
-	target, err := f.target(name, n)
+	target, err := f.Target(name)
 	if err != nil {
 		return reconcile.Target{}, err
 	}
@@ -118,10 +118,13 @@ func (r Resolver) registered(read reader) (reconcile.Target, error) {
 	return target, nil
 }
 
-// deployable refuses a node that must be left alone.
-func (r Resolver) deployable(f *File, name string, n Node) error {
+// Deployable says why a node of the registry must be left alone; nil when it need not.
+func (r Resolver) Deployable(f *File, name string) error {
+	n := f.Nodes[name]
 	branch := strings.ReplaceAll(cmp.Or(n.Branch, f.Fleet.Branch), "{name}", name)
 	switch {
+	case !n.IsManaged() && r.Source == Map:
+		return refused("node %s is unmanaged: registry.map.managed_when = %q does not hold for it in %s", name, r.Mapping.ManagedWhen, r.File)
 	case !n.IsManaged():
 		return refused("node %s is unmanaged: the registry says managed = false (hint: remove that to have the agent deploy here, or disable the agent)", name)
 	case n.Kind == "template":
@@ -141,13 +144,29 @@ func refused(format string, args ...any) error {
 	return reconcile.Rejected(reconcile.GateIdentity, fmt.Errorf(format, args...))
 }
 
-// didYouMean is a hint at a similar word, or what else to do.
-func didYouMean(word string, known []string, otherwise string) string {
-	if near := strict.Nearest(word, known); near != "" {
-		otherwise = fmt.Sprintf("did you mean %q?", near)
+// toAdd is how a node of the given name is added to a registry.
+func (r Resolver) toAdd(d *strict.Document, name string) string {
+	table := strict.Path("nodes").Child(name)
+	switch line, _ := d.Position(""); {
+	case r.Source == Map:
+		return fmt.Sprintf("add it to %s in %s", r.Mapping.Nodes, r.File)
+	case line == 0:
+		return fmt.Sprintf("add %s to the flake's %s", table, r.Attr)
 	}
-	if otherwise == "" {
+	return fmt.Sprintf("add [%s]", table)
+}
+
+// didYouMean is a hint at a similar word, and what to do when it is not meant.
+func didYouMean(word string, known []string, otherwise string) string {
+	hint := otherwise
+	if near := strict.Nearest(word, known); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+		if otherwise != "" {
+			hint += " If not, " + otherwise
+		}
+	}
+	if hint == "" {
 		return ""
 	}
-	return " (hint: " + otherwise + ")"
+	return " (hint: " + hint + ")"
 }

@@ -94,15 +94,15 @@ func TestProblems(t *testing.T) {
 		{"name with a port", "schema = 1\n[nodes.a]\naddress = \"a.example.org:22\"", `"a.example.org:22" is not an address`},
 		{"address out of range", "schema = 1\n[nodes.a]\naddress = \"10.0.0.300\"", `infrastructure.toml:3:1: nodes.a.address: "10.0.0.300" is not an address or host name`},
 		{"half an address", "schema = 1\n[nodes.a]\naddress = \"10.0.0.\"", `"10.0.0." is not an address`},
-		{"kind", "schema = 1\n[nodes.a]\nkind = \"lxc\"", `nodes.a.kind: "lxc" is none of vm, metal, cloud, template, appliance`},
+		{"kind", "schema = 1\n[nodes.a]\nkind = \"templat\"", `nodes.a.kind: "templat" is none of vm, metal, cloud, template, appliance`},
 		{"rollback", "schema = 1\n[roles.a]\nrollback = \"no\"", `roles.a.rollback: "no" is none of auto, hold, never`},
-		{"naming", "schema = 1\n[fleet]\nnaming = \"on\"", `fleet.naming: "on" is none of off, info, warn, error`},
+		{"naming", "schema = 1\n[fleet]\nnaming = \"wran\"", `fleet.naming: "wran" is none of off, info, warn, error`},
 		{"check", "schema = 1\n[roles.a.checks.b]\nkind = \"tcp\"\n\ntarget = \"53\"", `infrastructure.toml:5:1: roles.a.checks.b.target: "53" is not host:port`},
 		{"check that is true", "schema = 1\n[nodes.a]\nchecks.b = true", "infrastructure.toml:3:1: nodes.a.checks.b: want a table, got true or false"},
 		{"placeholder", "schema = 1\n[roles.a.checks.b]\nkind = \"http\"\ntarget = \"http://{addrss}/\"", `infrastructure.toml:2:1: roles.a.checks.b: {addrss} stands for nothing (known are {address}, {domain}, {node})`},
 		{"placeholder in a path", "schema = 1\n[roles.a.checks.b]\nkind = \"file\"\npath = \"/srv/{name}\"", `infrastructure.toml:2:1: roles.a.checks.b: {name} stands for nothing (known are {address}, {domain}, {node})`},
 		{"placeholder in a command", "schema = 1\n[roles.a.checks.b]\nkind = \"exec\"\ncommand = [\"/bin/ping\", \"{addrss}\"]", `roles.a.checks.b: {addrss} stands for nothing (known are {address}, {domain}, {node})`},
-		{"check of a later version", "schema = 1\n[nodes.a.checks.b]\nkind = \"ping\"", `infrastructure.toml:3:1: nodes.a.checks.b.kind: "ping" is not supported by this version: want unit, tcp, http, dns, exec, mount, file`},
+		{"slip of a check's kind", "schema = 1\n[nodes.a.checks.b]\nkind = \"htpt\"", `infrastructure.toml:3:1: nodes.a.checks.b.kind: "htpt" is not supported by this version: want unit, tcp, http, dns, exec, mount, file`},
 		{"window", "schema = 1\n[nodes.a]\nwindow = [\"Mon 1:00-2:00 UTC\"]", `infrastructure.toml:3:11: nodes.a.window[0]: "1:00" is not a time of the day such as 02:00`},
 		{"pin", "schema = 1\n[nodes.a]\npin = \"v1\"", `infrastructure.toml:3:1: nodes.a.pin: "v1" is not a commit (write 7 to 40 digits of it)`},
 		{"reason for nothing", "schema = 1\n[nodes.a]\nreason = \"x\"", `infrastructure.toml:3:1: nodes.a.reason: is a reason for nothing (add hold = true or pin, or remove it)`},
@@ -126,8 +126,8 @@ func TestProblems(t *testing.T) {
 	}
 	_, err := resolve(t, named("a b", ""), "schema = 1\n[nodes.\"a b\"]")
 	wantRefused(t, err, `infrastructure.toml:2:1: nodes."a b": "a b" is not a name (use letters, digits and . _ -)`)
-	_, err = resolve(t, named("a", ""), "schema = 2\nx = 1\n[nodes.a]\nvmid = \"y\"\nrollback = \"z\"\n")
-	wantRefused(t, err, "toml:1:1: schema", "toml:2:1: x", "toml:4:1: nodes.a.vmid", "toml:5:1: nodes.a.rollback")
+	_, err = resolve(t, named("a", ""), "schema = 2\nrole = 1\n[nodes.a]\nvmid = \"y\"\nrollback = \"z\"\n")
+	wantRefused(t, err, "toml:1:1: schema", "toml:2:1: role", "toml:4:1: nodes.a.vmid", "toml:5:1: nodes.a.rollback")
 }
 
 func TestAddresses(t *testing.T) {

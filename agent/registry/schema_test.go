@@ -114,7 +114,7 @@ func TestSchema(t *testing.T) {
 			t.Errorf("Parse says %v of\n%s\nwant good: %t", err, c.text, c.good)
 		}
 	}
-	if len(slices.Collect(maps.Keys(parsed.(map[string]any)["properties"].(map[string]any)))) != 5 {
-		t.Errorf("the schema does not have the five tables of a registry")
+	if len(slices.Collect(maps.Keys(parsed.(map[string]any)["properties"].(map[string]any)))) != 6 {
+		t.Errorf("the schema does not have the two numbers and four tables of a registry")
 	}
 }

@@ -34,25 +34,72 @@ type Flake struct {
 
 // load finds the revision's registry; nil when it has none.
 func (r Resolver) load(ctx context.Context, dir string, flake Flake) (reader, error) {
+	data, form, err := r.find(ctx, dir, flake)
+	switch {
+	case err != nil || form == None:
+		return nil, err
+	case form == TOML:
+		return ofText(r.File, string(data)), nil
+	case form == Map:
+		d, err := r.Mapping.document(r.File, data)
+		if err != nil {
+			return nil, refused("%w", err)
+		}
+		return ofValues(d), nil
+	}
+	d, err := value(r.Attr, data)
+	if err != nil {
+		return nil, refused("the flake's %s: %w", r.Attr, err)
+	}
+	return ofValues(d), nil
+}
+
+// Whole reads the registry of the revision whose files are in dir as [Read] does; the
+// file is nil when the revision has none. Where nothing can be read, the error is a
+// [*strict.Error].
+func (r Resolver) Whole(ctx context.Context, dir string, flake Flake) (*File, []strict.Problem, error) {
+	data, form, err := r.find(ctx, dir, flake)
+	if err != nil || form == None {
+		return nil, nil, err
+	}
+	var f *File
+	var problems []strict.Problem
+	switch form {
+	case TOML:
+		f, problems = Read(r.File, data)
+	case Map:
+		f, problems = ReadMapped(r.File, data, r.Mapping)
+	default:
+		f, problems = ReadValue(r.Attr, data)
+	}
+	if f == nil {
+		return nil, nil, &strict.Error{Problems: problems}
+	}
+	return f, problems, nil
+}
+
+// find returns the text of the revision's registry and its form: TOML, Nix for the
+// flake's value as JSON, Map, or None when there is none.
+func (r Resolver) find(ctx context.Context, dir string, flake Flake) (data []byte, form Source, err error) {
 	switch r.Source {
 	case None:
-		return nil, nil
+		return nil, None, nil
 	case Nix:
-		return r.value(ctx, flake, true)
-	case Map:
-		return r.foreign(dir)
-	case Auto, TOML:
+		return r.value(ctx, flake)
+	case Auto, TOML, Map:
 	default:
 		panic("registry: unknown source " + string(r.Source))
 	}
-	data, err := r.read(dir)
-	if errors.Is(err, fs.ErrNotExist) && r.Source == Auto {
-		return r.value(ctx, flake, false)
+	data, err = r.read(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && r.Source == Auto:
+		return r.value(ctx, flake)
+	case err != nil:
+		return nil, None, refused("read the registry %s: %w", r.File, err)
+	case r.Source == Map:
+		return data, Map, nil
 	}
-	if err != nil {
-		return nil, refused("read the registry %s: %w", r.File, err)
-	}
-	return ofText(r.File, string(data)), nil
+	return data, TOML, nil
 }
 
 // read opens the registry without leaving dir, whatever is a symbolic link.
@@ -71,20 +118,15 @@ func (r Resolver) read(dir string) ([]byte, error) {
 }
 
 // value asks the flake for its registry.
-func (r Resolver) value(ctx context.Context, flake Flake, must bool) (reader, error) {
-	data, err := flake.Value(ctx, r.Attr)
-	if err != nil {
-		return nil, fmt.Errorf("registry: %w", err)
+func (r Resolver) value(ctx context.Context, flake Flake) (data []byte, form Source, err error) {
+	data, err = flake.Value(ctx, r.Attr)
+	switch {
+	case err != nil:
+		return nil, None, fmt.Errorf("registry: %w", err)
+	case data == nil && r.Source == Nix:
+		return nil, None, refused("the flake has no attribute %s, and registry.source is nix (hint: infra-agent's lib.toRegistry makes it)", r.Attr)
+	case data == nil:
+		return nil, None, nil
 	}
-	if data == nil && must {
-		return nil, refused("the flake has no attribute %s, and registry.source is nix (hint: infra-agent's lib.toRegistry makes it)", r.Attr)
-	}
-	if data == nil {
-		return nil, nil
-	}
-	root, err := object(data)
-	if err != nil {
-		return nil, refused("the flake's %s: %w", r.Attr, err)
-	}
-	return ofValues(strict.FromValues(r.Attr, root)), nil
+	return data, Nix, nil
 }

@@ -65,7 +65,7 @@ func TestRegistryOfTheFlake(t *testing.T) {
 		`{"schema": 1, "nodes": {"a": {"roles": ["x", null]}}}`:         "infraAgent.registry: nodes.a.roles[1]: want a string, got null",
 		`{"schema": 1, "waves": [null]}`:                                "infraAgent.registry: waves: want a table, got a list",
 		`{"schema": 1, "roles": {"r": {"secrets": [null]}}}`:            "infraAgent.registry: roles.r.secrets[0]: want a table, got null",
-		`{"schema": 1, "": 1}`:                                          `infraAgent.registry: "": unknown key`,
+		`{"schema": 1, "role": 1}`:                                      `infraAgent.registry: role: unknown key`,
 		`{"schema": 1, "nodes": {"a": {"vmid": 1.5}}}`:                  "nodes.a.vmid: want an integer, got a fraction",
 		`{"schema": 1, "nodes": {"a": {"checks": {"c": {"kind": 1}}}}}`: "nodes.a.checks.c.kind: want a string, got an integer",
 	} {
@@ -98,6 +98,7 @@ profiles = { smb = true, nfs = false, ftp = { enable = false }, web = { enable =
 `
 	list := Mapping{Nodes: "machines", Roles: "role", Hostname: "host", ManagedWhen: "state=live"}
 	const json = `{"machines": [{"host": "dns-01", "role": "dns", "state": "live"}, {"host": "old", "state": "retired"}, {"host": "new"}]}`
+	const tags = `{"hosts": {"a": {"tags": ["web", 1]}, "b": {"tags": ["web", "prod"]}, "c": {"tags": "prod"}}}`
 	for _, c := range []struct {
 		name, file, text string
 		mapping          Mapping
@@ -112,7 +113,12 @@ profiles = { smb = true, nfs = false, ftp = { enable = false }, web = { enable =
 		{name: "opt-in by value", file: "m.json", text: json, mapping: list, host: "old", refused: "node old is unmanaged"},
 		{name: "opt-in without the key", file: "m.json", text: json, mapping: list, host: "new", refused: "node new is unmanaged"},
 		{name: "opt-out by value", file: "m.json", text: json, mapping: Mapping{Nodes: "machines", Hostname: "host", ManagedWhen: "state!=retired"}, host: "new", roles: "[]"},
-		{name: "opt-in by flag", file: "hosts.toml", text: table, mapping: Mapping{Nodes: "infra.hosts", ManagedWhen: "managed"}, host: "web", refused: "node web is unmanaged"},
+		{name: "opt-in by flag", file: "hosts.toml", text: table, mapping: Mapping{Nodes: "infra.hosts", ManagedWhen: "managed"}, host: "web", refused: `hosts.toml: registry.map.managed_when: "managed" holds for no node of infra.hosts (hint: none of them has the key managed)`},
+		{name: "a value that no node has", file: "m.json", text: json, mapping: Mapping{Nodes: "machines", Hostname: "host", ManagedWhen: "state=up"}, host: "dns-01", refused: `"state=up" holds for no node of machines (hint: their state is live, retired)`},
+		{name: "value in a list", file: "t.json", text: tags, mapping: Mapping{Nodes: "hosts", ManagedWhen: "tags=prod"}, host: "b", roles: "[]"},
+		{name: "value not in a list", file: "t.json", text: tags, mapping: Mapping{Nodes: "hosts", ManagedWhen: "tags=prod"}, host: "a", refused: `node a is unmanaged: registry.map.managed_when = "tags=prod" does not hold for it in t.json`},
+		{name: "opt-out by a value in a list", file: "t.json", text: tags, mapping: Mapping{Nodes: "hosts", ManagedWhen: "tags!=prod"}, host: "b", refused: "node b is unmanaged"},
+		{name: "unknown host", file: "hosts.toml", text: table, mapping: byName, host: "db", refused: "add it to infra.hosts in hosts.toml, or set node"},
 		{name: "list of tables", file: "l.toml", text: "[[h]]\nn = \"dns-01\"\n", mapping: Mapping{Nodes: "h", Hostname: "n"}, host: "dns-01", roles: "[]"},
 		{name: "no such table", file: "hosts.toml", text: table, mapping: Mapping{Nodes: "hosts"}, host: "web", refused: "registry.map.nodes: the file has no hosts"},
 		{name: "no table", file: "hosts.toml", text: table, mapping: Mapping{Nodes: "infra.hosts.web.name"}, host: "web", refused: "is neither a table nor a list"},

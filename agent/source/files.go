@@ -3,9 +3,12 @@ package source
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -36,7 +39,10 @@ func (j job) checkFiles() error {
 	for _, f := range j.files() {
 		info, err := os.Stat(f.path)
 		if err != nil {
-			return fmt.Errorf("read %s: %w", f.key, err)
+			return unreadable(f.key, err)
+		}
+		if info.Size() <= 1 && isCopy(f.path) {
+			return missingCopy(f.key, f.path)
 		}
 		// The rule of ssh(1): a key of one's own must be nobody else's.
 		owner, ok := info.Sys().(*syscall.Stat_t)
@@ -45,6 +51,24 @@ func (j job) checkFiles() error {
 		}
 	}
 	return nil
+}
+
+// unreadable says why a file could not be read. The agent's unit has root's name, but
+// none of its capabilities.
+func unreadable(key string, err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("read %s: %w (hint: the agent's unit sees no homes, and of other users' files only what everybody may read: name the file in services.infra-agent.credentials)", key, err)
+	}
+	return fmt.Errorf("read %s: %w", key, err)
+}
+
+// isCopy reports whether systemd has made the file for a unit.
+func isCopy(path string) bool { return strings.HasPrefix(path, "/run/credentials/") }
+
+// missingCopy is about a copy that the NixOS module leaves empty where systemd found
+// nothing to copy.
+func missingCopy(key, path string) error {
+	return fmt.Errorf("%s %s is empty: what it is a copy of was not there when the agent started (hint: put the file there that services.infra-agent.credentials names, and restart the agent)", key, path)
 }
 
 // credentials names the copies of the job's files that a unit gets of systemd.

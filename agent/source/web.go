@@ -176,9 +176,12 @@ func authorities(path string) (*x509.CertPool, error) {
 func readToken(path string) (string, error) {
 	data, err := os.ReadFile(copyOf(path))
 	if err != nil {
-		return "", fmt.Errorf("read token_file: %w", err)
+		return "", unreadable("token_file", err)
 	}
 	token := strings.TrimSpace(string(data))
+	if token == "" && isCopy(path) {
+		return "", missingCopy("token_file", path)
+	}
 	if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		return "", fmt.Errorf("token_file %s must hold one word, the token", path)
 	}

@@ -23,6 +23,18 @@ func (d *Document) Check(at Path, name string, v any) reconcile.Check {
 // Judge notes what is wrong with a check that was read at a path.
 func (d *Document) Judge(at Path, c reconcile.Check) {
 	for _, p := range c.Problems() {
+		if p.Key == "kind" && c.Kind != "" {
+			d.Unknownf(at.Child(p.Key), string(c.Kind), kinds(), "", "%s", p.Text)
+			continue
+		}
 		d.Problemf(at.Child(p.Key), "", "%s", p.Text)
 	}
+}
+
+func kinds() []string {
+	var words []string
+	for _, k := range reconcile.CheckKinds {
+		words = append(words, string(k))
+	}
+	return words
 }

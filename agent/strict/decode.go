@@ -142,7 +142,7 @@ func (d *Document) table(at Path, v any, to reflect.Value) {
 	for key, child := range table {
 		i := slices.Index(fields, key)
 		if i < 0 || key == "" { // "" stands for a field without a key
-			d.Problemf(at.Child(key), knownKeys(key, fields), "unknown key")
+			d.Unknownf(at.Child(key), key, fields, knownKeys(key, fields), "unknown key")
 			continue
 		}
 		d.value(at.Child(key), child, to.Field(i))

@@ -1,15 +1,30 @@
 package strict
 
+import "strings"
+
 // Nearest returns the one of known that word most likely means, or "" when none
-// is close: at most a third of its letters may be wrong.
+// is close: at most a third of its letters may be wrong, and no number. dns-02
+// is another machine than dns-01, and no slip of its name; dns-2 is one.
 func Nearest(word string, known []string) string {
 	best, limit := "", max(1, len(word)/3)
 	for _, k := range known {
+		if numbers(k) != numbers(word) {
+			continue
+		}
 		if n := distance(word, k); n <= limit {
 			best, limit = k, n-1
 		}
 	}
 	return best
+}
+
+// numbers are those in a word, in their order; 01 is 1.
+func numbers(word string) string {
+	runs := strings.FieldsFunc(word, func(r rune) bool { return r < '0' || r > '9' })
+	for i, run := range runs {
+		runs[i] = strings.TrimLeft(run, "0")
+	}
+	return strings.Join(runs, " ")
 }
 
 // distance is the number of letters to insert, delete, replace or swap with

@@ -16,6 +16,7 @@ type Problem struct {
 	Text   string
 	Hint   string // what to do; may be empty
 	Rule   string // T001 to T007 where Nix would read the file differently, see docs/conventions.md; else empty
+	Newer  bool   // a newer version may know it: a word that is none of those known here, nor like one
 }
 
 // The rules of Nix's and Go's common ground, by their ids in docs/conventions.md.
@@ -72,9 +73,28 @@ func (d *Document) Problemf(at Path, hint, format string, args ...any) {
 	d.note("", at, hint, format, args...)
 }
 
+// Unknownf is [Document.Problemf] about a word, a key or a value, that is none of those
+// known here. Where it is like one of them it is taken for a slip; otherwise a newer
+// version may know it, and the problem says so.
+func (d *Document) Unknownf(at Path, word string, known []string, hint, format string, args ...any) {
+	p := d.problem(at, hint, format, args...)
+	p.Newer = d.later || Nearest(word, known) == ""
+	d.add(p)
+}
+
+// Later says that the file is known to be written for a newer version: then no unknown
+// word in it is taken for a slip.
+func (d *Document) Later() { d.later = true }
+
 func (d *Document) note(rule string, at Path, hint, format string, args ...any) {
+	p := d.problem(at, hint, format, args...)
+	p.Rule = rule
+	d.add(p)
+}
+
+func (d *Document) problem(at Path, hint, format string, args ...any) Problem {
 	line, column := d.Position(at)
-	d.add(Problem{File: d.name, Line: line, Column: column, Key: d.origin(at), Text: fmt.Sprintf(format, args...), Hint: hint, Rule: rule})
+	return Problem{File: d.name, Line: line, Column: column, Key: d.Origin(at), Text: fmt.Sprintf(format, args...), Hint: hint}
 }
 
 func (d *Document) add(p Problem) {

@@ -31,6 +31,7 @@ type Document struct {
 	origins  map[Path]Path // where each was there
 	root     map[string]any
 	part     *Part
+	later    bool         // see [Document.Later]
 	offsets  map[Path]int // where each value starts; nil: not known yet
 	lines    []int        // where each line starts; made when it is asked for
 	fields   map[reflect.Type][]string
@@ -150,7 +151,7 @@ func invalidUTF8(s string) int {
 // starts: line and column from 1, or zeros when the values did not come from a text.
 func (d *Document) Position(at Path) (line, column int) {
 	if d.source != nil {
-		return d.source.Position(d.origin(at))
+		return d.source.Position(d.Origin(at))
 	}
 	if d.offsets == nil && d.parsed {
 		d.locate()

@@ -183,7 +183,7 @@ func TestCheck(t *testing.T) {
 }
 
 func TestNearest(t *testing.T) {
-	known := []string{"interval", "within", "unit", "address"}
+	known := []string{"interval", "within", "unit", "address", "dns-01", "x86_64-linux"}
 	for _, c := range []struct{ word, want string }{
 		{"intervall", "interval"},
 		{"itnerval", "interval"},
@@ -193,6 +193,11 @@ func TestNearest(t *testing.T) {
 		{"wave", ""},
 		{"", ""},
 		{"x", ""},
+		{"dns-02", ""}, // its neighbour
+		{"dsn-02", ""},
+		{"dns-1", "dns-01"},
+		{"dsn-01", "dns-01"},
+		{"x86-64-linux", "x86_64-linux"},
 	} {
 		if got := Nearest(c.word, known); got != c.want {
 			t.Errorf("Nearest(%q) = %q, want %q", c.word, got, c.want)

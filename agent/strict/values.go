@@ -23,8 +23,9 @@ func (d *Document) Derive(root map[string]any, origins map[Path]Path) *Document 
 	return derived
 }
 
-// origin returns the path in the source of what is at a path.
-func (d *Document) origin(at Path) Path {
+// Origin returns the path in the source of what is at a path; the path itself where the
+// document was not derived.
+func (d *Document) Origin(at Path) Path {
 	for outer := at; outer != ""; outer = outer.parent() {
 		if from, ok := d.origins[outer]; ok {
 			return from + at[len(outer):]

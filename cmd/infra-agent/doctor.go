@@ -29,8 +29,9 @@ func doctorCommand() *cobra.Command {
 
 Without PATH it looks at this node as the agent does: settings, Nix, remotes, the
 newest commit with its signature, registry, identity, output, secrets, boot. With
-PATH, a git checkout, it looks at the checkout instead of the remotes; --node
-says which node to take it for. Nothing is changed, and nothing is built.`,
+PATH, a git checkout, it looks at the checkout instead of the remotes, for every node
+of its registry, or with --node for one node and its system. Nothing is changed, and
+nothing is built.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			d := doctor{out: c.OutOrStdout()}
@@ -58,6 +59,7 @@ says which node to take it for. Nothing is changed, and nothing is built.`,
 type doctor struct {
 	out                            io.Writer
 	config, checkout, node, runDir string
+	hasSettings                    bool // of the node, or of one like it
 	failed                         int
 }
 
@@ -101,7 +103,7 @@ func (d *doctor) examine(ctx context.Context) error {
 		d.target(ctx, settings, nx, nixWorks, rev)
 	}
 	if d.checkout == "" {
-		d.machine(ctx)
+		d.machine(ctx, settings)
 	}
 	return d.verdict()
 }
@@ -120,6 +122,7 @@ func (d *doctor) settings() (config.Settings, error) {
 		return config.Default(), nil
 	}
 	if err == nil {
+		d.hasSettings = true
 		d.ok("settings", "%s", d.config)
 	}
 	return settings, err
@@ -152,6 +155,7 @@ func (d *doctor) revision(ctx context.Context, s config.Settings, work string) (
 		if !d.isCheckout(ctx, filepath.Join(s.Source.Subdir, s.Registry.File)) {
 			return reconcile.Revision{}, false
 		}
+		d.committed(ctx, s, work)
 		return reconcile.Revision{Tree: d.checkout}, true
 	}
 	opts := sourceOptions(s)
@@ -175,14 +179,18 @@ func (d *doctor) revision(ctx context.Context, s config.Settings, work string) (
 			d.fail("commit", err)
 			return reconcile.Revision{}, false
 		}
-		signed := "its signature is not asked for (trust.policy = \"none\")"
-		if res.Signer != "" {
-			signed = "signed by " + res.Signer
-		}
-		d.ok("commit", "%s %s, %s", res.Commit.Short(), res.Subject, signed)
+		d.ok("commit", "%s %s", res.Commit.Short(), signedBy(res))
 		return reconcile.Revision{Commit: res.Commit, Time: res.Time, Tree: res.Tree}, true
 	}
 	return reconcile.Revision{}, false
+}
+
+// signedBy is the commit's subject, and who signed it.
+func signedBy(res source.Result) string {
+	if res.Signer != "" {
+		return res.Subject + ", signed by " + res.Signer
+	}
+	return res.Subject + `, its signature is not asked for (trust.policy = "none")`
 }
 
 // ask polls every remote once.
@@ -221,7 +229,14 @@ func (d *doctor) tree(rev reconcile.Revision, s config.Settings) {
 func (d *doctor) target(ctx context.Context, s config.Settings, nx *nix.Nix, nixWorks bool, rev reconcile.Revision) {
 	r := resolver(s)
 	if d.checkout != "" { // this machine is not the node
-		r.System, r.Branch = "", ""
+		r.System = ""
+		if !d.hasSettings {
+			r.Branch = ""
+		}
+	}
+	if d.checkout != "" && s.Node == "" {
+		d.everyNode(ctx, s, registryPort{r, nx}, rev)
+		return
 	}
 	target, err := registryPort{r, nx}.Resolve(ctx, rev)
 	if err != nil {
@@ -256,8 +271,14 @@ func (d *doctor) target(ctx context.Context, s config.Settings, nx *nix.Nix, nix
 	}
 }
 
-// machine looks at the links and at the agent.
-func (d *doctor) machine(ctx context.Context) {
+// machine looks at the links, the record's place and the agent.
+func (d *doctor) machine(ctx context.Context, settings config.Settings) {
+	switch volatile, err := system.IsVolatile(settings.StateDir); {
+	case err != nil:
+		d.fail("record", err)
+	case volatile:
+		d.warn("record", "%s is in memory: a reboot forgets what was accepted, what failed and that the node is suspended (hint: persist it, or set state_dir to a directory that is)", settings.StateDir)
+	}
 	slots := (&system.Node{}).Slots()
 	switch {
 	case slots.Running == "":

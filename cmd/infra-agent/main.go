@@ -77,6 +77,17 @@ func hintOf(err error) string {
 	return ""
 }
 
+// The groups of commands, in the order of the help.
+const everyday, trial, operator, files, program = "everyday", "trial", "operator", "files", "program"
+
+var groups = []*cobra.Group{
+	{ID: everyday, Title: "Every day:"},
+	{ID: trial, Title: "A system on trial:"},
+	{ID: operator, Title: "When the node does not go on by itself:"},
+	{ID: files, Title: "Settings and registry, without an agent:"},
+	{ID: program, Title: "The program:"},
+}
+
 func root() *cobra.Command {
 	c := &cobra.Command{
 		Use:           "infra-agent",
@@ -90,9 +101,22 @@ func root() *cobra.Command {
 	c.SetFlagErrorFunc(usageError)
 	c.PersistentFlags().String("run-dir", "/run/infra-agent", "directory of the agent's control socket")
 	c.PersistentFlags().String("state-dir", "/var/lib/infra-agent", "directory of the agent's record")
-	c.AddCommand(runCommand(), statusCommand(), planCommand(), doctorCommand(), checkCommand(), guardCommand(), fetchChildCommand(), lookCommand(), versionCommand())
-	c.AddCommand(verbCommands()...)
-	c.AddCommand(registryCommand())
+	c.AddGroup(groups...)
+	in := func(group string, cmds ...*cobra.Command) {
+		for _, cmd := range cmds {
+			cmd.GroupID = group
+		}
+		c.AddCommand(cmds...)
+	}
+	in(everyday, statusCommand(), planCommand(), doctorCommand())
+	for _, v := range verbs() {
+		in(v.group, v.command())
+	}
+	in(files, checkCommand(), registryCommand())
+	in(program, runCommand(), versionCommand())
+	c.SetHelpCommandGroupID(program)
+	c.SetCompletionCommandGroupID(program)
+	c.AddCommand(guardCommand(), fetchChildCommand(), lookCommand(), manCommand())
 	explainUsage(c)
 	return c
 }

@@ -1,25 +1,24 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/infra-agent/infra-agent/agent/registry"
 	"github.com/infra-agent/infra-agent/agent/registry/convention"
-	"github.com/infra-agent/infra-agent/agent/strict"
 )
 
 // registryCommand works on a checkout, without an agent: for CI and for people.
 func registryCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "registry", Short: "Check, show and compare registries, and propose VM ids", Args: cobra.NoArgs,
+		Long: `Check, show and compare registries, and propose VM ids.
+
+A registry is infrastructure.toml in a checkout; where the checkout has none, the
+value infraAgent.registry of its flake, for which Nix is needed; a JSON file with such a
+value; or with --map a TOML or JSON file of another tool.`,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	vmid := &cobra.Command{
@@ -27,6 +26,7 @@ func registryCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	vmid.AddCommand(vmidNextCommand(), vmidListCommand())
+	placeFlags(c)
 	c.AddCommand(registryCheckCommand(), registryShowCommand(), registryDiffCommand(), vmid)
 	return c
 }
@@ -65,77 +65,6 @@ func tables(c *cobra.Command) (convention.Tables, error) {
 		}
 	}
 	return t, nil
-}
-
-const registryFile = "infrastructure.toml"
-
-// locate returns the registry's file for a path, which may be the checkout.
-func locate(path string) (string, error) {
-	info, err := os.Stat(path)
-	if err == nil && info.IsDir() {
-		dir := path
-		path = filepath.Join(dir, registryFile)
-		if _, err = os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			return "", fmt.Errorf("%s has no %s (hint: name the directory of the flake, or the file)", dir, registryFile)
-		}
-	}
-	if err != nil {
-		return "", fmt.Errorf("find the registry: %w", err)
-	}
-	return path, nil
-}
-
-// read returns at most one byte more than the reader accepts.
-func read(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, fmt.Errorf("read the registry: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, strict.MaxBytes+1))
-	if err != nil {
-		return nil, fmt.Errorf("read the registry: %w", err)
-	}
-	return data, nil
-}
-
-// openRegistry reads a registry that must be right.
-func openRegistry(c *cobra.Command) (*registry.File, error) {
-	f, problems, err := readRegistry(c)
-	if err != nil {
-		return nil, err
-	}
-	if problems != nil {
-		return nil, &strict.Error{Problems: problems}
-	}
-	return f, nil
-}
-
-// readRegistry reads what can be read of a registry in spite of its problems.
-func readRegistry(c *cobra.Command) (*registry.File, []strict.Problem, error) {
-	path, _ := c.Flags().GetString("path")
-	file, err := locate(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	data, err := read(file)
-	if err != nil {
-		return nil, nil, err
-	}
-	f, problems := registry.Read(file, data)
-	if f == nil {
-		return nil, nil, &strict.Error{Problems: problems}
-	}
-	return f, problems, nil
-}
-
-// parsed is a registry without problems.
-func parsed(name string, data []byte) (*registry.File, error) {
-	f, problems := registry.Read(name, data)
-	if problems != nil {
-		return nil, &strict.Error{Problems: problems}
-	}
-	return f, nil
 }
 
 // counted is "1 node", "2 nodes".

@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/infra-agent/infra-agent/agent/registry"
 	"github.com/infra-agent/infra-agent/agent/registry/convention"
 )
 
@@ -20,7 +19,8 @@ func registryCheckCommand() *cobra.Command {
 		Use: "check [PATH]", Short: "Check a registry by the conventions", Args: cobra.MaximumNArgs(1),
 		Long: `Check a registry by the conventions, which docs/conventions.md explains.
 
-PATH is a checkout or the registry's file, "." without it. The exit code is 1 when
+PATH is a checkout or the registry's file, "." without it; "infra-agent registry
+--help" says which registries there are. The exit code is 1 when
 there is an error, or with --strict also when there is a warning; 2 when there is
 nothing to judge: no such file, commit or table.`,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -67,24 +67,25 @@ func checkRegistry(c *cobra.Command, path string) (report, error) {
 	if format, _ := c.Flags().GetString("format"); formats[format] == nil {
 		return report{}, usageError(c, fmt.Errorf("there is no format %q: want text, json or github", format))
 	}
-	file, err := locate(path)
+	place, err := locate(c, path)
 	if err != nil {
 		return report{}, err
 	}
-	in := convention.Input{Name: filepath.ToSlash(file), Discovered: convention.Discover(os.DirFS(filepath.Dir(file)))}
+	in := convention.Input{Name: filepath.ToSlash(place.file), Discovered: convention.Discover(os.DirFS(filepath.Dir(place.file)))}
+	if place.mapping != nil { // whose roles are the other tool's
+		in.Discovered = func(string) bool { return true }
+	}
 	if in.Tables, err = tables(c); err != nil {
 		return report{}, err
 	}
-	data, err := read(file)
-	if err != nil {
+	if in.File, in.Problems, err = place.read(c.Context()); err != nil {
 		return report{}, err
 	}
-	in.File, in.Problems = registry.Read(in.Name, data)
 	if in.Outputs, err = outputs(c); err != nil {
 		return report{}, err
 	}
 	if rev, _ := c.Flags().GetString("since"); rev != "" {
-		if in.Previous, err = registryBefore(c, file, rev); err != nil {
+		if in.Previous, err = place.before(c, rev); err != nil {
 			return report{}, err
 		}
 	}

@@ -29,11 +29,11 @@ left out is HEAD. One REV alone is compared with the file as it is.`,
 			if len(args) == 2 {
 				path = args[1]
 			}
-			file, err := locate(path)
+			place, err := locate(c, path)
 			if err != nil {
 				return err
 			}
-			before, after, err := twoRegistries(c, file, args[0])
+			before, after, err := twoRegistries(c, place, args[0])
 			if err != nil || before == nil {
 				return err
 			}
@@ -43,7 +43,7 @@ left out is HEAD. One REV alone is compared with the file as it is.`,
 }
 
 // twoRegistries reads the registry before, nil when it cannot be compared, and after.
-func twoRegistries(c *cobra.Command, file, revs string) (before, after *registry.File, err error) {
+func twoRegistries(c *cobra.Command, p place, revs string) (before, after *registry.File, err error) {
 	from, to, isRange := strings.Cut(revs, "..")
 	if strings.HasPrefix(to, ".") {
 		return nil, nil, usageError(c, fmt.Errorf("write two dots, not three, in %q", revs))
@@ -54,18 +54,14 @@ func twoRegistries(c *cobra.Command, file, revs string) (before, after *registry
 	if isRange && to == "" {
 		to = "HEAD"
 	}
-	if before, err = registryBefore(c, file, from); err != nil {
+	if before, err = p.before(c, from); err != nil {
 		return nil, nil, err
 	}
 	if isRange {
-		after, err = registryAt(c.Context(), file, to)
+		after, err = p.at(c.Context(), to)
 		return before, after, err
 	}
-	data, err := read(file)
-	if err != nil {
-		return nil, nil, err
-	}
-	after, err = parsed(file, data)
+	after, err = right(p.read(c.Context()))
 	return before, after, err
 }
 

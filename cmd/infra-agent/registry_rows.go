@@ -87,12 +87,12 @@ func (n seenNode) state() string {
 	return ""
 }
 
-// roles marks those that the node did not ask for by itself.
+// roles are in the order in which they count, the weakest first. Those that the node
+// did not ask for by itself are marked.
 func (n seenNode) roles() string {
 	var all []string
-	for _, role := range n.Target.Roles {
-		name := string(role)
-		if !slices.Contains(n.own, name) {
+	for _, name := range n.Roles {
+		if !slices.Contains(n.Entry.Roles, name) {
 			name += " (implied)"
 		}
 		all = append(all, name)

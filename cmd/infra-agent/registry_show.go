@@ -63,9 +63,9 @@ type seenNode struct {
 	Name    string            `json:"name"`
 	Managed bool              `json:"managed"`           // false: nothing is deployed to it
 	Entry   registry.Node     `json:"entry"`             // as it is written
+	Roles   []string          `json:"roles,omitempty"`   // with those that others imply, the weakest first; none as for Target
 	Target  *reconcile.Target `json:"target,omitempty"`  // merged with its roles; none when it is not managed, or refused
 	Refused string            `json:"refused,omitempty"` // why the agent would deploy nothing
-	own     []string
 }
 
 // seen is a node of a registry that may have problems: as on the node, those of other
@@ -80,11 +80,11 @@ func seen(f *registry.File, problems []strict.Problem, name string) (seenNode, e
 		names := slices.Sorted(maps.Keys(f.Nodes))
 		hint := `"infra-agent registry show" lists all`
 		if near := strict.Nearest(name, names); near != "" {
-			hint = fmt.Sprintf("did you mean %q?", near)
+			hint = fmt.Sprintf("did you mean %q? %s", near, hint)
 		}
 		return seenNode{}, fmt.Errorf("the registry has no node %q (hint: %s)", name, hint)
 	}
-	n := seenNode{Name: name, Managed: entry.IsManaged() && entry.Kind != "template", Entry: entry, own: entry.Roles}
+	n := seenNode{Name: name, Managed: entry.IsManaged() && entry.Kind != "template", Entry: entry}
 	if len(problems) > 0 {
 		n.Refused = (&strict.Error{Problems: problems}).Error()
 		return n, nil
@@ -93,7 +93,7 @@ func seen(f *registry.File, problems []strict.Problem, name string) (seenNode, e
 		return n, nil
 	}
 	if target, err := f.Target(name); err == nil {
-		n.Target = &target
+		n.Target, n.Roles = &target, f.RolesOf(entry)
 	} else {
 		n.Refused = err.Error()
 	}
@@ -139,7 +139,7 @@ func showAll(w io.Writer, f *registry.File, problems []strict.Problem, asJSON bo
 			state = "pinned"
 		}
 		if n.Target != nil {
-			wave, roles = n.Target.Wave, joined(n.Target.Roles)
+			wave, roles = n.Target.Wave, strings.Join(n.Roles, ", ")
 		}
 		if n.Entry.VMID != nil {
 			vmid = strconv.Itoa(*n.Entry.VMID)

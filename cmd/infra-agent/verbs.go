@@ -1,42 +1,138 @@
 package main
 
 import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
 	"github.com/spf13/cobra"
 
 	"github.com/infra-agent/infra-agent/agent/control"
 )
 
-// verbCommands are the operators' wishes: each one is a request to the agent.
-func verbCommands() []*cobra.Command {
-	verbs := []struct{ use, short, arg string }{
-		{"sync", "Poll the remotes now", ""},
-		{"rollback", "Go back to the system before this one, under guard, and block this one", ""},
-		{"confirm", "Confirm the system on trial now, without its checks", ""},
-		{"cancel", "Roll the system on trial back now", ""},
-		{"extend DURATION", "Give the system on trial more time to be confirmed", "DURATION"},
-		{"suspend REASON", "Deploy nothing until resume; what is in flight ends", "REASON"},
-		{"resume", "End a suspension", ""},
-		{"retry", "Forget what failed, and try it again", ""},
-		{"adopt", "Take the running system as good, as it is", ""},
-		{"allow-rewind COMMIT", "Accept this commit once, though the branch was moved back or rewritten", "COMMIT"},
+// A verb is an operator's wish: a request to the agent.
+type verb struct {
+	use, short, group string
+	changed           func(done) string // what it changed, or started
+}
+
+// done is what a verb found, and what it left.
+type done struct {
+	arg           string
+	before, after control.Status
+}
+
+func verbs() []verb {
+	return []verb{
+		{"sync", "Poll the remotes now", everyday, func(done) string {
+			return `The remotes are asked now; "infra-agent status" shows what they have.`
+		}},
+		{"confirm", "Confirm the system on trial now, without its checks", trial, func(c done) string {
+			return "Confirmed without its checks: " + c.inFlight()
+		}},
+		{"cancel", "Roll the system on trial back now", trial, cancelled},
+		{"extend DURATION", "Give the system on trial more time to be confirmed", trial, changedDeadline},
+		{"rollback", "Go back to the system before this one, under guard, and block this one", operator, func(c done) string {
+			if c.before.Deployment != nil {
+				return cancelled(c)
+			}
+			return fmt.Sprintf("The node goes back to %s; %s is blocked.", label(c.before.Previous), label(c.before.Good))
+		}},
+		{"suspend REASON", "Deploy nothing until resume; what is in flight ends", operator, changedSuspension},
+		{"resume", "End a suspension", operator, func(c done) string {
+			return fmt.Sprintf("No longer suspended: %s%s", c.before.Suspended.Reason, ago(", since ", c.before.Suspended.Since, time.Now()))
+		}},
+		{"retry", "Forget what failed, and try it again", operator, changedMemory},
+		{"adopt", "Take the running system as good, as it is", operator, func(c done) string {
+			return "Good is now " + named(c.after.Good.Toplevel, c.after)
+		}},
+		{"allow-rewind COMMIT", "Accept this commit once, though the branch was moved back or rewritten", operator, func(c done) string {
+			return "Accepted once, when a remote shows it: " + c.arg
+		}},
 	}
-	var cmds []*cobra.Command
-	for _, v := range verbs {
-		args := cobra.NoArgs
-		if v.arg != "" {
-			args = cobra.ExactArgs(1)
+}
+
+func (v verb) command() *cobra.Command {
+	name, arg, _ := strings.Cut(v.use, " ")
+	args := cobra.NoArgs
+	if arg != "" {
+		args = cobra.ExactArgs(1)
+	}
+	return &cobra.Command{
+		Use: v.use, Short: v.short, Args: args, GroupID: v.group,
+		RunE: func(c *cobra.Command, args []string) error {
+			dir, _ := c.Flags().GetString("run-dir")
+			client, made := control.Client{RunDir: dir}, done{arg: strings.Join(args, "")}
+			var err error
+			if made.before, err = client.Status(c.Context()); err != nil {
+				return err
+			}
+			if err := client.Do(c.Context(), control.Request{Verb: name, Arg: made.arg}); err != nil {
+				return err
+			}
+			if made.after, err = client.Status(c.Context()); err != nil {
+				return nil //nolint:nilerr // it is done, and the agent may be about to be replaced
+			}
+			_, err = fmt.Fprintln(c.OutOrStdout(), v.changed(made))
+			return err
+		},
+	}
+}
+
+// inFlight is the deployment that the verb found.
+func (c done) inFlight() string {
+	d := c.before.Deployment
+	if d == nil {
+		return "the deployment that has just begun"
+	}
+	return fmt.Sprintf("deployment %s, %s to %s", d.ID, label(d.From), label(d.To))
+}
+
+func cancelled(c done) string { return "Cancelled, the node goes back: " + c.inFlight() }
+
+func changedDeadline(c done) string {
+	if d := c.after.Deployment; d != nil && !d.Deadline.IsZero() {
+		return fmt.Sprintf("To be confirmed within %v now: %s", time.Until(d.Deadline).Round(time.Second), c.inFlight())
+	}
+	return "Extended by " + c.arg
+}
+
+func changedSuspension(c done) string {
+	text := `Suspended: nothing is deployed until "infra-agent resume".`
+	if c.before.Deployment != nil {
+		text += "\nIt ends first: " + c.inFlight()
+	}
+	if was := c.before.Suspended; !was.Since.IsZero() {
+		text += "\nThe reason was: " + was.Reason
+	}
+	return text
+}
+
+// changedMemory names what is not remembered any more.
+func changedMemory(c done) string {
+	var forgotten []string
+	for toplevel, block := range c.before.Blocked {
+		if _, still := c.after.Blocked[toplevel]; !still {
+			forgotten = append(forgotten, fmt.Sprintf("  %s: %s", named(toplevel, c.before), block.Why))
 		}
-		cmds = append(cmds, &cobra.Command{
-			Use: v.use, Short: v.short, Args: args,
-			RunE: func(c *cobra.Command, args []string) error {
-				dir, _ := c.Flags().GetString("run-dir")
-				req := control.Request{Verb: c.Name()}
-				if len(args) == 1 {
-					req.Arg = args[0]
-				}
-				return control.Client{RunDir: dir}.Do(c.Context(), req)
-			},
-		})
 	}
-	return cmds
+	failures := 0
+	for of := range c.before.Failures {
+		if _, still := c.after.Failures[of]; !still {
+			failures++
+		}
+	}
+	switch {
+	case forgotten == nil && failures == 0:
+		return "Nothing that failed was remembered; what waits is looked at again."
+	case forgotten == nil:
+		return fmt.Sprintf("Forgotten, and tried again: %s.", counted(failures, "failure"))
+	}
+	slices.Sort(forgotten)
+	text := "No longer blocked:\n" + strings.Join(forgotten, "\n")
+	if failures > 0 {
+		text += fmt.Sprintf("\nForgotten, too: %s.", counted(failures, "failure"))
+	}
+	return text
 }

@@ -142,10 +142,14 @@ type registryPort struct {
 }
 
 func (p registryPort) Resolve(ctx context.Context, rev reconcile.Revision) (reconcile.Target, error) {
-	return p.Resolver.Resolve(ctx, rev.Tree, registry.Flake{
+	return p.Resolver.Resolve(ctx, rev.Tree, p.flake(rev))
+}
+
+func (p registryPort) flake(rev reconcile.Revision) registry.Flake {
+	return registry.Flake{
 		Outputs: func(ctx context.Context) ([]string, error) { return p.nix.Configurations(ctx, rev) },
 		Value:   func(ctx context.Context, attr string) ([]byte, error) { return p.nix.Value(ctx, rev, attr) },
-	})
+	}
 }
 
 // hostnames returns the short hostname and the full one.

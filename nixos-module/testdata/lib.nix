@@ -2,7 +2,7 @@
 # module, and the lab build nodes from it, where nixpkgs is not at hand.
 let
   inherit (builtins) all any attrNames attrValues concatLists concatMap concatStringsSep elem elemAt filter foldl' genList head
-    isBool isFunction isInt isString length listToAttrs match split stringLength substring tail toJSON;
+    isBool isFunction isInt isPath isString length listToAttrs match split stringLength substring tail toJSON;
   inherit (builtins) isAttrs isList mapAttrs;
 in
 rec {
@@ -53,7 +53,8 @@ rec {
 
   mergeOption = path: option: definitions:
     if concatMap discharge definitions != [ ] then merge path option.type definitions
-    else option.default or (throw "The option `${show path}' was accessed but has no value defined. Try setting the option.");
+    else if option ? default then merge path (option.type or types.raw) [ option.default ]
+    else throw "The option `${show path}' was accessed but has no value defined. Try setting the option.";
 
   # The values of all options below path. What is no option goes to freeform, the type of such values, or is refused.
   mergeOptions = path: options: freeform: definitions:
@@ -77,18 +78,32 @@ rec {
   # The options and the configuration of modules: paths, functions or sets.
   evalModules = { modules, specialArgs ? { }, prefix ? [ ] }:
     let
-      load = module:
+      node = module:
         let
           content = if isFunction module || isAttrs module then module else import module;
           set = if isFunction content then content ({ inherit config options; lib = import ./lib.nix; } // specialArgs) else content;
           explicit = any (name: set ? ${name}) [ "config" "options" "freeformType" ];
         in
-        concatMap load (set.imports or [ ]) ++ [{
-          options = set.options or { };
-          config = if explicit then set.config or { } else removeAttrs set [ "imports" ];
-          freeform = set.freeformType or null;
-        }];
-      loaded = concatMap load modules;
+        {
+          key = set.key or (if isPath module then toString module else null);
+          disabled = map (m: m.key or (toString m)) (set.disabledModules or [ ]);
+          imports = map node (set.imports or [ ]);
+          content = {
+            options = set.options or { };
+            config = if explicit then set.config or { } else removeAttrs set [ "imports" "disabledModules" "key" "_class" "_file" ];
+            freeform = set.freeformType or null;
+          };
+        };
+      below = concatMap (n: [ n ] ++ below n.imports);
+      nodes = map node modules;
+      disabled = concatMap (n: n.disabled) (below nodes);
+      # Of modules with the same key the first counts, and none that is disabled.
+      keep = foldl' (state: n:
+        if elem n.key (state.seen ++ disabled) then state
+        else
+          let imported = keep (state // { seen = state.seen ++ optional (n.key != null) n.key; }) n.imports; in
+          imported // { list = imported.list ++ [ n.content ]; });
+      loaded = (keep { seen = [ ]; list = [ ]; } nodes).list;
       freeform = foldl' (found: m: if m.freeform != null then m.freeform else found) null loaded;
       options = mergeDeclarations (map (m: m.options) loaded);
       config = mergeOptions prefix options freeform (map (m: m.config) loaded);
@@ -109,6 +124,9 @@ rec {
     rec {
       bool = simple "boolean" isBool;
       int = simple "signed integer" isInt;
+      ints.positive = simple "positive integer, meaning >0" (value: isInt value && value > 0);
+      ints.between = low: high: simple "integer between ${toString low} and ${toString high} (both inclusive)"
+        (value: isInt value && value >= low && value <= high);
       str = simple "string" isString;
       package = simple "package" (value: isString value || isAttrs value);
       path = package;

@@ -12,6 +12,7 @@ in
 {
   lib = {
     inherit genAttrs;
+    optionalAttrs = condition: set: if condition then set else { };
     nixosSystem = { modules }: lib.evalModules {
       specialArgs.pkgs = import ./pkgs.nix { system = "x86_64-linux"; };
       modules = [ ./nixos.nix machine ] ++ modules;
@@ -19,6 +20,8 @@ in
   };
   legacyPackages = genAttrs [ "x86_64-linux" "aarch64-linux" ] (system: import ./pkgs.nix { inherit system; } // {
     callPackage = path: _: "/${system}/${baseNameOf path}";
+    testers.runNixOSTest = test: test;
+    stdenv.hostPlatform = { inherit system; };
     mkShell = shell: shell;
   });
 }

@@ -86,7 +86,7 @@ func (r *review) sayAs(s Severity, at strict.Path, n *node, fix, format string, 
 	if s == Off {
 		return
 	}
-	f := Finding{Rule: r.rule.ID, Severity: s, File: r.Name, Key: at, Message: fmt.Sprintf(format, args...), Fix: fix}
+	f := Finding{Rule: r.rule.ID, Severity: s, File: r.Name, Key: r.File.Origin(at), Message: fmt.Sprintf(format, args...), Fix: fix}
 	f.Line, f.Column = r.File.Position(at)
 	if n != nil {
 		f.Node = n.name

@@ -38,6 +38,10 @@ func nodeRules() []*Rule {
 			ID: "R009", Severity: Error, Always: true, Scope: "wave, depends_on", fleet: r009,
 			Text: "Waves that nodes and roles name are in `order` of `[waves]`, each once; `depends_on` names nodes, and never goes in a circle.",
 		},
+		{
+			ID: "R014", Severity: Warn, Scope: "configuration", fleet: r014,
+			Text: "No two managed nodes share an output. Machines that are all alike may, but `fromRegistry` makes one of each node, and throws.",
+		},
 	}
 }
 
@@ -130,6 +134,25 @@ func r008(r *review) {
 		if !used[output] {
 			r.say("", nil, "no agent deploys it; add a node if one should", "the output %q has no node", output)
 		}
+	}
+}
+
+func r014(r *review) {
+	first := map[string]*node{}
+	for _, n := range r.nodes {
+		if !n.IsManaged() {
+			continue
+		}
+		other, shared := first[n.output()]
+		if !shared {
+			first[n.output()] = n
+			continue
+		}
+		at := n.at
+		if n.Configuration != "" {
+			at = n.key("configuration")
+		}
+		r.say(at, n, "give each its own, or none: then it is the node's name", "nixosConfigurations.%q is the output of node %s too", n.output(), other.name)
 	}
 }
 

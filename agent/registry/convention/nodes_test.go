@@ -83,6 +83,10 @@ var nodeCases = []ruleCase{
 	{rule: "R013", name: "hold", text: "[nodes.a]\nhold = true", want: `3:1 warn nodes.a.hold: nothing says why (write reason = "why")`},
 	{rule: "R013", name: "pin", text: "[nodes.a]\npin = '0123456'\nreason = ' '", want: `3:1 warn nodes.a.pin: nothing says why (write reason = "why")`},
 	{rule: "R013", name: "reason", text: "[nodes.a]\npin = '0123456'\nreason = 'x'\n[nodes.b]\nhold = true\nreason = 'y'\n[nodes.c]\nhold = false"},
+
+	{rule: "R014", name: "shared", text: "[nodes.a]\nconfiguration = 'web'\n[nodes.b]\nconfiguration = 'web'\n[nodes.web]", want: `5:1 warn nodes.b.configuration: nixosConfigurations."web" is the output of node a too (give each its own, or none: then it is the node's name)
+6:1 warn nodes.web: nixosConfigurations."web" is the output of node a too (give each its own, or none: then it is the node's name)`},
+	{rule: "R014", name: "of unmanaged nodes", text: "[nodes.a]\nconfiguration = 'web'\n[nodes.web]\nmanaged = false\n[nodes.b]"},
 }
 
 // checkout has the files that a case knows of.

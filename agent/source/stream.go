@@ -24,6 +24,8 @@ type stream struct {
 	out    io.Writer
 	stderr func() string // what the other side said beside the protocol
 	end    func() error
+
+	warnings []string // about the files that the remote names
 }
 
 // openStream connects, and has the server begin to serve the repository.

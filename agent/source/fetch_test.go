@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/infra-agent/infra-agent/agent/command"
 	"github.com/infra-agent/infra-agent/reconcile"
 )
@@ -23,8 +25,8 @@ func TestFirstFetchHasDepthOne(t *testing.T) {
 	tip := w.pushed("b/c", "3")
 	got := w.mustFetch(tip, "")
 	want := Result{Commit: tip, Time: got.Time, Subject: "write b/c", Tree: w.tree, Unconfined: got.Unconfined}
-	if got != want {
-		t.Errorf("Fetch = %+v, want %+v", got, want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Fetch (-want +got):\n%s", diff)
 	}
 	if date := w.git("show", "-s", "--format=%ct", string(tip)); strconv.FormatInt(got.Time.Unix(), 10) != date {
 		t.Errorf("Time = %s, want the commit's date %s", got.Time, date)

@@ -230,3 +230,27 @@ func TestUnknownRemote(t *testing.T) {
 		t.Errorf("Fetch: %v, want no such remote", err)
 	}
 }
+
+// What a commit in between brought does not count: the next commit mends it, for a
+// node that has followed all along and for one that was off.
+func TestACommitThatBreaksALimitIsMendedByTheNext(t *testing.T) {
+	w := newWorld(t)
+	w.git("-C", w.bare, "config", "uploadpack.allowFilter", "true")
+	anchor := w.pushed("a", "1")
+	w.mustFetch(anchor, "")
+	for _, c := range []struct{ name, content, limit string }{
+		{"more bytes than an answer may have", random(9 << 20), "limits.fetch_bytes"},
+		{"more bytes than files may have, well packed", strings.Repeat("x", 9<<20), "limits.tree_bytes"},
+		{"a larger object than any may be", strings.Repeat("x", maxObject+1), "at most 104857600 are accepted"},
+	} {
+		large := w.pushed("large", c.content)
+		_, err := w.fetch(large, anchor)
+		wantRejected(t, err, reconcile.GateUnverified, c.limit)
+		w.git("rm", "-q", "large")
+		tip := w.pushed("a", c.name)
+		if got := w.mustFetch(tip, anchor); got.Commits != 2 {
+			t.Errorf("%s: Commits = %d, want 2", c.name, got.Commits)
+		}
+		anchor = tip
+	}
+}

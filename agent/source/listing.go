@@ -19,7 +19,7 @@ import (
 // gitprotocol-pack(5). A server may have any number of them; one or two count.
 type listing struct {
 	capabilities *capability.List
-	commits      map[string]string // of the refs that were looked for, as far as the server has them
+	commits      map[string]string // of the refs that were looked for, as far as the server has them; of [head], the target
 	empty        bool              // it has no ref at all
 }
 
@@ -41,6 +41,11 @@ func readListing(r io.Reader, refs []string) (listing, error) {
 		if first {
 			if err := said.capabilities.Decode(capabilities); err != nil {
 				return listing{}, fmt.Errorf("the server's capabilities: %w", err)
+			}
+			for _, link := range said.capabilities.Get(capability.SymRef) {
+				if target, is := strings.CutPrefix(link, head+":"); is {
+					said.commits[head] = target
+				}
 			}
 			transport.FilterUnsupportedCapabilities(said.capabilities)
 		}

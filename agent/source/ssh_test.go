@@ -36,7 +36,7 @@ func TestStreams(t *testing.T) {
 			t.Errorf("%s: tip = %s, %v, want %s", name, got, err, anchor)
 		}
 		_, err = tip(t, remote, "release")
-		wantRejected(t, err, reconcile.GateSource, "release: branch not found")
+		wantRejected(t, err, reconcile.GateSource, "release: branch not found", `its HEAD is "main"`)
 		if !errors.Is(err, ErrNoBranch) {
 			t.Errorf("%s: tip of a missing branch: %v, want ErrNoBranch", name, err)
 		}

@@ -154,7 +154,7 @@ func (s *stream) lsRefs(b Branches) (Tips, error) {
 	if err := greeting.Err(); err != nil {
 		return Tips{}, fmt.Errorf("the server's capabilities: %w", err)
 	}
-	if _, err := s.out.Write(question(b.refs()).Bytes()); err != nil {
+	if _, err := s.out.Write(question(append(b.refs(), head)).Bytes()); err != nil {
 		return Tips{}, err
 	}
 	return tipsIn(s.in, b)

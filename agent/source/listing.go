@@ -12,7 +12,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
-	"github.com/go-git/go-git/v5/plumbing/transport"
 )
 
 // A listing is what is kept of the list of refs with which a server begins,
@@ -47,7 +46,7 @@ func readListing(r io.Reader, refs []string) (listing, error) {
 					said.commits[head] = target
 				}
 			}
-			transport.FilterUnsupportedCapabilities(said.capabilities)
+			said.capabilities.Delete(capability.ThinPack) // go-git cannot store one
 		}
 		hash, name, _ := bytes.Cut(line, []byte(" "))
 		said.empty = said.empty && string(name) == noRefs
@@ -85,7 +84,9 @@ func encodeRequest(req *packp.UploadPackRequest) (*bytes.Buffer, error) {
 	return &b, err
 }
 
-// decodeResponse reads an answer up to where the pack begins.
+// decodeResponse reads an answer up to where the pack begins. Of servers that know
+// multi_ack, and some insist on it, that is one line ACK for each commit that both
+// have, and one more.
 func decodeResponse(body io.ReadCloser, req *packp.UploadPackRequest) (*packp.UploadPackResponse, error) {
 	resp := packp.NewUploadPackResponse(req)
 	if err := resp.Decode(body); err != nil {

@@ -136,11 +136,14 @@ func (r *remote) request(s *store, tip plumbing.Hash, depth int) (*packp.UploadP
 	req := packp.NewUploadPackRequestFromCapabilities(r.session.listing.capabilities)
 	for _, c := range []capability.Capability{capability.Shallow, capability.NoProgress} {
 		if !r.session.listing.capabilities.Supports(c) {
-			return nil, fmt.Errorf("the server does not support %q, which a fetch needs", c)
+			continue
 		}
 		if err := req.Capabilities.Set(c); err != nil {
 			return nil, err
 		}
+	}
+	if !req.Capabilities.Supports(capability.Shallow) {
+		depth = 0 // all of the history, as far as the limits let it
 	}
 	req.Wants = []plumbing.Hash{tip}
 	req.Depth = packp.DepthCommits(depth)

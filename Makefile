@@ -24,7 +24,12 @@ go:
 	@command -v go >/dev/null || { echo "make: Go 1.26 or newer is needed: https://go.dev/dl/" >&2; exit 1; }
 	@go version | awk '{ split(substr($$3, 3), v, "."); if (v[1] < 1 || v[1] == 1 && v[2] < 26) { print "make: Go 1.26 or newer is needed, this is " $$3 > "/dev/stderr"; exit 1 } }'
 
+# The packages are those of a binary that has kept its symbols.
 size: build
+	@CGO_ENABLED=0 go build -trimpath -o $(BINARY).symbols ./cmd/infra-agent
+	@go tool nm -size $(BINARY).symbols | awk '$$3 ~ /^[TtRr]$$/ { sub(/^type:\*?/, "", $$4); \
+		at = match($$4, "/[^/(]*[.]"); head = at ? substr($$4, 1, at) : ""; split(substr($$4, length(head) + 1), name, "."); size[head name[1]] += $$2 } \
+		END { for (p in size) if (p !~ /:/) print size[p], p }' | sort -rn | head -5
 	@size=$$(stat -c %s $(BINARY)); echo "binary: $$size bytes, limit $(MAX_SIZE)"; test $$size -le $(MAX_SIZE)
 
 lint: $(LINT)

@@ -81,6 +81,7 @@ func (x scrape) revisions() {
 	tip := r.Work.Tip.Commit
 	x.put(x.d.headVerified, truth(tip == "" || tip == r.Anchor))
 	fetched, _ := reconcile.FetchedOf(r.Work.Steps[reconcile.PurposeBranch])
+	x.put(x.d.revisionWarnings, float64(len(fetched.Revision.Warnings)))
 	behind := fetched.Behind
 	if r.Good.Revision == r.Anchor {
 		behind = 0

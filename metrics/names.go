@@ -15,7 +15,8 @@ type desc struct {
 type descs struct {
 	buildInfo, nodeInfo, nodeRole, registered                                     desc
 	revisionInfo, revisionCommitTime, revisionReachedTime, inSync, outOfSyncSince desc
-	headVerified, commitsBehind, state, stateEntered, confirmDeadline             desc
+	headVerified, revisionWarnings, commitsBehind                                 desc
+	state, stateEntered, confirmDeadline                                          desc
 	polls, lastPoll, lastPollSuccess, verifications                               desc
 	lastPhaseDuration, deployments, lastDeployment, rollbacks, lastRollback       desc
 	consecutiveFailures, rollbackFailed, blockedSystems, debts                    desc
@@ -46,6 +47,7 @@ func newDescs() (descs, []*prometheus.Desc) {
 		inSync:              gauge("in_sync", "Whether the node runs the newest verified revision, confirmed (1) or not (0)."),
 		outOfSyncSince:      gauge("out_of_sync_since_timestamp_seconds", "Since when the node is not in sync, 0 if it is."),
 		headVerified:        gauge("head_verified", "Whether the newest seen commit is accepted (1) or refused (0)."),
+		revisionWarnings:    gauge("revision_warnings", "Warnings about the newest verified commit: files that are not what their authors see, and the like."),
 		commitsBehind:       gauge("commits_behind", "First-parent commits between the good revision and the newest verified one."),
 		state:               gauge("state", "What the agent is doing: 1 for the current state, 0 for all others.", "state"),
 		stateEntered:        gauge("state_entered_timestamp_seconds", "When the current phase was entered."),

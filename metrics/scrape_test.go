@@ -80,7 +80,7 @@ func full() reconcile.Snapshot {
 			Work: reconcile.Work{
 				Tip: reconcile.Tip{Commit: "cccc"},
 				Steps: map[reconcile.Purpose]reconcile.Step{reconcile.PurposeBranch: reconcile.Resolved{
-					Fetched: reconcile.Fetched{Behind: 3},
+					Fetched: reconcile.Fetched{Behind: 3, Revision: reconcile.Revision{Warnings: []string{"a submodule", "a pointer"}}},
 					Target:  reconcile.Target{Configuration: `web"1`, Environment: "prod", Wave: "canary", Roles: []reconcile.Role{"dns", "mail"}},
 				}},
 			},
@@ -196,6 +196,7 @@ infra_agent_revision_reached_timestamp_seconds{stage="good"} 0
 infra_agent_revision_reached_timestamp_seconds{stage="running"} 1700.5
 infra_agent_revision_reached_timestamp_seconds{stage="seen"} 1500.5
 infra_agent_revision_reached_timestamp_seconds{stage="verified"} 0
+infra_agent_revision_warnings 2
 infra_agent_rollback_failed 1
 infra_agent_rollbacks_total{reason="activation"} 0
 infra_agent_rollbacks_total{reason="agent"} 0

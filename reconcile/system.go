@@ -41,6 +41,8 @@ type Revision struct {
 	Subject string    `json:"subject,omitempty"` // first line of the message
 	Signer  string    `json:"signer,omitempty"`  // empty: signatures are not asked for
 	Tree    string    `json:"tree,omitempty"`    // store path of the source tree
+
+	Warnings []string `json:"warnings,omitempty"` // about files that are not what their authors see
 }
 
 // A System is a toplevel that this node promoted or adopted.

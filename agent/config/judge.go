@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net"
 	"net/url"
 	"path"
@@ -119,6 +120,14 @@ func judgePaths(d *strict.Document, s Settings) {
 }
 
 func judgeSource(d *strict.Document, s Source) {
+	for _, branch := range []struct {
+		key  strict.Path
+		name string
+	}{{"source.branch", s.Branch}, {"source.testing_branch", s.TestingBranch}} {
+		if short, full := strings.CutPrefix(branch.name, "refs/heads/"); full {
+			d.Problemf(branch.key, fmt.Sprintf("write %q", short), "%q is the full name of a ref, and not the name of a branch", branch.name)
+		}
+	}
 	if !isBranch(s.BranchOf("name")) {
 		d.Problemf("source.branch", "", "%q is not the name of a branch", s.Branch)
 	}

@@ -151,6 +151,7 @@ func TestEachProblem(t *testing.T) {
 		{"subdir outside", "source.subdir = \"../x\"", `config.toml:1:1: source.subdir: "../x" is not a path inside the repository`},
 		{"registry outside", "registry.file = \"/etc/x\"", `config.toml:1:1: registry.file: "/etc/x" is not a path inside the flake`},
 		{"branch", "source.branch = \"a..b\"", `config.toml:1:1: source.branch: "a..b" is not the name of a branch`},
+		{"full name of a branch", "source.branch = \"refs/heads/main\"", `config.toml:1:1: source.branch: "refs/heads/main" is the full name of a ref, and not the name of a branch (write "main")`},
 		{"branch placeholder", "source.branch = \"{role}\"", `config.toml:1:1: source.branch: "{role}" is not the name of a branch`},
 		{"testing branch", "source.testing_branch = \"a..b\"", `config.toml:1:1: source.testing_branch: "a..b" is not the name of a branch`},
 		{"testing branch that is the branch", "source.testing_branch = \"main\"", `config.toml:1:1: source.testing_branch: "main" is source.branch: it would only ever be tried (give it a branch of its own)`},

@@ -3,6 +3,7 @@
 package control
 
 import (
+	"slices"
 	"time"
 
 	"github.com/infra-agent/infra-agent/reconcile"
@@ -92,6 +93,7 @@ func StatusOf(s reconcile.Snapshot, version string, running bool) Status {
 	}
 	if f, ok := reconcile.FetchedOf(r.Work.Steps[reconcile.PurposeBranch]); ok {
 		st.Subject, st.Behind = f.Revision.Subject, f.Behind
+		st.Warnings = append(slices.Clone(f.Revision.Warnings), st.Warnings...)
 	}
 	for _, a := range r.Work.Remotes {
 		st.Remotes = append(st.Remotes, Remote{a.Remote, a.Commit, a.Why, a.At, a.Failed})

@@ -12,7 +12,7 @@ import (
 func TestStatusOf(t *testing.T) {
 	now := time.Date(2026, 3, 29, 1, 0, 0, 0, time.UTC)
 	good := reconcile.System{Toplevel: "/nix/store/aaa", Revision: "aaaa"}
-	rev := reconcile.Revision{Commit: "bbbb", Subject: "dns: add a zone"}
+	rev := reconcile.Revision{Commit: "bbbb", Subject: "dns: add a zone", Warnings: []string{"a submodule"}}
 	resolved := reconcile.Resolved{
 		Fetched: reconcile.Fetched{Revision: rev, Behind: 3},
 		Target:  reconcile.Target{Node: "web", Roles: []reconcile.Role{"dns"}, Warnings: []string{"w"}},
@@ -36,7 +36,7 @@ func TestStatusOf(t *testing.T) {
 		Doing: "build bbbb", DoingSince: now.Add(-time.Second), Build: &reconcile.Progress{Built: 1, ToBuild: 2},
 		Tip: "bbbb", Anchor: "bbbb", Subject: "dns: add a zone", Behind: 3, LastPoll: now.Add(-time.Minute), Good: good,
 		Slots: reconcile.Slots{Running: "/nix/store/aaa"}, Booted: "/nix/store/old", Reboot: []string{"kernel"},
-		Checks: map[string]reconcile.CheckResult{"web": {OK: true}}, Settings: "line 3", Warnings: []string{"w"},
+		Checks: map[string]reconcile.CheckResult{"web": {OK: true}}, Settings: "line 3", Warnings: []string{"a submodule", "w"},
 	}
 	if diff := cmp.Diff(want, StatusOf(s, "1.2.3", true)); diff != "" {
 		t.Errorf("StatusOf() (-want +got):\n%s", diff)

@@ -46,13 +46,14 @@ func (k *pgpKeys) verify(c commit) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := k.fit(raw); err != nil {
+	issuer, err := k.fit(raw)
+	if err != nil {
 		return "", err
 	}
 	signer, err := openpgp.CheckDetachedSignature(k.ring, bytes.NewReader(c.payload), bytes.NewReader(raw), nil)
 	switch {
 	case errors.Is(err, pgperrors.ErrUnknownIssuer):
-		return "", fmt.Errorf("%w: it is not in the OpenPGP keyring", ErrUnknownKey)
+		return "", fmt.Errorf("%w: signed with OpenPGP by key ID %016X; %s", ErrUnknownKey, issuer, k.lack())
 	case err != nil:
 		return "", fmt.Errorf("%w: %w", ErrBad, err)
 	}
@@ -65,31 +66,40 @@ func (k *pgpKeys) verify(c commit) (string, error) {
 // digests that nobody is known to find two texts for.
 var digests = []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512, crypto.SHA3_256, crypto.SHA3_512}
 
-// fit says whether these packets, if they verify, are proof: the library takes
-// weak digests and keys, and skips what it does not know.
-func (k *pgpKeys) fit(packets []byte) error {
+// lack says why there is no key of an issuer.
+func (k *pgpKeys) lack() string {
+	if len(k.ring) == 0 {
+		return "no keyring is set"
+	}
+	return "it is not in the OpenPGP keyring"
+}
+
+// fit says whether these packets, if they verify, are proof, and names the key of
+// the issuer: the library takes weak digests and keys, and skips what it does not
+// know.
+func (k *pgpKeys) fit(packets []byte) (issuer uint64, err error) {
 	r := bytes.NewReader(packets)
 	p, err := packet.Read(r)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrBad, err)
+		return 0, fmt.Errorf("%w: %w", ErrBad, err)
 	}
 	sig, is := p.(*packet.Signature)
 	switch {
 	case !is || r.Len() > 0:
-		return fmt.Errorf("%w: not one signature and nothing else", ErrBad)
+		return 0, fmt.Errorf("%w: not one signature and nothing else", ErrBad)
 	case sig.SigType != packet.SigTypeBinary:
-		return fmt.Errorf("%w: it is one of a text, in which line ends do not count", ErrBad)
+		return 0, fmt.Errorf("%w: it is one of a text, in which line ends do not count", ErrBad)
 	case !slices.Contains(digests, sig.Hash):
-		return fmt.Errorf("%w: its digest %v is too weak", ErrBad, sig.Hash)
+		return 0, fmt.Errorf("%w: its digest %v is too weak", ErrBad, sig.Hash)
 	case sig.PubKeyAlgo == packet.PubKeyAlgoDSA:
-		return fmt.Errorf("%w: DSA is too weak", ErrBad)
+		return 0, fmt.Errorf("%w: DSA is too weak", ErrBad)
 	case sig.IssuerKeyId == nil:
-		return fmt.Errorf("%w: it does not name its key", ErrBad)
+		return 0, fmt.Errorf("%w: it does not name its key", ErrBad)
 	}
 	for _, key := range k.ring.KeysById(*sig.IssuerKeyId) {
 		if err := longEnough(key.PublicKey.PublicKey); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return *sig.IssuerKeyId, nil
 }

@@ -54,7 +54,7 @@ func TestVerify(t *testing.T) {
 		{"unsigned-text", "", signature.ErrUnsigned, ""},     // a signature in the message
 		{"unsigned-mergetag", "", signature.ErrUnsigned, ""}, // the merged tag is signed
 		{"ssh-bob", "", signature.ErrUnknownKey, "is not among the allowed signers"},
-		{"pgp-bob", "", signature.ErrUnknownKey, "is not in the OpenPGP keyring"},
+		{"pgp-bob", "", signature.ErrUnknownKey, "signed with OpenPGP by key ID 82B795116D4A2D33; it is not in the OpenPGP keyring"}, // as gpg --list-packets has it
 		{"ssh-file-namespace", "", signature.ErrBad, "namespace"},
 		{"pgp-old", "", signature.ErrBad, "key expired"},
 		{"pgp-revoked", "", signature.ErrBad, "made by revoked key"},
@@ -78,8 +78,13 @@ func TestVerify(t *testing.T) {
 	if _, err := binary.Verify([]byte(fixture(t, "pgp-ann.commit"))); err != nil {
 		t.Errorf("Verify with a binary keyring: %v", err)
 	}
-	if _, err := binary.Verify([]byte(fixture(t, "ssh-ann.commit"))); !errors.Is(err, signature.ErrUnknownKey) {
+	if _, err := binary.Verify([]byte(fixture(t, "ssh-ann.commit"))); !errors.Is(err, signature.ErrUnknownKey) || !strings.Contains(err.Error(), "no allowed signers are set") {
 		t.Errorf("Verify of an SSH signature without allowed signers: %v, want ErrUnknownKey", err)
+	}
+	none := keys(t, signature.Files{AllowedSigners: "testdata/allowed_signers"})
+	_, err := none.Verify([]byte(fixture(t, "pgp-bob.commit")))
+	if !errors.Is(err, signature.ErrUnknownKey) || !strings.Contains(err.Error(), "signed with OpenPGP by key ID 82B795116D4A2D33; no keyring is set") {
+		t.Errorf("Verify of an OpenPGP signature without a keyring: %v, want ErrUnknownKey", err)
 	}
 }
 

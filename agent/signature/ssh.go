@@ -43,6 +43,9 @@ func (k *sshKeys) verify(c commit) (string, error) {
 		}
 	}
 	why := name + " is not among the allowed signers"
+	if len(k.allowed) == 0 {
+		why = "signed with SSH by " + name + "; no allowed signers are set"
+	}
 	for _, s := range k.allowed {
 		if !bytes.Equal(s.key, wire) {
 			continue

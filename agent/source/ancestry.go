@@ -1,10 +1,13 @@
 package source
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -122,6 +125,33 @@ func (h history) newer(commits map[plumbing.Hash]bool, anchor plumbing.Hash) (ma
 		}
 	}
 	return newer, nil
+}
+
+// oldest returns that of the commits which none of the others comes before; of two
+// lines of history, by the committers' dates. It does not look beyond the old commits.
+func (h history) oldest(commits []plumbing.Hash, old map[plumbing.Hash]bool) (plumbing.Hash, error) {
+	dates := map[plumbing.Hash]time.Time{}
+	for _, name := range commits {
+		commit, err := h.store.commit(name)
+		if err != nil {
+			return plumbing.ZeroHash, err
+		}
+		dates[name] = commit.Committer.When
+	}
+	byDate := func(a, b plumbing.Hash) int {
+		return cmp.Or(dates[a].Compare(dates[b]), bytes.Compare(a[:], b[:]))
+	}
+	for {
+		first := slices.MinFunc(commits, byDate)
+		before, _, err := h.since(first, old)
+		if err != nil {
+			return plumbing.ZeroHash, err
+		}
+		commits = slices.DeleteFunc(commits, func(c plumbing.Hash) bool { return c == first || !before[c] })
+		if len(commits) == 0 {
+			return first, nil
+		}
+	}
 }
 
 // firstParents counts the commits from tip along first parents that are not part

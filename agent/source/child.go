@@ -58,6 +58,10 @@ func (a answer) result(j job) (Result, error) {
 	case a.Result != nil:
 		r := *a.Result
 		r.Subject, r.Signer, r.Unconfined = oneLine(r.Subject, 200), oneLine(r.Signer, 200), oneLine(r.Unconfined, 200)
+		r.Warnings = r.Warnings[:min(len(r.Warnings), maxWarnings)]
+		for i, w := range r.Warnings {
+			r.Warnings[i] = oneLine(w, 500)
+		}
 		if j.Ask {
 			return j.answered(r)
 		}
@@ -72,6 +76,9 @@ func (a answer) result(j job) (Result, error) {
 	}
 	return Result{}, text
 }
+
+// maxWarnings is how many a person may still read.
+const maxWarnings = 10
 
 // verdict is one of the known ones: it becomes a label.
 func (a answer) verdict() reconcile.Verdict {
@@ -222,15 +229,22 @@ func (j job) attempt() (Result, error) {
 	if at.Year() < 1970 || at.Year() > 9999 {
 		return Result{}, refused("commit %s: its date, year %d, cannot be right", j.Tip.Short(), at.Year())
 	}
-	if err := writeTree(s, commit.TreeHash, j.tree(), at, j.Limits); err != nil {
+	warnings, err := writeTree(s, commit.TreeHash, j.tree(), at, j.Limits)
+	if err != nil {
 		return Result{}, err
+	}
+	if r.session != nil {
+		warnings = append(warnings, r.session.warnings...)
 	}
 	r.compact(ctx, s, tip)
 	subject, _, _ := strings.Cut(commit.Message, "\n")
 	if j.Anchor == "" {
 		commits = 0
 	}
-	return Result{Commit: j.Tip, Time: at, Subject: oneLine(subject, 200), Signer: oneLine(signer, 200), Tree: j.tree(), Commits: commits}, nil
+	return Result{
+		Commit: j.Tip, Time: at, Subject: oneLine(subject, 200), Signer: oneLine(signer, 200), Tree: j.tree(), Commits: commits,
+		Warnings: warnings,
+	}, nil
 }
 
 // refused is an error that the commit itself caused: only bytes that have its name,

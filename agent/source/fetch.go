@@ -41,6 +41,8 @@ type Result struct {
 	Commits int              `json:"commits"` // since the anchor, along first parents; 0 without one
 	Testing reconcile.Commit `json:"testing"` // of a question: the testing branch's
 
+	Warnings []string `json:"warnings"` // about files that are not what their authors see, and lines of known hosts
+
 	Unconfined string `json:"unconfined"` // why the kernel did not keep the child to its own files; "" = it did
 }
 

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/infra-agent/infra-agent/agent/command"
 	"github.com/infra-agent/infra-agent/reconcile"
 )
@@ -23,8 +25,8 @@ func TestFirstFetchHasDepthOne(t *testing.T) {
 	tip := w.pushed("b/c", "3")
 	got := w.mustFetch(tip, "")
 	want := Result{Commit: tip, Time: got.Time, Subject: "write b/c", Tree: w.tree, Unconfined: got.Unconfined}
-	if got != want {
-		t.Errorf("Fetch = %+v, want %+v", got, want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Fetch (-want +got):\n%s", diff)
 	}
 	if date := w.git("show", "-s", "--format=%ct", string(tip)); strconv.FormatInt(got.Time.Unix(), 10) != date {
 		t.Errorf("Time = %s, want the commit's date %s", got.Time, date)
@@ -226,5 +228,29 @@ func TestUnknownRemote(t *testing.T) {
 	_, err := w.fetcher.Fetch(t.Context(), Request{Remote: "mirror", Tip: "1"})
 	if err == nil || err.Error() != "fetch from mirror: no such remote" {
 		t.Errorf("Fetch: %v, want no such remote", err)
+	}
+}
+
+// What a commit in between brought does not count: the next commit mends it, for a
+// node that has followed all along and for one that was off.
+func TestACommitThatBreaksALimitIsMendedByTheNext(t *testing.T) {
+	w := newWorld(t)
+	w.git("-C", w.bare, "config", "uploadpack.allowFilter", "true")
+	anchor := w.pushed("a", "1")
+	w.mustFetch(anchor, "")
+	for _, c := range []struct{ name, content, limit string }{
+		{"more bytes than an answer may have", random(9 << 20), "limits.fetch_bytes"},
+		{"more bytes than files may have, well packed", strings.Repeat("x", 9<<20), "limits.tree_bytes"},
+		{"a larger object than any may be", strings.Repeat("x", maxObject+1), "at most 104857600 are accepted"},
+	} {
+		large := w.pushed("large", c.content)
+		_, err := w.fetch(large, anchor)
+		wantRejected(t, err, reconcile.GateUnverified, c.limit)
+		w.git("rm", "-q", "large")
+		tip := w.pushed("a", c.name)
+		if got := w.mustFetch(tip, anchor); got.Commits != 2 {
+			t.Errorf("%s: Commits = %d, want 2", c.name, got.Commits)
+		}
+		anchor = tip
 	}
 }

@@ -108,7 +108,6 @@ func TestHostileServers(t *testing.T) {
 		{"error", hostile{refs: says(pkt(service), pkt(""), pkt("ERR go \x1b[31maway\n"))}, passes, `the server says: "go \x1b[31maway"`},
 		{"error in the answer", hostile{tip: honest.tip, serve: says(pkt("ERR not our ref"))}, passes, `not our ref`},
 		{"error on the third band", answers(pkt("\x03out of memory\n")), passes, "out of memory"},
-		{"no shallow clones", hostile{refs: says(pkt(service), pkt(""), pkt(honest.tip.String()+" refs/heads/main\x00ofs-delta\n"), pkt(""))}, passes, `the server does not support "shallow"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -12,14 +12,13 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
-	"github.com/go-git/go-git/v5/plumbing/transport"
 )
 
 // A listing is what is kept of the list of refs with which a server begins,
 // gitprotocol-pack(5). A server may have any number of them; one or two count.
 type listing struct {
 	capabilities *capability.List
-	commits      map[string]string // of the refs that were looked for, as far as the server has them
+	commits      map[string]string // of the refs that were looked for, as far as the server has them; of [head], the target
 	empty        bool              // it has no ref at all
 }
 
@@ -42,7 +41,12 @@ func readListing(r io.Reader, refs []string) (listing, error) {
 			if err := said.capabilities.Decode(capabilities); err != nil {
 				return listing{}, fmt.Errorf("the server's capabilities: %w", err)
 			}
-			transport.FilterUnsupportedCapabilities(said.capabilities)
+			for _, link := range said.capabilities.Get(capability.SymRef) {
+				if target, is := strings.CutPrefix(link, head+":"); is {
+					said.commits[head] = target
+				}
+			}
+			said.capabilities.Delete(capability.ThinPack) // go-git cannot store one
 		}
 		hash, name, _ := bytes.Cut(line, []byte(" "))
 		said.empty = said.empty && string(name) == noRefs
@@ -80,7 +84,9 @@ func encodeRequest(req *packp.UploadPackRequest) (*bytes.Buffer, error) {
 	return &b, err
 }
 
-// decodeResponse reads an answer up to where the pack begins.
+// decodeResponse reads an answer up to where the pack begins. Of servers that know
+// multi_ack, and some insist on it, that is one line ACK for each commit that both
+// have, and one more.
 func decodeResponse(body io.ReadCloser, req *packp.UploadPackRequest) (*packp.UploadPackResponse, error) {
 	resp := packp.NewUploadPackResponse(req)
 	if err := resp.Decode(body); err != nil {

@@ -36,7 +36,18 @@ func (e *BusyError) Error() string { return "the server is busy: " + e.Status }
 // lsRefs asks a server which commits the branches point to: one request, on a
 // connection that is kept, whatever number of refs there is.
 func lsRefs(ctx context.Context, client *http.Client, remote Remote, b Branches) (Tips, error) {
-	req, err := remote.request(ctx, http.MethodPost, strings.TrimSuffix(remote.URL, "/")+"/"+uploadPack, question(b.refs()))
+	tips, err := askRefs(ctx, client, remote, b, b.refs())
+	if errors.Is(err, ErrNoBranch) { // say which there is
+		if _, more := askRefs(ctx, client, remote, b, append(b.refs(), head)); errors.Is(more, ErrNoBranch) {
+			err = more
+		}
+	}
+	return tips, err
+}
+
+// askRefs asks once. The refs are those of the branches, and perhaps [head].
+func askRefs(ctx context.Context, client *http.Client, remote Remote, b Branches, refs []string) (Tips, error) {
+	req, err := remote.request(ctx, http.MethodPost, strings.TrimSuffix(remote.URL, "/")+"/"+uploadPack, question(refs))
 	if err != nil {
 		return Tips{}, err
 	}
@@ -54,7 +65,8 @@ func lsRefs(ctx context.Context, client *http.Client, remote Remote, b Branches)
 	return tipsIn(body, b)
 }
 
-// question encodes the command ls-refs for refs, each as a prefix.
+// question encodes the command ls-refs for refs, each as a prefix; of
+// [head], also its target.
 func question(refs []string) *bytes.Buffer {
 	var b bytes.Buffer
 	e := pktline.NewEncoder(&b) // a bytes.Buffer takes everything
@@ -62,6 +74,9 @@ func question(refs []string) *bytes.Buffer {
 	b.WriteString("0001") // the delimiter between capabilities and arguments
 	for _, ref := range refs {
 		_ = e.EncodeString("ref-prefix " + ref + "\n")
+	}
+	if slices.Contains(refs, head) {
+		_ = e.EncodeString("symrefs\n")
 	}
 	_ = e.Flush()
 	return &b
@@ -77,7 +92,10 @@ func tipsIn(body io.Reader, b Branches) (Tips, error) {
 			return b.tips(said)
 		}
 		hash, rest, _ := strings.Cut(line, " ")
-		name, _, _ := strings.Cut(rest, " ") // attributes may follow
+		name, attributes, _ := strings.Cut(rest, " ")
+		if name == head {
+			said[head], _ = strings.CutPrefix(attributes, "symref-target:")
+		}
 		if !slices.Contains(refs, name) {
 			continue
 		}

@@ -26,6 +26,8 @@ type session struct {
 	listing listing
 	meter   *meter
 	local   bool
+
+	warnings []string // about the files that the remote names
 }
 
 // connect opens a session about branches. The remote may send up to limit bytes in
@@ -40,7 +42,10 @@ func connect(ctx context.Context, remote Remote, b Branches, limit int64) (*sess
 	case "https", "http":
 		s.conversation, err = newWeb(remote, s.meter)
 	case "ssh", "git":
-		s.conversation, err = openStream(ctx, remote, endpoint, s.meter)
+		var conn *stream
+		if conn, err = openStream(ctx, remote, endpoint, s.meter); err == nil {
+			s.conversation, s.warnings = conn, conn.warnings
+		}
 	case "file":
 		s.local = true
 		s.conversation, err = openLocal(endpoint)

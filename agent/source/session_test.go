@@ -52,7 +52,7 @@ func TestTip(t *testing.T) {
 			t.Errorf("tip of %s = %s, %v, want %s", url, got, err, want)
 		}
 		_, err := tip(t, remote, "release")
-		wantRejected(t, err, reconcile.GateSource, "release: branch not found", "hint: push the branch")
+		wantRejected(t, err, reconcile.GateSource, "release: branch not found", `its HEAD is "main" (hint: push the branch`)
 		if !errors.Is(err, ErrNoBranch) {
 			t.Errorf("tip of a missing branch: %v, want ErrNoBranch", err)
 		}

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/infra-agent/infra-agent/reconcile"
@@ -42,14 +43,21 @@ func (b Branches) refs() []string {
 	return []string{refOf(b.Branch), refOf(b.Testing)}
 }
 
-// tips picks the branches' commits of what a remote says of the refs. It is an
+// head is the ref whose target is the remote's own choice of a branch.
+const head = "HEAD"
+
+// tips picks the branches' commits of what a remote says of the refs, and of [head]. It is an
 // answer, too, that there is no testing branch.
 func (b Branches) tips(said map[string]string) (Tips, error) {
 	var t Tips
 	var err error
 	hash, there := said[refOf(b.Branch)]
 	if !there {
-		return t, noBranch(b.Branch, "the repository does not have it")
+		why := "the repository does not have it"
+		if name, is := strings.CutPrefix(said[head], "refs/heads/"); is {
+			why += fmt.Sprintf(", its HEAD is %q", oneLine(name, 100))
+		}
+		return t, noBranch(b.Branch, why)
 	}
 	if t.Commit, err = commitOf(hash); err != nil {
 		return t, err

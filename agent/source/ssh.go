@@ -10,9 +10,7 @@ import (
 	"sync"
 
 	"github.com/go-git/go-git/v5/plumbing/transport"
-	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
-	xknownhosts "golang.org/x/crypto/ssh/knownhosts"
 )
 
 // openSSH runs git-upload-pack on the other side. It uses the two files that the
@@ -63,7 +61,7 @@ func openSSH(conn net.Conn, remote Remote, endpoint *transport.Endpoint, address
 		_ = session.Wait() // what it said may come after the end of what it printed
 		return said.String()
 	})
-	return &stream{in: bufio.NewReader(in), out: out, stderr: stderr}, nil
+	return &stream{in: bufio.NewReader(in), out: out, stderr: stderr, warnings: host.unread}, nil
 }
 
 // readKey never says what is in the file.
@@ -77,64 +75,34 @@ func readKey(path string) (ssh.Signer, error) {
 		return nil, fmt.Errorf("ssh_key_file %s has a passphrase, which nobody can type (hint: make a deploy key without one: ssh-keygen -t ed25519 -N '' -f …)", path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("ssh_key_file %s holds no private key that can be read", path)
+		return nil, fmt.Errorf("ssh_key_file %s holds no private key that can be read%s", path, oddKey(data))
 	}
 	return key, nil
 }
 
-// A knownHost is what a file of known hosts says of one.
-type knownHost struct {
-	file, address string
-	algorithms    []string // of the keys in the file, in its order; others would never match
-	check         ssh.HostKeyCallback
-	met           bool // the host has shown the right key
-}
-
-func readHost(file, address string) (*knownHost, error) {
-	db, err := knownhosts.NewDB(copyOf(file))
-	if err != nil {
-		return nil, fmt.Errorf("read known_hosts_file: %w", err)
+// oddKey says what else a file is that holds no private key in a form that ssh(1)
+// reads; "" where that is not seen.
+func oddKey(data []byte) string {
+	text := strings.TrimSpace(strings.TrimPrefix(string(data), "\ufeff"))
+	first, _, _ := strings.Cut(text, "\n")
+	for _, odd := range []struct {
+		is   bool
+		what string
+	}{
+		{text == "", "it is empty (hint: was the secret put there?)"},
+		{strings.HasPrefix(text, "PuTTY-User-Key-File"), "it is PuTTY's (hint: puttygen KEY -O private-openssh -o FILE)"},
+		{strings.HasPrefix(first, "-----BEGIN ENCRYPTED"), "it has a passphrase, which nobody can type (hint: ssh-keygen -p -N '' -f FILE)"},
+		{strings.Contains(first, "PUBLIC KEY") || strings.HasPrefix(text, "ssh-") || strings.HasPrefix(text, "ecdsa-") || strings.HasPrefix(text, "sk-"), "it is a public key (hint: name the file without .pub)"},
+		{strings.HasPrefix(text, "age-encryption.org/") || strings.HasPrefix(text, "-----BEGIN AGE ENCRYPTED"), "it is encrypted by age (hint: name the file that is decrypted on the node)"},
+		{strings.HasPrefix(text, "LS0tLS1CRUdJTi"), "it is the base64 of one (hint: base64 -d)"},
+		{strings.Contains(first, "PRIVATE KEY-----") && strings.Contains(text, `\n`), `it has "\n" where lines should end (hint: write real line ends)`},
+		{strings.Contains(first, "PRIVATE KEY-----") && !strings.Contains(text, "-----END "), "it is cut off (hint: copy all of it, the line END included)"},
+	} {
+		if odd.is {
+			return ": " + odd.what
+		}
 	}
-	h := &knownHost{file: file, address: address, algorithms: db.HostKeyAlgorithms(address), check: db.HostKeyCallback()}
-	if len(h.algorithms) == 0 {
-		name := knownhosts.Normalize(address)
-		return nil, fmt.Errorf("known_hosts_file %s has no key of %s (hint: add what \"ssh-keyscan %s\" prints, after comparing it with what the server's operator says)",
-			file, name, scanArgs(address))
-	}
-	return h, nil
-}
-
-func scanArgs(address string) string {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil || port == "22" {
-		return host
-	}
-	return "-p " + port + " " + host
-}
-
-func (h *knownHost) judge(address string, addr net.Addr, key ssh.PublicKey) error {
-	err := h.check(address, addr, key)
-	if err == nil {
-		h.met = true
-		return nil
-	}
-	shows := fmt.Sprintf("%s shows the host key %s %s", knownhosts.Normalize(address), key.Type(), ssh.FingerprintSHA256(key))
-	if _, revoked := errors.AsType[*xknownhosts.RevokedError](err); revoked {
-		return fmt.Errorf("%s, which known_hosts_file %s revokes", shows, h.file)
-	}
-	return fmt.Errorf("%s, and known_hosts_file %s has another: the key was changed, or this is another server (hint: if the server's operator has changed it, replace it in the file)", shows, h.file)
-}
-
-// explain says what an operator can do about a handshake that failed.
-func (h *knownHost) explain(err error, keyFile string, key ssh.Signer) error {
-	if h.met {
-		return fmt.Errorf("%w (hint: the server does not accept the key in %s: is its public half, %s, a deploy key of the repository?)",
-			err, keyFile, ssh.FingerprintSHA256(key.PublicKey()))
-	}
-	if none, is := errors.AsType[*ssh.AlgorithmNegotiationError](err); is {
-		return fmt.Errorf("%w (hint: known_hosts_file %s has keys of the kinds %s; the server has no such key any more)", none, h.file, strings.Join(h.algorithms, ", "))
-	}
-	return err
+	return ""
 }
 
 // firstWords keeps the start of what is written to it.

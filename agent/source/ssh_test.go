@@ -36,7 +36,7 @@ func TestStreams(t *testing.T) {
 			t.Errorf("%s: tip = %s, %v, want %s", name, got, err, anchor)
 		}
 		_, err = tip(t, remote, "release")
-		wantRejected(t, err, reconcile.GateSource, "release: branch not found")
+		wantRejected(t, err, reconcile.GateSource, "release: branch not found", `its HEAD is "main"`)
 		if !errors.Is(err, ErrNoBranch) {
 			t.Errorf("%s: tip of a missing branch: %v, want ErrNoBranch", name, err)
 		}
@@ -91,6 +91,21 @@ func TestHostKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	host := server.hostKeys[0]
+	mixed := func(line string) string {
+		file := knownAs(t, server.address(), host)
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, append([]byte(line+"\n"), data...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	bad := filepath.Join(t.TempDir(), "bad")
+	if err := os.WriteFile(bad, []byte("# ours\n"+server.address()+" ssh-ed25519 AAAA\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name  string
 		known string
@@ -102,6 +117,12 @@ func TestHostKeys(t *testing.T) {
 		{"of another host", knownAs(t, "127.0.0.2:22", host), "has no key of [127.0.0.1]:"},
 		{"nobody's", empty, `(hint: add what "ssh-keyscan -p `},
 		{"no file", empty + "-none", "read known_hosts_file"},
+		{"a line of an unknown kind", mixed("x.example ssh-quantum AAAAC3NzaC1xdWFudHVtAAAAAA=="), ""},
+		{"a line that is cut off", mixed("x.example ssh-ed25519"), ""},
+		{"a line with bad base64", mixed("x.example ssh-ed25519 AAAA*"), ""},
+		{"a line of a host alone", mixed("x.example"), ""},
+		{"a revoked key that cannot be read", mixed("@revoked * ssh-ed25519 AAAA*"), "line 1 cannot be read, and revokes a key"},
+		{"its own line is cut off", bad, bad + ": line 2 cannot be read and is skipped"},
 	} {
 		remote.KnownHostsFile = c.known
 		got, err := tip(t, remote, "main")
@@ -135,7 +156,21 @@ func TestSSHKeyFile(t *testing.T) {
 	if err := os.WriteFile(nonsense, []byte("s3cret"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	odd := func(text string) string {
+		file := filepath.Join(t.TempDir(), "odd")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
 	for _, c := range []struct{ name, file, want string }{
+		{"public", odd("ssh-ed25519 AAAA me"), "it is a public key (hint: name the file without .pub)"},
+		{"PuTTY's", odd("PuTTY-User-Key-File-3: ssh-ed25519"), "it is PuTTY's (hint: puttygen"},
+		{"empty", odd("\n"), "it is empty (hint: "},
+		{"base64 of a key", odd("LS0tLS1CRUdJTiBPUEVOU1NI"), "it is the base64 of one (hint: base64 -d)"},
+		{"cut off", odd("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"), "it is cut off (hint: "},
+		{"one line", odd(`-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----`), `it has "\n" where lines should end`},
+		{"encrypted by age", odd("age-encryption.org/v1\n"), "it is encrypted by age (hint: "},
 		{"passphrase", locked, "has a passphrase"},
 		{"not allowed", stranger, "is its public half, SHA256:"},
 		{"readable by others", open, "can be read by others, mode 0640 (hint: chmod 600 "},

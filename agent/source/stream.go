@@ -24,6 +24,8 @@ type stream struct {
 	out    io.Writer
 	stderr func() string // what the other side said beside the protocol
 	end    func() error
+
+	warnings []string // about the files that the remote names
 }
 
 // openStream connects, and has the server begin to serve the repository.
@@ -152,7 +154,7 @@ func (s *stream) lsRefs(b Branches) (Tips, error) {
 	if err := greeting.Err(); err != nil {
 		return Tips{}, fmt.Errorf("the server's capabilities: %w", err)
 	}
-	if _, err := s.out.Write(question(b.refs()).Bytes()); err != nil {
+	if _, err := s.out.Write(question(append(b.refs(), head)).Bytes()); err != nil {
 		return Tips{}, err
 	}
 	return tipsIn(s.in, b)

@@ -104,6 +104,9 @@ func localTips(path string, b Branches) (Tips, error) {
 		return Tips{}, fmt.Errorf("open %s: %w", path, err)
 	}
 	said := map[string]string{}
+	if ref, err := repository.Reference(head, false); err == nil {
+		said[head] = ref.Target().String()
+	}
 	for _, name := range b.refs() {
 		ref, err := repository.Reference(plumbing.ReferenceName(name), true)
 		switch {

@@ -12,6 +12,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
+
+	"github.com/infra-agent/infra-agent/reconcile"
 )
 
 // A remote is the other end of a job.
@@ -53,6 +55,11 @@ func (r *remote) bring(ctx context.Context, s *store, tip, anchor plumbing.Hash)
 // now. What the store lacks in return, where a commit restores an old file, is found
 // when the tree is written, and the store is made anew.
 //
+// Such an answer also has what a commit in between brought and the tip has not any
+// more. Over a limit it says nothing about the tip: it is the store that leads to it,
+// so that is made anew, with the tip's own files alone and, of servers that can, the
+// commits before it without theirs.
+//
 // go-git's own Fetch is no use here: with a depth it downloads the tree anew for
 // each commit, and without one it takes such a store for whole.
 func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, depth int) error {
@@ -91,7 +98,11 @@ func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, dept
 	}
 	scanned, err := spool(pack, s.dir, r.Limits)
 	if err != nil {
-		return r.failed(err)
+		err = r.failed(err)
+		if _, limit := reconcile.RejectedBy(err); limit && depth == 0 && !s.fresh {
+			return &damagedError{err}
+		}
+		return err
 	}
 	defer scanned.Close()
 	if err := packfile.UpdateObjectStorage(s, scanned); err != nil {
@@ -125,11 +136,14 @@ func (r *remote) request(s *store, tip plumbing.Hash, depth int) (*packp.UploadP
 	req := packp.NewUploadPackRequestFromCapabilities(r.session.listing.capabilities)
 	for _, c := range []capability.Capability{capability.Shallow, capability.NoProgress} {
 		if !r.session.listing.capabilities.Supports(c) {
-			return nil, fmt.Errorf("the server does not support %q, which a fetch needs", c)
+			continue
 		}
 		if err := req.Capabilities.Set(c); err != nil {
 			return nil, err
 		}
+	}
+	if !req.Capabilities.Supports(capability.Shallow) {
+		depth = 0 // all of the history, as far as the limits let it
 	}
 	req.Wants = []plumbing.Hash{tip}
 	req.Depth = packp.DepthCommits(depth)

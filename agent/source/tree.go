@@ -20,30 +20,33 @@ const (
 	maxPath = 4000 // bytes of a path in the tree; Linux takes 4095
 	maxLink = 4000 // bytes of a symbolic link's target
 	maxDeep = 200  // directories in each other: opening a path takes as many steps
-	lfsMark = "version https://git-lfs.github.com/spec/"
 )
 
 // writeTree writes the files of a tree object into dir, which is emptied first.
 // Every file and directory gets the time at. Nothing is written outside of dir,
 // whatever the tree says: names are judged, and symbolic links are written as
-// they are and never followed.
-func writeTree(s *store, tree plumbing.Hash, dir string, at time.Time, limits Limits) (err error) {
+// they are and never followed. The warnings name files that are not what their
+// authors see.
+func writeTree(s *store, tree plumbing.Hash, dir string, at time.Time, limits Limits) (warnings []string, err error) {
 	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("empty the tree's directory: %w", err)
+		return nil, fmt.Errorf("empty the tree's directory: %w", err)
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
-		return fmt.Errorf("make the tree's directory: %w", err)
+		return nil, fmt.Errorf("make the tree's directory: %w", err)
 	}
 	if err := os.Mkdir(dir, 0o755); err != nil {
-		return fmt.Errorf("make the tree's directory: %w", err)
+		return nil, fmt.Errorf("make the tree's directory: %w", err)
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return fmt.Errorf("open the tree's directory: %w", err)
+		return nil, fmt.Errorf("open the tree's directory: %w", err)
 	}
 	defer func() { _ = root.Close() }()
 	w := &writer{store: s, root: root, at: at, limits: limits}
-	return w.directory(".", tree)
+	if err := w.directory(".", tree); err != nil {
+		return nil, err
+	}
+	return w.warnings(), nil
 }
 
 type writer struct {
@@ -53,6 +56,7 @@ type writer struct {
 	limits  Limits
 	entries int
 	bytes   int64
+	odd     map[oddity]*named
 }
 
 func (w *writer) directory(dir string, tree plumbing.Hash) error {
@@ -109,7 +113,11 @@ func (w *writer) entry(name string, entry object.TreeEntry) error {
 	case filemode.Symlink:
 		return w.link(name, entry.Hash)
 	case filemode.Submodule:
-		return refused("%q is a submodule, which is not supported (hint: make it a flake input, or copy its files)", name)
+		if err := w.root.Mkdir(name, 0o755); err != nil {
+			return fmt.Errorf("write the tree: %w", err)
+		}
+		w.note(oddSubmodule, name)
+		return w.touch(name)
 	default:
 		return refused("%q has the unknown mode %s", name, entry.Mode)
 	}
@@ -121,13 +129,13 @@ func (w *writer) file(name string, blob plumbing.Hash, mode os.FileMode) error {
 		return err
 	}
 	defer content.Close()
-	start := make([]byte, len(lfsMark))
+	start := make([]byte, markBytes)
 	n, err := io.ReadFull(content, start)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return err
 	}
-	if string(start[:n]) == lfsMark {
-		return refused("%q is a Git LFS pointer, and LFS is not supported (hint: commit the file itself, or fetch it in Nix)", name)
+	if odd := oddStart(start[:n]); odd != "" {
+		w.note(odd, name)
 	}
 	f, err := w.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
 	if err != nil {
@@ -143,7 +151,30 @@ func (w *writer) file(name string, blob plumbing.Hash, mode os.FileMode) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
+	if path.Base(name) == ".gitattributes" {
+		if err := w.filters(name); err != nil {
+			return err
+		}
+	}
 	return w.touch(name)
+}
+
+// filters notes what a file of attributes, just written, asks for.
+func (w *writer) filters(name string) error {
+	const most = 1 << 20 // bytes of it that are looked at
+	f, err := w.root.Open(name)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	defer f.Close()
+	attributes, err := io.ReadAll(io.LimitReader(f, most))
+	if err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	for _, filter := range filters(attributes) {
+		w.note(oddFilter, filter)
+	}
+	return nil
 }
 
 func (w *writer) link(name string, blob plumbing.Hash) error {
@@ -158,6 +189,9 @@ func (w *writer) link(name string, blob plumbing.Hash) error {
 	}
 	if len(target) == 0 || len(target) > maxLink || bytes.IndexByte(target, 0) >= 0 {
 		return refused("the symbolic link %q has a target that cannot be written", name)
+	}
+	if strings.Contains(string(target), ".git/annex/objects/") {
+		w.note(oddAnnex, name)
 	}
 	if err := w.root.Symlink(string(target), name); err != nil {
 		return fmt.Errorf("write the tree: %w", err)

@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -33,13 +34,12 @@ func (r *remote) verify(ctx context.Context, s *store, tip, anchor plumbing.Hash
 	if err != nil {
 		return "", err
 	}
-	if signer, err = verifyCommit(s, keys, tip); err != nil {
-		return "", err
+	if r.Trust.Policy == reconcile.TrustAll && !anchor.IsZero() && anchor != tip {
+		if err := r.verifySince(ctx, s, keys, tip, anchor); err != nil {
+			return "", err
+		}
 	}
-	if r.Trust.Policy != reconcile.TrustAll || anchor.IsZero() || anchor == tip {
-		return signer, nil
-	}
-	return signer, r.verifySince(ctx, s, keys, tip, anchor)
+	return verifyCommit(s, keys, tip)
 }
 
 // verifySince judges the commits between anchor and tip. A commit that is not signed
@@ -68,6 +68,7 @@ func (r *remote) verifySince(ctx context.Context, s *store, keys *signature.Keys
 		for parent := range missing {
 			doubt = fmt.Errorf("commit %s is a parent of what is new, and cannot be seen", short(parent))
 		}
+		var certain, perhaps []plumbing.Hash
 		for commit := range since {
 			bad, known := judged[commit]
 			if !known {
@@ -77,10 +78,31 @@ func (r *remote) verifySince(ctx context.Context, s *store, keys *signature.Keys
 			if bad == nil {
 				continue
 			}
-			if _, refused := reconcile.RejectedBy(bad); !refused || newer[commit] || len(unseen) == 0 {
+			if _, refused := reconcile.RejectedBy(bad); !refused {
 				return bad
 			}
-			doubt = bad
+			if newer[commit] || len(unseen) == 0 {
+				certain = append(certain, commit)
+			} else {
+				perhaps = append(perhaps, commit)
+			}
+		}
+		if len(certain) > 0 {
+			oldest, err := h.oldest(certain, accepted)
+			switch {
+			case err != nil:
+				return err
+			case len(certain) == 1:
+				return judged[oldest]
+			}
+			return refused("%d commits since %s are not accepted, the oldest is %w", len(certain), r.Anchor.Short(), judged[oldest])
+		}
+		if len(perhaps) > 0 {
+			oldest, err := h.oldest(perhaps, accepted)
+			if err != nil {
+				return err
+			}
+			doubt = judged[oldest]
 		}
 		if doubt == nil {
 			return nil
@@ -113,9 +135,19 @@ func verifyCommit(s *store, keys *signature.Keys, name plumbing.Hash) (string, e
 	}
 	signer, err := keys.Verify(raw)
 	if err != nil {
-		return "", refused("commit %s: %w (hint: sign it with a key that trust.allowed_signers_file or trust.openpgp_keyring_file names)", short(name), err)
+		return "", refused("commit %s: %w (hint: %s)", short(name), err, wayOn(err))
 	}
 	return signer, nil
+}
+
+// wayOn says what gets a node on that refuses a commit. The keys are those of the
+// running system, so no commit can bring the missing one.
+func wayOn(err error) string {
+	const without = "push the branch again without it"
+	if errors.Is(err, signature.ErrUnknownKey) {
+		return "if its key is to be trusted, add it to trust.allowed_signers_file or trust.openpgp_keyring_file and switch to that on the node by nixos-rebuild, once; else " + without
+	}
+	return "sign it with a key that trust.allowed_signers_file or trust.openpgp_keyring_file names; if later commits stand on it, " + without
 }
 
 func short(name plumbing.Hash) string { return reconcile.Commit(name.String()).Short() }

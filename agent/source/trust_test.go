@@ -175,3 +175,22 @@ func TestKeyRotation(t *testing.T) {
 	w.trust(reconcile.TrustAll, old, next)
 	w.mustFetch(second, first)
 }
+
+// Whatever order a walk has, the commit that is named is the one to begin with, and
+// all are counted: the tip as well.
+func TestPolicyAllNamesTheOldest(t *testing.T) {
+	w, ann, first := newSignedWorld(t)
+	w.commit("a", "1")
+	w.sign(ann)
+	oldest := w.commit("a", "2")
+	w.commit("a", "3")
+	w.sign(ann)
+	for i := range 8 {
+		w.commit("b", strings.Repeat("x", i))
+	}
+	tip := w.pushed("a", "4")
+	_, err := w.fetch(tip, first)
+	wantRejected(t, err, reconcile.GateUnverified, "10 commits since "+first.Short()+" are not accepted, the oldest is commit "+oldest.Short()+": ",
+		"not signed", "push the branch again without it")
+	wantVerdict(t, err, reconcile.VerdictUnsigned)
+}

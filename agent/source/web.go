@@ -80,6 +80,9 @@ func (w *web) UploadPack(ctx context.Context, want *packp.UploadPackRequest) (*p
 		return nil, err
 	}
 	resp, err := w.remote.do(w.client, req) //nolint:bodyclose // the answer closes it
+	if status, is := errors.AsType[*statusError](err); is {
+		status.found = true // the same url has just listed its refs
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +118,7 @@ func (r Remote) do(client *http.Client, req *http.Request) (*http.Response, erro
 	if resp.StatusCode == http.StatusOK {
 		return resp, nil
 	}
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, answerBytes)) // so that the connection is kept
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, answerBytes)) // whole, so that the connection is kept
 	resp.Body.Close()
 	after := retryAfter(resp.Header.Get("Retry-After"), time.Now())
 	switch code := resp.StatusCode; {
@@ -127,14 +130,29 @@ func (r Remote) do(client *http.Client, req *http.Request) (*http.Response, erro
 		}
 		return nil, fmt.Errorf("the server answers %s (hint: is the token in %s still valid?)", resp.Status, r.TokenFile)
 	}
-	return nil, &statusError{resp.Status, r.Name}
+	status := &statusError{status: resp.Status, remote: r.Name}
+	if kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); kind == "text/plain" {
+		status.says = oneLine(string(body), 200)
+	}
+	return nil, status
 }
 
 // A statusError is an answer that is neither a refusal nor a repository.
-type statusError struct{ status, remote string }
+type statusError struct {
+	status, remote string
+	says           string // its text, if it is one
+	found          bool   // the repository is there
+}
 
 func (e *statusError) Error() string {
-	return fmt.Sprintf("the server answers %s (hint: is the url of remote %s right?)", e.status, e.remote)
+	text := "the server answers " + e.status
+	if e.says != "" {
+		text += fmt.Sprintf(" and says %q", e.says)
+	}
+	if !e.found {
+		text += fmt.Sprintf(" (hint: is the url of remote %s right?)", e.remote)
+	}
+	return text
 }
 
 // roundTripper trusts the authorities that the remote names.

@@ -180,7 +180,7 @@ func (d *doctor) revision(ctx context.Context, s config.Settings, work string) (
 			return reconcile.Revision{}, false
 		}
 		d.ok("commit", "%s %s", res.Commit.Short(), signedBy(res))
-		return reconcile.Revision{Commit: res.Commit, Time: res.Time, Tree: res.Tree}, true
+		return reconcile.Revision{Commit: res.Commit, Time: res.Time, Tree: res.Tree, Warnings: res.Warnings}, true
 	}
 	return reconcile.Revision{}, false
 }
@@ -215,6 +215,12 @@ func ask(ctx context.Context, opts source.Options) map[string]source.Poll {
 func (d *doctor) tree(rev reconcile.Revision, s config.Settings) {
 	for _, input := range nix.LocalInputs(filepath.Join(rev.Tree, s.Source.Subdir)) {
 		d.warn("inputs", "%s is on the machine that locked it (hint: give it a URL that every node can reach, and lock again)", input)
+	}
+	for _, w := range rev.Warnings {
+		d.warn("files", "%s", w)
+	}
+	if d.checkout == "" { // its files were looked at when they were fetched
+		return
 	}
 	locked, err := nix.Encrypted(rev.Tree)
 	if err != nil {

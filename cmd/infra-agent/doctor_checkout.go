@@ -73,6 +73,9 @@ func (d *doctor) committed(ctx context.Context, s config.Settings, work string) 
 		return
 	}
 	d.ok("commit", "%s %s", res.Commit.Short(), signedBy(res))
+	for _, w := range res.Warnings {
+		d.warn("files", "%s", w)
+	}
 	if changed, err := git(ctx, d.checkout, "status", "--porcelain", "--untracked-files=no"); err == nil && changed != "" {
 		d.warn("commit", "%s not committed: they are looked at below, and no node sees them", counted(strings.Count(changed, "\n"), "change"))
 	}

@@ -184,7 +184,10 @@ func (p sourcePort) Fetch(ctx context.Context, j reconcile.Fetch) (agent.Tree, e
 	if res.Unconfined != "" {
 		p.told.Do(func() { p.log.Info("fetches are not confined to their own files", "why", res.Unconfined) })
 	}
-	rev := reconcile.Revision{Commit: res.Commit, Time: res.Time, Subject: res.Subject, Signer: res.Signer}
+	for _, warning := range res.Warnings {
+		p.log.Warn("revision", "revision", res.Commit, "warning", warning)
+	}
+	rev := reconcile.Revision{Commit: res.Commit, Time: res.Time, Subject: res.Subject, Signer: res.Signer, Warnings: res.Warnings}
 	return agent.Tree{Revision: rev, Dir: res.Tree, Behind: res.Commits}, err
 }
 

@@ -169,6 +169,7 @@ func (a *Agent) observe(ctx context.Context) reconcile.Observation {
 		return o
 	}
 	o.TrialAgent = a.Ports.System.AgentOf(d.New.Toplevel)
+	o.Following = a.Ports.Follower.FollowState()
 	guard, err := a.Ports.Guard.State()
 	if err != nil {
 		a.Log.Warn("read guard file", "err", err)

@@ -176,6 +176,38 @@ func I11(w *world, fresh []reconcile.Record) string {
 	return ""
 }
 
+// I12: after every promotion a later push arrives. A system that a person brought here,
+// or kept, may be deaf: nobody proved it.
+func I12(w *world) {
+	slots, a := w.node.Slots(), w.node.Agent()
+	if a == nil || approved(w.node, slots.Running) || alerts(w.node) {
+		return
+	}
+	if _, idle := a.Snapshot().Record.Phase.(reconcile.Idle); !idle {
+		return
+	}
+	say := func(verbs ...reconcile.Verb) {
+		for _, v := range verbs {
+			if a := w.node.Agent(); a != nil {
+				_ = a.Command(w.Context(), v) // it may refuse
+			}
+		}
+	}
+	say(reconcile.Resume{}, reconcile.Retry{}, reconcile.Adopt{})
+	w.node.Do(func() { w.node.Testing = "" })
+	w.node.Push("last", agenttest.Commit{Parent: a.Snapshot().Record.Anchor, System: "last"}, agenttest.System{Agent: agenttest.Agent})
+	for range 3 { // what retry tried may wait for a person, and may have moved the anchor
+		say(reconcile.AllowRewind{To: "last"})
+		rest(w.T, w.node)
+		if alerts(w.node) {
+			say(reconcile.CancelTrial{}, reconcile.Resume{})
+		}
+	}
+	if w.node.Slots().Running != "last" {
+		w.Fatalf("I12: a push does not arrive: %s", condition(w.node))
+	}
+}
+
 // pairs returns each fresh record with the one before it.
 func (w *world) pairs(fresh []reconcile.Record) [][2]reconcile.Record {
 	var all [][2]reconcile.Record

@@ -36,6 +36,7 @@ func TestModel(t *testing.T) {
 			w.node.Do(func() { w.node.DiskFull, w.node.Offline, w.node.Faulty = false, false, nil })
 			I6(w)
 			w.check("rest")
+			I12(w)
 		})
 	})
 }
@@ -121,8 +122,9 @@ func (w *world) moveTesting() {
 
 // system is one that works, or does not.
 func (w *world) system() agenttest.System {
-	with := agenttest.System{Agent: rapid.SampledFrom([]string{agenttest.Agent, agenttest.Agent, agenttest.Other, ""}).Draw(w.T, "agent")}
-	switch rapid.IntRange(0, 16).Draw(w.T, "fault") {
+	with := agenttest.System{Settings: rapid.SampledFrom([]string{"", "", "2"}).Draw(w.T, "settings"), Agent: rapid.SampledFrom([]string{agenttest.Agent, agenttest.Agent, agenttest.Other, ""}).Draw(w.T, "agent")}
+	own := fmt.Sprintf("settings %d", w.commits) // another system with the same ones would follow as this one does
+	switch rapid.IntRange(0, 20).Draw(w.T, "fault") {
 	case 1:
 		with.Unevaluable = true
 	case 2:
@@ -151,6 +153,14 @@ func (w *world) system() agenttest.System {
 		with.Unreturnable = rapid.IntRange(1, 3).Draw(w.T, "times")
 	case 14:
 		with.Endless = rapid.IntRange(1, 2).Draw(w.T, "times")
+	case 17:
+		with.Settings, with.Deaf = own, true
+	case 18:
+		with.Settings, with.Distrust = own, true
+	case 19:
+		with.Settings, with.Lost = own, true
+	case 20:
+		with.Settings, with.Strays = own, true
 	case 15:
 		with.Torn = rapid.IntRange(1, 2).Draw(w.T, "times")
 	}
@@ -197,7 +207,7 @@ func (w *world) next(parent reconcile.Commit, c agenttest.Commit) (reconcile.Com
 func (w *world) heal() {
 	w.node.Do(func() {
 		for top, s := range w.node.Systems {
-			w.node.Systems[top] = &agenttest.System{Agent: s.Agent}
+			w.node.Systems[top] = &agenttest.System{Agent: s.Agent, Settings: s.Settings}
 		}
 	})
 }

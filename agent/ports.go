@@ -17,6 +17,7 @@ type Ports struct {
 	Guard    Guard
 	Health   Health
 	Store    Store
+	Follower Follower
 }
 
 // A Tree is a fetched revision as a directory on disk.
@@ -88,6 +89,13 @@ type Health interface {
 	Run(ctx context.Context, checks []reconcile.Check) map[string]reconcile.CheckResult
 	Answered(ctx context.Context, targets []string) map[string]bool
 	DefaultTargets(ctx context.Context) []string
+}
+
+// Follower knows what the agent follows its branch with. AskOld has the old system's
+// agent poll with the old system's settings, and reports whether a remote answered.
+type Follower interface {
+	FollowState() reconcile.FollowState
+	AskOld(ctx context.Context, d reconcile.Deployment) (answered bool, err error)
 }
 
 // Store keeps the record. Save reports whether it had to write.

@@ -41,12 +41,12 @@ func TestPushesDoNotStarveANode(t *testing.T) {
 }
 
 // keepPushing pushes new systems for about six builds. What is unsigned is on the branch
-// at every other poll.
+// at every third poll.
 func keepPushing(n *agenttest.Node, build, every time.Duration, unsigned bool) {
 	last := reconcile.Commit("c0")
 	for begun, i := time.Now(), 1; time.Since(begun) < 6*build+10*time.Minute; i++ {
 		c := reconcile.Commit(fmt.Sprintf("c%d", i))
-		what := agenttest.Commit{Parent: last, System: reconcile.Toplevel(fmt.Sprintf("S%d", i)), Unsigned: unsigned && i%2 == 0}
+		what := agenttest.Commit{Parent: last, System: reconcile.Toplevel(fmt.Sprintf("S%d", i)), Unsigned: unsigned && i%3 == 0}
 		if !what.Unsigned {
 			last = c
 		}

@@ -203,6 +203,7 @@ infra_agent_rollbacks_total{reason="agent"} 0
 infra_agent_rollbacks_total{reason="check"} 2
 infra_agent_rollbacks_total{reason="connectivity"} 0
 infra_agent_rollbacks_total{reason="deadline"} 0
+infra_agent_rollbacks_total{reason="follow"} 0
 infra_agent_rollbacks_total{reason="operator"} 0
 infra_agent_rollbacks_total{reason="promotion"} 0
 infra_agent_rollbacks_total{reason="reboot"} 0

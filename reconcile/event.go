@@ -79,6 +79,11 @@ type (
 		Activation Activation
 		Took       time.Duration
 	}
+	// AskedOld: the old system's agent polled with the old settings.
+	AskedOld struct {
+		Answered bool // a remote did
+		Uptime   time.Duration
+	}
 	// Sampled: one look at the trial's health.
 	Sampled struct {
 		Sample Sampling
@@ -162,6 +167,7 @@ func (Measured) event()   {}
 func (Paid) event()       {}
 func (Armed) event()      {}
 func (Activated) event()  {}
+func (AskedOld) event()   {}
 func (Sampled) event()    {}
 func (Entered) event()    {}
 func (Aborted) event()    {}

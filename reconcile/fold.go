@@ -15,7 +15,7 @@ func Fold(r Record, e Event) Record {
 	case Reloaded:
 		r.Work.Steps = eachStep(r, func(s Step) Step { return s.fetched() })
 		r.Work.NotBefore, r.Work.Errors = time.Time{}, 0
-		r.Work.Remotes = nil
+		r.Work.Remotes, r.Work.Following = nil, Following{}
 		r.Failures = without(r.Failures, func(key string, _ Failure) bool { return kind(key) == "revision" || kind(key) == "fetch" })
 	case Advanced:
 		return advanced(r, e)
@@ -52,6 +52,8 @@ func Fold(r Record, e Event) Record {
 			what = "activate"
 		}
 		return took(r, what, e.Took)
+	case AskedOld:
+		return following(ended(r, JobEnd{OK: true}), e)
 	case Sampled:
 		return sampled(r, e)
 	case Entered:
@@ -113,6 +115,9 @@ func Fold(r Record, e Event) Record {
 }
 
 func advanced(r Record, e Advanced) Record {
+	if purposeOf(e.Job) == PurposeFollow {
+		return following(ended(r, JobEnd{Key: e.Job.Key(), OK: true}), e)
+	}
 	r = took(ended(r, JobEnd{Key: e.Job.Key(), OK: true}), jobName(e.Job), e.Took)
 	testing := e.Step.fetched().Purpose == PurposeTesting
 	r.Work.Steps = stepped(r, e.Step)
@@ -167,6 +172,10 @@ func backoff(steps []time.Duration, tries int, spread float64) time.Duration {
 func failed(r Record, e Failed) Record {
 	r.Work.Last = JobEnd{Key: e.Job.Key(), Why: e.Why, Rejected: e.Gate != ""}
 	r.Work.Errors++
+	if purposeOf(e.Job) == PurposeFollow {
+		r.Work.NotBefore = e.At.Add(backoff(jobBackoff, r.Work.Errors, e.Spread))
+		return following(r, e)
+	}
 	remember := func(key string, gate Gate, after time.Duration) Record {
 		f := Failure{Gate: gate, Why: e.Why, Tries: r.Failures[key].Tries + 1, At: e.At}
 		if after > 0 {

@@ -16,6 +16,8 @@ const (
 	// CheckTimeoutMax is the longest timeout that a check may have: each deployment
 	// waits for it once before it begins.
 	CheckTimeoutMax = 10 * time.Minute
+	// OldPollWithin is how long the old system's settings have to reach a remote.
+	OldPollWithin = 30 * time.Second
 	// UnitGrace is how much longer a unit may run than whoever waits for it: it ends
 	// by itself when the agent does not live to stop it.
 	UnitGrace = time.Minute
@@ -42,6 +44,8 @@ func Limit(j Job, p Policy) time.Duration {
 		return p.Limits.Evaluate
 	case Build:
 		return p.Limits.Build
+	case AskOld:
+		return OldPollWithin + limitAsk + BusWithin
 	case Preflight:
 		return limitPreflight
 	case Tidy:

@@ -14,6 +14,7 @@ type Observation struct {
 	// TrialAgent is the program that the system on trial starts as its agent;
 	// empty when it has none, or when nothing is on trial.
 	TrialAgent string
+	Following  FollowState
 	Guard      GuardState
 	Job        Job // what is being done now; nil: nothing
 	Policy     Policy
@@ -39,6 +40,12 @@ type GuardState struct {
 	Alive    bool          // its unit runs
 	Claimed  bool          // it has begun to go back, and has not ended
 	Rebooted bool          // it has asked for a reboot
+}
+
+// FollowState is what the agent follows its branch with.
+type FollowState struct {
+	Print string // of its program, unit, settings, credentials, tools and host name: equal where all of them are
+	Stale string // why the settings on disk are not those in force; empty: they are
 }
 
 // Policy is what the agent's settings say about deployments.

@@ -113,6 +113,7 @@ type Baseline struct {
 	Active     []string        `json:"active,omitempty"`     // active services
 	Checks     map[string]bool `json:"checks,omitempty"`     // by name: was it green
 	Targets    []string        `json:"targets,omitempty"`    // connectivity targets that answered
+	Print      string          `json:"print,omitempty"`      // see FollowState
 }
 
 // A Reason says in one word why a deployment was rolled back. The set is
@@ -131,12 +132,13 @@ const (
 	ReasonPromotion    Reason = "promotion"    // profile or boot default could not be set
 	ReasonOperator     Reason = "operator"     // a person asked for it
 	ReasonTesting      Reason = "testing"      // a trial of the testing branch is over
+	ReasonFollow       Reason = "follow"       // the new system's agent would not follow the branch
 )
 
 // Reasons lists every reason, in the order of the documentation.
 var Reasons = []Reason{
 	ReasonActivation, ReasonUnit, ReasonCheck, ReasonConnectivity, ReasonDeadline,
-	ReasonAgent, ReasonReboot, ReasonPromotion, ReasonOperator, ReasonTesting,
+	ReasonAgent, ReasonReboot, ReasonPromotion, ReasonOperator, ReasonTesting, ReasonFollow,
 }
 
 // A Cause is a reason with its story.

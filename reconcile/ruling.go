@@ -11,6 +11,7 @@ const (
 	troubleRed        trouble = "red"        // something is red, often enough and past its grace
 	troubleLate       trouble = "late"       // it was not confirmed until its deadline
 	troubleNoAgent    trouble = "no agent"   // no agent of its own took over
+	troubleDeaf       trouble = "deaf"       // its agent would not follow the branch
 )
 
 // A ruling is what follows.
@@ -22,13 +23,13 @@ const (
 	rulingKeep ruling = "keep" // the trial is judged on, and promoted in the end, with its flaw told
 )
 
-// rulings. Without an agent nobody could follow the branch, or hear a person: there the
-// old system comes back in every mode.
+// rulings. Where nobody would follow the branch, no fix could ever arrive: there the old
+// system comes back in every mode.
 var rulings = map[RollbackMode]map[trouble]ruling{
-	RollbackAuto:   {troubleActivation: rulingBack, troubleRed: rulingBack, troubleLate: rulingBack, troubleNoAgent: rulingBack},
-	RollbackHold:   {troubleActivation: rulingHold, troubleRed: rulingHold, troubleLate: rulingHold, troubleNoAgent: rulingBack},
-	RollbackNever:  {troubleActivation: rulingKeep, troubleRed: rulingKeep, troubleLate: rulingKeep, troubleNoAgent: rulingBack},
-	RollbackAlways: {troubleActivation: rulingBack, troubleRed: rulingBack, troubleLate: rulingBack, troubleNoAgent: rulingBack},
+	RollbackAuto:   {troubleActivation: rulingBack, troubleRed: rulingBack, troubleLate: rulingBack, troubleNoAgent: rulingBack, troubleDeaf: rulingBack},
+	RollbackHold:   {troubleActivation: rulingHold, troubleRed: rulingHold, troubleLate: rulingHold, troubleNoAgent: rulingBack, troubleDeaf: rulingBack},
+	RollbackNever:  {troubleActivation: rulingKeep, troubleRed: rulingKeep, troubleLate: rulingKeep, troubleNoAgent: rulingBack, troubleDeaf: rulingBack},
+	RollbackAlways: {troubleActivation: rulingBack, troubleRed: rulingBack, troubleLate: rulingBack, troubleNoAgent: rulingBack, troubleDeaf: rulingBack},
 }
 
 // rule returns what follows of t in mode m.

@@ -27,15 +27,17 @@ import (
 //	baseline [failed=U,U] [restarting=U,U] [active=U,U] [red=CHECKS] [targets=T,T]
 //	guard armed|off|claimed|dead|gone|rebooted
 //	agent NAME, trial-agent NAME|none    the agent that runs; the one of the system on trial
+//	print TEXT, stale WHY                what the agent follows with: other settings than before the trial; not in force
 //	policy KEY=VALUE                     last_resort, ignore, rollback, checks
 //	clock D                              moves the wall clock
 //
 // Commands after which the agent looks and decides:
 //
 //	look · after D · restart · reboot · reload
-//	poll REMOTE COMMIT [testing=COMMIT]|silent|missing · ok · fail [gate=G] WHY (gate=G? where a remote is suspected) · exit N [failed=U,U] [outside=U,U] [hold=G]
+//	poll REMOTE COMMIT [testing=COMMIT]|silent|missing · ok · fail [gate=G [verdict=V]] WHY (gate=G? where a remote is suspected) · exit N [failed=U,U] [outside=U,U] [hold=G]
 //	sample [xN] [failed=U,U] [outside=U,U] [stopped=U,U] [pending=U,U] [restarts=U:N] [red=CHECKS] [silent] [unknown]
 //	                         N looks at the trial, each when it is due
+//	old answered|silent      the old settings were asked for a poll
 //	verb NAME [ARG]
 type script struct {
 	t        failer
@@ -101,6 +103,10 @@ func (w *script) do(command string) []string {
 		w.setBaseline(options(args))
 	case "guard":
 		w.setGuard(rest)
+	case "print":
+		w.obs.Following.Print = rest
+	case "stale":
+		w.obs.Following.Stale = rest
 	case "agent":
 		w.obs.Agent, w.obs.AgentUp = rest, 0
 	case "trial-agent":
@@ -149,9 +155,15 @@ func (w *script) happens(verb, rest string, args []string) {
 			gate, rest = g, strings.TrimPrefix(rest, args[0]+" ")
 		}
 		gate, suspect := strings.CutSuffix(gate, "?")
-		w.ends(Failed{Job: w.obs.Job, Gate: Gate(gate), Suspect: suspect, Why: rest, At: w.obs.Now, Spread: 1})
+		verdict := Verdict("")
+		if v, rest2, is := strings.Cut(strings.TrimPrefix(rest, "verdict="), " "); is && strings.HasPrefix(rest, "verdict=") {
+			verdict, rest = Verdict(v), rest2
+		}
+		w.ends(Failed{Job: w.obs.Job, Gate: Gate(gate), Suspect: suspect, Verdict: verdict, Why: rest, At: w.obs.Now, Spread: 1})
 	case "exit":
 		w.exit(args[0], options(args[1:]))
+	case "old":
+		w.ends(AskedOld{Answered: rest == "answered", Uptime: w.obs.Uptime})
 	case "sample":
 		w.sample(args)
 		return

@@ -102,14 +102,14 @@ func block(r Record, t Trial, c Cause, at time.Time) Record {
 		if r.Losses[top] < 2 {
 			return r
 		}
-	case c.Outside:
+	case c.Outside && c.Reason != ReasonFollow: // that ends with the next poll
 		f := r.Failures[trialKey(top)]
 		r.Failures = remembered(r.Failures, trialKey(top), Failure{
 			Gate: GatePreflight, Why: c.Why, Tries: f.Tries + 1, At: at, After: at.Add(backoff(buildBackoff, f.Tries+1, 1)),
 		})
 		return r
 	}
-	r.Blocked = with(r.Blocked, top, Block{Cause: c, Revision: t.Deployment.New.Revision, At: at})
+	r.Blocked = with(r.Blocked, top, Block{Cause: c, Revision: t.Deployment.New.Revision, At: at, UntilPoll: c.Outside})
 	return r
 }
 

@@ -105,7 +105,8 @@ func confirming(p Confirming, r Record, o Observation) Action {
 			return next
 		}
 	}
-	until, armed := p.GuardUntil(own), o.Guard.ID == d.ID && o.Guard.Until != 0
+	proof := follows(p, r, o)
+	until, armed := p.GuardUntil(own && proof.done), o.Guard.ID == d.ID && o.Guard.Until != 0
 	switch {
 	case until != 0 && (!armed || !o.Guard.Alive || o.Guard.Until != until), until == 0 && armed:
 		return Run{SetGuard{d, until}}
@@ -113,6 +114,9 @@ func confirming(p Confirming, r Record, o Observation) Action {
 		return Wait{}
 	case o.Uptime < p.Since+d.Confirm.Settle:
 		return Wait{Until: at(p.Since+d.Confirm.Settle, o)}
+	}
+	if own && proof.job != nil && !r.Work.NotBefore.After(o.Now) && w.Last > 0 {
+		return Run{proof.job}
 	}
 	if next := w.nextSampling(d.Confirm, d.New.Checks); w.Last > 0 && o.Uptime < next {
 		return Wait{Until: at(min(next, p.Until), o)}
@@ -122,18 +126,30 @@ func confirming(p Confirming, r Record, o Observation) Action {
 
 // judge decides what follows from what was seen of the trial so far; false: nothing yet.
 func judge(p Confirming, r Record, own, current bool, o Observation) (Action, bool) {
-	d, w := p.Deployment, r.Work.Watch
+	d, w, proof := p.Deployment, r.Work.Watch, follows(p, r, o)
 	cause, failed := w.failure(p.Since, o.Uptime, superseded(d, r))
+	furthest := p.Since + d.Confirm.DeadlineMax
+	deaf := failed && cause.Reason == ReasonConnectivity && rule(d.Rollback, troubleRed) != rulingBack
 	switch {
-	case failed:
+	case deaf && o.Uptime >= p.Until: // a system that is kept must be reached by the next commit
+		return p.rule(troubleDeaf, cause, current, o)
+	case failed && !deaf:
 		return p.rule(troubleRed, cause, current, o)
 	case d.Testing() && overtaken(d, r) != "":
 		return rollBack(p.Trial, Cause{Reason: ReasonTesting, Why: overtaken(d, r)}, o), true
 	case o.Uptime >= p.Until && !own:
 		return p.rule(troubleNoAgent, Cause{Reason: ReasonAgent, Why: "the new system's agent did not take over in time"}, current, o)
+	case o.Uptime >= p.Until && o.AgentUp < d.Confirm.Window && rule(d.Rollback, troubleLate) != rulingBack:
+		return p.rule(troubleNoAgent, Cause{Reason: ReasonAgent, Why: fmt.Sprintf("the new system's agent did not stay up for %v", d.Confirm.Window)}, current, o)
+	case own && proof.wrong:
+		return p.rule(troubleDeaf, proof.cause(), current, o)
+	case own && proof.outage && o.Uptime >= p.Until && p.Until < furthest: // nobody rolls back because a git server is down
+		return enter(Confirming{Trial: p.Trial, Since: p.Since, Until: furthest, Flaw: p.Flaw}, o), true
+	case o.Uptime >= p.Until && !proof.done && len(w.Red) == 0:
+		return p.rule(troubleDeaf, proof.cause(), current, o)
 	case o.Uptime >= p.Until:
 		return p.rule(troubleLate, p.late(w, r.Work.Unwritten), current, o)
-	case own && current && w.stable(d.Confirm.Window) && o.AgentUp >= d.Confirm.Window && !d.Testing():
+	case own && current && proof.done && w.stable(d.Confirm.Window) && o.AgentUp >= d.Confirm.Window && !d.Testing():
 		return enter(Promoting{Trial: p.Trial, Try: 1, Flaw: p.Flaw}, o), true
 	case o.TrialAgent == "":
 		return p.rule(troubleNoAgent, Cause{Reason: ReasonAgent, Why: "the new system has no infra-agent"}, current, o)
@@ -154,13 +170,14 @@ func (p Confirming) late(w Watch, unwritten string) Cause {
 	}
 }
 
-// rule takes what ruling.go says of the trouble. What is not current cannot be kept yet.
+// rule takes what ruling.go says of the trouble. What is not current, or whose agent has
+// not stayed up, cannot be kept yet.
 func (p Confirming) rule(t trouble, c Cause, current bool, o Observation) (Action, bool) {
 	switch rule(p.Deployment.Rollback, t) {
 	case rulingHold:
 		return enter(Confirming{Trial: p.Trial, Since: p.Since, Until: p.Until, Held: c.Why, Flaw: p.Flaw}, o), true
 	case rulingKeep:
-		if !current {
+		if !current || o.AgentUp < p.Deployment.Confirm.Window {
 			return nil, false
 		}
 		return enter(Promoting{Trial: p.Trial, Try: 1, Flaw: c}, o), true
@@ -170,8 +187,8 @@ func (p Confirming) rule(t trouble, c Cause, current bool, o Observation) (Actio
 }
 
 // GuardUntil returns when the guard goes back, on the boot-time clock; 0: it is off.
-// own says that the new system's agent has taken over. Until then nobody else could
-// hear a person's wish, so the guard is armed in every mode.
+// own says that the new system's agent has taken over, and follows the branch. Until then
+// nobody else could hear a person's wish, so the guard is armed in every mode.
 func (p Confirming) GuardUntil(own bool) time.Duration {
 	if own && (rule(p.Deployment.Rollback, troubleLate) != rulingBack || p.Held != "") {
 		return 0

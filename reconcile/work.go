@@ -23,6 +23,7 @@ type Work struct {
 	Armed      bool        // the guard is armed
 	Activation *Activation // how the trial unit ended; nil: not known
 	Watch      Watch
+	Following  Following
 }
 
 // A Tip is what a remote says the tracked branch points to.
@@ -160,6 +161,8 @@ type (
 		Checks     []Check
 		Baseline   Baseline
 	}
+	// AskOld has the old system's agent poll with the old settings.
+	AskOld struct{ Deployment Deployment }
 	// Promote disarms the guard, sets profile and boot default, and reads them back.
 	Promote struct {
 		Deployment Deployment
@@ -189,6 +192,7 @@ func (j Arm) Key() string       { return "arm " + j.Deployment.ID }
 func (j Activate) Key() string  { return attempt("activate "+j.Deployment.ID, j.Attempt) }
 func (j SetGuard) Key() string  { return "guard " + j.Deployment.ID }
 func (j Sample) Key() string    { return "sample " + j.Deployment.ID }
+func (j AskOld) Key() string    { return "ask-old " + j.Deployment.ID }
 func (j Promote) Key() string   { return attempt("promote "+j.Deployment.ID, j.Try) }
 func (j GoBack) Key() string    { return attempt("goback "+j.Deployment.ID, j.Attempt) }
 func (j Restore) Key() string   { return "restore " + string(j.System) }
@@ -206,6 +210,7 @@ func (Arm) job()       {}
 func (Activate) job()  {}
 func (SetGuard) job()  {}
 func (Sample) job()    {}
+func (AskOld) job()    {}
 func (Promote) job()   {}
 func (GoBack) job()    {}
 func (Restore) job()   {}

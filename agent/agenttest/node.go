@@ -35,6 +35,12 @@ type System struct {
 	Red     bool   // its check is red
 	Cut     bool   // it cuts the network
 
+	Settings string // of its agent; other ones must show that they follow the branch
+	Deaf     bool   // they reach no remote
+	Distrust bool   // they verify no commit
+	Lost     bool   // they find no node in the registry
+	Strays   bool   // they evaluate to another system
+
 	AgentDies    bool // its agent exits after a moment, again and again
 	Unpromotable int  // so many promotions fail
 	Unreturnable int  // so many ways back to it fail

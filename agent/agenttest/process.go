@@ -15,14 +15,14 @@ import (
 // A Process is one run of the agent, and the ports through which it sees the
 // node. Once it is dead nothing that it still does has an effect.
 type Process struct {
-	n       *Node
-	agent   *agent.Agent // guarded by the node's mu; nil: it is starting
-	notes   []string     // what it told systemd; guarded by the node's mu
-	program string
-	dies    bool               // after a moment
-	end     context.CancelFunc // as SIGTERM does
-	dead    bool               // guarded by the node's mu
-	done    chan struct{}
+	n                 *Node
+	agent             *agent.Agent // guarded by the node's mu; nil: it is starting
+	notes             []string     // what it told systemd; guarded by the node's mu
+	program, settings string
+	dies              bool               // after a moment
+	end               context.CancelFunc // as SIGTERM does
+	dead              bool               // guarded by the node's mu
+	done              chan struct{}
 }
 
 var errDead = errors.New("the process is dead")
@@ -33,14 +33,14 @@ const PollInterval = 30 * time.Second
 // spawn starts the agent of s. The caller holds mu.
 func (n *Node) spawn(boot context.Context, s *System) *Process {
 	ctx, end := context.WithCancel(boot)
-	p := &Process{n: n, program: s.Agent, dies: s.AgentDies, end: end, done: make(chan struct{})}
+	p := &Process{n: n, program: s.Agent, settings: s.Settings, dies: s.AgentDies, end: end, done: make(chan struct{})}
 	record, id, bootedAt := decode(n.disk), n.bootID(), n.bootedAt
 	wake := make(chan struct{}, 1)
 	n.life.Go(func() {
 		defer close(p.done)
 		defer end()
 		a := agent.New(agent.Options{
-			Ports:  agent.Ports{Source: p, Registry: p, Nix: nix{p}, System: p, Guard: p, Health: p, Store: p},
+			Ports:  agent.Ports{Source: p, Registry: p, Nix: nix{p}, System: p, Guard: p, Health: p, Store: p, Follower: p},
 			Policy: n.Policy, Record: record, StateDir: "/var/lib/infra-agent", Boot: id, Self: s.Agent,
 			Uptime: func() time.Duration {
 				n.mu.Lock()
@@ -71,7 +71,9 @@ func (n *Node) spawn(boot context.Context, s *System) *Process {
 }
 
 // runs reports whether p is the agent of s: a switch restarts a unit that changes.
-func (p *Process) runs(s *System) bool { return s.Agent == p.program && s.AgentDies == p.dies }
+func (p *Process) runs(s *System) bool {
+	return s.Agent == p.program && s.Settings == p.settings && s.AgentDies == p.dies
+}
 
 // kill ends the process at once. The caller holds mu.
 func (p *Process) kill() {
@@ -118,7 +120,7 @@ func (p *Process) poll(ctx context.Context, a *agent.Agent, wake chan struct{}) 
 		p.n.Do(func() {
 			for i, r := range p.n.Order {
 				a := reconcile.Answer{Remote: r, Order: i, Commit: p.n.Remotes[r], Testing: p.n.Testing, At: time.Now()}
-				if p.n.cutOff() || a.Commit == "" {
+				if p.n.cutOff() || p.n.Systems[p.n.loaded].Deaf || a.Commit == "" {
 					a.Commit, a.Testing, a.Why = "", "", "no answer"
 				}
 				answers = append(answers, a)
@@ -144,8 +146,10 @@ func (p *Process) Fetch(_ context.Context, j reconcile.Fetch) (agent.Tree, error
 	err := p.effect("fetch", func() error {
 		what, exists := p.n.Commits[c]
 		switch {
-		case p.n.cutOff() || p.n.Remotes[j.Tip.Remote] == "" || !exists:
+		case p.n.cutOff() || p.n.Systems[p.n.loaded].Deaf || p.n.Remotes[j.Tip.Remote] == "" || !exists:
 			return errors.New("no answer")
+		case p.n.Systems[p.n.loaded].Distrust:
+			return reconcile.Rejected(reconcile.GateUnverified, errors.New("the keys are not there"))
 		case p.n.Faulty[j.Tip.Remote] == Silent:
 			return errors.New("no answer")
 		case p.n.Faulty[j.Tip.Remote] == Lying:
@@ -167,6 +171,9 @@ func (p *Process) Resolve(_ context.Context, rev reconcile.Revision) (reconcile.
 	defer p.n.mu.Unlock()
 	if p.n.Commits[rev.Commit].Trips {
 		panic("index out of range")
+	}
+	if p.n.Systems[p.n.loaded].Lost {
+		return reconcile.Target{}, reconcile.Rejected(reconcile.GateIdentity, errors.New("not in the registry"))
 	}
 	t := p.n.Commits[rev.Commit].Target
 	t.Node, t.Configuration = "n", "n"
@@ -190,6 +197,9 @@ func (p nix) Evaluate(ctx context.Context, rev reconcile.Revision, _ string) (re
 		top = p.n.Commits[rev.Commit].System
 		if p.n.Systems[top].Unevaluable {
 			return reconcile.Rejected(reconcile.GateEvaluate, errors.New("undefined variable"))
+		}
+		if p.n.Systems[p.n.loaded].Strays {
+			top += "'"
 		}
 		return nil
 	})
@@ -284,6 +294,23 @@ func (p *Process) Preflight(_ context.Context, next reconcile.Toplevel, _ string
 		}
 		return nil
 	})
+}
+
+// FollowState is what the agent of the loaded system follows its branch with.
+func (p *Process) FollowState() (s reconcile.FollowState) {
+	p.n.Do(func() { s.Print = p.program + " " + p.n.Systems[p.n.loaded].Settings })
+	return s
+}
+
+// AskOld reports whether a remote answers the old system's settings.
+func (p *Process) AskOld(_ context.Context, d reconcile.Deployment) (answered bool, err error) {
+	err = p.effect("ask the old settings", func() error {
+		for _, name := range p.n.Order {
+			answered = answered || p.n.Remotes[name] != "" && !p.n.cutOff() && !p.n.Systems[d.Old.Toplevel].Deaf
+		}
+		return nil
+	})
+	return answered, err
 }
 
 // Secrets finds those missing that the node does not have.

@@ -157,6 +157,15 @@ type Control struct {
 	Group string `toml:"group"` // may read the status
 }
 
+// Files lists the files that the settings name: credentials, keys and lists of them.
+func (s Settings) Files() []string {
+	files := []string{s.Trust.AllowedSignersFile, s.Trust.OpenPGPKeyringFile, s.Trust.RevocationFile}
+	for _, r := range s.Source.Remotes {
+		files = append(files, r.TokenFile, r.SSHKeyFile, r.KnownHostsFile, r.CAFile)
+	}
+	return slices.DeleteFunc(files, func(f string) bool { return f == "" })
+}
+
 // Checks are the node's own checks, sorted by name.
 type Checks []reconcile.Check
 

@@ -74,6 +74,18 @@ func (p *Poller) Run(ctx context.Context, report func(Poll)) {
 	}
 }
 
+// Once asks every remote once, and returns their answers in the order of the settings.
+func (p *Poller) Once(ctx context.Context) []Poll {
+	polls := make([]Poll, len(p.opts.Remotes))
+	var all sync.WaitGroup
+	for i, remote := range p.opts.Remotes {
+		all.Go(func() { polls[i] = p.ask(ctx, remote) })
+	}
+	all.Wait()
+	p.end()
+	return polls
+}
+
 // Now makes the next poll of every remote happen at once.
 func (p *Poller) Now() {
 	for _, wake := range p.wake {

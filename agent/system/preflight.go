@@ -149,14 +149,14 @@ func (n *Node) switchCheck(ctx context.Context, next reconcile.Toplevel) error {
 	return reconcile.Rejected(gate, fmt.Errorf("pre-switch check of the new system: %s", strings.Join(said[max(0, len(said)-most):], "\n")))
 }
 
-// settingsFile is where the module puts the agent's settings, in every system.
-const settingsFile = "etc/infra-agent/config.toml"
+// SettingsFile is where the module puts the agent's settings, in every system.
+const SettingsFile = "etc/infra-agent/config.toml"
 
 // ask asks the new system's agent whether it can take over, and by which checks of its
 // own settings it wants to be judged. An agent that gives no answer is for the trial to
 // find out.
 func (n *Node) ask(ctx context.Context, next reconcile.Toplevel, record string) ([]reconcile.Check, error) {
-	agent, settings := n.AgentOf(next), filepath.Join(string(next), settingsFile)
+	agent, settings := n.AgentOf(next), filepath.Join(string(next), SettingsFile)
 	if agent == "" {
 		return nil, nil
 	}

@@ -168,7 +168,7 @@ func withAgent(t *testing.T, agentScript string) reconcile.Toplevel {
 	for name, text := range map[string]string{
 		"etc/systemd/system/" + AgentUnit:                         "[Service]\nExecStart=" + agent + " run\n",
 		"etc/systemd/system/multi-user.target.wants/" + AgentUnit: "",
-		settingsFile: "",
+		SettingsFile: "",
 	} {
 		path := filepath.Join(top, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

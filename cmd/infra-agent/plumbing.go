@@ -53,14 +53,18 @@ func fetchChildCommand() *cobra.Command {
 
 // look is the command that looks at files for the agent, whose sandbox would be in
 // the way.
-const look, lookAtSecrets, lookAtFile = "look", "secrets", "file"
+const look, lookAtSecrets, lookAtFile, lookAtRemotes = "look", "secrets", "file", "remotes"
 
 // lookCommand reads what to look at as JSON.
 func lookCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: look + " " + lookAtSecrets + "|" + lookAtFile, Short: "Say what is wrong with files (the agent starts this)", Hidden: true,
-		Args: cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs), ValidArgs: []string{lookAtSecrets, lookAtFile},
+	c := &cobra.Command{
+		Use: look + " " + lookAtSecrets + "|" + lookAtFile + "|" + lookAtRemotes, Short: "Look at something for the agent, which starts this", Hidden: true,
+		Args: cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs), ValidArgs: []string{lookAtSecrets, lookAtFile, lookAtRemotes},
 		RunE: func(c *cobra.Command, args []string) error {
+			if args[0] == lookAtRemotes {
+				path, _ := c.Flags().GetString("config")
+				return pollOnce(c.Context(), path)
+			}
 			in, out := json.NewDecoder(c.InOrStdin()), c.OutOrStdout()
 			if args[0] == lookAtSecrets {
 				var secrets []reconcile.Secret
@@ -80,4 +84,6 @@ func lookCommand() *cobra.Command {
 			return nil
 		},
 	}
+	c.Flags().String("config", defaultSettings, "settings file")
+	return c
 }

@@ -55,7 +55,7 @@ func run(ctx context.Context, path string) error {
 	defer st.Close()
 	bus := &system.Bus{}
 	defer bus.Close()
-	n := node{system: &system.Node{Bus: bus, Apart: true}, store: st, log: log}
+	n := node{system: &system.Node{Bus: bus, Apart: true}, store: st, path: path, log: log}
 	if n.boot, err = n.system.Boot(); err != nil {
 		return err
 	}

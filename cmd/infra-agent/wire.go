@@ -29,6 +29,7 @@ type node struct {
 	boot   reconcile.BootID
 	self   string
 	store  agent.Store
+	path   string // of the settings file
 	log    *slog.Logger
 }
 
@@ -45,6 +46,7 @@ func (n node) ports(s config.Settings) agent.Ports {
 		Guard:    &guard.Client{Dir: s.StateDir, Boot: n.boot, TrialUnits: system.TrialUnits},
 		Health:   healthPort{&health.Prober{UnitState: n.system.ActiveState, Program: check, LookAtFile: []string{n.self, look, lookAtFile}}, nx, s, n.log},
 		Store:    n.store,
+		Follower: followPort{path: n.path, settings: s, self: n.self, system: n.system},
 	}
 }
 
@@ -126,13 +128,12 @@ func nodeName(s config.Settings) string {
 }
 
 func resolver(s config.Settings) registry.Resolver {
-	short, full := hostnames()
 	r, m := s.Registry, s.Registry.Map
 	return registry.Resolver{
 		Branch: s.Source.BranchOf(nodeName(s)), Subdir: s.Source.Subdir,
 		Source: registry.Source(r.Source), File: r.File, Attr: r.Attr,
 		Mapping: registry.Mapping{Nodes: m.Nodes, Roles: m.Roles, System: m.System, Hostname: m.Hostname, ManagedWhen: m.ManagedWhen},
-		Node:    s.Node, Configuration: s.Nix.Configuration, Hostname: short, FQDN: full, System: nixSystem(),
+		Node:    s.Node, Configuration: s.Nix.Configuration, System: nixSystem(),
 	}
 }
 
@@ -142,6 +143,7 @@ type registryPort struct {
 }
 
 func (p registryPort) Resolve(ctx context.Context, rev reconcile.Revision) (reconcile.Target, error) {
+	p.Hostname, p.FQDN = hostnames() // a system may change them
 	return p.Resolver.Resolve(ctx, rev.Tree, p.flake(rev))
 }
 

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"os"
+	"path/filepath"
+	"reflect"
+
+	"github.com/infra-agent/infra-agent/agent/command"
+	"github.com/infra-agent/infra-agent/agent/config"
+	"github.com/infra-agent/infra-agent/agent/source"
+	"github.com/infra-agent/infra-agent/agent/system"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// followPort knows what this agent follows its branch with, and asks the old system's
+// agent whether it could.
+type followPort struct {
+	path     string // of the settings file
+	settings config.Settings
+	self     string
+	system   *system.Node
+}
+
+// FollowState reads afresh what a system may change of the way to its own fix.
+func (p followPort) FollowState() reconcile.FollowState {
+	print := sha256.New()
+	short, full := hostnames()
+	for _, text := range []string{p.self, short, full, toolPath("nix"), toolPath("nixos-rebuild")} {
+		note(print, text)
+	}
+	dropIns, _ := filepath.Glob("/etc/systemd/system/" + system.AgentUnit + ".d/*.conf") // the pattern is well-formed
+	files := append(dropIns, "/etc/systemd/system/"+system.AgentUnit, "/etc/nix/nix.conf", p.path)
+	for _, file := range append(files, p.settings.Files()...) {
+		content, err := os.ReadFile(file)
+		note(print, file)
+		note(print, string(content))
+		note(print, fmt.Sprint(err))
+	}
+	s := reconcile.FollowState{Print: hex.EncodeToString(print.Sum(nil))}
+	switch next, err := config.Load(p.path); {
+	case err != nil:
+		s.Stale = "the settings on disk cannot be used: " + err.Error()
+	case !reflect.DeepEqual(next, p.settings):
+		s.Stale = "the settings on disk are not in force yet"
+	}
+	return s
+}
+
+// note adds a text to a hash, so that no two lists of texts are alike.
+func note(to hash.Hash, text string) { fmt.Fprintf(to, "%d %s\n", len(text), text) }
+
+// toolPath returns where a program is in the end; "" where there is none.
+func toolPath(name string) string {
+	path, err := command.Path(name)
+	if err != nil {
+		return ""
+	}
+	resolved, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return path
+	}
+	return resolved
+}
+
+// AskOld has the old system's agent poll with the old system's settings, in a unit of its
+// own. An agent that does not know the question has not answered.
+func (p followPort) AskOld(ctx context.Context, d reconcile.Deployment) (answered bool, err error) {
+	old := p.system.AgentOf(d.Old.Toplevel)
+	if old == "" {
+		return false, nil
+	}
+	settings := filepath.Join(string(d.Old.Toplevel), system.SettingsFile)
+	_, err = p.system.Run(ctx, look, command.Command{Args: []string{old, look, lookAtRemotes, "--config", settings}, Dir: "/"})
+	if _, ran := errors.AsType[*command.ExitError](err); ran {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// pollOnce asks the remotes of a settings file once, and says whether one gave a commit.
+func pollOnce(ctx context.Context, path string) error {
+	s, err := config.Load(path)
+	if err != nil {
+		return err
+	}
+	self, err := system.Self()
+	if err != nil {
+		return err
+	}
+	bus := &system.Bus{}
+	defer bus.Close()
+	opts := sourceOptions(s)
+	opts.Unit = node{system: &system.Node{Bus: bus}, self: self}.fetchUnit(s.Limits.Fetch)
+	ctx, cancel := context.WithTimeoutCause(ctx, reconcile.OldPollWithin, fmt.Errorf("no answer within %v", reconcile.OldPollWithin))
+	defer cancel()
+	var all error
+	for _, poll := range source.NewPoller(opts).Once(ctx) {
+		if poll.Err == nil {
+			return nil
+		}
+		all = errors.Join(all, poll.Err)
+	}
+	return all
+}

@@ -1,0 +1,196 @@
+package reconcile
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// A system is kept only when its own agent has shown that it still follows the branch:
+// with its own settings, credentials, keys and tools it polls a remote, fetches and
+// verifies the commit that brought it, finds itself in the registry and evaluates the very
+// same system. Otherwise no fix could ever arrive. Where nothing of that changed with the
+// system, nothing is asked.
+
+// A Following is what the agent of a system on trial has shown so far.
+type Following struct {
+	Newer Commit // a newer commit of the branch, which descends from the one on trial
+	Step  Step   // how far the commit on trial has come
+	Why   string // the step after it failed
+	Fails int    // in a row
+	Wrong bool   // and trying again cannot help
+	// Old says whether the old system's settings reach a remote, as far as they were asked.
+	Old   OldPoll
+	Asked time.Duration // boot-time clock
+}
+
+// An OldPoll is what came of a poll by the old system's agent and settings.
+type OldPoll string
+
+// The outcomes.
+const (
+	OldNotAsked OldPoll = ""
+	OldAnswered OldPoll = "answered" // a remote answers them: the new settings are at fault
+	OldSilent   OldPoll = "silent"   // none does: an outage, or a network that the commit broke for git alone
+)
+
+// askOldAgain is how long a silence of the old settings is believed.
+const askOldAgain = 30 * time.Second
+
+// PurposeFollow is of jobs that show that a system on trial follows the branch.
+const PurposeFollow Purpose = "follow"
+
+// followFails is how often in a row a step may fail before it is the commit's own fault.
+const followFails = 3
+
+// The steps, as they are named in status and metrics.
+const (
+	stepSettings = "settings"
+	stepPoll     = "poll"
+	stepFetch    = "fetch"
+	stepRegistry = "registry"
+	stepEvaluate = "evaluate"
+)
+
+// A proof is how far a trial's agent has come in showing that it follows.
+type proof struct {
+	done   bool   // it does
+	step   string // the one to take next, when it is not done
+	job    Job    // that takes it; nil: it waits for something
+	why    string // it is not taken
+	wrong  bool   // and never will be: the commit's own fault
+	outage bool   // no remote answers the old settings either
+}
+
+// follows looks at what the new system's agent has shown.
+func follows(p Confirming, r Record, o Observation) proof {
+	d, f := p.Deployment, r.Work.Following
+	if d.Testing() || o.Following.Print == p.Baseline.Print {
+		return proof{done: true}
+	}
+	if o.Following.Stale != "" {
+		return proof{step: stepSettings, why: o.Following.Stale}
+	}
+	a, polled := shown(d, r)
+	if !polled {
+		return polls(d, r, o)
+	}
+	if d.Purpose == PurposeRollback { // the branch is ahead of it, and blocked
+		return proof{done: true}
+	}
+	if a.Commit != d.New.Revision && a.Commit != f.Newer {
+		if slices.Contains(r.Accepted, a.Commit) {
+			return proof{step: stepPoll, wrong: true, why: fmt.Sprintf("%s shows %s, which is older than %s", a.Remote, a.Commit.Short(), d.New.Revision.Short())}
+		}
+		return f.taking(stepFetch, Fetch{Tip: Tip{Commit: a.Commit, Remote: a.Remote}, Purpose: PurposeFollow, Anchor: d.New.Revision})
+	}
+	switch s := f.Step.(type) {
+	case nil:
+		return f.taking(stepFetch, Fetch{Tip: Tip{Commit: d.New.Revision, Remote: a.Remote}, Purpose: PurposeFollow, Anchor: d.Old.Revision})
+	case Fetched:
+		return f.taking(stepRegistry, Resolve{s})
+	case Resolved:
+		return f.taking(stepEvaluate, Evaluate{s})
+	case Evaluated:
+		if s.Toplevel != d.New.Toplevel {
+			return proof{step: stepEvaluate, wrong: true, why: fmt.Sprintf("it describes %s for %s, and not the system on trial", s.Toplevel, cmp.Or(s.Target.Configuration, s.Target.Node))}
+		}
+	}
+	return proof{done: true}
+}
+
+// taking is a proof that takes a step with a job.
+func (f Following) taking(step string, j Job) proof {
+	return proof{step: step, job: j, why: f.Why, wrong: f.Wrong || f.Fails >= followFails}
+}
+
+// shown returns the answer of a remote to follow: rather the commit on trial than another.
+func shown(d Deployment, r Record) (best Answer, polled bool) {
+	for _, a := range r.Work.Remotes {
+		if a.Commit == d.New.Revision || a.Commit != "" && best.Commit == "" {
+			best = a
+		}
+	}
+	return best, best.Commit != ""
+}
+
+// polls: no remote has given the new settings a commit yet. A branch that is not there
+// is the commit's fault; of a silence the old settings say whose fault it is.
+func polls(d Deployment, r Record, o Observation) proof {
+	p := proof{step: stepPoll}
+	for _, a := range r.Work.Remotes {
+		p.why = cmp.Or(p.why, a.Remote+": "+a.Why)
+		p.wrong = p.wrong || a.Missing
+	}
+	f := r.Work.Following
+	switch {
+	case p.why == "" || p.wrong: // none was asked yet
+	case f.Old == OldAnswered:
+		p.wrong = true
+	case f.Old == OldNotAsked, o.Uptime >= f.Asked+askOldAgain:
+		p.job, p.outage = AskOld{d}, f.Old == OldSilent
+	default:
+		p.outage = true
+	}
+	return p
+}
+
+// cause is that of a rollback because of a proof that is not done.
+func (p proof) cause() Cause {
+	why := fmt.Sprintf("it does not follow its branch: %s", p.step)
+	if p.why != "" {
+		why += ": " + p.why
+	}
+	return Cause{Reason: ReasonFollow, Why: why, Outside: p.outage}
+}
+
+// following keeps what came of a job that takes a step.
+func following(r Record, e Event) Record {
+	f := r.Work.Following
+	switch e := e.(type) {
+	case Advanced:
+		f.Why, f.Fails = "", 0
+		if d, _ := DeploymentOf(r.Phase); e.Step.fetched().Revision.Commit == d.New.Revision {
+			f.Step = e.Step
+		} else {
+			f.Newer = e.Step.fetched().Revision.Commit
+		}
+	case Failed:
+		f.Why, f.Fails = e.Why, f.Fails+1
+		f.Wrong = e.Gate != "" && !e.Suspect
+		// A newer commit may be refused for what it is; that it is shown, and descends, is
+		// enough.
+		d, _ := DeploymentOf(r.Phase)
+		if j, is := e.Job.(Fetch); is && j.Tip.Commit != d.New.Revision && e.Gate == GateUnverified && e.Verdict != VerdictNotDescendant {
+			f = Following{Newer: j.Tip.Commit, Step: f.Step, Old: f.Old, Asked: f.Asked}
+		}
+	case AskedOld:
+		f.Old, f.Asked = OldSilent, e.Uptime
+		if e.Answered {
+			f.Old = OldAnswered
+		}
+	default:
+		panic(unknown("event", e))
+	}
+	r.Work.Following = f
+	return r
+}
+
+// Follow returns the steps of a trial's proof as results of checks, by name; none where
+// nothing need be shown.
+func Follow(r Record, o Observation) map[string]CheckResult {
+	p, confirming := r.Phase.(Confirming)
+	if !confirming || p.Deployment.Testing() || o.Following.Print == p.Baseline.Print {
+		return nil
+	}
+	results, now := map[string]CheckResult{}, follows(p, r, o)
+	for _, step := range []string{stepSettings, stepPoll, stepFetch, stepRegistry, stepEvaluate} {
+		if !now.done && step == now.step {
+			results["follow: "+step] = CheckResult{Detail: cmp.Or(now.why, "not shown yet")}
+			break
+		}
+		results["follow: "+step] = CheckResult{OK: true}
+	}
+	return results
+}

@@ -16,6 +16,8 @@ func (a *Agent) tell(before reconcile.Record, e reconcile.Event, after reconcile
 		a.tellPoll(before, e.Answer, after)
 	case reconcile.Advanced:
 		a.tellStep(e)
+	case reconcile.AskedOld:
+		a.Log.Warn("no remote answers the new settings", "old_settings_answered", e.Answered)
 	case reconcile.Failed:
 		a.Log.Warn("failed", "job", e.Job.Key(), "gate", e.Gate, "why", e.Why)
 	case reconcile.Entered:
@@ -73,6 +75,12 @@ func (a *Agent) tellPoll(before reconcile.Record, now reconcile.Answer, after re
 }
 
 func (a *Agent) tellStep(e reconcile.Advanced) {
+	if f, _ := reconcile.FetchedOf(e.Step); f.Purpose == reconcile.PurposeFollow {
+		if _, shown := e.Step.(reconcile.Evaluated); shown {
+			a.Log.Info("it follows its branch: the new agent polled, fetched, verified and evaluated the system on trial")
+		}
+		return
+	}
 	switch s := e.Step.(type) {
 	case reconcile.Fetched:
 		a.Log.Info("verified", "revision", s.Revision.Commit, "subject", s.Revision.Subject, "for", s.Purpose, "took", e.Took)

@@ -5,19 +5,21 @@ package integration
 import (
 	"testing"
 
+	"github.com/infra-agent/infra-agent/agent/control"
 	"github.com/infra-agent/infra-agent/integration/lab"
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
 // rolledBack waits until the commit was rolled back for the given reason and
 // checks that everything points at the system that ran before.
-func (n *node) rolledBack(commit, good string, reason reconcile.Reason) {
+func (n *node) rolledBack(commit, good string, reason reconcile.Reason) control.Status {
 	n.t.Helper()
 	s := n.wait("rolled back", ended(reconcile.ResultRolledBack, commit))
 	n.expect(good)
 	if o, _ := last(s); o.Cause.Reason != reason {
 		n.t.Errorf("rolled back because of %v, want reason %v", o.Cause, reason)
 	}
+	return s
 }
 
 func TestFailingUnitIsRolledBack(t *testing.T) {

@@ -142,6 +142,9 @@ func (x scrape) deployments() {
 }
 
 func (x scrape) health() {
+	for name, res := range reconcile.Follow(x.s.Record, x.s.Observation) {
+		x.put(x.d.checkSuccess, truth(res.OK), name)
+	}
 	for name, c := range x.s.Counters.Checks {
 		x.put(x.d.checkSuccess, truth(c.Last.OK), name)
 		x.put(x.d.checkDuration, c.Last.Took.Seconds(), name)

@@ -3,6 +3,7 @@
 package control
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -82,6 +83,7 @@ func StatusOf(s reconcile.Snapshot, version string, running bool) Status {
 	for name, c := range s.Counters.Checks {
 		st.Checks[name] = c.Last
 	}
+	maps.Copy(st.Checks, reconcile.Follow(r, o))
 	if o.Job != nil {
 		st.Doing, st.DoingSince = o.Job.Key(), s.JobSince
 		if _, build := o.Job.(reconcile.Build); build {

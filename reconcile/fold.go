@@ -53,7 +53,7 @@ func Fold(r Record, e Event) Record {
 		}
 		return took(r, what, e.Took)
 	case AskedOld:
-		return following(ended(r, JobEnd{OK: true}), e)
+		return askedOld(ended(r, JobEnd{OK: true}), e)
 	case Sampled:
 		return sampled(r, e)
 	case Entered:
@@ -116,7 +116,7 @@ func Fold(r Record, e Event) Record {
 
 func advanced(r Record, e Advanced) Record {
 	if purposeOf(e.Job) == PurposeFollow {
-		return following(ended(r, JobEnd{Key: e.Job.Key(), OK: true}), e)
+		return stepShown(ended(r, JobEnd{Key: e.Job.Key(), OK: true}), e.Step)
 	}
 	r = took(ended(r, JobEnd{Key: e.Job.Key(), OK: true}), jobName(e.Job), e.Took)
 	testing := e.Step.fetched().Purpose == PurposeTesting
@@ -174,7 +174,7 @@ func failed(r Record, e Failed) Record {
 	r.Work.Errors++
 	if purposeOf(e.Job) == PurposeFollow {
 		r.Work.NotBefore = e.At.Add(backoff(jobBackoff, r.Work.Errors, e.Spread))
-		return following(r, e)
+		return stepFailed(r, e)
 	}
 	remember := func(key string, gate Gate, after time.Duration) Record {
 		f := Failure{Gate: gate, Why: e.Why, Tries: r.Failures[key].Tries + 1, At: e.At}

@@ -96,6 +96,7 @@ func follows(p Confirming, r Record, o Observation) proof {
 		if s.Toplevel != d.New.Toplevel {
 			return proof{step: stepEvaluate, wrong: true, why: fmt.Sprintf("it describes %s for %s, and not the system on trial", s.Toplevel, cmp.Or(s.Target.Configuration, s.Target.Node))}
 		}
+	case Built, Ready: // of no job that shows anything
 	}
 	return proof{done: true}
 }
@@ -145,35 +146,39 @@ func (p proof) cause() Cause {
 	return Cause{Reason: ReasonFollow, Why: why, Outside: p.outage}
 }
 
-// following keeps what came of a job that takes a step.
-func following(r Record, e Event) Record {
+// stepShown keeps what a job has shown.
+func stepShown(r Record, s Step) Record {
 	f := r.Work.Following
-	switch e := e.(type) {
-	case Advanced:
-		f.Why, f.Fails = "", 0
-		if d, _ := DeploymentOf(r.Phase); e.Step.fetched().Revision.Commit == d.New.Revision {
-			f.Step = e.Step
-		} else {
-			f.Newer = e.Step.fetched().Revision.Commit
-		}
-	case Failed:
-		f.Why, f.Fails = e.Why, f.Fails+1
-		f.Wrong = e.Gate != "" && !e.Suspect
-		// A newer commit may be refused for what it is; that it is shown, and descends, is
-		// enough.
-		d, _ := DeploymentOf(r.Phase)
-		if j, is := e.Job.(Fetch); is && j.Tip.Commit != d.New.Revision && e.Gate == GateUnverified && e.Verdict != VerdictNotDescendant {
-			f = Following{Newer: j.Tip.Commit, Step: f.Step, Old: f.Old, Asked: f.Asked}
-		}
-	case AskedOld:
-		f.Old, f.Asked = OldSilent, e.Uptime
-		if e.Answered {
-			f.Old = OldAnswered
-		}
-	default:
-		panic(unknown("event", e))
+	f.Why, f.Fails = "", 0
+	if d, _ := DeploymentOf(r.Phase); s.fetched().Revision.Commit == d.New.Revision {
+		f.Step = s
+	} else {
+		f.Newer = s.fetched().Revision.Commit
 	}
 	r.Work.Following = f
+	return r
+}
+
+// stepFailed keeps why a job has not shown what it was to show. A newer commit may be
+// refused for what it is itself: that it is there, and descends, is enough.
+func stepFailed(r Record, e Failed) Record {
+	f := r.Work.Following
+	d, _ := DeploymentOf(r.Phase)
+	j, fetch := e.Job.(Fetch)
+	if fetch && j.Tip.Commit != d.New.Revision && e.Gate == GateUnverified && e.Verdict != VerdictNotDescendant {
+		f.Newer, f.Why, f.Fails, f.Wrong = j.Tip.Commit, "", 0, false
+	} else {
+		f.Why, f.Fails, f.Wrong = e.Why, f.Fails+1, e.Gate != "" && !e.Suspect
+	}
+	r.Work.Following = f
+	return r
+}
+
+func askedOld(r Record, e AskedOld) Record {
+	r.Work.Following.Old, r.Work.Following.Asked = OldSilent, e.Uptime
+	if e.Answered {
+		r.Work.Following.Old = OldAnswered
+	}
 	return r
 }
 

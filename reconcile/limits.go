@@ -16,6 +16,9 @@ const (
 	// CheckTimeoutMax is the longest timeout that a check may have: each deployment
 	// waits for it once before it begins.
 	CheckTimeoutMax = 10 * time.Minute
+	// BootWithin is how long a boot may last before a trial begins all the same: a job
+	// that hangs may be what the commit mends.
+	BootWithin = 15 * time.Minute
 	// OldPollWithin is how long the old system's settings have to reach a remote.
 	OldPollWithin = 30 * time.Second
 	// UnitGrace is how much longer a unit may run than whoever waits for it: it ends

@@ -15,14 +15,17 @@ import (
 
 // A Bus is a connection to systemd over the system bus, made again when it is
 // lost. (systemd's private socket dies whenever PID 1 re-executes itself, which
-// a switch does.)
+// a switch does.) The zero value is ready to use.
 type Bus struct {
-	mu   sync.Mutex
-	conn *dbus.Conn // guarded by mu; nil: not connected
+	mu      sync.Mutex
+	conn    *dbus.Conn    // guarded by mu; nil: not connected
+	dialing chan struct{} // guarded by mu; closed when the one that connects has ended; nil: nobody does
+	err     error         // guarded by mu; of the last one that connected
 }
 
 // call runs f with a connection, and tries again on a new one when the
-// connection was lost.
+// connection was lost. It ends with ctx, and after [reconcile.BusWithin], even where a
+// bus takes the question and never answers.
 func (b *Bus) call(ctx context.Context, f func(context.Context, *dbus.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, reconcile.BusWithin)
 	defer cancel()
@@ -58,19 +61,43 @@ func (b *Bus) lost(err error) bool {
 	return false
 }
 
+// connect returns the connection, and makes one where there is none. To connect means to
+// wait for answers without a limit, so it is done aside, by one at a time: ctx ends the
+// wait for it, and a bus that wakes up ends it.
 func (b *Bus) connect(ctx context.Context) (*dbus.Conn, error) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	if b.conn != nil && b.conn.Connected() {
+		defer b.mu.Unlock()
 		return b.conn, nil
 	}
-	// The connection outlives this call, so its context must, too.
-	conn, err := dbus.NewSystemConnectionContext(context.WithoutCancel(ctx))
-	if err != nil {
-		return nil, err
+	if b.dialing == nil {
+		b.dialing = make(chan struct{})
+		go b.dial(b.dialing)
 	}
-	b.conn = conn
-	return conn, nil
+	dialing := b.dialing
+	b.mu.Unlock()
+	select {
+	case <-dialing:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("system bus: no answer: %w", context.Cause(ctx))
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.conn == nil {
+		return nil, fmt.Errorf("system bus: %w", b.err)
+	}
+	return b.conn, nil
+}
+
+func (b *Bus) dial(done chan struct{}) {
+	conn, err := dbus.NewSystemConnectionContext(context.Background())
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.dialing, b.err = nil, err
+	if err == nil {
+		b.conn = conn
+	}
+	close(done)
 }
 
 func (b *Bus) drop(conn *dbus.Conn) {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/coreos/go-systemd/v22/dbus"
 	"golang.org/x/sys/unix"
 
 	"github.com/infra-agent/infra-agent/agent/command"
@@ -29,10 +30,36 @@ func (n *Node) Preflight(ctx context.Context, next reconcile.Toplevel, record st
 	if err := n.possible(next); err != nil {
 		return nil, err
 	}
+	if err := n.booted(ctx); err != nil {
+		return nil, err
+	}
 	if err := n.switchCheck(ctx, next); err != nil {
 		return nil, err
 	}
 	return n.ask(ctx, next, record)
+}
+
+// booted holds while systemd still starts what the boot asked for: a switch of before
+// NixOS 25.05 waits in the middle of its activation for that, and the way back would too.
+func (n *Node) booted(ctx context.Context) error {
+	if !n.Apart || Uptime() > reconcile.BootWithin {
+		return nil
+	}
+	state := ""
+	err := n.Bus.call(ctx, func(ctx context.Context, c *dbus.Conn) error {
+		p, err := c.SystemStateContext(ctx)
+		if err == nil {
+			state, _ = p.Value.Value().(string)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("state of the boot: %w", err)
+	}
+	if state == "initializing" || state == "starting" {
+		return reconcile.Rejected(reconcile.GatePreflight, errors.New(`the node is still booting (hint: "systemctl list-jobs" shows what it waits for)`))
+	}
+	return nil
 }
 
 // possible looks at what needs no program to be seen.

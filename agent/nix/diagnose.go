@@ -54,7 +54,7 @@ func (n *Nix) diagnose(ctx context.Context, rev reconcile.Revision, lines []stri
 			hint = "d" + m[1:] + " A" + hint[1:]
 		}
 		return found(reconcile.GateIdentity, hint, "the flake does not have this output")
-	case strings.Contains(said, "flake.nix' does not exist"):
+	case strings.Contains(said, "flake.nix' does not exist") && !isFile(filepath.Join(dir, "flake.nix")): // else it is an input's
 		return found(reconcile.GateEvaluate, "set source.subdir to the flake's directory", "there is no flake.nix in the repository's %s", cmp.Or(n.Subdir, "root"))
 	case strings.Contains(said, "while updating the lock file"): // it may fail to get a new input before it says why it wants it
 		amiss := n.unlocked(ctx, dir, inputs)
@@ -88,6 +88,11 @@ func (n *Nix) diagnose(ctx context.Context, rev reconcile.Revision, lines []stri
 		return found(reconcile.GateEvaluate, "a private input needs access-tokens or netrc-file in this node's nix.conf", "an input cannot be downloaded: %s answers status %s", m[1], m[2])
 	}
 	return diagnosis{}, false
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // readsEncrypted reports whether Nix could not read a file as text that git-crypt has

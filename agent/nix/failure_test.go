@@ -58,6 +58,18 @@ func TestDiagnoses(t *testing.T) {
 	}
 }
 
+// A download that was tried again and came is not why an evaluation failed.
+func TestUndownloaded(t *testing.T) {
+	const retried = "warning: error: unable to download 'https://x/a': HTTP error 403; retrying in 300 ms\n"
+	if place, why, found := undownloaded(retried + "error: undefined variable 'x'"); found {
+		t.Errorf("found %s: %s", place, why)
+	}
+	place, why, found := undownloaded(retried + "error: unable to download 'https://x/a': HTTP error 404")
+	if place != "https://x/a" || why != "HTTP error 404" || !found {
+		t.Errorf("got %q, %q, %v", place, why, found)
+	}
+}
+
 // fixtures returns the files of an archive in testdata; its comment says how
 // they were made.
 func fixtures(t testing.TB, name string) map[string]string {

@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/infra-agent/infra-agent/agent/control"
@@ -41,4 +42,38 @@ func TestServiceThatStopsIsRolledBack(t *testing.T) {
 	good := web.toplevel(lab.CurrentSystem)
 	commit := f.edit("roles/web.nix", "ExecStart=/bin/sleep infinity", "ExecStart=/bin/sleep 0.5")
 	web.rolledBack(commit, good, reconcile.ReasonUnit)
+}
+
+// An input that only the machine of its author has, and a file that only the node has: both are for the settings to allow,
+// in every evaluation and in the build alike.
+func TestSettingsOfNixCountForEvaluationAndBuild(t *testing.T) {
+	f := newFleet(t)
+	web := f.up("web1")[0]
+	must[string](t)(web.Run(t.Context(), "mkdir", "/etc/word"))
+	check(t, web.Write("/etc/word/text", "2", 0o644))
+	config := must[string](t)(f.Repo().File("config.toml"))
+	settings := f.push("settings of Nix", map[string]string{"config.toml": config + `
+[nix]
+impure = true
+override_inputs = { word = "path:/etc/word" }
+extra_args = ["--option", "cores", "2", "--show-trace"]
+`})
+	web.wait("promoted", ended(reconcile.ResultPromoted, settings))
+
+	const lock = `{"nodes":{"root":{"inputs":{"word":"word"}},"word":{"flake":false,
+		"locked":{"lastModified":1,"narHash":"sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","path":"/home/me/word","type":"path"},
+		"original":{"path":"/home/me/word","type":"path"}}},"root":"root","version":7}`
+	const flake = `{
+		inputs.word = { url = "path:/home/me/word"; flake = false; };
+		outputs = { self, word }: assert builtins.readFile "${word}/text" == "2"; import ./fleet.nix { inherit self; };
+	}`
+	role := must[string](t)(f.Repo().File("roles/web.nix"))
+	commit := f.push("an input and a file of the node", map[string]string{
+		"flake.nix": flake, "flake.lock": lock, "roles/web.nix": strings.Replace(role, "VERSION=1", `VERSION=${builtins.readFile "/etc/word/text"}`, 1),
+	})
+	web.wait("promoted", ended(reconcile.ResultPromoted, commit))
+
+	t.Log("the lock file is law with an input overridden, too")
+	f.push("a lock file that lacks an input", map[string]string{"flake.nix": strings.Replace(flake, "inputs.word", `inputs.more.url = "path:/etc/word"; inputs.word`, 1)})
+	web.wait("held", held(reconcile.GateEvaluate, "flake.lock is stale: it lacks input more"))
 }

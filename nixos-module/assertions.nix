@@ -57,6 +57,10 @@ in
       (notWith "system.autoUpgrade.enable")
       (notWith "services.comin.enable")
       {
+        assertion = builtins.compareVersions config.system.nixos.release "24.11" >= 0;
+        message = "services.infra-agent needs NixOS 24.11 or newer, and this is ${config.system.nixos.release}: older ones lack the switch-to-configuration whose exit codes it reads.";
+      }
+      {
         assertion = config.nix.enable;
         message = "services.infra-agent builds with Nix: it needs nix.enable.";
       }

@@ -64,6 +64,7 @@ func optionType(key config.Key) string {
 		"path":     "string",
 		"size":     `size: a whole number with the unit B, KiB, MiB, GiB or TiB, such as "256MiB"`,
 		"string":   "string",
+		"table":    "attribute set of string",
 	}
 	word, ok := words[key.Type]
 	switch key.Name {

@@ -99,7 +99,11 @@ open {
 
   nix = {
     configuration = str "" "web" "Output of nixosConfigurations; empty: by the node's identity.";
-    extra_args = list [ ] [ "--show-trace" ] "More arguments for nixos-rebuild; accept-flake-config is refused.";
+    impure = bool false true "Evaluations may look at the node: its files, environment and time.";
+    override_inputs = option (types.attrsOf types.str) { } { secrets = "path:/etc/fleet-secrets"; }
+      "Flake references by the name of the input that they stand for.";
+    extra_args = list [ ] [ "--show-trace" "--option" "cores" "2" ]
+      "More arguments for every evaluation and the build, such as --show-trace, or --option with a setting of Nix and its value.";
   };
 
   limits = {

@@ -16,7 +16,9 @@ func Fold(r Record, e Event) Record {
 		r.Work.Steps = eachStep(r, func(s Step) Step { return s.fetched() })
 		r.Work.NotBefore, r.Work.Errors = time.Time{}, 0
 		r.Work.Remotes, r.Work.Following = nil, Following{}
-		r.Failures = without(r.Failures, func(key string, _ Failure) bool { return kind(key) == "revision" || kind(key) == "fetch" })
+		r.Failures = without(r.Failures, func(key string, _ Failure) bool {
+			return kind(key) == "revision" || kind(key) == "fetch" || kind(key) == "derivation" // how it is built is a setting
+		})
 	case Advanced:
 		return advanced(r, e)
 	case Done:

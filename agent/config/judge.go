@@ -23,12 +23,7 @@ func judge(d *strict.Document, s Settings) {
 	judgeSource(d, s.Source)
 	judgeTrust(d, s.Trust)
 	judgeConfirm(d, s.Confirm)
-	for i, arg := range s.Nix.ExtraArgs {
-		if strings.Contains(arg, "accept-flake-config") {
-			d.Problemf(strict.Path("nix.extra_args").Elem(i), "remove it",
-				"a repository must not be able to change the node's Nix settings")
-		}
-	}
+	judgeNix(d, s.Nix)
 	if l := s.Metrics.Listen; l != "" && !filepath.IsAbs(l) && !isHostPort(l) {
 		d.Problemf("metrics.listen", `write "127.0.0.1:10119", "/run/infra-agent/metrics.sock", or "" for none`,
 			"%q is neither host:port nor an absolute path", l)

@@ -59,7 +59,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 			Source: RegistryMap, File: "nodes.toml", Attr: "fleet.registry",
 			Map: Mapping{Nodes: "hosts", Roles: "profiles", System: "arch", Hostname: "name", ManagedWhen: "!appliance"},
 		},
-		Nix: Nix{Configuration: "dns", ExtraArgs: []string{"--show-trace"}},
+		Nix: Nix{Configuration: "dns", Impure: true, OverrideInputs: Inputs{"secrets": "path:/etc/fleet-secrets"}, ExtraArgs: []string{"--show-trace", "--option", "cores", "2"}},
 		Limits: Limits{
 			Fetch: 7 * time.Minute, Evaluate: time.Minute, Build: time.Hour, Activate: 2 * time.Minute, Promote: 3 * time.Minute,
 			Rollback: 4 * time.Minute, VerifyRollback: 5 * time.Minute,
@@ -122,7 +122,7 @@ func TestEachProblem(t *testing.T) {
 		{"unknown nested key", "[confirm]\n\nwindows = \"1s\"", `config.toml:3:1: confirm.windows: unknown key (did you mean "window"?)`},
 		{"unknown key, none near", "[log]\ncolour = 1", `config.toml:2:1: log.colour: unknown key (known here: format, level)`},
 		{"wrong type", "node = 1", "config.toml:1:1: node: want a string, got an integer"},
-		{"wrong list element", "nix.extra_args = [\n\"a\",\n2]", "config.toml:3:1: nix.extra_args[1]: want a string, got an integer"},
+		{"wrong list element", "nix.extra_args = [\n\"-L\",\n2]", "config.toml:3:1: nix.extra_args[1]: want a string, got an integer"},
 		{"table for a list", "[source.remotes]", "config.toml:1:1: source.remotes: want a list, got a table"},
 		{"date", "node = 2024-01-01", "config.toml:1:1: node: dates and times are not supported (write it as a string)"},
 		{"no remote", "", "config.toml:1:1: source.remotes: no remote to follow (add [[source.remotes]] with url = \"https://…\")"},
@@ -157,8 +157,27 @@ func TestEachProblem(t *testing.T) {
 		{"testing branch that is the branch", "source.testing_branch = \"main\"", `config.toml:1:1: source.testing_branch: "main" is source.branch: it would only ever be tried (give it a branch of its own)`},
 		{
 			"flake config", "nix.extra_args = [\"--option\", \"accept-flake-config\", \"true\"]",
-			"config.toml:1:31: nix.extra_args[1]: a repository must not be able to change the node's Nix settings (remove it)",
+			`config.toml:1:31: nix.extra_args[1]: "accept-flake-config" is not for here (remove it: a repository must not be able to change the node's Nix settings)`,
 		},
+		{
+			"flake config by its flag", "nix.extra_args = [\"--accept-flake-config\"]",
+			`config.toml:1:19: nix.extra_args[0]: "--accept-flake-config" is not for here (remove it: a repository must not be able to change the node's Nix settings)`,
+		},
+		{
+			"impure", "nix.extra_args = [\"-j\", \"--impure\", \"--impure\"]",
+			`config.toml:1:37: nix.extra_args[2]: "--impure" is not for here (set nix.impure)`,
+		},
+		{"argument without its value", "nix.extra_args = [\"--option\", \"cores\"]", `config.toml:1:19: nix.extra_args[0]: "--option" lacks what must follow it`},
+		{
+			"setting that is two lines", "nix.extra_args = [\"--option\", \"cores\", \"2\\naccept-flake-config = true\"]",
+			`config.toml:1:40: nix.extra_args[2]: "2\naccept-flake-config = true" has the end of a line or a # in it, which no setting of Nix can hold`,
+		},
+		{"setting that is none", "nix.extra_args = [\"--option\", \"include /x\", \"\"]", `config.toml:1:31: nix.extra_args[1]: "include /x" is not the name of a setting of Nix (nix.conf(5) lists them)`},
+		{
+			"override of nothing", "nix.override_inputs = { a = \"\" }",
+			`config.toml:1:25: nix.override_inputs.a: "" is not a flake reference for an input (write NAME = "github:owner/repository/REVISION", or another flake reference)`,
+		},
+		{"override that is a number", "nix.override_inputs = { a = 1 }", "config.toml:1:25: nix.override_inputs.a: want a string, got an integer"},
 		{"listen", "metrics.listen = \"10119\"", `config.toml:1:1: metrics.listen: "10119" is neither host:port nor an absolute path (write "127.0.0.1:10119", "/run/infra-agent/metrics.sock", or "" for none)`},
 		{"group", "control.group = \"a b\"", `config.toml:1:1: control.group: "a b" is not the name of a group`},
 		{"target", "confirm.targets = [\"example.org\"]", "config.toml:1:20: confirm.targets[0]: want host:port or an http or https URL without user and password"},

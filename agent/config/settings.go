@@ -110,12 +110,6 @@ const (
 	RegistryNone RegistrySource = "none" // the node is its nixosConfigurations output
 )
 
-// Nix says what to build and how.
-type Nix struct {
-	Configuration string   `toml:"configuration"` // output name; "" = from the identity
-	ExtraArgs     []string `toml:"extra_args"`    // for nixos-rebuild
-}
-
 // Limits bounds how long and how much.
 type Limits struct {
 	Fetch          time.Duration `toml:"fetch"`

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -32,7 +33,7 @@ var (
 	missingPath = regexp.MustCompile(`path '/*(/[^']+)' does not exist`)
 	meant       = regexp.MustCompile(`Did you mean .*\?`)
 	noText      = regexp.MustCompile(`contents of the file '([^']+)' cannot be represented as a Nix string`)
-	downloaded  = regexp.MustCompile(`unable to download '([^']+)': HTTP error (40[134])`)
+	refused     = regexp.MustCompile(`^HTTP error 4(0[134]|10)\b`)
 )
 
 // diagnose finds the cause of a failure in what Nix printed and in the flake's
@@ -54,7 +55,7 @@ func (n *Nix) diagnose(ctx context.Context, rev reconcile.Revision, lines []stri
 			hint = "d" + m[1:] + " A" + hint[1:]
 		}
 		return found(reconcile.GateIdentity, hint, "the flake does not have this output")
-	case strings.Contains(said, "flake.nix' does not exist"):
+	case strings.Contains(said, "flake.nix' does not exist") && !isFile(filepath.Join(dir, "flake.nix")): // else it is an input's
 		return found(reconcile.GateEvaluate, "set source.subdir to the flake's directory", "there is no flake.nix in the repository's %s", cmp.Or(n.Subdir, "root"))
 	case strings.Contains(said, "while updating the lock file"): // it may fail to get a new input before it says why it wants it
 		amiss := n.unlocked(ctx, dir, inputs)
@@ -84,10 +85,39 @@ func (n *Nix) diagnose(ctx context.Context, rev reconcile.Revision, lines []stri
 		}
 		return found("", "root on this node needs access to it: a key that the host accepts, and the host in /etc/ssh/ssh_known_hosts", "input %s cannot be reached: %s", name, m[1])
 	}
-	if m := downloaded.FindStringSubmatch(said); m != nil {
-		return found(reconcile.GateEvaluate, "a private input needs access-tokens or netrc-file in this node's nix.conf", "an input cannot be downloaded: %s answers status %s", m[1], m[2])
+	if place, why, is := undownloaded(said); is {
+		input, known := inputs.at(place)
+		switch {
+		case refused.MatchString(why):
+			return found(reconcile.GateEvaluate, "a private one needs access-tokens or netrc-file in this node's nix.conf; for one that is gone, lock another revision",
+				"input %s cannot be downloaded: %s: %s", input, place, why)
+		case known:
+			return found("", "it is tried again; this node must reach that host, directly or by a proxy", "input %s cannot be downloaded: %s: %s", input, place, why)
+		}
 	}
 	return diagnosis{}, false
+}
+
+// undownloaded returns what Nix could not download in the end, and why.
+func undownloaded(said string) (place, why string, found bool) {
+	for line := range strings.Lines(said) {
+		_, rest, failed := strings.Cut(line, "unable to download '")
+		if !failed || strings.Contains(rest, "; retrying in ") {
+			continue
+		}
+		if at, reason, cut := strings.Cut(strings.TrimSpace(rest), "': "); cut {
+			if strings.Contains(line, "(Source threw exception: ") {
+				reason = strings.TrimSuffix(reason, ")")
+			}
+			place, why, found = at, reason, true
+		}
+	}
+	return place, why, found
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // readsEncrypted reports whether Nix could not read a file as text that git-crypt has
@@ -111,19 +141,20 @@ type locked struct {
 	root      []string          // names of the flake's own inputs
 	originals map[string]any    // what the flake's own inputs were locked for, as references in attributes
 	urls      map[string]string // where each node of the lock comes from
+	projects  map[string]string // OWNER/REPOSITORY of those that come from a forge
 }
 
 // lockedInputs reads flake.lock; what cannot be read is empty.
 func lockedInputs(dir string) locked {
 	var lock struct {
 		Nodes map[string]struct {
-			Inputs   map[string]any             `json:"inputs"` // a node's name, or a path of inputs that it follows
-			Locked   struct{ URL, Path string } `json:"locked"`
-			Original any                        `json:"original"`
+			Inputs   map[string]any                          `json:"inputs"` // a node's name, or a path of inputs that it follows
+			Locked   struct{ URL, Path, Owner, Repo string } `json:"locked"`
+			Original any                                     `json:"original"`
 		} `json:"nodes"`
 		Root string `json:"root"`
 	}
-	all := locked{urls: map[string]string{}, originals: map[string]any{}}
+	all := locked{urls: map[string]string{}, projects: map[string]string{}, originals: map[string]any{}}
 	data, err := os.ReadFile(filepath.Join(dir, "flake.lock"))
 	if err != nil || json.Unmarshal(data, &lock) != nil {
 		return all
@@ -136,6 +167,9 @@ func lockedInputs(dir string) locked {
 	}
 	for name, n := range lock.Nodes {
 		all.urls[name] = n.Locked.URL + n.Locked.Path
+		if n.Locked.Owner != "" && n.Locked.Repo != "" {
+			all.projects[name] = n.Locked.Owner + "/" + n.Locked.Repo
+		}
 	}
 	return all
 }
@@ -144,6 +178,11 @@ func lockedInputs(dir string) locked {
 func (l locked) at(place string) (name string, found bool) {
 	for _, name := range slices.Sorted(maps.Keys(l.urls)) {
 		if place != "" && l.urls[name] == place {
+			return name, true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.projects)) { // GitLab's API wants the slash escaped
+		if path, err := url.PathUnescape(place); err == nil && strings.Contains(path+"/", "/"+l.projects[name]+"/") {
 			return name, true
 		}
 	}

@@ -31,7 +31,10 @@ func TestDiagnoses(t *testing.T) {
 		{"path", reconcile.GateEvaluate, "q", `flake.lock is stale: it lacks input q, it has input p, which flake.nix does not (hint: run "nix flake lock" and commit flake.lock)`},
 		{"crypt", reconcile.GateEvaluate, "p", "a file that Nix reads is locked by git-crypt (hint: the agent does not decrypt: move what Nix evaluates out of git-crypt, and decrypt secrets on the node (sops-nix, agenix))"},
 		{"cryptread", reconcile.GateEvaluate, "p", "a file that Nix reads is locked by git-crypt (hint: the agent does not decrypt: move what Nix evaluates out of git-crypt, and decrypt secrets on the node (sops-nix, agenix))"},
-		{"github", reconcile.GateEvaluate, "p", "an input cannot be downloaded: https://api.github.com/repos/me/private/tarball/0123 answers status 404 (hint: a private input needs access-tokens or netrc-file in this node's nix.conf)"},
+		{"github", reconcile.GateEvaluate, "p", "input of the flake cannot be downloaded: https://api.github.com/repos/me/private/tarball/0123: HTTP error 404 (hint: a private one needs access-tokens or netrc-file in this node's nix.conf; for one that is gone, lock another revision)"},
+		{"gone", reconcile.GateEvaluate, "p", "input p cannot be downloaded: http://127.0.0.1:8765/gone.tar.gz: HTTP error 404 (hint: a private one needs access-tokens or netrc-file in this node's nix.conf; for one that is gone, lock another revision)"},
+		{"closed", "", "p", "input p cannot be downloaded: https://127.0.0.1:9/nixpkgs.tar.gz: Could not connect to server (7) Failed to connect to 127.0.0.1 port 9 after 0 ms: Could not connect to server (hint: it is tried again; this node must reach that host, directly or by a proxy)"},
+		{"forge", "", "p", "input p cannot be downloaded: https://github.com/me/private/archive/0123456789012345678901234567890123456789.tar.gz: Could not resolve hostname (6) Could not resolve host: github.com (hint: it is tried again; this node must reach that host, directly or by a proxy)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -52,6 +55,18 @@ func TestDiagnoses(t *testing.T) {
 				t.Errorf("gate %q, want %q", gate, tt.gate)
 			}
 		})
+	}
+}
+
+// A download that was tried again and came is not why an evaluation failed.
+func TestUndownloaded(t *testing.T) {
+	const retried = "warning: error: unable to download 'https://x/a': HTTP error 403; retrying in 300 ms\n"
+	if place, why, found := undownloaded(retried + "error: undefined variable 'x'"); found {
+		t.Errorf("found %s: %s", place, why)
+	}
+	place, why, found := undownloaded(retried + "error: unable to download 'https://x/a': HTTP error 404")
+	if place != "https://x/a" || why != "HTTP error 404" || !found {
+		t.Errorf("got %q, %q, %v", place, why, found)
 	}
 }
 

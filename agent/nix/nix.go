@@ -8,9 +8,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,19 +26,44 @@ type Nix struct {
 	// [command.Run].
 	Run func(ctx context.Context, c command.Command) ([]byte, error)
 
-	Roots     string   // directory of the GC roots
-	Subdir    string   // of the flake in the source tree
-	ExtraArgs []string // for nixos-rebuild
-	HideRev   bool     // Nix does not learn the commit: there is no self.rev
-	Memory    uint64   // most bytes of an evaluation; 0 = no limit
+	Roots   string // directory of the GC roots
+	Subdir  string // of the flake in the source tree
+	HideRev bool   // Nix does not learn the commit: there is no self.rev
+	Memory  uint64 // most bytes of an evaluation; 0 = no limit
+
+	Impure    bool              // evaluations may look at the node
+	Overrides map[string]string // flake references by the input that they stand for
+	ExtraArgs []string          // for every evaluation and the build
+	Settings  []string          // lines of nix.conf(5), for every program
 }
 
 var flags = []string{"--extra-experimental-features", "nix-command flakes"}
 
-// evalFlags hold for every evaluation: the lock file is law, and the repository
-// cannot bring Nix settings of its own. (With --no-write-lock-file beside it, Nix
-// takes a lock file that does not fit the inputs, and only warns.)
-var evalFlags = []string{"--no-update-lock-file", "--option", "accept-flake-config", "false"}
+// lockFlags make the lock file law. With --no-write-lock-file beside it, which
+// --override-input implies, Nix takes a lock file that does not fit the inputs, and
+// only warns: see [Nix.evaluateFlake].
+var lockFlags = []string{"--no-update-lock-file"}
+
+// environment hands Nix its settings, below whatever tool it is called: they come
+// after those of nix.conf and of the agent's own environment, and the last line of a
+// name is the one that counts. The repository cannot bring settings of its own.
+func (n *Nix) environment() []string {
+	lines := append([]string{os.Getenv("NIX_CONFIG")}, n.Settings...)
+	return []string{"NIX_CONFIG=" + strings.Join(append(lines, "accept-flake-config = false"), "\n")}
+}
+
+// arguments are those of every evaluation and of the build: what the settings say,
+// and last what must hold.
+func (n *Nix) arguments() []string {
+	args := slices.Clone(n.ExtraArgs)
+	if n.Impure {
+		args = append(args, "--impure")
+	}
+	for _, input := range slices.Sorted(maps.Keys(n.Overrides)) {
+		args = append(args, "--override-input", input, n.Overrides[input])
+	}
+	return append(args, lockFlags...)
+}
 
 // Add copies the directory into the store under the name "source" and keeps it
 // from being garbage collected, by the root of that name. It returns the store path.
@@ -86,7 +113,7 @@ func (n *Nix) Configurations(ctx context.Context, rev reconcile.Revision) ([]str
 func (n *Nix) Value(ctx context.Context, rev reconcile.Revision, attr string, more ...string) ([]byte, error) {
 	args := append([]string{"nix"}, flags...)
 	args = append(args, "eval", "--json", n.FlakeRef(rev)+"#"+attr)
-	out, err := n.evaluate(ctx, append(append(args, more...), evalFlags...))
+	out, err := n.evaluateFlake(ctx, rev, append(append(args, more...), n.arguments()...))
 	if exit, ran := errors.AsType[*command.ExitError](err); ran && strings.Contains(strings.Join(exit.Tail, "\n"), noAttribute) {
 		return nil, nil
 	}
@@ -103,7 +130,7 @@ func (n *Nix) Evaluate(ctx context.Context, rev reconcile.Revision, configuratio
 	attr := attribute(configuration) + ".config.system.build.toplevel.drvPath"
 	args := append([]string{"nix"}, flags...)
 	args = append(args, "eval", "--raw", n.FlakeRef(rev)+"#"+attr)
-	out, err := n.evaluate(ctx, append(args, evalFlags...))
+	out, err := n.evaluateFlake(ctx, rev, append(args, n.arguments()...))
 	if err != nil {
 		return "", "", n.classify(ctx, rev, "evaluate "+attribute(configuration), err)
 	}
@@ -129,9 +156,9 @@ func (n *Nix) Build(ctx context.Context, rev reconcile.Revision, configuration s
 	}
 	args := []string{
 		"nixos-rebuild", "build", "--flake", n.FlakeRef(rev) + "#" + url.PathEscape(configuration),
-		"--no-reexec", "--log-format", "internal-json", "-v",
+		"--log-format", "internal-json", "-v",
 	}
-	args = append(append(args, evalFlags...), n.ExtraArgs...)
+	args = append(args, n.arguments()...)
 	log := newBuildLog(report)
 	_, err := n.apart(ctx, command.Command{Args: args, Dir: dir, Memory: n.Memory, Stderr: log.line})
 	if err != nil {
@@ -202,11 +229,24 @@ func attribute(configuration string) string {
 	return `nixosConfigurations."` + url.PathEscape(configuration) + `"`
 }
 
+// evaluateFlake evaluates what a flake has. Where inputs are overridden, it first makes sure
+// that the lock file fits the flake as it was committed: then Nix would not.
+func (n *Nix) evaluateFlake(ctx context.Context, rev reconcile.Revision, args []string) ([]byte, error) {
+	if len(n.Overrides) > 0 {
+		check := append([]string{"nix"}, flags...)
+		if _, err := n.evaluate(ctx, append(append(check, "flake", "metadata", "--json", n.FlakeRef(rev)), lockFlags...)); err != nil {
+			return nil, err
+		}
+	}
+	return n.evaluate(ctx, args)
+}
+
 func (n *Nix) evaluate(ctx context.Context, args []string) ([]byte, error) {
 	return n.apart(ctx, command.Command{Args: args, Dir: "/", Memory: n.Memory})
 }
 
 func (n *Nix) apart(ctx context.Context, c command.Command) ([]byte, error) {
+	c.Env = n.environment()
 	if n.Run == nil {
 		return command.Run(ctx, c)
 	}
@@ -214,5 +254,5 @@ func (n *Nix) apart(ctx context.Context, c command.Command) ([]byte, error) {
 }
 
 func (n *Nix) run(ctx context.Context, args []string) ([]byte, error) {
-	return command.Run(ctx, command.Command{Args: args, Dir: "/"})
+	return command.Run(ctx, command.Command{Args: args, Dir: "/", Env: n.environment()})
 }

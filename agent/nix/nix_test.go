@@ -49,7 +49,7 @@ var revision = reconcile.Revision{
 const (
 	ref      = "path:/nix/store/sss-source?lastModified=1700000000&rev=0123456789012345678901234567890123456789"
 	features = "[--extra-experimental-features] [nix-command flakes]"
-	strict   = "[--no-update-lock-file] [--option] [accept-flake-config] [false]"
+	strict   = "[--no-update-lock-file]"
 )
 
 func TestFlakeRef(t *testing.T) {
@@ -148,6 +148,51 @@ func TestEvaluateWantsOneStorePath(t *testing.T) {
 	}
 }
 
+// What the settings say to Nix, with both inputs overridden.
+const said = "[--cores] [2] [--impure] [--override-input] [a] [path:/a] [--override-input] [b] [path:/b]"
+
+// With an input overridden, Nix 2.26 takes a lock file that lacks another input, and
+// only warns: it is asked before.
+func TestEvaluateWithSettings(t *testing.T) {
+	calls := programs(t, map[string]string{
+		"nix":       `case "$*" in *metadata*) ;; *) printf /nix/store/ddd-nixos-system-web.drv;; esac`,
+		"nix-store": "echo /nix/store/ttt-nixos-system-web",
+	})
+	n := &Nix{ExtraArgs: []string{"--cores", "2"}, Impure: true, Overrides: map[string]string{"b": "path:/b", "a": "path:/a"}}
+	if _, _, err := n.Evaluate(t.Context(), revision, "web"); err != nil {
+		t.Error(err)
+	}
+	called(t, calls(),
+		"nix "+features+" [flake] [metadata] [--json] ["+ref+"] "+strict,
+		"nix "+features+" [eval] [--raw] ["+ref+`#nixosConfigurations."web".config.system.build.toplevel.drvPath] `+said+" "+strict,
+		"nix-store [--query] [--outputs] [/nix/store/ddd-nixos-system-web.drv]",
+	)
+	programs(t, map[string]string{"nix": `case "$*" in *metadata*) echo "error: stale" >&2; exit 1;; *) echo '[]';; esac`})
+	if _, err := n.Configurations(t.Context(), revision); err == nil {
+		t.Error("a lock file that does not fit is taken")
+	}
+}
+
+// Every program is told Nix's settings, and last that the repository has none.
+func TestEnvironment(t *testing.T) {
+	t.Setenv("NIX_CONFIG", "cores = 1\naccept-flake-config = true")
+	heard := filepath.Join(t.TempDir(), "heard")
+	write := `printf '%s\n--\n' "$NIX_CONFIG" >> ` + heard + `; `
+	programs(t, map[string]string{"nix": write + "echo /nix/store/sss", "nix-store": write + "echo /nix/store/ttt", "nixos-rebuild": write + built})
+	n := &Nix{Roots: t.TempDir(), Settings: []string{"accept-flake-config = true", "cores = 2"}}
+	_, err := n.Add(t.Context(), "/tree", "source")
+	_, _, evaluated := n.Evaluate(t.Context(), revision, "web")
+	err = errors.Join(err, evaluated, n.Build(t.Context(), revision, "web", "/nix/store/ttt-nixos-system-web", nil))
+	got, read := os.ReadFile(heard)
+	if err := errors.Join(err, read); err != nil {
+		t.Fatal(err)
+	}
+	const want = "cores = 1\naccept-flake-config = true\naccept-flake-config = true\ncores = 2\naccept-flake-config = false\n--\n"
+	if string(got) != strings.Repeat(want, 5) {
+		t.Errorf("the programs hear\n%swant five times\n%s", got, want)
+	}
+}
+
 const built = `ln -sfn /nix/store/ttt-nixos-system-web result`
 
 func TestBuild(t *testing.T) {
@@ -158,13 +203,13 @@ func TestBuild(t *testing.T) {
 	}
 	calls := programs(t, map[string]string{"nixos-rebuild": built + "; cat " + log + " >&2"})
 	roots := filepath.Join(t.TempDir(), "roots")
-	n := &Nix{Roots: roots, ExtraArgs: []string{"--cores", "2"}}
+	n := &Nix{Roots: roots, ExtraArgs: []string{"--cores", "2"}, Impure: true, Overrides: map[string]string{"b": "path:/b", "a": "path:/a"}}
 	var last reconcile.Progress
 	err := n.Build(t.Context(), revision, "a b", "/nix/store/ttt-nixos-system-web", func(p reconcile.Progress) { last = p })
 	if err != nil {
 		t.Fatal(err)
 	}
-	called(t, calls(), "nixos-rebuild [build] [--flake] ["+ref+"#a%20b] [--no-reexec] [--log-format] [internal-json] [-v] "+strict+" [--cores] [2]")
+	called(t, calls(), "nixos-rebuild [build] [--flake] ["+ref+"#a%20b] [--log-format] [internal-json] [-v] "+said+" "+strict)
 	if want := (reconcile.Progress{Copied: 1, ToCopy: 1, Bytes: 499712, BytesAll: 500112}); last != want {
 		t.Errorf("progress ends with %+v, want %+v", last, want)
 	}

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/go-git/go-billy/v5/osfs"
-	"github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/config"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/plumbing/object"
@@ -101,7 +101,10 @@ func (s *store) reset() error {
 	}
 	s.open()
 	s.fresh = true
-	if _, err := git.Init(s.Storage, nil); err != nil {
+	settings := config.NewConfig()
+	settings.Core.IsBare = true
+	err := errors.Join(s.Init(), s.SetReference(plumbing.NewSymbolicReference(plumbing.HEAD, plumbing.Main)), s.SetConfig(settings))
+	if err != nil {
 		return fmt.Errorf("make the git store: %w", err)
 	}
 	return nil

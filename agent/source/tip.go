@@ -3,12 +3,8 @@ package source
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
-
-	"github.com/go-git/go-git/v5"
-	"github.com/go-git/go-git/v5/plumbing"
 )
 
 // An asker asks one remote, again and again.
@@ -92,30 +88,4 @@ func (j job) ask(ctx context.Context) (Tips, error) {
 	}
 	defer s.Close()
 	return s.tips(j.Branches)
-}
-
-// localTips reads the refs itself: the agent's process starts no git.
-func localTips(path string, b Branches) (Tips, error) {
-	repository, err := git.PlainOpen(path)
-	if err != nil && strings.Contains(err.Error(), "objectformat") {
-		return Tips{}, errSHA256
-	}
-	if err != nil {
-		return Tips{}, fmt.Errorf("open %s: %w", path, err)
-	}
-	said := map[string]string{}
-	if ref, err := repository.Reference(head, false); err == nil {
-		said[head] = ref.Target().String()
-	}
-	for _, name := range b.refs() {
-		ref, err := repository.Reference(plumbing.ReferenceName(name), true)
-		switch {
-		case errors.Is(err, plumbing.ErrReferenceNotFound):
-		case err != nil:
-			return Tips{}, fmt.Errorf("read %s of %s: %w", name, path, err)
-		default:
-			said[name] = ref.Hash().String()
-		}
-	}
-	return b.tips(said)
 }

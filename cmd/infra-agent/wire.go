@@ -51,8 +51,10 @@ func (n node) ports(s config.Settings) agent.Ports {
 }
 
 func nixOf(s config.Settings) *nix.Nix {
+	args, settings := s.Nix.Arguments()
 	return &nix.Nix{
-		Roots: filepath.Join(s.StateDir, "roots"), Subdir: s.Source.Subdir, ExtraArgs: s.Nix.ExtraArgs,
+		Roots: filepath.Join(s.StateDir, "roots"), Subdir: s.Source.Subdir,
+		Impure: s.Nix.Impure, Overrides: s.Nix.OverrideInputs, ExtraArgs: args, Settings: settings,
 		HideRev: !s.Source.ExposeRevision, Memory: uint64(s.Limits.EvaluateMemory),
 	}
 }

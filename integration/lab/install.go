@@ -42,7 +42,7 @@ func (n *Node) InstallAs(ctx context.Context, commit, configuration string) erro
 // Build builds a commit's system for a node that is on, as a person does at its console, and returns the toplevel.
 // Nothing is activated.
 func (n *Node) Build(ctx context.Context, commit string) (string, error) {
-	const build = `cd "$(mktemp -d)" && nixos-rebuild build --no-reexec --flake "path:` + checkout + `#$(hostname)" >&2 && readlink -f result`
+	const build = `cd "$(mktemp -d)" && nixos-rebuild build --flake "path:` + checkout + `#$(hostname)" >&2 && readlink -f result`
 	toplevel, err := n.withCheckout(commit, func() (string, error) { return n.Run(ctx, "sh", "-c", build) })
 	return strings.TrimSpace(toplevel), err
 }

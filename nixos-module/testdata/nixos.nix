@@ -69,6 +69,7 @@ in
     programs.ssh.package = string "/usr";
     system.autoUpgrade.enable = value types.bool false;
     system.build = set;
+    system.nixos.release = string "24.11";
     systemd.services = value (types.attrsOf (types.submodule service)) { };
     systemd.units = value (types.attrsOf (types.submodule unit)) { };
     users.groups = set;

@@ -42,7 +42,9 @@ type Agent struct {
 	job      *running // nil: nothing runs
 	counters reconcile.Counters
 	reload   reconcile.Reload
-	said     string // the last status told to systemd
+	said     string    // the last status told to systemd
+	fed      time.Time // the watchdog
+	troubles map[string]string
 
 	inbox    chan func() // everything from outside runs in the loop's goroutine
 	progress atomic.Pointer[reconcile.Progress]
@@ -205,7 +207,7 @@ func (a *Agent) note(e reconcile.Event) bool {
 func (a *Agent) publish(o reconcile.Observation) {
 	s := reconcile.Snapshot{
 		Record: a.rec, Observation: o, Holds: reconcile.Holds(a.rec, o),
-		Counters: a.counters, Reload: a.reload, Reboot: a.Ports.System.RebootRequired(),
+		Counters: a.counters, Reload: a.reload, Troubles: a.troubles, Reboot: a.Ports.System.RebootRequired(),
 		Generations: a.Ports.System.Generations(),
 	}
 	if a.job != nil {
@@ -213,7 +215,10 @@ func (a *Agent) publish(o reconcile.Observation) {
 	}
 	a.snapshot.Store(&s)
 	status := "STATUS=" + Summary(s)
-	a.Notify("WATCHDOG=1")
+	if a.Watchdog > 0 && time.Since(a.fed) >= a.Watchdog/2 { // the loop turns more often
+		a.fed = time.Now()
+		a.Notify("WATCHDOG=1")
+	}
 	if status != a.said {
 		a.said = status
 		a.Notify(status)

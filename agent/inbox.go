@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"maps"
 	"time"
 
 	"github.com/infra-agent/infra-agent/reconcile"
@@ -58,6 +59,20 @@ func (a *Agent) Reconfigure(ctx context.Context, ports Ports, policy reconcile.P
 // ReloadFailed says that new settings are not used, and why.
 func (a *Agent) ReloadFailed(ctx context.Context, err error) {
 	_ = a.do(ctx, func() { a.reload.Err = err.Error() })
+}
+
+// Trouble says that something beside the loop does not work, and why; empty: it does.
+func (a *Agent) Trouble(ctx context.Context, what, why string) {
+	_ = a.do(ctx, func() {
+		next := maps.Clone(a.troubles)
+		if next == nil {
+			next = map[string]string{}
+		}
+		if next[what] = why; why == "" {
+			delete(next, what)
+		}
+		a.troubles = next
+	})
 }
 
 // Look makes the agent look at the node at once.

@@ -123,3 +123,44 @@ func (f fleet) longTrial() {
 		n.wait("promoted", ended(reconcile.ResultPromoted, commit))
 	}
 }
+
+// What people look at may fail; the agent deploys all the same, and mends it later.
+func TestAgentDeploysWhileItsMetricsPortIsTaken(t *testing.T) {
+	f := newFleet(t)
+	web := f.up("web1")[0]
+	must[string](t)(web.Run(t.Context(), "systemctl", "stop", "infra-agent"))
+	must[string](t)(web.Run(t.Context(), "systemd-run", "--quiet", "--unit=squatter", "--service-type=exec",
+		"python3", "-c", "import socket, time; s = socket.create_server((\"127.0.0.1\", 10119)); time.sleep(1e6)"))
+	web.wait("port taken", func(control.Status) bool {
+		_, err := web.Run(t.Context(), "python3", "-c", "import socket; socket.create_connection((\"127.0.0.1\", 10119))")
+		return err == nil
+	})
+	must[string](t)(web.Run(t.Context(), "systemctl", "start", "infra-agent"))
+	web.wait("told", func(s control.Status) bool {
+		return s.Running && strings.Contains(strings.Join(s.Warnings, "\n"), "metrics: listen tcp 127.0.0.1:10119: bind: address already in use")
+	})
+	commit := f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
+	web.wait("promoted", ended(reconcile.ResultPromoted, commit))
+	must[string](t)(web.Run(t.Context(), "systemctl", "stop", "squatter"))
+	web.wait("mended", func(s control.Status) bool { return s.Running && len(s.Warnings) == 0 })
+}
+
+// No trial begins while the node is still booting, and it begins when it is up.
+func TestNoTrialBeginsDuringABoot(t *testing.T) {
+	f := newFleet(t)
+	web := f.up("web1")[0]
+	slow := unit("lab-slow.service", "Type=oneshot\nRemainAfterExit=true\nExecStart=/bin/sh -c 'until [ -e /run/lab-go ]; do sleep 0.2; done'")
+	check(t, web.Write("/run/lab-go", "", 0o644))
+	first := f.edit("roles/web.nix", "{ ... }: {", "{ ... }: {\n"+slow)
+	web.wait("promoted", ended(reconcile.ResultPromoted, first))
+	web.powerCut() // /run is empty after it
+	commit := f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
+	web.wait("held", held(reconcile.GatePreflight, "still booting"))
+	check(t, web.Write("/run/lab-go", "", 0o644))
+	web.wait("booted", func(control.Status) bool {
+		state, _ := web.Run(t.Context(), "systemctl", "is-system-running") // degraded is an error
+		return !strings.Contains(state, "starting")
+	})
+	f.sync()
+	web.wait("promoted", ended(reconcile.ResultPromoted, commit))
+}

@@ -135,6 +135,7 @@ func (x scrape) deployments() {
 	x.put(x.d.consecutiveFailures, float64(t.Consecutive))
 	x.put(x.d.rollbackFailed, truth(t.RollbackFailed))
 	x.put(x.d.blockedSystems, float64(len(x.s.Record.Blocked)))
+	x.put(x.d.troubles, float64(len(x.s.Troubles)))
 	for _, kind := range reconcile.DebtKinds {
 		owed := slices.ContainsFunc(x.s.Record.Owed, func(d reconcile.Debt) bool { return d.Kind == kind })
 		x.put(x.d.debts, truth(owed), string(kind))

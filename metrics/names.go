@@ -19,7 +19,7 @@ type descs struct {
 	state, stateEntered, confirmDeadline                                          desc
 	polls, lastPoll, lastPollSuccess, verifications                               desc
 	lastPhaseDuration, deployments, lastDeployment, rollbacks, lastRollback       desc
-	consecutiveFailures, rollbackFailed, blockedSystems, debts                    desc
+	consecutiveFailures, rollbackFailed, blockedSystems, debts, troubles          desc
 	checkSuccess, checkDuration, checkRuns, gateBlocked                           desc
 	generation, drift, rebootRequired, reloadSuccessful, reloadSuccessTime        desc
 }
@@ -65,6 +65,7 @@ func newDescs() (descs, []*prometheus.Desc) {
 		rollbackFailed:      gauge("rollback_failed", "Whether the last rollback left the node unhealthy or stuck (1): a person must act."),
 		blockedSystems:      gauge("blocked_systems", "Number of systems that failed here and are not tried again."),
 		debts:               gauge("debts", "Whether something is owed since a deployment (1) or not (0): a drained node, or a promotion that could not be undone.", "kind"),
+		troubles:            gauge("troubles", "Number of things beside deployments that do not work: control socket, watch on files, settings that wait for a restart."),
 		checkSuccess:        gauge("health_check_success", "Whether the last run of the health check was green (1) or red (0).", "check"),
 		checkDuration:       gauge("health_check_duration_seconds", "Duration of the last run of the health check.", "check"),
 		checkRuns:           counter("health_check_runs_total", "Runs of the health check by result, since the agent started.", "check", "result"),
@@ -79,6 +80,6 @@ func newDescs() (descs, []*prometheus.Desc) {
 
 // closed sets of label values; every series exists from the start, at 0.
 var (
-	phases     = []string{"fetch", "resolve", "evaluate", "build", "preflight", "activate", "confirm", "promote", "goback"}
+	phases     = []string{"fetch", "evaluate", "build", "activate", "confirm", "promote", "goback"}
 	components = []string{"kernel", "initrd", "modules", "systemd"}
 )

@@ -27,7 +27,7 @@ func scrape(t *testing.T, s reconcile.Snapshot) string {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() {
-		ended <- metrics.Serve(ctx, socket, metrics.New("1.2.3", func() reconcile.Snapshot { return s }))
+		ended <- metrics.Serve(ctx, socket, metrics.New("1.2.3", func() reconcile.Snapshot { return s }), func() {})
 	}()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		for {
@@ -163,9 +163,7 @@ infra_agent_last_phase_duration_seconds{phase="confirm"} 1.5
 infra_agent_last_phase_duration_seconds{phase="evaluate"} 0
 infra_agent_last_phase_duration_seconds{phase="fetch"} 0
 infra_agent_last_phase_duration_seconds{phase="goback"} 0
-infra_agent_last_phase_duration_seconds{phase="preflight"} 0
 infra_agent_last_phase_duration_seconds{phase="promote"} 0
-infra_agent_last_phase_duration_seconds{phase="resolve"} 0
 infra_agent_last_poll_success_timestamp_seconds 1400.5
 infra_agent_last_poll_timestamp_seconds 1800.5
 infra_agent_last_rollback_timestamp_seconds 1130.5
@@ -223,6 +221,7 @@ infra_agent_state{state="stuck"} 0
 infra_agent_state{state="verifying"} 0
 infra_agent_state{state="verifying_rollback"} 0
 infra_agent_state_entered_timestamp_seconds 1200.5
+infra_agent_troubles 0
 infra_agent_verifications_total{result="bad_signature"} 0
 infra_agent_verifications_total{result="good"} 9
 infra_agent_verifications_total{result="not_descendant"} 1
@@ -257,7 +256,7 @@ func TestServe(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	c := metrics.New("", func() reconcile.Snapshot { return reconcile.Snapshot{Record: reconcile.New()} })
-	if err := metrics.Serve(ctx, "", c); err != nil {
+	if err := metrics.Serve(ctx, "", c, func() {}); err != nil {
 		t.Errorf("without a listener: %v", err)
 	}
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -265,10 +264,10 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if err := metrics.Serve(t.Context(), l.Addr().String(), c); err == nil || !strings.Contains(err.Error(), "address already in use") {
+	if err := metrics.Serve(t.Context(), l.Addr().String(), c, func() {}); err == nil || !strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("a taken port: got %v, want an error", err)
 	}
-	if err := metrics.Serve(t.Context(), "/no/such/directory/metrics.sock", c); !errors.Is(err, os.ErrNotExist) {
+	if err := metrics.Serve(t.Context(), "/no/such/directory/metrics.sock", c, func() {}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing directory: got %v, want an error", err)
 	}
 }

@@ -15,9 +15,11 @@ import (
 )
 
 // Serve answers scrapes at /metrics until ctx ends. Listen is host:port, the
-// absolute path of a unix socket, or "": then there is no listener.
-func Serve(ctx context.Context, listen string, c *Collector) error {
+// absolute path of a unix socket, or "": then there is no listener. It calls ready when
+// it listens.
+func Serve(ctx context.Context, listen string, c *Collector, ready func()) error {
 	if listen == "" {
+		ready()
 		<-ctx.Done()
 		return nil
 	}
@@ -42,6 +44,7 @@ func Serve(ctx context.Context, listen string, c *Collector) error {
 		DisableCompression:  true, // on loopback it costs a megabyte and saves nothing
 	}))
 	srv := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10}
+	ready()
 	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
 	defer stop()
 	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {

@@ -12,8 +12,9 @@ type Snapshot struct {
 	JobSince    time.Time // of Observation.Job
 	Counters    Counters
 	Reload      Reload
-	Reboot      []string         // components that only a reboot brings up to date
-	Generations map[Toplevel]int // newest generation of the system profile, by system
+	Reboot      []string          // components that only a reboot brings up to date
+	Generations map[Toplevel]int  // newest generation of the system profile, by system
+	Troubles    map[string]string // what does not work beside the loop, and why
 }
 
 // Progress says how far a build is.

@@ -103,6 +103,9 @@ func StatusOf(s reconcile.Snapshot, version string, running bool) Status {
 	if t, ok := reconcile.TestingOf(r, o); ok {
 		st.Testing = &t
 	}
+	for _, what := range slices.Sorted(maps.Keys(s.Troubles)) {
+		st.Warnings = append(slices.Clip(st.Warnings), what+": "+s.Troubles[what])
+	}
 	st.Deployment = inFlight(s)
 	return st
 }

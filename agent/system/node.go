@@ -86,10 +86,15 @@ func (n *Node) Boot() (reconcile.BootID, error) {
 
 // Uptime returns the boot-time clock: it counts while the machine is suspended,
 // and setting the wall clock does not move it.
-func Uptime() time.Duration {
+func Uptime() time.Duration { return clock(unix.CLOCK_BOOTTIME) }
+
+// monotonic returns the clock of systemd's monotonic time stamps.
+func monotonic() time.Duration { return clock(unix.CLOCK_MONOTONIC) }
+
+func clock(id int32) time.Duration {
 	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		panic("no boot-time clock: " + err.Error()) // Linux has had it since 2.6.39
+	if err := unix.ClockGettime(id, &ts); err != nil {
+		panic("no such clock: " + err.Error()) // Linux has had both since 2.6.39
 	}
 	return time.Duration(ts.Nano())
 }

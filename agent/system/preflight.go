@@ -7,7 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/dbus"
 	"golang.org/x/sys/unix"
@@ -42,21 +44,28 @@ func (n *Node) Preflight(ctx context.Context, next reconcile.Toplevel, record st
 // booted holds while systemd still starts what the boot asked for: a switch of before
 // NixOS 25.05 waits in the middle of its activation for that, and the way back would too.
 func (n *Node) booted(ctx context.Context) error {
-	if !n.Apart || Uptime() > reconcile.BootWithin {
+	if !n.Apart {
 		return nil
 	}
-	state := ""
+	state, begun := "", ""
 	err := n.Bus.call(ctx, func(ctx context.Context, c *dbus.Conn) error {
 		p, err := c.SystemStateContext(ctx)
-		if err == nil {
-			state, _ = p.Value.Value().(string)
+		if err != nil {
+			return err
 		}
+		state, _ = p.Value.Value().(string)
+		begun, err = c.GetManagerProperty("UserspaceTimestampMonotonic") // microseconds, as "@t 123"
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("state of the boot: %w", err)
 	}
-	if state == "initializing" || state == "starting" {
+	micros, err := strconv.ParseInt(strings.TrimPrefix(begun, "@t "), 10, 64)
+	if err != nil {
+		return fmt.Errorf("state of the boot: %w", err)
+	}
+	lasts := monotonic() - time.Duration(micros)*time.Microsecond
+	if (state == "initializing" || state == "starting") && lasts < reconcile.BootWithin {
 		return reconcile.Rejected(reconcile.GatePreflight, errors.New(`the node is still booting (hint: "systemctl list-jobs" shows what it waits for)`))
 	}
 	return nil

@@ -46,7 +46,7 @@ func (p followPort) FollowState() reconcile.FollowState {
 	switch next, err := config.Load(p.path); {
 	case err != nil:
 		s.Stale = "the settings on disk cannot be used: " + err.Error()
-	case !reflect.DeepEqual(next, p.settings):
+	case !reflect.DeepEqual(inPlace(next, p.settings), p.settings):
 		s.Stale = "the settings on disk are not in force yet"
 	}
 	return s

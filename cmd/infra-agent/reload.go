@@ -1,8 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
+	"strings"
 
 	"github.com/infra-agent/infra-agent/agent/config"
 )
@@ -15,6 +18,32 @@ type reloader struct {
 	log     *slog.Logger
 	apply   func(config.Settings)
 	refuse  func(error)
+}
+
+// inPlace returns next with what only counts at the next start: directories that hold the
+// record, the guard's file and the socket do not move under a deployment.
+func inPlace(next, started config.Settings) config.Settings {
+	next.StateDir, next.RunDir = started.StateDir, started.RunDir
+	next.Metrics, next.Log, next.Control = started.Metrics, started.Log, started.Control
+	return next
+}
+
+// restartNeeded names the settings of next that only count at the next start; "": none.
+func restartNeeded(started, next config.Settings) string {
+	var names []string
+	for name, differs := range map[string]bool{
+		"state_dir": next.StateDir != started.StateDir, "run_dir": next.RunDir != started.RunDir,
+		"metrics": next.Metrics != started.Metrics, "log": next.Log != started.Log, "control": next.Control != started.Control,
+	} {
+		if differs {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	slices.Sort(names)
+	return fmt.Sprintf("%s will count at the next start (hint: systemctl restart infra-agent)", strings.Join(names, ", "))
 }
 
 // reload reads the file again.

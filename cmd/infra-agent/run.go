@@ -64,10 +64,6 @@ func run(ctx context.Context, path string) error {
 	}
 	n.system.System = nixSystem()
 	n.system.LookAtSecrets = []string{n.self, look, lookAtSecrets}
-	listener, err := control.Listen(settings.RunDir, settings.Control.Group)
-	if err != nil {
-		return err
-	}
 
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -89,20 +85,25 @@ func run(ctx context.Context, path string) error {
 		Status:  func() control.Status { return control.StatusOf(a.Snapshot(), version, true) },
 		Command: a.Command,
 	}
-	serve := func(what string, f func() error) {
-		all.Go(func() {
-			if err := f(); err != nil {
-				cancel(fmt.Errorf("%s: %w", what, err))
-			}
-		})
-	}
-	serve("control", func() error { return server.Serve(ctx, listener) })
-	serve("metrics", func() error { return metrics.Serve(ctx, settings.Metrics.Listen, metrics.New(version, a.Snapshot)) })
+	helper := func(what string, f func(ready func()) error) { all.Go(func() { help(ctx, a, log, what, f) }) }
+	helper("control socket", func(ready func()) error {
+		listener, err := control.Listen(settings.RunDir, settings.Control.Group)
+		if err != nil {
+			return err
+		}
+		ready()
+		return server.Serve(ctx, listener)
+	})
+	helper("metrics", func(ready func()) error {
+		return metrics.Serve(ctx, settings.Metrics.Listen, metrics.New(version, a.Snapshot), ready)
+	})
 	polls.start(settings, a)
 	settingsFile := reloader{
 		path: path, inForce: settings, log: log,
 		refuse: func(err error) { a.ReloadFailed(ctx, err) },
 		apply: func(next config.Settings) {
+			a.Trouble(ctx, "settings", restartNeeded(settings, next))
+			next = inPlace(next, settings)
 			a.Reconfigure(ctx, n.ports(next), policy(next))
 			polls.start(next, a)
 		},
@@ -114,7 +115,7 @@ func run(ctx context.Context, path string) error {
 		file: path, trigger: filepath.Join(settings.RunDir, "sync"), dirs: n.system.Watched(), hup: hup,
 		reload: settingsFile.reload, poll: polls.now, look: func() { a.Look(ctx) },
 	}
-	serve("watch", func() error { return w.run(ctx) })
+	helper("watch on files", func(ready func()) error { return w.run(ctx, ready) })
 
 	log.Info("started", "version", version, "phase", reconcile.Name(record.Phase), "good", record.Good.Toplevel)
 	if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {

@@ -22,8 +22,8 @@ type watcher struct {
 	look    func()
 }
 
-// run watches until ctx ends.
-func (w watcher) run(ctx context.Context) error {
+// run watches until ctx ends, and says when it does.
+func (w watcher) run(ctx context.Context, ready func()) error {
 	files, err := fsnotify.NewWatcher()
 	if err != nil {
 		return fmt.Errorf("watch files: %w", err)
@@ -38,6 +38,7 @@ func (w watcher) run(ctx context.Context) error {
 	for _, dir := range append(w.dirs, filepath.Dir(w.trigger)) {
 		_ = files.Add(dir)
 	}
+	ready()
 	const calm = 200 * time.Millisecond // a change is often several
 	var later <-chan time.Time
 	for {

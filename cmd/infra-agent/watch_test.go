@@ -26,7 +26,7 @@ func watching(t *testing.T, file, trigger string, dirs ...string) (events <-chan
 	signals := make(chan os.Signal)
 	w := watcher{file: file, trigger: trigger, dirs: dirs, hup: signals, reload: tell("reload"), poll: tell("poll"), look: tell("look")}
 	ended := make(chan error)
-	go func() { ended <- w.run(ctx) }()
+	go func() { ended <- w.run(ctx, func() {}) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/infra-agent/infra-agent/agent"
+)
+
+// helperPauses are between the tries of a helper that does not work; the last one repeats.
+var helperPauses = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 15 * time.Second, 30 * time.Second}
+
+// help runs something that people need and deployments do not: the control socket, the
+// metrics, the watch on files. The agent must live to roll back, so what does not work is
+// told, and tried again until ctx ends. The helper says when it is ready.
+func help(ctx context.Context, a *agent.Agent, log *slog.Logger, what string, helper func(ready func()) error) {
+	for try := 0; ctx.Err() == nil; try++ {
+		err := helper(func() {
+			a.Trouble(ctx, what, "")
+			try = 0
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			err = errors.New("it ended")
+		}
+		log.Warn("does not work, and is tried again", "what", what, "err", err)
+		a.Trouble(ctx, what, err.Error())
+		select {
+		case <-ctx.Done():
+		case <-time.After(helperPauses[min(try, len(helperPauses)-1)]):
+		}
+	}
+}

@@ -148,7 +148,7 @@ func (a *Agent) count(e reconcile.Event) {
 	maps.Copy(next, a.counters.Checks)
 	for name, res := range s.Sample.Checks {
 		c := next[name]
-		c.Last = res
+		c.Last, c.Last.At = res, time.Now()
 		if res.OK {
 			c.Passed++
 		} else {
@@ -156,5 +156,6 @@ func (a *Agent) count(e reconcile.Event) {
 		}
 		next[name] = c
 	}
+	maps.DeleteFunc(next, func(name string, _ reconcile.CheckCount) bool { return !reconcile.HasCheck(a.rec, name) })
 	a.counters.Checks = next
 }

@@ -82,11 +82,7 @@ func (x scrape) revisions() {
 	x.put(x.d.headVerified, truth(tip == "" || tip == r.Anchor))
 	fetched, _ := reconcile.FetchedOf(r.Work.Steps[reconcile.PurposeBranch])
 	x.put(x.d.revisionWarnings, float64(len(fetched.Revision.Warnings)))
-	behind := fetched.Behind
-	if r.Good.Revision == r.Anchor {
-		behind = 0
-	}
-	x.put(x.d.commitsBehind, float64(behind))
+	x.put(x.d.commitsBehind, float64(r.Behind()))
 }
 
 func (x scrape) progress() {

@@ -64,7 +64,7 @@ func full() reconcile.Snapshot {
 	d := reconcile.Deployment{Old: reconcile.System{Toplevel: topA, Revision: "aaaa"}, New: reconcile.System{Toplevel: topB, Revision: "bbbb"}}
 	return reconcile.Snapshot{
 		Record: reconcile.Record{
-			Phase: reconcile.Confirming{Trial: reconcile.Trial{Deployment: d}, Until: 700 * time.Second}, Anchor: "bbbb", Good: d.Old,
+			Phase: reconcile.Confirming{Trial: reconcile.Trial{Deployment: d}, Until: 700 * time.Second}, Anchor: "bbbb", Good: d.Old, Heights: map[reconcile.Commit]int{"aaaa": 4, "bbbb": 7},
 			Blocked: map[reconcile.Toplevel]reconcile.Block{"/nix/store/ccc": {}, "/nix/store/ddd": {}}, Owed: []reconcile.Debt{{Kind: reconcile.DebtUndrain}},
 			Tally: reconcile.Tally{
 				Deployments:    map[reconcile.Result]int{reconcile.ResultPromoted: 12, reconcile.ResultRolledBack: 2},
@@ -80,7 +80,7 @@ func full() reconcile.Snapshot {
 			Work: reconcile.Work{
 				Tip: reconcile.Tip{Commit: "cccc"},
 				Steps: map[reconcile.Purpose]reconcile.Step{reconcile.PurposeBranch: reconcile.Resolved{
-					Fetched: reconcile.Fetched{Behind: 3, Revision: reconcile.Revision{Warnings: []string{"a submodule", "a pointer"}}},
+					Fetched: reconcile.Fetched{Revision: reconcile.Revision{Warnings: []string{"a submodule", "a pointer"}}},
 					Target:  reconcile.Target{Configuration: `web"1`, Environment: "prod", Wave: "canary", Roles: []reconcile.Role{"dns", "mail"}},
 				}},
 			},

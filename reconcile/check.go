@@ -98,4 +98,5 @@ type CheckResult struct {
 	OK     bool          `json:"ok"`
 	Detail string        `json:"detail,omitempty"` // why it is red, one line
 	Took   time.Duration `json:"took"`
+	At     time.Time     `json:"at,omitzero"` // when it ended
 }

@@ -131,9 +131,11 @@ func advanced(r Record, e Advanced) Record {
 		}
 		c := s.Revision.Commit
 		if c != r.Anchor {
+			r.Heights = with(r.Heights, c, r.Heights[r.Anchor]+s.Behind)
 			r.Anchor, r.Rewind = c, ""
 			r.Accepted = append(slices.DeleteFunc(slices.Clone(r.Accepted), func(a Commit) bool { return a == c }), c)
 			r.Accepted = r.Accepted[max(0, len(r.Accepted)-keepAccepted):]
+			r.Heights = without(r.Heights, func(of Commit, _ int) bool { return of != r.Good.Revision && !slices.Contains(r.Accepted, of) })
 		}
 		return mark(r, StageVerified, s.Revision, e.At)
 	case Built:

@@ -1,6 +1,9 @@
 package reconcile
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A Snapshot is one consistent view of the agent, for status and metrics. It is
 // never changed after it was published.
@@ -59,6 +62,16 @@ type Reload struct {
 	At  time.Time // of the last success
 }
 
+// Behind returns how many commits, along first parents, the good revision is behind the
+// newest accepted one; 0 where that is not known.
+func (r Record) Behind() int {
+	good, known := r.Heights[r.Good.Revision]
+	if !known {
+		return 0
+	}
+	return max(0, r.Heights[r.Anchor]-good)
+}
+
 // State returns the one word that says what the node is doing.
 func (s Snapshot) State() string {
 	if _, idle := s.Record.Phase.(Idle); !idle {
@@ -95,4 +108,16 @@ func (s Snapshot) InSync() bool {
 	}
 	return idle && r.Good.Revision != "" && r.Good.Revision == r.Anchor && r.Good.Toplevel == s.Observation.Slots.Running &&
 		(r.Work.Tip.Commit == "" || r.Work.Tip.Commit == r.Anchor)
+}
+
+// HasCheck reports whether the good system or the deployment in flight has a check of
+// that name: results of others are history.
+func HasCheck(r Record, name string) bool {
+	d, _ := DeploymentOf(r.Phase)
+	for _, checks := range [][]Check{r.Good.Checks, d.Old.Checks, d.New.Checks} {
+		if slices.ContainsFunc(checks, func(c Check) bool { return c.Name == name }) {
+			return true
+		}
+	}
+	return false
 }

@@ -47,7 +47,7 @@ const maxRequest = 16 << 10
 // Listen opens the socket in dir. The members of group may connect; the group
 // may be missing, then only root may.
 func Listen(dir, group string) (net.Listener, error) {
-	if err := makeDir(dir); err != nil {
+	if err := MakeDir(dir); err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
 	path := filepath.Join(dir, SocketName)
@@ -70,9 +70,9 @@ func Listen(dir, group string) (net.Listener, error) {
 	return l, nil
 }
 
-// makeDir makes the directory, if systemd has not, so that the group gets at what is in
+// MakeDir makes the directory of the socket, if systemd has not, so that the group gets at what is in
 // it: whatever the umask is.
-func makeDir(dir string) error {
+func MakeDir(dir string) error {
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
 		return err
 	}

@@ -76,7 +76,7 @@ func StatusOf(s reconcile.Snapshot, version string, running bool) Status {
 	r, o := s.Record, s.Observation
 	st := Status{
 		Version: version, Running: running, State: s.State(), Since: r.Tally.Entered, InSync: s.InSync(), Holds: s.Holds,
-		Tip: r.Work.Tip.Commit, TipSeen: r.Work.Tip.At, Anchor: r.Anchor, LastPoll: r.Tally.LastPollOK, Good: r.Good, Previous: r.Previous,
+		Tip: r.Work.Tip.Commit, TipSeen: r.Work.Tip.At, Anchor: r.Anchor, LastPoll: r.Tally.LastPollOK, Good: r.Good, Previous: r.Previous, Behind: r.Behind(),
 		Slots: o.Slots, Booted: o.Booted, Reboot: s.Reboot, Suspended: r.Suspended, Blocked: r.Blocked,
 		Failures: r.Failures, Owed: r.Owed, History: r.History, Settings: s.Reload.Err, Checks: map[string]reconcile.CheckResult{},
 	}
@@ -94,7 +94,7 @@ func StatusOf(s reconcile.Snapshot, version string, running bool) Status {
 		st.Node, st.Roles, st.Warnings = t.Node, t.Roles, t.Warnings
 	}
 	if f, ok := reconcile.FetchedOf(r.Work.Steps[reconcile.PurposeBranch]); ok {
-		st.Subject, st.Behind = f.Revision.Subject, f.Behind
+		st.Subject = f.Revision.Subject
 		st.Warnings = append(slices.Clone(f.Revision.Warnings), st.Warnings...)
 	}
 	for _, a := range r.Work.Remotes {

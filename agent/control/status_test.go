@@ -14,12 +14,12 @@ func TestStatusOf(t *testing.T) {
 	good := reconcile.System{Toplevel: "/nix/store/aaa", Revision: "aaaa"}
 	rev := reconcile.Revision{Commit: "bbbb", Subject: "dns: add a zone", Warnings: []string{"a submodule"}}
 	resolved := reconcile.Resolved{
-		Fetched: reconcile.Fetched{Revision: rev, Behind: 3},
+		Fetched: reconcile.Fetched{Revision: rev},
 		Target:  reconcile.Target{Node: "web", Roles: []reconcile.Role{"dns"}, Warnings: []string{"w"}},
 	}
 	s := reconcile.Snapshot{
 		Record: reconcile.Record{
-			Phase: reconcile.Idle{}, Anchor: "bbbb", Good: good,
+			Phase: reconcile.Idle{}, Anchor: "bbbb", Good: good, Heights: map[reconcile.Commit]int{"aaaa": 1, "bbbb": 4},
 			Tally: reconcile.Tally{Entered: now.Add(-time.Hour), LastPollOK: now.Add(-time.Minute)},
 			Work:  reconcile.Work{Tip: reconcile.Tip{Commit: "bbbb"}, Steps: map[reconcile.Purpose]reconcile.Step{reconcile.PurposeBranch: resolved}},
 		},

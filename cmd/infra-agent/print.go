@@ -74,7 +74,7 @@ func printStatus(w io.Writer, s control.Status, now time.Time) error {
 	for _, warning := range s.Warnings {
 		row("warning", "%s", warning)
 	}
-	printChecks(row, s.Checks)
+	printChecks(row, s.Checks, now)
 	if n := len(s.History); n > 0 {
 		printOutcome(row, s.History[n-1], now)
 	}
@@ -149,14 +149,14 @@ func printRemotes(row func(string, string, ...any), remotes []control.Remote) {
 	}
 }
 
-func printChecks(row func(string, string, ...any), checks map[string]reconcile.CheckResult) {
+func printChecks(row func(string, string, ...any), checks map[string]reconcile.CheckResult, now time.Time) {
 	for i, name := range slices.Sorted(maps.Keys(checks)) {
 		key := ""
 		if i == 0 {
 			key = "checks"
 		}
 		if res := checks[name]; res.OK {
-			row(key, "green  %s (%v)", name, res.Took.Round(time.Millisecond))
+			row(key, "green  %s (%v%s)", name, res.Took.Round(time.Millisecond), ago(", ", res.At, now))
 		} else {
 			row(key, "red    %s: %s", name, res.Detail)
 		}

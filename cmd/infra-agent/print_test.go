@@ -42,7 +42,7 @@ func TestStatusAndPlanForPeople(t *testing.T) {
 				Running: true, Node: "web", Roles: []reconcile.Role{"dns", "mail"}, State: "idle", Since: now.Add(-time.Minute), InSync: true,
 				Tip: revA, Anchor: revA, Subject: "dns: add a zone", Good: sysA, Slots: reconcile.Slots{Running: topA, Profile: topA, Default: topA},
 				Checks: map[string]reconcile.CheckResult{
-					"web": {OK: true, Took: 12345 * time.Microsecond}, "db": {Detail: "dial tcp [::1]:5432: connect: connection refused"},
+					"web": {OK: true, Took: 12345 * time.Microsecond, At: now.Add(-3 * time.Hour)}, "db": {Detail: "dial tcp [::1]:5432: connect: connection refused"},
 				},
 				History: []reconcile.Outcome{
 					{Result: reconcile.ResultPromoted, Revision: "cccccccccccccccccccccccccccccccccccccccc", Ended: now.Add(-time.Hour)},
@@ -58,7 +58,7 @@ state    idle since 60 s ago
 running  aaa-nixos-system-web (good, aaaaaaaa)
 branch   aaaaaaaa dns: add a zone (in sync)
 checks   red    db: dial tcp [::1]:5432: connect: connection refused
-         green  web (12ms)
+         green  web (12ms, 3 h ago)
 last     rolled back bbbbbbbb, 90 min ago
          unit: unit nginx.service failed
 `,

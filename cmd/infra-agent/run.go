@@ -85,6 +85,7 @@ func run(ctx context.Context, path string) error {
 		Status:  func() control.Status { return control.StatusOf(a.Snapshot(), version, true) },
 		Command: a.Command,
 	}
+	_ = control.MakeDir(settings.RunDir) // for all of them; the control socket says why not
 	helper := func(what string, f func(ready func()) error) { all.Go(func() { help(ctx, a, log, what, f) }) }
 	helper("control socket", func(ready func()) error {
 		listener, err := control.Listen(settings.RunDir, settings.Control.Group)

@@ -3,9 +3,11 @@ package system
 import (
 	"bufio"
 	"cmp"
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/infra-agent/infra-agent/reconcile"
 )
@@ -47,7 +49,7 @@ func (n *Node) systemdBoot(esp string) reconcile.Toplevel {
 			named[f[0]] = f[1]
 		}
 	}
-	entry := cmp.Or(named["preferred"], named["default"])
+	entry := cmp.Or(n.entryDefault(), named["preferred"], named["default"])
 	if entry == "" || filepath.Base(entry) != entry || strings.ContainsAny(entry, `*?[\`) {
 		return ""
 	}
@@ -65,6 +67,33 @@ func (n *Node) systemdBoot(esp string) reconcile.Toplevel {
 		}
 	}
 	return ""
+}
+
+// entryDefault returns the entry that a person chose with "bootctl set-default", which
+// beats loader.conf, systemd-boot(7); "": none. The variable is four bytes of attributes,
+// and a string in UTF-16 that ends with a zero.
+func (n *Node) entryDefault() string {
+	const variable = "/sys/firmware/efi/efivars/LoaderEntryDefault-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
+	data, err := os.ReadFile(n.Root + variable)
+	if err != nil || len(data) < 6 {
+		return ""
+	}
+	var units []uint16
+	for text := data[4:]; len(text) >= 2 && (text[0] != 0 || text[1] != 0); text = text[2:] {
+		units = append(units, binary.LittleEndian.Uint16(text))
+	}
+	return string(utf16.Decode(units))
+}
+
+// kernels returns the directory of the file system that the boot loader keeps kernels
+// on: systemd-boot puts them into EFI/nixos where its entries are.
+func (n *Node) kernels() string {
+	for _, mount := range bootMounts {
+		if _, err := os.Stat(n.Root + mount + "/EFI/nixos"); err == nil {
+			return n.Root + mount
+		}
+	}
+	return n.Root + "/boot"
 }
 
 // firstInit returns the system of the first init= argument in a file.

@@ -140,3 +140,31 @@ func TestBootDefault(t *testing.T) {
 		})
 	}
 }
+
+// A default that a person chose beats loader.conf. The variable is as "bootctl
+// set-default nixos-generation-41.conf" leaves it.
+func TestBootDefaultOfAPerson(t *testing.T) {
+	variable := "\x07\x00\x00\x00"
+	for _, c := range "nixos-generation-41.conf\x00" {
+		variable += string(c) + "\x00"
+	}
+	n := root(t, map[string]string{
+		"/boot/loader/loader.conf": plainLoader, "/boot/" + entries + "42.conf": entry("42", topB), "/boot/" + entries + "41.conf": entry("41", topA),
+		"/sys/firmware/efi/efivars/LoaderEntryDefault-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f": variable,
+	})
+	if got := n.bootDefault(); got != topA {
+		t.Errorf("the boot default is %q, want %q", got, topA)
+	}
+}
+
+// Space is asked of the file system that the kernels go to.
+func TestWhereKernelsGo(t *testing.T) {
+	for _, tt := range []struct{ dir, want string }{
+		{"/boot/EFI/nixos/k.efi", "/boot"}, {"/efi/EFI/nixos/k.efi", "/efi"}, {"/boot/efi/EFI/nixos/k.efi", "/boot/efi"}, {"/boot/kernels/k", "/boot"},
+	} {
+		n := root(t, map[string]string{tt.dir: ""})
+		if got := n.kernels(); got != n.Root+tt.want {
+			t.Errorf("with %s: %s, want %s", tt.dir, got, tt.want)
+		}
+	}
+}

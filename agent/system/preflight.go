@@ -76,6 +76,9 @@ func (n *Node) possible(next reconcile.Toplevel) error {
 	if err := n.fits(next); err != nil {
 		return reconcile.Rejected(reconcile.GateIdentity, err)
 	}
+	if _, err := os.Stat(n.Root + switchProgram(next)); errors.Is(err, os.ErrNotExist) {
+		return reconcile.Rejected(reconcile.GatePreflight, errors.New("the new system has no switch-to-configuration, so it could never be left again (hint: system.switch.enable must be true)"))
+	}
 	if err := n.followed(next); err != nil {
 		return reconcile.Rejected(reconcile.GatePreflight, err)
 	}
@@ -109,7 +112,6 @@ func (n *Node) space(next reconcile.Toplevel) error {
 	if err := free(n.Root+"/nix/store", minStoreFree); err != nil {
 		return err
 	}
-	boot := n.Root + "/boot"
 	if n.toplevel(currentSystem) == "" {
 		return nil
 	}
@@ -129,7 +131,7 @@ func (n *Node) space(next reconcile.Toplevel) error {
 	if need == 0 {
 		return nil
 	}
-	return free(boot, need+1<<20)
+	return free(n.kernels(), need+1<<20)
 }
 
 func free(path string, need uint64) error {

@@ -229,6 +229,7 @@ func TestASystemThatWouldNotFollow(t *testing.T) {
 func TestPreflight(t *testing.T) {
 	agent := "/nix/store/aaa/etc/systemd/system/"
 	n := root(t, map[string]string{switchLock: "", agent + AgentUnit: "[Service]\nExecStart=/agent run\n"})
+	program := n.Root + switchProgram("/nix/store/aaa")
 	held, err := os.OpenFile(n.Root+switchLock, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -241,6 +242,8 @@ func TestPreflight(t *testing.T) {
 			t.Errorf("%s: got %v, gate %q, want %q, %q", step, err, gate, says, want)
 		}
 	}
+	expect("no switch", reconcile.GatePreflight, "has no switch-to-configuration")
+	script(t, program, "exit 1")
 	expect("nothing wants the agent", reconcile.GatePreflight, "starts infra-agent.service at boot")
 	wants := n.Root + agent + "multi-user.target.wants"
 	if err := os.MkdirAll(wants, 0o755); err != nil {
@@ -254,5 +257,5 @@ func TestPreflight(t *testing.T) {
 	}
 	expect("lock held", reconcile.GateLock, "another switch")
 	_ = held.Close()
-	expect("no program", "", "switch-to-configuration")
+	expect("a program that cannot be started", "", "switch-to-configuration")
 }

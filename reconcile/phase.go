@@ -74,6 +74,11 @@ type (
 	}
 )
 
+// Phases lists every phase, without its data.
+var Phases = []Phase{
+	Idle{}, Arming{}, Activating{}, Confirming{}, Promoting{}, RollingBack{}, VerifyingRollback{}, RebootingBack{}, Stuck{},
+}
+
 func (Idle) phase()              {}
 func (Arming) phase()            {}
 func (Activating) phase()        {}

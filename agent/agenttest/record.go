@@ -41,17 +41,7 @@ func decode(data []byte) reconcile.Record {
 	if err := json.Unmarshal(data, &d); err != nil {
 		panic(err)
 	}
-	for _, p := range []reconcile.Phase{
-		reconcile.Idle{},
-		reconcile.Arming{},
-		reconcile.Activating{},
-		reconcile.Confirming{},
-		reconcile.Promoting{},
-		reconcile.RollingBack{},
-		reconcile.VerifyingRollback{},
-		reconcile.RebootingBack{},
-		reconcile.Stuck{},
-	} {
+	for _, p := range reconcile.Phases {
 		if reconcile.Name(p) == d.Name {
 			v := reflect.New(reflect.TypeOf(p))
 			if err := json.Unmarshal(d.Phase, v.Interface()); err != nil {

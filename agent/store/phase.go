@@ -18,17 +18,7 @@ type phaseJSON struct {
 // phaseTypes are the phases that this agent knows, by name.
 var phaseTypes = func() map[string]reflect.Type {
 	types := map[string]reflect.Type{}
-	for _, p := range []reconcile.Phase{
-		reconcile.Idle{},
-		reconcile.Arming{},
-		reconcile.Activating{},
-		reconcile.Confirming{},
-		reconcile.Promoting{},
-		reconcile.RollingBack{},
-		reconcile.VerifyingRollback{},
-		reconcile.RebootingBack{},
-		reconcile.Stuck{},
-	} {
+	for _, p := range reconcile.Phases {
 		types[reconcile.Name(p)] = reflect.TypeOf(p)
 	}
 	return types

@@ -58,9 +58,9 @@ func TestOperatorCancelsAndStepsBack(t *testing.T) {
 	}
 	t.Log("back to the good system before this one, under guard")
 	must[string](t)(web.agent("rollback"))
-	web.wait("promoted", func(s control.Status) bool {
+	web.wait("stepped back", func(s control.Status) bool {
 		o, _ := last(s)
-		return s.Deployment == nil && o.Result == reconcile.ResultPromoted && string(o.To) == first
+		return s.Deployment == nil && o.Result == reconcile.ResultSteppedBack && string(o.To) == first
 	})
 	web.expect(first)
 	web.wait("not deploying what was rolled back", held(reconcile.GateBlocked, ""))

@@ -175,11 +175,10 @@ func backoff(steps []time.Duration, tries int, spread float64) time.Duration {
 
 func failed(r Record, e Failed) Record {
 	r.Work.Last = JobEnd{Key: e.Job.Key(), Why: e.Why, Rejected: e.Gate != ""}
-	r.Work.Errors++
-	if purposeOf(e.Job) == PurposeFollow {
-		r.Work.NotBefore = e.At.Add(backoff(jobBackoff, r.Work.Errors, e.Spread))
+	if purposeOf(e.Job) == PurposeFollow { // what else is looked at goes on meanwhile
 		return stepFailed(r, e)
 	}
+	r.Work.Errors++
 	remember := func(key string, gate Gate, after time.Duration) Record {
 		f := Failure{Gate: gate, Why: e.Why, Tries: r.Failures[key].Tries + 1, At: e.At}
 		if after > 0 {

@@ -20,6 +20,8 @@ type Following struct {
 	Why   string // the step after it failed
 	Fails int    // in a row
 	Wrong bool   // and trying again cannot help
+	Tried time.Time
+	Again time.Time // it is tried again
 	// Old says whether the old system's settings reach a remote, as far as they were asked.
 	Old   OldPoll
 	Asked time.Duration // boot-time clock
@@ -41,8 +43,9 @@ const askOldAgain = 30 * time.Second
 // PurposeFollow is of jobs that show that a system on trial follows the branch.
 const PurposeFollow Purpose = "follow"
 
-// followFails is how often in a row a step may fail before it is the commit's own fault.
-const followFails = 3
+// followFails is how often in a row a step may fail before it is the commit's own fault:
+// the pauses between them last a quarter of a minute and more.
+const followFails = 5
 
 // The steps, as they are named in status and metrics.
 const (
@@ -165,11 +168,16 @@ func stepFailed(r Record, e Failed) Record {
 	f := r.Work.Following
 	d, _ := DeploymentOf(r.Phase)
 	j, fetch := e.Job.(Fetch)
-	if fetch && j.Tip.Commit != d.New.Revision && e.Gate == GateUnverified && e.Verdict != VerdictNotDescendant {
-		f.Newer, f.Why, f.Fails, f.Wrong = j.Tip.Commit, "", 0, false
-	} else {
+	newer := fetch && j.Tip.Commit != d.New.Revision
+	switch {
+	case newer && e.Gate == GateUnverified && e.Verdict != VerdictNotDescendant:
+		f.Newer, f.Why, f.Fails = j.Tip.Commit, "", 0
+	case newer && e.Gate == "": // the remote went away meanwhile: the next poll says so
+		f.Why = e.Why
+	default:
 		f.Why, f.Fails, f.Wrong = e.Why, f.Fails+1, e.Gate != "" && !e.Suspect
 	}
+	f.Tried, f.Again = e.At, e.At.Add(backoff(jobBackoff, max(1, f.Fails), e.Spread))
 	r.Work.Following = f
 	return r
 }

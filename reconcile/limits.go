@@ -65,9 +65,9 @@ func Limit(j Job, p Policy) time.Duration {
 		return 0
 	case Sample:
 		return lookTakes(j.Checks)
-	case Promote, Restore:
+	case Promote:
 		return p.Limits.Promote
-	case GoBack:
+	case GoBack, Restore:
 		return p.Limits.Rollback
 	case Reboot:
 		return limitReboot

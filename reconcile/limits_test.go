@@ -26,7 +26,7 @@ func TestLimitsHoldWhatRunsInside(t *testing.T) {
 		{Evaluate{}, p.Limits.Evaluate, "limits.evaluate"},
 		{Build{}, p.Limits.Build, "limits.build"},
 		{Promote{}, p.Limits.Promote, "limits.promote"},
-		{Restore{}, p.Limits.Promote, "limits.promote"},
+		{Restore{}, p.Limits.Rollback, "limits.rollback"},
 		{GoBack{}, p.Limits.Rollback, "limits.rollback"},
 		{Measure{d}, BusWithin + AnswerWithin + 3*CheckTimeoutMax, "20 checks that hang, 8 at once"},
 		{Sample{Deployment: d, Checks: slow}, BusWithin + AnswerWithin + 3*CheckTimeoutMax, "20 checks that hang, 8 at once"},

@@ -110,13 +110,12 @@ func confirming(p Confirming, r Record, o Observation) Action {
 	switch {
 	case until != 0 && (!armed || !o.Guard.Alive || o.Guard.Until != until), until == 0 && armed:
 		return Run{SetGuard{d, until}}
+	case o.Uptime < p.Since+d.Confirm.Settle && p.Held == "":
+		return Wait{Until: at(p.Since+d.Confirm.Settle, o)}
+	case own && proof.job != nil && (w.Last > 0 || p.Held != "") && !waiting(r.Work.Following.Tried, r.Work.Following.Again, o.Now):
+		return Run{proof.job}
 	case p.Held != "":
 		return Wait{}
-	case o.Uptime < p.Since+d.Confirm.Settle:
-		return Wait{Until: at(p.Since+d.Confirm.Settle, o)}
-	}
-	if own && proof.job != nil && !r.Work.NotBefore.After(o.Now) && w.Last > 0 {
-		return Run{proof.job}
 	}
 	if next := w.nextSampling(d.Confirm, d.New.Checks); w.Last > 0 && o.Uptime < next {
 		return Wait{Until: at(min(next, p.Until), o)}
@@ -131,28 +130,28 @@ func judge(p Confirming, r Record, own, current bool, o Observation) (Action, bo
 	furthest := p.Since + d.Confirm.DeadlineMax
 	deaf := failed && cause.Reason == ReasonConnectivity && rule(d.Rollback, troubleRed) != rulingBack
 	switch {
+	case own && proof.wrong:
+		return p.rule(troubleDeaf, proof.cause(), current, proof.done, o)
 	case deaf && o.Uptime >= p.Until: // a system that is kept must be reached by the next commit
-		return p.rule(troubleDeaf, cause, current, o)
-	case failed && !deaf:
-		return p.rule(troubleRed, cause, current, o)
+		return p.rule(troubleDeaf, cause, current, proof.done, o)
+	case failed && !deaf && (o.Uptime < p.Until || rule(d.Rollback, troubleRed) != rulingKeep):
+		return p.rule(troubleRed, cause, current, proof.done, o)
 	case d.Testing() && overtaken(d, r) != "":
 		return rollBack(p.Trial, Cause{Reason: ReasonTesting, Why: overtaken(d, r)}, o), true
 	case o.Uptime >= p.Until && !own:
-		return p.rule(troubleNoAgent, Cause{Reason: ReasonAgent, Why: "the new system's agent did not take over in time"}, current, o)
+		return p.rule(troubleNoAgent, Cause{Reason: ReasonAgent, Why: "the new system's agent did not take over in time"}, current, proof.done, o)
 	case o.Uptime >= p.Until && o.AgentUp < d.Confirm.Window && rule(d.Rollback, troubleLate) != rulingBack:
-		return p.rule(troubleNoAgent, Cause{Reason: ReasonAgent, Why: fmt.Sprintf("the new system's agent did not stay up for %v", d.Confirm.Window)}, current, o)
-	case own && proof.wrong:
-		return p.rule(troubleDeaf, proof.cause(), current, o)
+		return p.rule(troubleNoAgent, Cause{Reason: ReasonAgent, Why: fmt.Sprintf("the new system's agent did not stay up for %v", d.Confirm.Window)}, current, proof.done, o)
 	case own && proof.outage && o.Uptime >= p.Until && p.Until < furthest: // nobody rolls back because a git server is down
 		return enter(Confirming{Trial: p.Trial, Since: p.Since, Until: furthest, Flaw: p.Flaw}, o), true
-	case o.Uptime >= p.Until && !proof.done && len(w.Red) == 0:
-		return p.rule(troubleDeaf, proof.cause(), current, o)
+	case o.Uptime >= p.Until && !proof.done && (len(w.Red) == 0 || rule(d.Rollback, troubleLate) != rulingBack):
+		return p.rule(troubleDeaf, proof.cause(), current, proof.done, o)
 	case o.Uptime >= p.Until:
-		return p.rule(troubleLate, p.late(w, r.Work.Unwritten), current, o)
+		return p.rule(troubleLate, p.late(w, r.Work.Unwritten), current, proof.done, o)
 	case own && current && proof.done && w.stable(d.Confirm.Window) && o.AgentUp >= d.Confirm.Window && !d.Testing():
 		return enter(Promoting{Trial: p.Trial, Try: 1, Flaw: p.Flaw}, o), true
 	case o.TrialAgent == "":
-		return p.rule(troubleNoAgent, Cause{Reason: ReasonAgent, Why: "the new system has no infra-agent"}, current, o)
+		return p.rule(troubleNoAgent, Cause{Reason: ReasonAgent, Why: "the new system has no infra-agent"}, current, proof.done, o)
 	}
 	return nil, false
 }
@@ -171,13 +170,13 @@ func (p Confirming) late(w Watch, unwritten string) Cause {
 }
 
 // rule takes what ruling.go says of the trouble. What is not current, or whose agent has
-// not stayed up, cannot be kept yet.
-func (p Confirming) rule(t trouble, c Cause, current bool, o Observation) (Action, bool) {
+// not stayed up, or not shown that it follows, cannot be kept yet.
+func (p Confirming) rule(t trouble, c Cause, current, follows bool, o Observation) (Action, bool) {
 	switch rule(p.Deployment.Rollback, t) {
 	case rulingHold:
 		return enter(Confirming{Trial: p.Trial, Since: p.Since, Until: p.Until, Held: c.Why, Flaw: p.Flaw}, o), true
 	case rulingKeep:
-		if !current || o.AgentUp < p.Deployment.Confirm.Window {
+		if !current || o.AgentUp < p.Deployment.Confirm.Window || !follows {
 			return nil, false
 		}
 		return enter(Promoting{Trial: p.Trial, Try: 1, Flaw: c}, o), true

@@ -146,6 +146,9 @@ func (p *Process) GoBack(ctx context.Context, d reconcile.Deployment, attempt in
 			return reconcile.Activation{}, err
 		}
 	}
+	if err := p.stopDefaults(ctx, ""); err != nil {
+		return reconcile.Activation{}, err
+	}
 	for other := 1; other <= 2; other++ {
 		if other == attempt {
 			continue

@@ -47,10 +47,13 @@ func (n *Node) Trial(ctx context.Context, d reconcile.Deployment, attempt int, b
 	}, begin)
 }
 
-// GoBack stops the trial, whatever it is doing, activates the old system again, and
-// says how that ended.
+// GoBack stops the trial and its promotion, whatever they are doing, activates the old
+// system again, and says how that ended. A boot loader that hangs has the switch lock.
 func (n *Node) GoBack(ctx context.Context, d reconcile.Deployment, attempt int, begin func(start func() error) error) (reconcile.Activation, error) {
 	if err := n.stopTrials(ctx, d, 2); err != nil {
+		return reconcile.Activation{}, err
+	}
+	if err := n.stopDefaults(ctx, ""); err != nil {
 		return reconcile.Activation{}, err
 	}
 	for other := 1; other <= 2; other++ { // an earlier one may hang, a later one was not written down

@@ -49,7 +49,7 @@ func (n *Node) systemdBoot(esp string) reconcile.Toplevel {
 			named[f[0]] = f[1]
 		}
 	}
-	entry := cmp.Or(n.entryDefault(), named["preferred"], named["default"])
+	entry := cmp.Or(named["preferred"], named["default"])
 	if entry == "" || filepath.Base(entry) != entry || strings.ContainsAny(entry, `*?[\`) {
 		return ""
 	}
@@ -70,7 +70,7 @@ func (n *Node) systemdBoot(esp string) reconcile.Toplevel {
 }
 
 // entryDefault returns the entry that a person chose with "bootctl set-default", which
-// beats loader.conf, systemd-boot(7); "": none. The variable is four bytes of attributes,
+// beats loader.conf and what a promotion sets, systemd-boot(7); "": none. The variable is four bytes of attributes,
 // and a string in UTF-16 that ends with a zero.
 func (n *Node) entryDefault() string {
 	const variable = "/sys/firmware/efi/efivars/LoaderEntryDefault-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"

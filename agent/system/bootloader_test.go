@@ -1,6 +1,7 @@
 package system
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/infra-agent/infra-agent/reconcile"
@@ -141,9 +142,10 @@ func TestBootDefault(t *testing.T) {
 	}
 }
 
-// A default that a person chose beats loader.conf. The variable is as "bootctl
+// A default that a person chose beats loader.conf, and what a promotion sets: nothing is
+// activated before it is taken back. The variable is as "bootctl
 // set-default nixos-generation-41.conf" leaves it.
-func TestBootDefaultOfAPerson(t *testing.T) {
+func TestABootEntryThatAPersonChose(t *testing.T) {
 	variable := "\x07\x00\x00\x00"
 	for _, c := range "nixos-generation-41.conf\x00" {
 		variable += string(c) + "\x00"
@@ -152,8 +154,10 @@ func TestBootDefaultOfAPerson(t *testing.T) {
 		"/boot/loader/loader.conf": plainLoader, "/boot/" + entries + "42.conf": entry("42", topB), "/boot/" + entries + "41.conf": entry("41", topA),
 		"/sys/firmware/efi/efivars/LoaderEntryDefault-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f": variable,
 	})
-	if got := n.bootDefault(); got != topA {
-		t.Errorf("the boot default is %q, want %q", got, topA)
+	script(t, n.Root+switchProgram(topB), "exit 0")
+	err := n.possible(topB)
+	if gate, _ := reconcile.RejectedBy(err); gate != reconcile.GatePreflight || !strings.Contains(err.Error(), "chose the boot entry nixos-generation-41.conf") {
+		t.Errorf("got %v, gate %q", err, gate)
 	}
 }
 

@@ -79,6 +79,9 @@ func (n *Node) possible(next reconcile.Toplevel) error {
 	if _, err := os.Stat(n.Root + switchProgram(next)); errors.Is(err, os.ErrNotExist) {
 		return reconcile.Rejected(reconcile.GatePreflight, errors.New("the new system has no switch-to-configuration, so it could never be left again (hint: system.switch.enable must be true)"))
 	}
+	if entry := n.entryDefault(); entry != "" {
+		return reconcile.Rejected(reconcile.GatePreflight, fmt.Errorf("a person chose the boot entry %s, which would beat every promotion (hint: bootctl set-default '')", entry))
+	}
 	if err := n.followed(next); err != nil {
 		return reconcile.Rejected(reconcile.GatePreflight, err)
 	}

@@ -80,11 +80,7 @@ func (n *Node) isDefault(t reconcile.Toplevel) error {
 		return fmt.Errorf("the system profile is %s after it was set to %s", slots.Profile, t)
 	}
 	if slots.Default != "" && slots.Default != t {
-		hint := ""
-		if n.entryDefault() != "" {
-			hint = ` (hint: a person chose it: "bootctl set-default ''" ends that)`
-		}
-		return fmt.Errorf("the boot default is %s after %s was installed%s", slots.Default, t, hint)
+		return fmt.Errorf("the boot default is %s after %s was installed", slots.Default, t)
 	}
 	return n.SyncBoot()
 }

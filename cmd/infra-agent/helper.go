@@ -16,10 +16,11 @@ var helperPauses = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second
 // metrics, the watch on files. The agent must live to roll back, so what does not work is
 // told, and tried again until ctx ends. The helper says when it is ready.
 func help(ctx context.Context, a *agent.Agent, log *slog.Logger, what string, helper func(ready func()) error) {
+	told := ""
 	for try := 0; ctx.Err() == nil; try++ {
 		err := helper(func() {
 			a.Trouble(ctx, what, "")
-			try = 0
+			try, told = 0, ""
 		})
 		if ctx.Err() != nil {
 			return
@@ -27,7 +28,10 @@ func help(ctx context.Context, a *agent.Agent, log *slog.Logger, what string, he
 		if err == nil {
 			err = errors.New("it ended")
 		}
-		log.Warn("does not work, and is tried again", "what", what, "err", err)
+		if told != err.Error() {
+			told = err.Error()
+			log.Warn("does not work, and is tried again", "what", what, "err", err)
+		}
 		a.Trouble(ctx, what, err.Error())
 		select {
 		case <-ctx.Done():

@@ -24,7 +24,7 @@ buildGoModule {
       (sources ../reconcile)
     ];
   };
-  vendorHash = "sha256-3PhIKOsIcjNbNpS29oe5yvmgXlec2euLQ6MYXwWuorI="; # packaging/vendorhash.sh
+  vendorHash = "sha256-86/6MyMA7V0xFlzmlx45cB4glzHIcYi8XGnkQq48lyA="; # packaging/vendorhash.sh
 
   subPackages = [ "cmd/infra-agent" ];
   env.CGO_ENABLED = 0;

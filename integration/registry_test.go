@@ -75,7 +75,7 @@ func TestForeignRegistryDeploys(t *testing.T) {
 	f := newFleet(t)
 	settings := must[string](t)(f.Repo().File("config.toml"))
 	f.moved(`{ nodes = mapAttrs (_: m: { roles = m.profiles; }) (fromTOML (readFile ./machines.toml)).fleet.machines; }`, "", map[string]string{
-		"machines.toml": "[fleet.machines.web1]\narch = \"x86_64-linux\"\nprofiles = [\"web\"]\n[fleet.machines.printer]\narch = \"armv7l-linux\"\nprofiles = []\nmanual = true\n",
+		"machines.toml": "[fleet.machines.web1]\narch = \"x86_64-linux\"\nprofiles = [\"web\"]\n[fleet.machines.web2]\narch = \"x86_64-linux\"\nprofiles = []\n[fleet.machines.printer]\narch = \"armv7l-linux\"\nprofiles = []\nmanual = true\n",
 		"config.toml": settings + `
 [registry]
 source = "map"
@@ -99,7 +99,7 @@ func TestPlainFlakeDeploys(t *testing.T) {
 		t.Errorf("roles %q, want none", got)
 	}
 	f.edit("fleet.nix", "nodes.web1", "nodes.web7")
-	web.wait("unregistered", held(reconcile.GateIdentity, `did you mean "web7"?`))
+	web.wait("unregistered", held(reconcile.GateIdentity, `add nixosConfigurations."web1"`))
 }
 
 func TestStaleLockSaysWhichInput(t *testing.T) {

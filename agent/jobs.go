@@ -29,7 +29,7 @@ func (a *Agent) start(ctx context.Context, job reconcile.Job) {
 			}
 			a.count(ev)
 			if !a.note(ev) { // done in vain: not again at once
-				a.rec.Work.NotBefore = time.Now().Add(saveAgain)
+				a.rec.Work.Pause = reconcile.Pause{From: time.Now(), Until: time.Now().Add(saveAgain)}
 			}
 		}
 	}()

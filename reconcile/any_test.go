@@ -98,13 +98,13 @@ var anyRecord = rapid.Custom(func(t *rapid.T) Record {
 		History:   roomy([]Outcome{{ID: "x", To: "B"}}),
 	}
 	gate := rapid.SampledFrom(Gates).Draw(t, "gate")
-	r.Failures = map[string]Failure{
+	r.Failures = map[FailureKey]Failure{
 		revisionKey(anyCommit.Draw(t, "failed")): {Gate: gate, After: anyTime.Draw(t, "after")}, toplevelKey("B"): {Gate: gate, After: anyTime.Draw(t, "again")},
 	}
 	r.Work = Work{
 		Remotes: roomy([]Answer{{Remote: "origin", Commit: anyCommit.Draw(t, "answer"), Testing: anyCommit.Draw(t, "testing")}}), Tip: Tip{Commit: anyCommit.Draw(t, "tip")},
-		Steps: map[Purpose]Step{}, Overtaken: anyCommit.Draw(t, "overtaken"), Tidied: rapid.Bool().Draw(t, "tidied"), Armed: rapid.Bool().Draw(t, "armed"), NotBefore: anyTime.Draw(t, "not before"),
-		Last: JobEnd{Key: anyJob.Draw(t, "last").Key(), OK: rapid.Bool().Draw(t, "ok")},
+		Steps: map[Purpose]Step{}, Overtaken: anyCommit.Draw(t, "overtaken"), Tidied: rapid.Bool().Draw(t, "tidied"), Armed: rapid.Bool().Draw(t, "armed"), Pause: Pause{anyTime.Draw(t, "failed"), anyTime.Draw(t, "not before")},
+		Last: JobEnd{Job: anyJob.Draw(t, "last").Key(), OK: rapid.Bool().Draw(t, "ok")},
 	}
 	for _, p := range []Purpose{PurposeBranch, PurposeEarlier, PurposeTesting} {
 		if s := anyStep.Draw(t, string(p)); s != nil {

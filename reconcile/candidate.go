@@ -176,24 +176,6 @@ func isBuilt(s Step) bool {
 	}
 }
 
-// purposeOf returns what a job prepares a commit for; "": it prepares none.
-func purposeOf(j Job) Purpose {
-	switch j := j.(type) {
-	case Fetch:
-		return j.Purpose
-	case Resolve:
-		return j.From.Purpose
-	case Evaluate:
-		return j.From.Purpose
-	case Build:
-		return j.From.Purpose
-	case Preflight:
-		return j.From.Purpose
-	default:
-		return ""
-	}
-}
-
 // stepped keeps how far a commit has come. A new one of the branch leaves room for the
 // one before it, which may have come far; one that is built needs no other.
 func stepped(r Record, s Step) map[Purpose]Step {

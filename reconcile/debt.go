@@ -37,7 +37,7 @@ var debtBackoff = []time.Duration{
 	time.Second, 2 * time.Second, 5 * time.Second, 15 * time.Second, time.Minute, 10 * time.Minute, time.Hour, 6 * time.Hour,
 }
 
-func (d Debt) waits(now time.Time) bool { return waiting(d.Tried, d.After, now) }
+func (d Debt) waits(now time.Time) bool { return Pause{d.Tried, d.After}.lasts(now) }
 
 // owe adds d, in the place of an earlier debt of its kind.
 func owe(r Record, d Debt) Record {
@@ -57,7 +57,7 @@ func unpaid(r Record, kind DebtKind, why string, at time.Time, spread float64) R
 	for i := range r.Owed {
 		if d := &r.Owed[i]; d.Kind == kind {
 			d.Tries++
-			d.Why, d.Tried, d.After = why, at, at.Add(backoff(debtBackoff, d.Tries, spread))
+			d.Why, d.Tried, d.After = why, at, pause(at, debtBackoff, d.Tries, spread).Until
 		}
 	}
 	return r

@@ -20,8 +20,7 @@ type Following struct {
 	Why   string // the step after it failed
 	Fails int    // in a row
 	Wrong bool   // and trying again cannot help
-	Tried time.Time
-	Again time.Time // it is tried again
+	Pause Pause  // after a failure
 	// Old says whether the old system's settings reach a remote, as far as they were asked.
 	Old   OldPoll
 	Asked time.Duration // boot-time clock
@@ -177,7 +176,7 @@ func stepFailed(r Record, e Failed) Record {
 	default:
 		f.Why, f.Fails, f.Wrong = e.Why, f.Fails+1, e.Gate != "" && !e.Suspect
 	}
-	f.Tried, f.Again = e.At, e.At.Add(backoff(jobBackoff, max(1, f.Fails), e.Spread))
+	f.Pause = pause(e.At, jobBackoff, max(1, f.Fails), e.Spread)
 	r.Work.Following = f
 	return r
 }

@@ -22,7 +22,7 @@ func Holds(r Record, o Observation) []Hold {
 	var all []Hold
 	if _, ok := r.Phase.(Idle); ok {
 		act, h := idle(r, o)
-		if run, wanted := act.(Run); wanted && purposeOf(run.Job) != PurposeTesting && o.Job == nil && r.Work.NotBefore.After(o.Now) {
+		if run, wanted := act.(Run); wanted && run.Job.purpose() != PurposeTesting && o.Job == nil && r.Work.Pause.lasts(o.Now) {
 			h = pausing(r)
 		}
 		all = append(all, h)
@@ -41,14 +41,14 @@ func Holds(r Record, o Observation) []Hold {
 
 // pausing says what failed for the moment, and when it is tried again.
 func pausing(r Record) Hold {
-	h := Hold{Gate: GatePreflight, Why: r.Work.Last.Why, Until: r.Work.NotBefore}
+	h := Hold{Gate: GatePreflight, Why: r.Work.Last.Why, Until: r.Work.Pause.Until}
 	if h.Why == "" { // no job failed, but what one found could not be written down
 		return Hold{Gate: GateState, Why: "the record could not be written", Hint: "the journal says why: is the disk full?", Until: h.Until}
 	}
-	switch kind(r.Work.Last.Key) {
-	case "fetch":
+	switch r.Work.Last.Job.Kind {
+	case Fetch{}.Key().Kind:
 		h.Gate = GateSource
-	case "resolve":
+	case Resolve{}.Key().Kind:
 		h.Gate = GateIdentity
 	}
 	return h
@@ -73,9 +73,9 @@ func blocked(t Toplevel, r Record) Hold {
 }
 
 // failure holds while key has failed and is not to be tried yet.
-func failure(r Record, o Observation, key string) Hold {
+func failure(r Record, o Observation, key FailureKey) Hold {
 	f, failed := r.Failures[key]
-	if passed := !o.Now.Before(f.After) || o.Now.Before(f.At); !failed || !f.After.IsZero() && passed { // or the clock was set back
+	if !failed || !f.holds(o.Now) {
 		return Hold{}
 	}
 	h := Hold{Gate: f.Gate, Why: f.Why, Until: f.After}

@@ -7,9 +7,8 @@ import "time"
 func Next(r Record, o Observation) Action {
 	act := decide(r, o)
 	if o.Job == nil {
-		pause := r.Work.NotBefore.Sub(o.Now)
-		if _, ok := act.(Run); ok && pause > 0 && pause <= longestPause { // or the clock was set back
-			return Wait{Until: r.Work.NotBefore}
+		if _, begins := act.(Run); begins && r.Work.Pause.lasts(o.Now) {
+			return Wait{Until: r.Work.Pause.Until}
 		}
 		return act
 	}

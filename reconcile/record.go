@@ -8,22 +8,22 @@ import (
 // A Record is everything the agent remembers. All of it but Work is written to
 // disk; losing Work costs a fetch and an evaluation, never a decision.
 type Record struct {
-	Anchor    Commit             `json:"anchor,omitempty"`   // the newest accepted revision
-	Accepted  []Commit           `json:"accepted,omitempty"` // the last 100, newest last
-	Heights   map[Commit]int     `json:"heights,omitempty"`  // of accepted commits and the good one: first-parent commits since the first
-	Rewind    Commit             `json:"rewind,omitempty"`   // allowed once, though it is no descendant of Anchor
-	Tested    []Commit           `json:"tested,omitempty"`   // the last 20 of the testing branch whose trial is over, newest last
-	Good      System             `json:"good"`               // zero before the first adoption
-	Previous  System             `json:"previous"`           // good before Good
-	Phase     Phase              `json:"-"`                  // encoded by package store
-	Blocked   map[Toplevel]Block `json:"blocked,omitempty"`
-	Losses    map[Toplevel]int   `json:"losses,omitempty"`   // power lost while it was on trial
-	Failures  map[string]Failure `json:"failures,omitempty"` // by revision, derivation or toplevel
-	Suspended Suspension         `json:"suspended"`
-	Owed      []Debt             `json:"owed,omitempty"`
-	Foreign   Foreign            `json:"foreign"`
-	Tally     Tally              `json:"tally"`
-	History   []Outcome          `json:"history,omitempty"` // the last 100 deployments, newest last
+	Anchor    Commit                 `json:"anchor,omitempty"`   // the newest accepted revision
+	Accepted  []Commit               `json:"accepted,omitempty"` // the last 100, newest last
+	Heights   map[Commit]int         `json:"heights,omitempty"`  // of accepted commits and the good one: first-parent commits since the first
+	Rewind    Commit                 `json:"rewind,omitempty"`   // allowed once, though it is no descendant of Anchor
+	Tested    []Commit               `json:"tested,omitempty"`   // the last 20 of the testing branch whose trial is over, newest last
+	Good      System                 `json:"good"`               // zero before the first adoption
+	Previous  System                 `json:"previous"`           // good before Good
+	Phase     Phase                  `json:"-"`                  // encoded by package store
+	Blocked   map[Toplevel]Block     `json:"blocked,omitempty"`
+	Losses    map[Toplevel]int       `json:"losses,omitempty"` // power lost while it was on trial
+	Failures  map[FailureKey]Failure `json:"failures,omitempty"`
+	Suspended Suspension             `json:"suspended"`
+	Owed      []Debt                 `json:"owed,omitempty"`
+	Foreign   Foreign                `json:"foreign"`
+	Tally     Tally                  `json:"tally"`
+	History   []Outcome              `json:"history,omitempty"` // the last 100 deployments, newest last
 
 	// Unreadable says why the record on disk cannot be used; such an agent
 	// holds at every start and writes nothing.
@@ -42,16 +42,6 @@ type Block struct {
 	// UntilPoll ends the block at the next successful poll: the trial lost
 	// every connection, and the old system had none either.
 	UntilPoll bool `json:"until_poll,omitempty"`
-}
-
-// A Failure is remembered so that the same thing is not tried too soon.
-type Failure struct {
-	Gate  Gate      `json:"gate"`
-	Why   string    `json:"why"`
-	Tries int       `json:"tries"`
-	At    time.Time `json:"at"`
-	// After is when to try again; zero: not before the tip moves, or a person says retry.
-	After time.Time `json:"after,omitzero"`
 }
 
 // A Suspension is an operator's wish that nothing is deployed. Zero: none.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -103,11 +102,7 @@ func block(r Record, t Trial, c Cause, at time.Time) Record {
 			return r
 		}
 	case c.Outside && c.Reason != ReasonFollow: // that ends with the next poll
-		f := r.Failures[trialKey(top)]
-		r.Failures = remembered(r.Failures, trialKey(top), Failure{
-			Gate: GatePreflight, Why: c.Why, Tries: f.Tries + 1, At: at, After: at.Add(backoff(buildBackoff, f.Tries+1, 1)),
-		})
-		return r
+		return postponed(r, trialKey(top), GatePreflight, c.Why, at, 1)
 	}
 	r.Blocked = with(r.Blocked, top, Block{Cause: c, Revision: t.Deployment.New.Revision, At: at, UntilPoll: c.Outside})
 	return r
@@ -116,10 +111,7 @@ func block(r Record, t Trial, c Cause, at time.Time) Record {
 func aborted(r Record, e Aborted) Record {
 	d, _ := DeploymentOf(r.Phase)
 	if e.Gate != "" {
-		key := toplevelKey(d.New.Toplevel)
-		r.Failures = remembered(r.Failures, key, Failure{
-			Gate: e.Gate, Why: e.Why, Tries: r.Failures[key].Tries + 1, At: e.At, After: e.At.Add(preflightAgain),
-		})
+		r = postponed(r, toplevelKey(d.New.Toplevel), e.Gate, e.Why, e.At, 1)
 	}
 	return idleAgain(r, e.At)
 }
@@ -140,7 +132,7 @@ func promoted(r Record, e Promoted) Record {
 	r.Foreign = Foreign{}
 	r.Losses, r.Failures = nil, dropped(r.Failures, trialKey(d.New.Toplevel))
 	// The new system may bring other keys.
-	r.Failures = without(r.Failures, func(_ string, f Failure) bool { return f.Gate == GateUnverified })
+	r = forget(r, func(_ FailureKey, f Failure) bool { return f.Gate == GateUnverified })
 	r.Tally.Consecutive, r.Tally.RollbackFailed = 0, false
 	r.Tally.OutOfSync = time.Time{}
 	if r.Work.Tip.Commit != "" && r.Work.Tip.Commit != d.New.Revision {
@@ -208,11 +200,6 @@ func idleAgain(r Record, at time.Time) Record {
 	return r
 }
 
-func kind(key string) string {
-	k, _, _ := strings.Cut(key, " ")
-	return k
-}
-
 func with[K comparable, V any](m map[K]V, k K, v V) map[K]V {
 	m = cloned(m)
 	m[k] = v
@@ -235,21 +222,6 @@ func without[K comparable, V any](m map[K]V, drop func(K, V) bool) map[K]V {
 		if drop(k, v) {
 			m = dropped(m, k)
 		}
-	}
-	return m
-}
-
-// remembered adds f and forgets the oldest failures beyond the limit.
-func remembered(m map[string]Failure, key string, f Failure) map[string]Failure {
-	m = with(m, key, f)
-	for len(m) > keepFailures {
-		oldest := ""
-		for k, v := range m {
-			if oldest == "" || v.At.Before(m[oldest].At) || v.At.Equal(m[oldest].At) && k < oldest {
-				oldest = k
-			}
-		}
-		delete(m, oldest)
 	}
 	return m
 }

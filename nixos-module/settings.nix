@@ -70,6 +70,8 @@ open {
     interval = duration "1m" "30s" "Between two polls, 5s to 24h.";
     expose_revision = bool true false
       "Hand the commit to Nix as self.rev; false where configurationRevision must not make every commit a new system.";
+    encrypted = word [ "warn" "refuse" ] "warn" "refuse"
+      "What becomes of a commit with files that git-crypt, git-annex or another filter would have to make readable.";
   };
 
   trust = {

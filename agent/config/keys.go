@@ -29,6 +29,7 @@ func Keys() []Key {
 		{"source.subdir", "path", `""`, "Directory of the flake in the repository."},
 		{"source.interval", "duration", `"1m0s"`, "Between two polls, 5s to 24h."},
 		{"source.expose_revision", "bool", `true`, "Hand the commit to Nix as self.rev; false where configurationRevision must not make every commit a new system."},
+		{"source.encrypted", "warn, refuse", `"warn"`, "What becomes of a commit with files that git-crypt, git-annex or another filter would have to make readable."},
 		{"trust.policy", "none, tip, all", `"none"`, "Which commits must be signed: none, the newest, or every one since the last accepted."},
 		{"trust.allowed_signers_file", "path", `""`, "OpenSSH allowed signers; empty: no SSH signature is accepted."},
 		{"trust.openpgp_keyring_file", "path", `""`, "OpenPGP public keys; empty: no OpenPGP signature is accepted."},

@@ -38,7 +38,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		Node: "dns-01", StateDir: "/s", RunDir: "/r",
 		Rollback: reconcile.RollbackHold, LastResort: reconcile.LastResortStuck,
 		Source: Source{
-			Branch: "release-{name}", TestingBranch: "testing-{name}", Subdir: "nix/fleet", Interval: 30 * time.Second,
+			Branch: "release-{name}", TestingBranch: "testing-{name}", Subdir: "nix/fleet", Interval: 30 * time.Second, Encrypted: EncryptedRefuse,
 			Remotes: []Remote{
 				{
 					Name: "forge", URL: "https://git.example.org/fleet.git", Username: "bot",

@@ -43,7 +43,18 @@ type Source struct {
 	TestingBranch string `toml:"testing_branch"` // only ever tried; may contain {name}; "" = none
 
 	ExposeRevision bool `toml:"expose_revision"` // to Nix, as self.rev
+
+	Encrypted Encrypted `toml:"encrypted"` // what becomes of commits with files that only a filter of git makes readable
 }
+
+// Encrypted is what becomes of files that Nix would get as ciphertexts or pointers.
+type Encrypted string
+
+// What becomes of such files.
+const (
+	EncryptedWarn   Encrypted = "warn"
+	EncryptedRefuse Encrypted = "refuse"
+)
 
 // BranchOf returns the branch that the node called name follows.
 func (s Source) BranchOf(name string) string {
@@ -182,7 +193,7 @@ func Default() Settings {
 		RunDir:     "/run/infra-agent",
 		Rollback:   reconcile.RollbackAuto,
 		LastResort: reconcile.LastResortReboot,
-		Source:     Source{Branch: "main", Interval: time.Minute, ExposeRevision: true},
+		Source:     Source{Branch: "main", Interval: time.Minute, ExposeRevision: true, Encrypted: EncryptedWarn},
 		Trust:      Trust{Policy: reconcile.TrustNone},
 		Registry:   Registry{Source: RegistryAuto, File: "infrastructure.toml", Attr: "infraAgent.registry"},
 		Limits: Limits{

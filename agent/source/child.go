@@ -28,6 +28,7 @@ type job struct {
 	Dir         string
 	Limits      Limits
 	Trust       Trust
+	Checkout    Checkout
 	Tip         reconcile.Commit
 	Anchor      reconcile.Commit
 	Accepted    []reconcile.Commit
@@ -229,7 +230,7 @@ func (j job) attempt() (Result, error) {
 	if at.Year() < 1970 || at.Year() > 9999 {
 		return Result{}, refused("commit %s: its date, year %d, cannot be right", j.Tip.Short(), at.Year())
 	}
-	warnings, err := writeTree(s, commit.TreeHash, j.tree(), at, j.Limits)
+	warnings, err := writeTree(s, commit.TreeHash, j.tree(), at, j.Limits, j.Checkout)
 	if err != nil {
 		return Result{}, err
 	}

@@ -67,7 +67,7 @@ func (f *Fetcher) Fetch(ctx context.Context, req Request) (Result, error) {
 	defer cancel()
 	remote := f.opts.Remotes[i]
 	j := job{
-		Remote: remote, Branches: f.opts.Branches, Dir: f.opts.dir(remote), Limits: f.opts.Limits, Trust: f.opts.Trust,
+		Remote: remote, Branches: f.opts.Branches, Dir: f.opts.dir(remote), Limits: f.opts.Limits, Trust: f.opts.Trust, Checkout: f.opts.Checkout,
 		Tip: req.Tip, Anchor: req.Anchor, Accepted: req.Accepted, AllowRewind: req.AllowRewind,
 	}
 	if req.Testing {

@@ -26,8 +26,8 @@ const (
 // Every file and directory gets the time at. Nothing is written outside of dir,
 // whatever the tree says: names are judged, and symbolic links are written as
 // they are and never followed. The warnings name files that are not what their
-// authors see.
-func writeTree(s *store, tree plumbing.Hash, dir string, at time.Time, limits Limits) (warnings []string, err error) {
+// authors see; where the settings refuse such files, they are the error.
+func writeTree(s *store, tree plumbing.Hash, dir string, at time.Time, limits Limits, checkout Checkout) (warnings []string, err error) {
 	if err := os.RemoveAll(dir); err != nil {
 		return nil, fmt.Errorf("empty the tree's directory: %w", err)
 	}
@@ -42,21 +42,22 @@ func writeTree(s *store, tree plumbing.Hash, dir string, at time.Time, limits Li
 		return nil, fmt.Errorf("open the tree's directory: %w", err)
 	}
 	defer func() { _ = root.Close() }()
-	w := &writer{store: s, root: root, at: at, limits: limits}
+	w := &writer{store: s, root: root, at: at, limits: limits, checkout: checkout}
 	if err := w.directory(".", tree); err != nil {
 		return nil, err
 	}
-	return w.warnings(), nil
+	return w.judge()
 }
 
 type writer struct {
-	store   *store
-	root    *os.Root
-	at      time.Time
-	limits  Limits
-	entries int
-	bytes   int64
-	odd     map[oddity]*named
+	store    *store
+	root     *os.Root
+	at       time.Time
+	limits   Limits
+	checkout Checkout
+	entries  int
+	bytes    int64
+	odd      map[oddity]*named
 }
 
 func (w *writer) directory(dir string, tree plumbing.Hash) error {
@@ -171,8 +172,8 @@ func (w *writer) filters(name string) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", name, err)
 	}
-	for _, filter := range filters(attributes) {
-		w.note(oddFilter, filter)
+	for _, line := range filters(attributes) {
+		w.note(oddFilter, path.Join(path.Dir(name), line))
 	}
 	return nil
 }

@@ -79,7 +79,7 @@ func TestHostileTrees(t *testing.T) {
 			}
 			outside := t.TempDir()
 			root := tree(t, s, c.entries...)
-			_, err = writeTree(s, root, outside+"/tree", time.Unix(0, 0), Limits{TreeBytes: 6000, TreeEntries: 50})
+			_, err = writeTree(s, root, outside+"/tree", time.Unix(0, 0), Limits{TreeBytes: 6000, TreeEntries: 50}, Checkout{})
 			wantRejected(t, err, reconcile.GateUnverified, c.want)
 			if files, err := os.ReadDir(outside); err != nil || len(files) != 1 {
 				t.Errorf("beside the tree: %v (%v), want nothing", files, err)
@@ -110,21 +110,21 @@ func TestTreeBomb(t *testing.T) {
 		}
 		bomb = tree(t, s, ten...)
 	}
-	_, err = writeTree(s, bomb, t.TempDir()+"/tree", time.Unix(0, 0), Limits{TreeBytes: 1 << 20, TreeEntries: 2000})
+	_, err = writeTree(s, bomb, t.TempDir()+"/tree", time.Unix(0, 0), Limits{TreeBytes: 1 << 20, TreeEntries: 2000}, Checkout{})
 	wantRejected(t, err, reconcile.GateUnverified, "limits.tree_entries")
 
 	deep := tree(t, s, entry{"100644", "f", "x"})
 	for range 100 {
 		deep = tree(t, s, entry{"40000", strings.Repeat("d", 100), deep.String()})
 	}
-	_, err = writeTree(s, deep, t.TempDir()+"/tree", time.Unix(0, 0), Limits{TreeBytes: 1 << 20, TreeEntries: 2000})
+	_, err = writeTree(s, deep, t.TempDir()+"/tree", time.Unix(0, 0), Limits{TreeBytes: 1 << 20, TreeEntries: 2000}, Checkout{})
 	wantRejected(t, err, reconcile.GateUnverified, "a path is longer than 4000 bytes")
 
 	deep = tree(t, s, entry{"100644", "f", "x"})
 	for range 300 {
 		deep = tree(t, s, entry{"40000", "d", deep.String()})
 	}
-	_, err = writeTree(s, deep, t.TempDir()+"/tree", time.Unix(0, 0), Limits{TreeBytes: 1 << 20, TreeEntries: 2000})
+	_, err = writeTree(s, deep, t.TempDir()+"/tree", time.Unix(0, 0), Limits{TreeBytes: 1 << 20, TreeEntries: 2000}, Checkout{})
 	wantRejected(t, err, reconcile.GateUnverified, "directories are more than 200 levels deep")
 }
 
@@ -134,7 +134,7 @@ func TestMissingObjectsAreDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	root := tree(t, s, entry{"40000", "gone", "1111111111111111111111111111111111111111"})
-	_, err = writeTree(s, root, t.TempDir()+"/tree", time.Unix(0, 0), Limits{TreeBytes: 1000, TreeEntries: 50})
+	_, err = writeTree(s, root, t.TempDir()+"/tree", time.Unix(0, 0), Limits{TreeBytes: 1000, TreeEntries: 50}, Checkout{})
 	if _, ok := reconcile.RejectedBy(err); ok || err == nil || !strings.Contains(err.Error(), "tree of gone: read the git store: tree 1111111111") {
 		t.Errorf("writeTree: %v, want damage of the store", err)
 	}

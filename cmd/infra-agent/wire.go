@@ -93,7 +93,8 @@ func sourceOptions(s config.Settings) source.Options {
 		Trust: source.Trust{Policy: s.Trust.Policy, Files: signature.Files{
 			AllowedSigners: s.Trust.AllowedSignersFile, Keyring: s.Trust.OpenPGPKeyringFile, Revocation: s.Trust.RevocationFile,
 		}},
-		Child: []string{"/proc/self/exe", fetchChild},
+		Checkout: source.Checkout{RefuseEncrypted: s.Source.Encrypted == config.EncryptedRefuse},
+		Child:    []string{"/proc/self/exe", fetchChild},
 	}
 	for _, r := range s.Source.Remotes {
 		o.Remotes = append(o.Remotes, source.Remote{

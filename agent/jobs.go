@@ -28,6 +28,9 @@ func (a *Agent) start(ctx context.Context, job reconcile.Job) {
 				return
 			}
 			a.count(ev)
+			if asked, is := ev.(reconcile.AskedOld); is && asked.Answered { // the new settings are asked once more
+				defer a.PollNow()
+			}
 			if !a.note(ev) { // done in vain: not again at once
 				a.rec.Work.Pause = reconcile.Pause{From: time.Now(), Until: time.Now().Add(saveAgain)}
 			}
@@ -117,7 +120,7 @@ func (a *Agent) work(ctx context.Context, job reconcile.Job, p Ports, policy rec
 		return nil, a.setGuard(ctx, j, p, policy)
 	case reconcile.AskOld:
 		answered, err := p.Follower.AskOld(ctx, j.Deployment)
-		return reconcile.AskedOld{Answered: answered, Uptime: a.Uptime()}, err
+		return reconcile.AskedOld{Answered: answered, Uptime: a.Uptime(), At: time.Now()}, err
 	case reconcile.Sample:
 		return a.sample(ctx, j, p)
 	case reconcile.Promote:

@@ -83,6 +83,7 @@ type (
 	AskedOld struct {
 		Answered bool // a remote did
 		Uptime   time.Duration
+		At       time.Time
 	}
 	// Sampled: one look at the trial's health.
 	Sampled struct {

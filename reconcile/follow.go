@@ -24,6 +24,7 @@ type Following struct {
 	// Old says whether the old system's settings reach a remote, as far as they were asked.
 	Old   OldPoll
 	Asked time.Duration // boot-time clock
+	At    time.Time     // when they were asked
 }
 
 // An OldPoll is what came of a poll by the old system's agent and settings.
@@ -129,8 +130,8 @@ func polls(d Deployment, r Record, o Observation) proof {
 	f := r.Work.Following
 	switch {
 	case p.why == "" || p.wrong: // none was asked yet
-	case f.Old == OldAnswered:
-		p.wrong = true
+	case f.Old == OldAnswered: // unless a remote came back between the two questions
+		p.wrong = !slices.ContainsFunc(r.Work.Remotes, func(a Answer) bool { return !a.Asked.After(f.At) })
 	case f.Old == OldNotAsked, o.Uptime >= f.Asked+askOldAgain:
 		p.job, p.outage = AskOld{d}, f.Old == OldSilent
 	default:
@@ -182,7 +183,7 @@ func stepFailed(r Record, e Failed) Record {
 }
 
 func askedOld(r Record, e AskedOld) Record {
-	r.Work.Following.Old, r.Work.Following.Asked = OldSilent, e.Uptime
+	r.Work.Following.Old, r.Work.Following.Asked, r.Work.Following.At = OldSilent, e.Uptime, e.At
 	if e.Answered {
 		r.Work.Following.Old = OldAnswered
 	}

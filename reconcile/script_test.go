@@ -136,7 +136,7 @@ func (w *script) happens(verb, rest string, args []string) {
 	case "reload":
 		w.take(Reloaded{})
 	case "poll":
-		a := Answer{Remote: args[0], Order: slices.Index(remotes, args[0]), At: w.obs.Now}
+		a := Answer{Remote: args[0], Order: slices.Index(remotes, args[0]), Asked: w.obs.Now, At: w.obs.Now}
 		switch args[1] {
 		case "silent":
 			a.Why = "no answer"
@@ -163,7 +163,7 @@ func (w *script) happens(verb, rest string, args []string) {
 	case "exit":
 		w.exit(args[0], options(args[1:]))
 	case "old":
-		w.ends(AskedOld{Answered: rest == "answered", Uptime: w.obs.Uptime})
+		w.ends(AskedOld{Answered: rest == "answered", Uptime: w.obs.Uptime, At: w.obs.Now})
 	case "sample":
 		w.sample(args)
 		return

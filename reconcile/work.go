@@ -41,9 +41,10 @@ type Answer struct {
 	Testing Commit // of the testing branch; empty: there is none, or none is followed
 	Missing bool   // it answered, and has no such branch
 	Why     string
-	At      time.Time
-	Failed  int   // fetches of Commit from it, in a row
-	Pause   Pause // after that many: what it shows is no news
+	Asked   time.Time
+	At      time.Time // it answered
+	Failed  int       // fetches of Commit from it, in a row
+	Pause   Pause     // after that many: what it shows is no news
 }
 
 // A JobEnd is how a job ended.

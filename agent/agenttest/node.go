@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/infra-agent/infra-agent/agent"
+	"github.com/infra-agent/infra-agent/agent/guard"
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
@@ -120,7 +121,7 @@ type Node struct {
 	disk     []byte // the record
 	durable  []byte // the part of it that must be written at once
 	writes   [][]byte
-	guard    guardFile
+	guard    guard.File
 	roots    map[string]bool
 	verified map[reconcile.Commit]bool
 

@@ -40,7 +40,7 @@ func (n *Node) spawn(boot context.Context, s *System) *Process {
 		defer close(p.done)
 		defer end()
 		a := agent.New(agent.Options{
-			Ports:  agent.Ports{Source: p, Registry: p, Nix: nix{p}, System: p, Guard: p, Health: p, Store: p, Follower: p},
+			Ports:  agent.Ports{Source: p, Registry: p, Nix: nix{p}, System: p, Guard: p.guardClient(id), Health: p, Store: p, Follower: p},
 			Policy: n.Policy, Record: record, StateDir: "/var/lib/infra-agent", Boot: id, Self: s.Agent,
 			Uptime: func() time.Duration {
 				n.mu.Lock()
@@ -119,7 +119,7 @@ func (p *Process) poll(ctx context.Context, a *agent.Agent, wake chan struct{}) 
 		var answers []reconcile.Answer
 		p.n.Do(func() {
 			for i, r := range p.n.Order {
-				a := reconcile.Answer{Remote: r, Order: i, Commit: p.n.Remotes[r], Testing: p.n.Testing, At: time.Now()}
+				a := reconcile.Answer{Remote: r, Order: i, Commit: p.n.Remotes[r], Testing: p.n.Testing, Asked: time.Now(), At: time.Now()}
 				if p.n.cutOff() || p.n.Systems[p.n.loaded].Deaf || a.Commit == "" {
 					a.Commit, a.Testing, a.Why = "", "", "no answer"
 				}

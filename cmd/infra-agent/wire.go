@@ -43,7 +43,7 @@ func (n node) ports(s config.Settings) agent.Ports {
 		Registry: registryPort{resolver(s), nx},
 		Nix:      nx,
 		System:   n.system,
-		Guard:    &guard.Client{Dir: s.StateDir, Boot: n.boot, TrialUnits: system.TrialUnits},
+		Guard:    &guard.Client{Place: guard.Dir(s.StateDir), Boot: n.boot, TrialUnits: system.TrialUnits},
 		Health:   healthPort{&health.Prober{UnitState: n.system.ActiveState, Program: check, LookAtFile: []string{n.self, look, lookAtFile}}, nx, s, n.log},
 		Store:    n.store,
 		Follower: followPort{path: n.path, settings: s, self: n.self, system: n.system},

@@ -33,6 +33,16 @@ let
     timeout = duration "1m" "20s" "Limit of one poll, and of the remote's silence in a fetch, 1s to 1h.";
   };
 
+  host = open {
+    host = required types.str "modules.example.org" "Server of submodules that is not a remote's: its name, or name:port.";
+    username = str "git" "fleet-bot" "User name that goes with the token, or of ssh where the url names none.";
+    token_file = str "" "/run/credentials/infra-agent.service/modules"
+      "File with the access token, for https; empty: no authentication.";
+    ssh_key_file = str "" "/run/credentials/infra-agent.service/modules-key" "File with the private key for ssh, without a passphrase.";
+    known_hosts_file = str "" "/etc/ssh/ssh_known_hosts" "File with the host keys that the host may show over ssh.";
+    ca_file = str "" "/etc/ssl/certs/modules.pem" "PEM file with the certificate authorities to trust; empty: the system's.";
+  };
+
   check = open {
     kind = required (types.enum [ "unit" "tcp" "http" "dns" "exec" "mount" "file" ]) "http" "What the check looks at.";
     required = bool true false "false: only reported.";
@@ -70,6 +80,10 @@ open {
     interval = duration "1m" "30s" "Between two polls, 5s to 24h.";
     expose_revision = bool true false
       "Hand the commit to Nix as self.rev; false where configurationRevision must not make every commit a new system.";
+    submodules = word [ "empty" "refuse" "fetch" ] "empty" "fetch"
+      "What becomes of submodules: empty directories, as for Nix, with a warning; the commit is held; or they are fetched.";
+    hosts = option (types.listOf (types.submodule host)) [ ] [ { host = "modules.example.org"; token_file = "/run/secrets/modules"; } ]
+      "Credentials for what a commit has from other hosts than the remotes'.";
     encrypted = word [ "warn" "refuse" ] "warn" "refuse"
       "What becomes of a commit with files that git-crypt, git-annex or another filter would have to make readable.";
   };

@@ -43,6 +43,7 @@ func judgeWords(d *strict.Document, s Settings) {
 		{"rollback", string(s.Rollback), []string{string(reconcile.RollbackAuto), string(reconcile.RollbackHold), string(reconcile.RollbackNever)}},
 		{"last_resort", string(s.LastResort), []string{string(reconcile.LastResortReboot), string(reconcile.LastResortStuck)}},
 		{"source.encrypted", string(s.Source.Encrypted), []string{string(EncryptedWarn), string(EncryptedRefuse)}},
+		{"source.submodules", string(s.Source.Submodules), []string{string(SubmodulesEmpty), string(SubmodulesRefuse), string(SubmodulesFetch)}},
 		{"trust.policy", string(s.Trust.Policy), []string{string(reconcile.TrustNone), string(reconcile.TrustTip), string(reconcile.TrustAll)}},
 		{"registry.source", string(s.Registry.Source), []string{string(RegistryAuto), string(RegistryTOML), string(RegistryNix), string(RegistryMap), string(RegistryNone)}},
 		{"log.level", s.Log.Level, []string{"debug", "info", "warn", "error"}},
@@ -146,6 +147,7 @@ func judgeSource(d *strict.Document, s Source) {
 		names = append(names, r.Name)
 		judgeRemote(d, at, r)
 	}
+	judgeHosts(d, s.Hosts)
 }
 
 func judgeTrust(d *strict.Document, t Trust) {

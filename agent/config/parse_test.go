@@ -39,6 +39,11 @@ func TestEveryKeyIsRead(t *testing.T) {
 		Rollback: reconcile.RollbackHold, LastResort: reconcile.LastResortStuck,
 		Source: Source{
 			Branch: "release-{name}", TestingBranch: "testing-{name}", Subdir: "nix/fleet", Interval: 30 * time.Second, Encrypted: EncryptedRefuse,
+			Submodules: SubmodulesFetch,
+			Hosts: []Host{{
+				Host: "modules.example.org:8443", Username: "fleet", TokenFile: "/run/modules",
+				SSHKeyFile: "/run/modules-key", KnownHostsFile: "/etc/modules-hosts", CAFile: "/etc/modules.pem",
+			}},
 			Remotes: []Remote{
 				{
 					Name: "forge", URL: "https://git.example.org/fleet.git", Username: "bot",
@@ -252,6 +257,27 @@ func TestFilesOfARemote(t *testing.T) {
 		{"url = \"git@h:x\"\nssh_key_file = \"k\"\nknown_hosts_file = \"/h\"", `source.remotes[0].ssh_key_file: "k" is not an absolute path`},
 	} {
 		_, err := Parse("c", []byte("[[source.remotes]]\n"+c.text))
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("Parse(%q): %v, want %q", c.text, err, c.want)
+		}
+	}
+}
+
+func TestHosts(t *testing.T) {
+	const host = "host = \"git.example.org\"\n"
+	for _, c := range []struct{ text, want string }{
+		{host, ""},
+		{"host = \"[2001:db8::1]:8443\"\ntoken_file = \"/t\"", ""},
+		{"token_file = \"/t\"", "source.hosts[0].host: is missing"},
+		{"host = \"https://git.example.org\"", "is not the name of a host"},
+		{"host = \"bot@git.example.org\"", "is not the name of a host"},
+		{"host = \"Git.example.org\"", "is not the name of a host"},
+		{host + "[[source.hosts]]\n" + host, `source.hosts[1].host: "git.example.org" is there twice`},
+		{host + "token_file = \"t\"", `source.hosts[0].token_file: "t" is not an absolute path`},
+		{host + "ssh_key_file = \"/k\"", "source.hosts[0].known_hosts_file: is missing: without it, any server could answer"},
+		{host + "username = \"\"", "source.hosts[0].username: is empty"},
+	} {
+		_, err := Parse("c", []byte(remote+"[[source.hosts]]\n"+c.text))
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("Parse(%q): %v, want %q", c.text, err, c.want)
 		}

@@ -44,8 +44,33 @@ type Source struct {
 
 	ExposeRevision bool `toml:"expose_revision"` // to Nix, as self.rev
 
-	Encrypted Encrypted `toml:"encrypted"` // what becomes of commits with files that only a filter of git makes readable
+	Encrypted  Encrypted  `toml:"encrypted"` // what becomes of commits with files that only a filter of git makes readable
+	Submodules Submodules `toml:"submodules"`
+	Hosts      []Host     `toml:"hosts"` // beside those of the remotes
 }
+
+// A Host is a server that a commit sends the node to: of a submodule.
+type Host struct {
+	Host           string `toml:"host"` // may have a port
+	Username       string `toml:"username"`
+	TokenFile      string `toml:"token_file"`       // for https
+	SSHKeyFile     string `toml:"ssh_key_file"`     // for ssh
+	KnownHostsFile string `toml:"known_hosts_file"` // for ssh
+	CAFile         string `toml:"ca_file"`          // for https
+}
+
+// SetDefaults implements [strict.Defaulter].
+func (h *Host) SetDefaults() { *h = Host{Username: "git"} }
+
+// Submodules is what becomes of a commit's submodules.
+type Submodules string
+
+// What becomes of submodules.
+const (
+	SubmodulesEmpty  Submodules = "empty"
+	SubmodulesRefuse Submodules = "refuse"
+	SubmodulesFetch  Submodules = "fetch"
+)
 
 // Encrypted is what becomes of files that Nix would get as ciphertexts or pointers.
 type Encrypted string
@@ -168,6 +193,9 @@ func (s Settings) Files() []string {
 	for _, r := range s.Source.Remotes {
 		files = append(files, r.TokenFile, r.SSHKeyFile, r.KnownHostsFile, r.CAFile)
 	}
+	for _, h := range s.Source.Hosts {
+		files = append(files, h.TokenFile, h.SSHKeyFile, h.KnownHostsFile, h.CAFile)
+	}
 	return slices.DeleteFunc(files, func(f string) bool { return f == "" })
 }
 
@@ -193,7 +221,7 @@ func Default() Settings {
 		RunDir:     "/run/infra-agent",
 		Rollback:   reconcile.RollbackAuto,
 		LastResort: reconcile.LastResortReboot,
-		Source:     Source{Branch: "main", Interval: time.Minute, ExposeRevision: true, Encrypted: EncryptedWarn},
+		Source:     Source{Branch: "main", Interval: time.Minute, ExposeRevision: true, Encrypted: EncryptedWarn, Submodules: SubmodulesEmpty},
 		Trust:      Trust{Policy: reconcile.TrustNone},
 		Registry:   Registry{Source: RegistryAuto, File: "infrastructure.toml", Attr: "infraAgent.registry"},
 		Limits: Limits{

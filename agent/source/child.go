@@ -175,14 +175,14 @@ func (j job) run() (Result, error) {
 	}
 	defer unlock()
 	if j.Anew {
-		if err := os.RemoveAll(j.store()); err != nil {
-			return Result{}, fmt.Errorf("delete the git store: %w", err)
+		if err := j.forget(); err != nil {
+			return Result{}, err
 		}
 	}
 	result, err := j.attempt()
 	if _, damaged := errors.AsType[*damagedError](err); damaged {
-		if err := os.RemoveAll(j.store()); err != nil {
-			return Result{}, fmt.Errorf("delete the git store: %w", err)
+		if err := j.forget(); err != nil {
+			return Result{}, err
 		}
 		if result, err = j.attempt(); err != nil {
 			if _, again := errors.AsType[*damagedError](err); again { // it is not the store
@@ -194,6 +194,14 @@ func (j job) run() (Result, error) {
 		_ = os.RemoveAll(j.tree()) // what is there is of no use
 	}
 	return result, err
+}
+
+// forget deletes what was fetched before.
+func (j job) forget() error {
+	if err := errors.Join(os.RemoveAll(j.store()), os.RemoveAll(j.modulesDir())); err != nil {
+		return fmt.Errorf("delete the git store: %w", err)
+	}
+	return nil
 }
 
 // attempt gets the commit, shows that it descends from the anchor, and writes
@@ -230,7 +238,7 @@ func (j job) attempt() (Result, error) {
 	if at.Year() < 1970 || at.Year() > 9999 {
 		return Result{}, refused("commit %s: its date, year %d, cannot be right", j.Tip.Short(), at.Year())
 	}
-	warnings, err := writeTree(s, commit.TreeHash, j.tree(), at, j.Limits, j.Checkout)
+	warnings, err := j.writeTree(ctx, s, commit.TreeHash, at)
 	if err != nil {
 		return Result{}, err
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -262,4 +263,14 @@ func wantVerdict(t *testing.T, err error, want reconcile.Verdict) {
 func suspicious(err error) bool {
 	rejected, is := errors.AsType[*reconcile.RejectedError](err)
 	return is && rejected.Suspect
+}
+
+// time is the committer's date.
+func (w *world) time(c reconcile.Commit) time.Time {
+	w.t.Helper()
+	seconds, err := strconv.ParseInt(w.git("show", "-s", "--format=%ct", string(c)), 10, 64)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return time.Unix(seconds, 0)
 }

@@ -30,7 +30,7 @@ var oddities = []struct {
 	hint    string
 	refused func(Checkout) string // the setting that refuses them; "" = they are only told
 }{
-	{oddSubmodule, "where Nix needs one, make it a flake input", nothing},
+	{oddSubmodule, "where Nix needs one, make it a flake input, or set source.submodules", submodules},
 	{oddLFS, "where Nix needs one, commit the file itself, or fetch it in Nix", nothing},
 	{oddGitCrypt, "nothing that Nix evaluates may need them; use sops-nix or agenix for secrets", encrypted},
 	{oddSalted, "nothing that Nix evaluates may need them; use sops-nix or agenix for secrets", encrypted},
@@ -39,6 +39,13 @@ var oddities = []struct {
 }
 
 func nothing(Checkout) string { return "" }
+
+func submodules(c Checkout) string {
+	if c.Submodules == SubmodulesRefuse {
+		return "source.submodules"
+	}
+	return ""
+}
 
 func encrypted(c Checkout) string {
 	if c.RefuseEncrypted {

@@ -30,9 +30,8 @@ type session struct {
 	warnings []string // about the files that the remote names
 }
 
-// connect opens a session about branches. The remote may send up to limit bytes in
-// it.
-func connect(ctx context.Context, remote Remote, b Branches, limit int64) (*session, error) {
+// connect opens a session about refs. The remote may send up to limit bytes in it.
+func connect(ctx context.Context, remote Remote, refs []string, limit int64) (*session, error) {
 	endpoint, err := remote.endpoint()
 	if err != nil {
 		return nil, err
@@ -55,7 +54,7 @@ func connect(ctx context.Context, remote Remote, b Branches, limit int64) (*sess
 	if err != nil {
 		return nil, err
 	}
-	if s.listing, err = s.list(ctx, b.refs()); err != nil {
+	if s.listing, err = s.list(ctx, refs); err != nil {
 		_ = s.Close()
 		return nil, s.explain(err)
 	}

@@ -141,6 +141,8 @@ type Limits struct {
 // commit out.
 type Checkout struct {
 	RefuseEncrypted bool // a commit with files that a filter would have to make readable; else they are told
+	Submodules      Submodules
+	Hosts           []Remote // credentials for what is fetched of other hosts; Name is the host, and there is no URL
 }
 
 // ErrNoBranch says that a remote answered, and does not have the branch.

@@ -1,11 +1,14 @@
 package source
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
@@ -21,6 +24,7 @@ type remote struct {
 	job
 	session  *session
 	noFilter bool // the server has filters, and not the one that is asked for
+	pinned   bool // the tip is that of no branch, but named by another repository
 }
 
 func (r *remote) close() {
@@ -65,16 +69,17 @@ func (r *remote) bring(ctx context.Context, s *store, tip, anchor plumbing.Hash)
 func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, depth int) error {
 	r.close() // a session answers one request
 	var err error
-	if r.session, err = connect(ctx, r.Remote, r.Branches, r.Limits.FetchBytes); err != nil {
+	if r.session, err = connect(ctx, r.Remote, r.looksAt(), r.Limits.FetchBytes); err != nil {
 		return err
 	}
-	switch now, err := r.session.tips(r.Branches); {
-	case err != nil:
+	wants, err := r.wants(tip)
+	if err != nil {
 		return err
-	case now.Commit != r.Tip:
-		return fmt.Errorf("branch %s moved on to %s", r.Branch, now.Commit.Short())
 	}
-	req, err := r.request(s, tip, depth)
+	if !slices.Contains(wants, tip) {
+		depth = 0 // it is somewhere below them
+	}
+	req, err := r.request(s, wants, depth)
 	if err != nil {
 		return err
 	}
@@ -113,6 +118,9 @@ func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, dept
 		return err
 	} else if !there {
 		err := errors.New("the remote's pack does not hold the commit")
+		if r.pinned {
+			err = errNotThere
+		}
 		if !s.fresh { // the remote was told what the store should have
 			return &damagedError{err}
 		}
@@ -132,7 +140,49 @@ func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, dept
 	return nil
 }
 
-func (r *remote) request(s *store, tip plumbing.Hash, depth int) (*packp.UploadPackRequest, error) {
+// looksAt returns the refs that matter of what the remote has.
+func (r *remote) looksAt() []string {
+	if r.pinned {
+		return []string{head, "refs/heads/", "refs/tags/"}
+	}
+	return r.refs()
+}
+
+// wants returns what to ask for so as to get the tip. A server gives what a branch
+// points to, and few give any other commit by its name: of those that do not, a pinned
+// commit comes with the history of all that they have.
+func (r *remote) wants(tip plumbing.Hash) ([]plumbing.Hash, error) {
+	said := r.session.listing
+	if !r.pinned {
+		now, err := r.session.tips(r.Branches)
+		if err == nil && now.Commit != r.Tip {
+			err = fmt.Errorf("branch %s moved on to %s", r.Branch, now.Commit.Short())
+		}
+		return []plumbing.Hash{tip}, err
+	}
+	var all []plumbing.Hash
+	for name, commit := range said.commits {
+		if commit == tip.String() {
+			return []plumbing.Hash{tip}, nil
+		}
+		if name != head { // which may be the name of a branch
+			all = append(all, plumbing.NewHash(commit))
+		}
+	}
+	if said.capabilities.Supports(capability.AllowReachableSHA1InWant) {
+		return []plumbing.Hash{tip}, nil
+	}
+	if len(all) == 0 {
+		return nil, errNotThere
+	}
+	slices.SortFunc(all, func(a, b plumbing.Hash) int { return bytes.Compare(a[:], b[:]) })
+	return slices.Compact(all), nil
+}
+
+// errNotThere may pass: the commit is pushed after the one that names it.
+var errNotThere = errors.New("the repository does not have the commit, or on no branch (hint: push it there)")
+
+func (r *remote) request(s *store, wants []plumbing.Hash, depth int) (*packp.UploadPackRequest, error) {
 	req := packp.NewUploadPackRequestFromCapabilities(r.session.listing.capabilities)
 	for _, c := range []capability.Capability{capability.Shallow, capability.NoProgress} {
 		if !r.session.listing.capabilities.Supports(c) {
@@ -145,7 +195,7 @@ func (r *remote) request(s *store, tip plumbing.Hash, depth int) (*packp.UploadP
 	if !req.Capabilities.Supports(capability.Shallow) {
 		depth = 0 // all of the history, as far as the limits let it
 	}
-	req.Wants = []plumbing.Hash{tip}
+	req.Wants = wants
 	req.Depth = packp.DepthCommits(depth)
 	if s.fresh {
 		return req, nil
@@ -179,6 +229,9 @@ func (r *remote) request(s *store, tip plumbing.Hash, depth int) (*packp.UploadP
 // commit again would reach it again, unless the remote sends more than it takes.
 func (r *remote) failed(err error) error {
 	err = r.session.explain(err)
+	if r.pinned && strings.Contains(err.Error(), "not our ref") {
+		return errNotThere
+	}
 	if limit, ok := errors.AsType[*limitError](err); ok {
 		return suspected("%w", limit)
 	}

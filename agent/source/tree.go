@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,12 +23,13 @@ const (
 	maxDeep = 200  // directories in each other: opening a path takes as many steps
 )
 
-// writeTree writes the files of a tree object into dir, which is emptied first.
+// writeTree writes the files of a tree object into the job's directory, which is emptied first.
 // Every file and directory gets the time at. Nothing is written outside of dir,
 // whatever the tree says: names are judged, and symbolic links are written as
 // they are and never followed. The warnings name files that are not what their
 // authors see; where the settings refuse such files, they are the error.
-func writeTree(s *store, tree plumbing.Hash, dir string, at time.Time, limits Limits, checkout Checkout) (warnings []string, err error) {
+func (j job) writeTree(ctx context.Context, s *store, tree plumbing.Hash, at time.Time) (warnings []string, err error) {
+	dir := j.tree()
 	if err := os.RemoveAll(dir); err != nil {
 		return nil, fmt.Errorf("empty the tree's directory: %w", err)
 	}
@@ -42,15 +44,21 @@ func writeTree(s *store, tree plumbing.Hash, dir string, at time.Time, limits Li
 		return nil, fmt.Errorf("open the tree's directory: %w", err)
 	}
 	defer func() { _ = root.Close() }()
-	w := &writer{store: s, root: root, at: at, limits: limits, checkout: checkout}
-	if err := w.directory(".", tree); err != nil {
+	w := &writer{root: root, at: at, limits: j.Limits, checkout: j.Checkout, modules: newModules(j)}
+	if err := w.repository(ctx, j.Remote, s, ".", tree, 0); err != nil {
 		return nil, err
 	}
-	return w.judge()
+	if warnings, err = w.judge(); err != nil {
+		return nil, err
+	}
+	w.modules.tidy()
+	return warnings, nil
 }
 
 type writer struct {
-	store    *store
+	store    *store // of the repository whose tree is written
+	links    []link // of that repository
+	modules  *modules
 	root     *os.Root
 	at       time.Time
 	limits   Limits
@@ -116,6 +124,10 @@ func (w *writer) entry(name string, entry object.TreeEntry) error {
 	case filemode.Submodule:
 		if err := w.root.Mkdir(name, 0o755); err != nil {
 			return fmt.Errorf("write the tree: %w", err)
+		}
+		if w.checkout.Submodules == SubmodulesFetch {
+			w.links = append(w.links, link{name, entry.Hash})
+			return nil
 		}
 		w.note(oddSubmodule, name)
 		return w.touch(name)

@@ -93,13 +93,20 @@ func sourceOptions(s config.Settings) source.Options {
 		Trust: source.Trust{Policy: s.Trust.Policy, Files: signature.Files{
 			AllowedSigners: s.Trust.AllowedSignersFile, Keyring: s.Trust.OpenPGPKeyringFile, Revocation: s.Trust.RevocationFile,
 		}},
-		Checkout: source.Checkout{RefuseEncrypted: s.Source.Encrypted == config.EncryptedRefuse},
-		Child:    []string{"/proc/self/exe", fetchChild},
+		Checkout: source.Checkout{
+			RefuseEncrypted: s.Source.Encrypted == config.EncryptedRefuse, Submodules: source.Submodules(s.Source.Submodules),
+		},
+		Child: []string{"/proc/self/exe", fetchChild},
 	}
 	for _, r := range s.Source.Remotes {
 		o.Remotes = append(o.Remotes, source.Remote{
 			Name: r.Name, URL: r.URL, Username: r.Username, TokenFile: r.TokenFile, SSHKeyFile: r.SSHKeyFile,
 			KnownHostsFile: r.KnownHostsFile, CAFile: r.CAFile, Timeout: r.Timeout,
+		})
+	}
+	for _, h := range s.Source.Hosts {
+		o.Checkout.Hosts = append(o.Checkout.Hosts, source.Remote{
+			Name: h.Host, Username: h.Username, TokenFile: h.TokenFile, SSHKeyFile: h.SSHKeyFile, KnownHostsFile: h.KnownHostsFile, CAFile: h.CAFile,
 		})
 	}
 	return o

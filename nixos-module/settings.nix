@@ -34,7 +34,8 @@ let
   };
 
   host = open {
-    host = required types.str "modules.example.org" "Server of submodules that is not a remote's: its name, or name:port.";
+    host = required types.str "modules.example.org"
+      "Server of submodules or of Git LFS that is not a remote's: its name, or name:port.";
     username = str "git" "fleet-bot" "User name that goes with the token, or of ssh where the url names none.";
     token_file = str "" "/run/credentials/infra-agent.service/modules"
       "File with the access token, for https; empty: no authentication.";
@@ -82,6 +83,8 @@ open {
       "Hand the commit to Nix as self.rev; false where configurationRevision must not make every commit a new system.";
     submodules = word [ "empty" "refuse" "fetch" ] "empty" "fetch"
       "What becomes of submodules: empty directories, as for Nix, with a warning; the commit is held; or they are fetched.";
+    lfs = bool false true
+      "Pointers of Git LFS are replaced by the files that they stand for; false: Nix gets the pointers, with a warning.";
     hosts = option (types.listOf (types.submodule host)) [ ] [ { host = "modules.example.org"; token_file = "/run/secrets/modules"; } ]
       "Credentials for what a commit has from other hosts than the remotes'.";
     encrypted = word [ "warn" "refuse" ] "warn" "refuse"

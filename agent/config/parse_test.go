@@ -39,7 +39,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		Rollback: reconcile.RollbackHold, LastResort: reconcile.LastResortStuck,
 		Source: Source{
 			Branch: "release-{name}", TestingBranch: "testing-{name}", Subdir: "nix/fleet", Interval: 30 * time.Second, Encrypted: EncryptedRefuse,
-			Submodules: SubmodulesFetch,
+			Submodules: SubmodulesFetch, LFS: true,
 			Hosts: []Host{{
 				Host: "modules.example.org:8443", Username: "fleet", TokenFile: "/run/modules",
 				SSHKeyFile: "/run/modules-key", KnownHostsFile: "/etc/modules-hosts", CAFile: "/etc/modules.pem",

@@ -46,10 +46,11 @@ type Source struct {
 
 	Encrypted  Encrypted  `toml:"encrypted"` // what becomes of commits with files that only a filter of git makes readable
 	Submodules Submodules `toml:"submodules"`
+	LFS        bool       `toml:"lfs"`   // fetch what pointers of Git LFS stand for
 	Hosts      []Host     `toml:"hosts"` // beside those of the remotes
 }
 
-// A Host is a server that a commit sends the node to: of a submodule.
+// A Host is a server that a commit sends the node to: of a submodule, or of Git LFS.
 type Host struct {
 	Host           string `toml:"host"` // may have a port
 	Username       string `toml:"username"`

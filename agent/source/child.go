@@ -36,9 +36,6 @@ type job struct {
 	AllowRewind reconcile.Commit
 }
 
-func (j job) store() string { return filepath.Join(j.Dir, "git") }
-func (j job) tree() string  { return filepath.Join(j.Dir, "tree") }
-
 // An answer is what the child writes to its standard output.
 type answer struct {
 	Result   *Result           `json:"result,omitempty"`
@@ -194,14 +191,6 @@ func (j job) run() (Result, error) {
 		_ = os.RemoveAll(j.tree()) // what is there is of no use
 	}
 	return result, err
-}
-
-// forget deletes what was fetched before.
-func (j job) forget() error {
-	if err := errors.Join(os.RemoveAll(j.store()), os.RemoveAll(j.modulesDir())); err != nil {
-		return fmt.Errorf("delete the git store: %w", err)
-	}
-	return nil
 }
 
 // attempt gets the commit, shows that it descends from the anchor, and writes

@@ -18,7 +18,7 @@ type namedFile struct{ key, path string }
 // files lists those that a job may read.
 func (j job) files() (named []namedFile) {
 	remotes := []Remote{j.Remote}
-	if j.Checkout.Submodules == SubmodulesFetch && !j.Ask {
+	if (j.Checkout.LFS || j.Checkout.Submodules == SubmodulesFetch) && !j.Ask {
 		remotes = append(remotes, j.Checkout.Hosts...)
 	}
 	var all []namedFile

@@ -31,7 +31,7 @@ var oddities = []struct {
 	refused func(Checkout) string // the setting that refuses them; "" = they are only told
 }{
 	{oddSubmodule, "where Nix needs one, make it a flake input, or set source.submodules", submodules},
-	{oddLFS, "where Nix needs one, commit the file itself, or fetch it in Nix", nothing},
+	{oddLFS, "where Nix needs one, set source.lfs, or commit the file itself", nothing},
 	{oddGitCrypt, "nothing that Nix evaluates may need them; use sops-nix or agenix for secrets", encrypted},
 	{oddSalted, "nothing that Nix evaluates may need them; use sops-nix or agenix for secrets", encrypted},
 	{oddAnnex, "where Nix needs one, commit the file itself, or fetch it in Nix", encrypted},

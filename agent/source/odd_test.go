@@ -39,7 +39,7 @@ func TestOddFiles(t *testing.T) {
 	}
 	want := []string{
 		`submodules are empty directories, as for Nix: "modules/vim" (hint: where Nix needs one, make it a flake input, or set source.submodules)`,
-		`Git LFS pointers are not the files that they stand for, as for Nix: "art/0.png", "art/1.png", "art/2.png", "art/3.png", "art/4.png" and 2 more (hint: where Nix needs one, commit the file itself, or fetch it in Nix)`,
+		`Git LFS pointers are not the files that they stand for, as for Nix: "art/0.png", "art/1.png", "art/2.png", "art/3.png", "art/4.png" and 2 more (hint: where Nix needs one, set source.lfs, or commit the file itself)`,
 		`files are locked by git-crypt and stay so, as for Nix: "secrets/key" (hint: nothing that Nix evaluates may need them; use sops-nix or agenix for secrets)`,
 		`files are locked by transcrypt, or by openssl enc, and stay so, as for Nix: "vault" (hint: nothing that Nix evaluates may need them; use sops-nix or agenix for secrets)`,
 		`git-annex pointers are not the files that they stand for, as for Nix: "annexed", "linked" (hint: where Nix needs one, commit the file itself, or fetch it in Nix)`,

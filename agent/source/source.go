@@ -142,6 +142,7 @@ type Limits struct {
 type Checkout struct {
 	RefuseEncrypted bool // a commit with files that a filter would have to make readable; else they are told
 	Submodules      Submodules
+	LFS             bool     // pointers of Git LFS are replaced by what they stand for
 	Hosts           []Remote // credentials for what is fetched of other hosts; Name is the host, and there is no URL
 }
 

@@ -22,6 +22,21 @@ import (
 // never finished.
 const fetched plumbing.ReferenceName = "refs/infra-agent/fetched"
 
+// What a job keeps in its directory: the git store, those of submodules, objects of
+// Git LFS; and what it makes there, the tree.
+func (j job) store() string      { return filepath.Join(j.Dir, "git") }
+func (j job) modulesDir() string { return filepath.Join(j.Dir, "modules") }
+func (j job) lfsDir() string     { return filepath.Join(j.Dir, "lfs") }
+func (j job) tree() string       { return filepath.Join(j.Dir, "tree") }
+
+// forget deletes what was fetched before.
+func (j job) forget() error {
+	if err := errors.Join(os.RemoveAll(j.store()), os.RemoveAll(j.modulesDir()), os.RemoveAll(j.lfsDir())); err != nil {
+		return fmt.Errorf("delete the git store: %w", err)
+	}
+	return nil
+}
+
 // A store is a bare, shallow git repository. It is a cache: whatever is wrong
 // with it ends as a [damagedError], and it is fetched anew.
 //

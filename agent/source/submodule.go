@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"path"
@@ -53,19 +52,16 @@ func newModules(j job) *modules {
 	return &modules{job: j, left: j.Limits.FetchBytes, used: map[string]bool{}}
 }
 
-// modulesDir is where the stores of submodules are.
-func (j job) modulesDir() string { return filepath.Join(j.Dir, "modules") }
-
 // repository writes the tree of a repository at root, and the trees of its submodules
 // where these are to be fetched.
 func (w *writer) repository(ctx context.Context, from Remote, s *store, root string, tree plumbing.Hash, deep int) error {
-	w.store, w.links = s, nil
+	w.store, w.links, w.pointers = s, nil, nil
 	if err := w.directory(root, tree); err != nil {
 		return err
 	}
 	links := w.links
-	if w.checkout.Submodules != SubmodulesFetch || len(links) == 0 {
-		return nil
+	if err := w.objects(ctx, from, root, w.pointers); err != nil || len(links) == 0 {
+		return err
 	}
 	urls, err := w.modulesOf(root)
 	if err != nil {
@@ -96,8 +92,21 @@ func (w *writer) repository(ctx context.Context, from Remote, s *store, root str
 
 // modulesOf reads the .gitmodules that was just written.
 func (w *writer) modulesOf(root string) (map[string]string, error) {
+	text, err := w.small(path.Join(root, ".gitmodules"))
+	if err != nil {
+		return nil, err
+	}
+	urls, err := parseModules(text)
+	if err != nil {
+		return nil, refused("%w", err)
+	}
+	return urls, nil
+}
+
+// small reads a file of the tree that says something about others; nil where there is
+// none. As for git, a link is no such file.
+func (w *writer) small(name string) ([]byte, error) {
 	const most = 1 << 20
-	name := path.Join(root, ".gitmodules")
 	info, err := w.root.Lstat(name)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -108,20 +117,11 @@ func (w *writer) modulesOf(root string) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	f, err := w.root.Open(name)
+	text, err := w.root.ReadFile(name)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	defer f.Close()
-	text, err := io.ReadAll(f)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
-	}
-	urls, err := parseModules(text)
-	if err != nil {
-		return nil, refused("%w", err)
-	}
-	return urls, nil
+	return text, nil
 }
 
 // submodule fetches what a link names, and writes it there.

@@ -45,6 +45,7 @@ func (j job) writeTree(ctx context.Context, s *store, tree plumbing.Hash, at tim
 	}
 	defer func() { _ = root.Close() }()
 	w := &writer{root: root, at: at, limits: j.Limits, checkout: j.Checkout, modules: newModules(j)}
+	w.lfs = lfsObjects{j.lfsDir(), &w.modules.left, map[string]bool{}, j.Checkout}
 	if err := w.repository(ctx, j.Remote, s, ".", tree, 0); err != nil {
 		return nil, err
 	}
@@ -52,13 +53,16 @@ func (j job) writeTree(ctx context.Context, s *store, tree plumbing.Hash, at tim
 		return nil, err
 	}
 	w.modules.tidy()
+	w.lfs.tidy()
 	return warnings, nil
 }
 
 type writer struct {
-	store    *store // of the repository whose tree is written
-	links    []link // of that repository
+	store    *store    // of the repository whose tree is written
+	links    []link    // of that repository
+	pointers []pointed // of that repository
 	modules  *modules
+	lfs      lfsObjects
 	root     *os.Root
 	at       time.Time
 	limits   Limits
@@ -147,7 +151,20 @@ func (w *writer) file(name string, blob plumbing.Hash, mode os.FileMode) error {
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return err
 	}
-	if odd := oddStart(start[:n]); odd != "" {
+	odd := oddStart(start[:n])
+	if odd == oddLFS && w.checkout.LFS {
+		more, err := io.ReadAll(io.LimitReader(content, maxPointer))
+		if err != nil {
+			return err
+		}
+		start = append(start[:n], more...)
+		n = len(start)
+		if p, is := parsePointer(start); is {
+			w.pointers = append(w.pointers, pointed{name, p})
+			odd = ""
+		}
+	}
+	if odd != "" {
 		w.note(odd, name)
 	}
 	f, err := w.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
@@ -219,13 +236,17 @@ func (w *writer) open(name string, blob plumbing.Hash) (io.ReadCloser, error) {
 		return nil, &damagedError{fmt.Errorf("%s: %w", name, err)}
 	}
 	if w.bytes += object.Size; w.bytes > w.limits.TreeBytes {
-		return nil, refused("%w", &limitError{"the commit's files have", w.limits.TreeBytes, "bytes", "limits.tree_bytes"})
+		return nil, w.tooManyBytes()
 	}
 	content, err := object.Reader()
 	if err != nil {
 		return nil, &damagedError{fmt.Errorf("%s: %w", name, err)}
 	}
 	return &stored{content, plumbing.NewHasher(plumbing.BlobObject, object.Size), blob, name}, nil
+}
+
+func (w *writer) tooManyBytes() error {
+	return refused("%w", &limitError{"the commit's files have", w.limits.TreeBytes, "bytes", "limits.tree_bytes"})
 }
 
 func (w *writer) touch(name string) error {

@@ -94,7 +94,7 @@ func sourceOptions(s config.Settings) source.Options {
 			AllowedSigners: s.Trust.AllowedSignersFile, Keyring: s.Trust.OpenPGPKeyringFile, Revocation: s.Trust.RevocationFile,
 		}},
 		Checkout: source.Checkout{
-			RefuseEncrypted: s.Source.Encrypted == config.EncryptedRefuse, Submodules: source.Submodules(s.Source.Submodules),
+			RefuseEncrypted: s.Source.Encrypted == config.EncryptedRefuse, Submodules: source.Submodules(s.Source.Submodules), LFS: s.Source.LFS,
 		},
 		Child: []string{"/proc/self/exe", fetchChild},
 	}

@@ -65,10 +65,11 @@ func (n *Nix) arguments() []string {
 	return append(args, lockFlags...)
 }
 
-// Add copies the directory into the store under the name "source" and keeps it
-// from being garbage collected, by the root of that name. It returns the store path.
+// Add copies the directory into the store under its name and keeps it from being
+// garbage collected, by the root of that name. It returns the store path. Nix 2.26 reads
+// the directory once for it, and "nix store add" twice.
 func (n *Nix) Add(ctx context.Context, dir, root string) (string, error) {
-	out, err := n.run(ctx, append([]string{"nix"}, append(flags, "store", "add-path", "--name", "source", dir)...))
+	out, err := n.run(ctx, []string{"nix-store", "--add", dir})
 	if err != nil {
 		return "", fmt.Errorf("add %s to the store: %w", dir, err)
 	}

@@ -188,7 +188,7 @@ func (j job) run() (Result, error) {
 		}
 	}
 	if err != nil {
-		_ = os.RemoveAll(j.tree()) // what is there is of no use
+		_ = os.RemoveAll(j.treeDir()) // what is there is of no use
 	}
 	return result, err
 }
@@ -227,14 +227,16 @@ func (j job) attempt() (Result, error) {
 	if at.Year() < 1970 || at.Year() > 9999 {
 		return Result{}, refused("commit %s: its date, year %d, cannot be right", j.Tip.Short(), at.Year())
 	}
-	warnings, err := j.writeTree(ctx, s, commit.TreeHash, at)
+	warnings, err := j.writeTree(ctx, s, tip)
 	if err != nil {
 		return Result{}, err
 	}
 	if r.session != nil {
 		warnings = append(warnings, r.session.warnings...)
 	}
-	r.compact(ctx, s, tip)
+	if r.session != nil {
+		s.compact(tip)
+	}
 	subject, _, _ := strings.Cut(commit.Message, "\n")
 	if j.Anchor == "" {
 		commits = 0

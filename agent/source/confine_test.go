@@ -65,7 +65,7 @@ func probe(stdin io.Reader, stdout io.Writer) error {
 		{"run a program", func() error { return exec.Command("/bin/true").Run() }}, //nolint:noctx // it ends with the process
 		{"dump core", func() error { return positive(unix.RLIMIT_CORE) }},
 		{"open many files", func() error {
-			for range 300 {
+			for range 1100 {
 				if _, err := os.Open(j.Dir); err != nil {
 					return err
 				}
@@ -206,7 +206,7 @@ open many files: no
 	}
 
 	t.Log("and it can fetch")
-	w := &world{t: t, bare: dir + "/fleet.git", work: dir + "/work", store: dir + "/own/git", tree: dir + "/own/tree"}
+	w := &world{t: t, bare: dir + "/fleet.git", work: dir + "/work", store: dir + "/own/git", tree: dir + "/own/tree/source"}
 	w.run(dir, "git", "init", "-q", "--bare", "-b", "main", w.bare)
 	w.run(dir, "git", "init", "-q", "-b", "main", w.work)
 	w.git("remote", "add", "origin", w.bare)

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -73,7 +72,7 @@ func newWorld(t *testing.T) *world {
 	dir := t.TempDir()
 	w := &world{
 		t: t, bare: dir + "/fleet.git", work: dir + "/work",
-		store: dir + "/state/git", tree: dir + "/state/tree",
+		store: dir + "/state/git", tree: dir + "/state/tree/source",
 	}
 	w.run(dir, "git", "init", "-q", "--bare", "-b", "main", w.bare)
 	w.run(dir, "git", "init", "-q", "-b", "main", w.work)
@@ -187,7 +186,13 @@ func (w *world) pushed(name, content string) reconcile.Commit {
 }
 
 func (w *world) fetch(tip, anchor reconcile.Commit) (Result, error) {
-	return w.fetcher.Fetch(context.Background(), Request{Remote: "origin", Tip: tip, Anchor: anchor})
+	got, err := w.fetcher.Fetch(context.Background(), Request{Remote: "origin", Tip: tip, Anchor: anchor})
+	if err == nil {
+		if err := w.fetcher.Verify(got, got.Tree); err != nil {
+			w.t.Errorf("what was fetched is not the commit: %v", err)
+		}
+	}
+	return got, err
 }
 
 // mustFetch fetches, and lets git judge the tree that was written.
@@ -263,14 +268,4 @@ func wantVerdict(t *testing.T, err error, want reconcile.Verdict) {
 func suspicious(err error) bool {
 	rejected, is := errors.AsType[*reconcile.RejectedError](err)
 	return is && rejected.Suspect
-}
-
-// time is the committer's date.
-func (w *world) time(c reconcile.Commit) time.Time {
-	w.t.Helper()
-	seconds, err := strconv.ParseInt(w.git("show", "-s", "--format=%ct", string(c)), 10, 64)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return time.Unix(seconds, 0)
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -45,46 +44,47 @@ type pointed struct {
 
 // objects replaces the pointers of a repository by what they stand for. What earlier
 // commits had is there; the rest is asked for in as few requests as the servers like.
-func (w *writer) objects(ctx context.Context, from Remote, root string, files []pointed) error {
+func (l *layout) objects(ctx context.Context, r *repository) error {
+	files := r.pointers
 	if len(files) == 0 {
 		return nil
 	}
 	missing := map[string]pointer{}
 	for _, f := range files {
-		if w.bytes += f.Size; w.bytes > w.limits.TreeBytes {
-			return w.tooManyBytes()
+		if err := l.count(f.Size); err != nil {
+			return err
 		}
-		w.lfs.used[f.OID] = true
-		if _, err := os.Stat(w.lfs.file(f.OID)); err != nil {
+		l.lfs.used[f.OID] = true
+		l.proof.Objects = append(l.proof.Objects, []byte(f.path))
+		if _, err := os.Stat(l.lfs.file(f.OID)); err != nil {
 			missing[f.OID] = f.pointer
 		}
 	}
 	if len(missing) > 0 {
-		endpoint, err := w.lfsAt(from, root)
+		endpoint, err := l.lfsAt(r)
 		if err != nil {
 			return fmt.Errorf("find %q in Git LFS: %w", files[0].path, err)
 		}
-		if err := w.lfs.fetch(ctx, endpoint, missing); err != nil {
+		if err := l.lfs.fetch(ctx, endpoint, missing); err != nil {
 			return fmt.Errorf("fetch from Git LFS at %s: %w", endpoint.URL, err)
 		}
 	}
 	for _, f := range files {
-		if err := w.object(f); err != nil {
+		if err := l.object(f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// object writes what a pointer stands for in its place: the file keeps its mode, and
-// its directory its time.
-func (w *writer) object(f pointed) error {
-	in, err := os.Open(w.lfs.file(f.OID))
+// object writes what a pointer stands for in its place: the file keeps its mode.
+func (l *layout) object(f pointed) error {
+	in, err := os.Open(l.lfs.file(f.OID))
 	if err != nil {
 		return &damagedError{err}
 	}
 	defer in.Close()
-	out, err := w.root.OpenFile(f.path, os.O_WRONLY|os.O_TRUNC, 0)
+	out, err := l.root.OpenFile(f.path, os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
 		return fmt.Errorf("write the tree: %w", err)
 	}
@@ -99,13 +99,13 @@ func (w *writer) object(f pointed) error {
 	if hex.EncodeToString(sum.Sum(nil)) != f.OID {
 		return &damagedError{fmt.Errorf("the stored content of %q is not what its pointer says", f.path)}
 	}
-	return w.touch(f.path)
+	return nil
 }
 
 // lfsAt returns the server of a repository's objects: as git-lfs-config(5), of which
 // lfs.url is known, and else as git-lfs makes it of the repository's own URL.
-func (w *writer) lfsAt(from Remote, root string) (Remote, error) {
-	text, err := w.small(path.Join(root, ".lfsconfig"))
+func (w *writer) lfsAt(r *repository) (Remote, error) {
+	text, err := w.small(r, ".lfsconfig")
 	if err != nil {
 		return Remote{}, err
 	}
@@ -115,13 +115,13 @@ func (w *writer) lfsAt(from Remote, root string) (Remote, error) {
 	}
 	at := parsed.Section("lfs").Option("url")
 	if at == "" {
-		if at, err = lfsURL(from); err != nil {
+		if at, err = lfsURL(r.remote); err != nil {
 			return Remote{}, err
 		}
 	} else if err := judgeModule(at); err != nil || !strings.HasPrefix(at, "http") {
 		return Remote{}, refused(".lfsconfig: lfs.url is not a URL with https:// or http://")
 	}
-	return w.checkout.remoteAt(strings.TrimSuffix(at, "/"), from, w.modules.job.Remote)
+	return w.checkout.remoteAt(strings.TrimSuffix(at, "/"), r.remote, w.modules.job.Remote)
 }
 
 // lfsURL is the URL that git-lfs takes where none is set.

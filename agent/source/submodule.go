@@ -8,11 +8,11 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
 
 	"github.com/infra-agent/infra-agent/reconcile"
 )
@@ -32,12 +32,6 @@ const (
 	maxModulesDeep = 8   // submodules in each other
 )
 
-// A link is where the tree of a repository names a commit of another one.
-type link struct {
-	path   string // in the tree that is written
-	commit plumbing.Hash
-}
-
 // modules fetches the submodules of one commit, each repository into a store of its
 // own. A commit of a submodule is what the tree says, down to the last bit: that the
 // tip was verified vouches for it.
@@ -45,54 +39,60 @@ type modules struct {
 	job  job   // of the tip
 	left int64 // bytes that may still be fetched
 	done int
-	used map[string]bool // names of stores
+
+	stores map[string]*store // that are open, by their directories
 }
 
 func newModules(j job) *modules {
-	return &modules{job: j, left: j.Limits.FetchBytes, used: map[string]bool{}}
+	return &modules{job: j, left: j.Limits.FetchBytes, stores: map[string]*store{}}
 }
 
-// repository writes the tree of a repository at root, and the trees of its submodules
-// where these are to be fetched.
-func (w *writer) repository(ctx context.Context, from Remote, s *store, root string, tree plumbing.Hash, deep int) error {
-	w.store, w.links, w.pointers = s, nil, nil
-	if err := w.directory(root, tree); err != nil {
-		return err
-	}
-	links := w.links
-	if err := w.objects(ctx, from, root, w.pointers); err != nil || len(links) == 0 {
-		return err
-	}
-	urls, err := w.modulesOf(root)
+// repository plans the tree of a commit, and the trees of its submodules where these are
+// to be fetched.
+func (w *writer) repository(ctx context.Context, r *repository, name plumbing.Hash, deep int) error {
+	commit, err := r.store.commit(name)
 	if err != nil {
 		return err
 	}
-	for _, l := range links {
+	raw, err := r.store.raw(plumbing.CommitObject, name)
+	if err != nil {
+		return err
+	}
+	if r.root == "." {
+		w.proof.Commit = raw
+	} else {
+		w.proof.Links = append(w.proof.Links, linked{[]byte(r.root), name.String(), raw})
+	}
+	w.repositories = append(w.repositories, r)
+	start := len(w.plan)
+	if err := w.directory(r, r.root, commit.TreeHash); err != nil {
+		return err
+	}
+	if w.checkout.Submodules != SubmodulesFetch {
+		return nil
+	}
+	var urls map[string]string
+	for _, p := range w.plan[start:] {
+		if p.mode != filemode.Submodule {
+			continue
+		}
+		if urls == nil {
+			if urls, err = w.modulesOf(r); err != nil {
+				return err
+			}
+		}
 		if w.modules.done++; w.modules.done > maxModules || deep >= maxModulesDeep {
-			return refused("submodule %q: the commit has more than %d submodules, or more than %d in each other", l.path, maxModules, maxModulesDeep)
+			return refused("submodule %q: the commit has more than %d submodules, or more than %d in each other", p.path, maxModules, maxModulesDeep)
 		}
-		at, named := urls[strings.TrimPrefix(l.path, root+"/")]
-		if !named {
-			return refused("submodule %q is not in .gitmodules (hint: git submodule add, or git rm --cached)", l.path)
-		}
-		at, err := resolveModule(from.URL, at)
-		if err != nil {
-			return refused("submodule %q: %w", l.path, err)
-		}
-		remote, err := w.checkout.remoteAt(at, from, w.modules.job.Remote)
-		if err != nil {
-			return fmt.Errorf("submodule %q: %w", l.path, err)
-		}
-		if err := w.submodule(ctx, remote, l, deep+1); err != nil {
-			return fmt.Errorf("submodule %q at %s: %w", l.path, remote.URL, err)
+		if err := w.submodule(ctx, p, urls, deep+1); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// modulesOf reads the .gitmodules that was just written.
-func (w *writer) modulesOf(root string) (map[string]string, error) {
-	text, err := w.small(path.Join(root, ".gitmodules"))
+func (w *writer) modulesOf(r *repository) (map[string]string, error) {
+	text, err := w.small(r, ".gitmodules")
 	if err != nil {
 		return nil, err
 	}
@@ -103,86 +103,88 @@ func (w *writer) modulesOf(root string) (map[string]string, error) {
 	return urls, nil
 }
 
-// small reads a file of the tree that says something about others; nil where there is
-// none. As for git, a link is no such file.
-func (w *writer) small(name string) ([]byte, error) {
-	const most = 1 << 20
-	info, err := w.root.Lstat(name)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+// submodule fetches what a tree names, and plans it.
+func (w *writer) submodule(ctx context.Context, p planned, urls map[string]string, deep int) error {
+	at, named := urls[strings.TrimPrefix(p.path, p.from.root+"/")]
+	if !named {
+		return refused("submodule %q is not in .gitmodules (hint: git submodule add, or git rm --cached)", p.path)
 	}
-	if err == nil && (!info.Mode().IsRegular() || info.Size() > most) {
-		return nil, refused("%q is not a file of at most %d bytes", name, most)
+	at, err := resolveModule(p.from.remote.URL, at)
+	if err != nil {
+		return refused("submodule %q: %w", p.path, err)
+	}
+	remote, err := w.checkout.remoteAt(at, p.from.remote, w.modules.job.Remote)
+	if err != nil {
+		return fmt.Errorf("submodule %q: %w", p.path, err)
+	}
+	s, err := w.modules.store(ctx, remote, p.hash)
+	if err == nil {
+		err = w.repository(ctx, &repository{store: s, remote: remote, root: p.path}, p.hash, deep)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
+		return fmt.Errorf("submodule %q at %s: %w", p.path, remote.URL, err)
 	}
-	text, err := w.root.ReadFile(name)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
-	}
-	return text, nil
-}
-
-// submodule fetches what a link names, and writes it there.
-func (w *writer) submodule(ctx context.Context, from Remote, l link, deep int) error {
-	s, err := w.modules.store(ctx, from, l.commit)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	commit, err := s.commit(l.commit)
-	if err != nil {
-		return err
-	}
-	return w.repository(ctx, from, s, l.path, commit.TreeHash, deep)
+	return nil
 }
 
 // store returns the store that has the commit, which is fetched where it is not there.
 // A store that cannot be read, or leads to more than a fetch may bring, is made anew.
 func (m *modules) store(ctx context.Context, from Remote, commit plumbing.Hash) (*store, error) {
 	sum := sha256.Sum256([]byte(from.URL))
-	name := hex.EncodeToString(sum[:8])
-	dir := filepath.Join(m.job.modulesDir(), name)
-	m.used[name] = true
-	s, err := m.bring(ctx, from, dir, commit)
-	if _, damaged := errors.AsType[*damagedError](err); damaged {
+	dir := filepath.Join(m.job.modulesDir(), hex.EncodeToString(sum[:8]))
+	s, open := m.stores[dir]
+	for again := !open; ; again = false {
+		err := error(nil)
+		if s == nil {
+			s, err = openStore(dir)
+		}
+		if err == nil {
+			m.stores[dir] = s
+			err = m.bring(ctx, s, from, commit)
+		}
+		if _, damaged := errors.AsType[*damagedError](err); !damaged || !again {
+			return s, err
+		}
+		if s != nil {
+			s.close()
+			s = nil
+		}
 		if err := os.RemoveAll(dir); err != nil {
 			return nil, fmt.Errorf("delete the git store: %w", err)
 		}
-		s, err = m.bring(ctx, from, dir, commit)
 	}
-	return s, err
 }
 
-func (m *modules) bring(ctx context.Context, from Remote, dir string, commit plumbing.Hash) (*store, error) {
-	s, err := openStore(dir)
-	if err != nil {
-		return nil, err
-	}
+func (m *modules) bring(ctx context.Context, s *store, from Remote, commit plumbing.Hash) error {
 	limits := m.job.Limits
 	limits.FetchBytes = m.left
-	r := remote{job: job{Remote: from, Dir: dir, Limits: limits, Tip: reconcile.Commit(commit.String())}, pinned: true}
+	r := remote{job: job{Remote: from, Limits: limits, Tip: reconcile.Commit(commit.String())}, pinned: true}
 	defer r.close()
-	if err = r.bring(ctx, s, commit, plumbing.ZeroHash); err == nil {
-		r.compact(ctx, s, commit)
-	}
+	err := r.bring(ctx, s, commit, plumbing.ZeroHash)
 	if r.session != nil {
 		m.left -= r.session.meter.read.Load()
 	}
-	if err != nil {
-		s.close()
-		return nil, err
-	}
-	return s, nil
+	return err
 }
 
-// tidy deletes the stores that the commit does not need.
+func (m *modules) close() {
+	for _, s := range m.stores {
+		s.close()
+	}
+}
+
+// tidy deletes the stores that the commit does not need, and makes the others smaller.
 func (m *modules) tidy() {
+	for _, s := range m.stores {
+		if last, err := s.Reference(fetched); err == nil {
+			s.compact(last.Hash())
+		}
+	}
 	stores, _ := os.ReadDir(m.job.modulesDir()) // there may be none
 	for _, s := range stores {
-		if !m.used[s.Name()] {
-			_ = os.RemoveAll(filepath.Join(m.job.modulesDir(), s.Name())) // it is only in the way
+		dir := filepath.Join(m.job.modulesDir(), s.Name())
+		if m.stores[dir] == nil {
+			_ = os.RemoveAll(dir) // it is only in the way
 		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -126,15 +125,8 @@ func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, dept
 		}
 		return err
 	}
-	edges, err := history{s}.edges(tip)
-	if err != nil {
+	if err := s.setTip(tip); err != nil {
 		return err
-	}
-	if err := s.SetShallow(edges); err != nil { // for people who look at it with git
-		return fmt.Errorf("write the git store: %w", err)
-	}
-	if err := s.SetReference(plumbing.NewHashReference(fetched, tip)); err != nil {
-		return fmt.Errorf("write the git store: %w", err)
 	}
 	s.fresh = false
 	return nil
@@ -236,27 +228,4 @@ func (r *remote) failed(err error) error {
 		return suspected("%w", limit)
 	}
 	return err
-}
-
-const (
-	maxPacks  = 50      // fetches that a store may collect before reading gets slow
-	maxGrowth = 3       // times its first size that a store may have
-	minSize   = 1 << 20 // bytes below which size does not matter
-)
-
-// compact replaces a store that has grown by one that holds only the tip. Where
-// that fails the old store is as good as before, and the next fetch tries again.
-func (r *remote) compact(ctx context.Context, s *store, tip plumbing.Hash) {
-	if r.session == nil || !s.grown() {
-		return
-	}
-	small := &store{dir: s.next()}
-	small.open()
-	defer small.close()
-	if small.reset() != nil || r.transfer(ctx, small, tip, 1) != nil {
-		return
-	}
-	if os.RemoveAll(s.dir) == nil {
-		_ = os.Rename(small.dir, s.dir)
-	}
 }

@@ -200,7 +200,8 @@ func (p sourcePort) Fetch(ctx context.Context, j reconcile.Fetch) (agent.Tree, e
 		p.log.Warn("revision", "revision", res.Commit, "warning", warning)
 	}
 	rev := reconcile.Revision{Commit: res.Commit, Time: res.Time, Subject: res.Subject, Signer: res.Signer, Warnings: res.Warnings}
-	return agent.Tree{Revision: rev, Dir: res.Tree, Behind: res.Commits}, err
+	verify := func(dir string) error { return p.fetcher.Verify(res, dir) }
+	return agent.Tree{Revision: rev, Dir: res.Tree, Behind: res.Commits, Verify: verify}, err
 }
 
 type healthPort struct {

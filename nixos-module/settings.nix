@@ -136,7 +136,8 @@ open {
     evaluate_memory = size "8GiB" "16GiB" "Most memory of an evaluation.";
     tree_bytes = size "1GiB" "4GiB" "Most bytes in the files of a revision; a single one has at most 100MiB.";
     tree_entries = count 200000 1000000 "Most files and directories in a revision.";
-    fetch_bytes = size "256MiB" "1GiB" "Most bytes in one answer of a remote.";
+    fetch_bytes = size "256MiB" "1GiB"
+      "Most bytes in one answer of a remote; of old commits, whose files are skipped, 8 times as many.";
   };
 
   confirm = {

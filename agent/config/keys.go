@@ -64,7 +64,7 @@ func Keys() []Key {
 		{"limits.evaluate_memory", "size", `"8GiB"`, "Most memory of an evaluation."},
 		{"limits.tree_bytes", "size", `"1GiB"`, "Most bytes in the files of a revision; a single one has at most 100MiB."},
 		{"limits.tree_entries", "integer", `200000`, "Most files and directories in a revision."},
-		{"limits.fetch_bytes", "size", `"256MiB"`, "Most bytes in one answer of a remote."},
+		{"limits.fetch_bytes", "size", `"256MiB"`, "Most bytes in one answer of a remote; of old commits, whose files are skipped, 8 times as many."},
 		{"confirm.settle", "duration", `"10s"`, "Between activation and the first judgement."},
 		{"confirm.window", "duration", `"1m0s"`, "How long everything must be well before a system is confirmed."},
 		{"confirm.deadline", "duration", `"10m0s"`, "When an unconfirmed system is rolled back; more than settle + window."},

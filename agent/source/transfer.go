@@ -60,8 +60,8 @@ func (r *remote) bring(ctx context.Context, s *store, tip, anchor plumbing.Hash)
 //
 // Such an answer also has what a commit in between brought and the tip has not any
 // more. Over a limit it says nothing about the tip: it is the store that leads to it,
-// so that is made anew, with the tip's own files alone and, of servers that can, the
-// commits before it without theirs.
+// so that is made anew, with the tip's own files alone and the commits before it without
+// theirs: see [takeCommits] for servers that send them nevertheless.
 //
 // go-git's own Fetch is no use here: with a depth it downloads the tree anew for
 // each commit, and without one it takes such a store for whole.
@@ -100,18 +100,18 @@ func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, dept
 	if r.session.local {
 		pack = r.session.meter.reader(pack)
 	}
-	scanned, err := spool(pack, s.dir, r.Limits)
+	if depth > 1 && req.Filter == "" {
+		r.session.meter.limit = skipBytes * r.Limits.FetchBytes
+		err = r.failed(takeCommits(pack, s, r.Limits))
+	} else {
+		err = r.failed(r.keep(pack, s))
+	}
 	if err != nil {
-		err = r.failed(err)
+		s.sweep()
 		if _, limit := reconcile.RejectedBy(err); limit && depth == 0 && !s.fresh {
 			return &damagedError{err}
 		}
 		return err
-	}
-	defer scanned.Close()
-	if err := packfile.UpdateObjectStorage(s, scanned); err != nil {
-		s.sweep()
-		return r.failed(fmt.Errorf("store the pack: %w", err))
 	}
 	if there, err := s.has(tip); err != nil {
 		return err
@@ -129,6 +129,19 @@ func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, dept
 		return err
 	}
 	s.fresh = false
+	return nil
+}
+
+// keep stores what a pack holds, within the limits.
+func (r *remote) keep(pack io.Reader, s *store) error {
+	scanned, err := spool(pack, s.dir, r.Limits)
+	if err != nil {
+		return err
+	}
+	defer scanned.Close()
+	if err := packfile.UpdateObjectStorage(s, scanned); err != nil {
+		return fmt.Errorf("store the pack: %w", err)
+	}
 	return nil
 }
 
@@ -220,6 +233,9 @@ func (r *remote) request(s *store, wants []plumbing.Hash, depth int) (*packp.Upl
 // failed turns a limit that was reached into a rejection: getting the same
 // commit again would reach it again, unless the remote sends more than it takes.
 func (r *remote) failed(err error) error {
+	if err == nil {
+		return nil
+	}
 	err = r.session.explain(err)
 	if r.pinned && strings.Contains(err.Error(), "not our ref") {
 		return errNotThere

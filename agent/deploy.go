@@ -55,7 +55,7 @@ func baseline(ctx context.Context, d reconcile.Deployment, p Ports) (reconcile.B
 			base.Targets = append(base.Targets, t)
 		}
 	}
-	return base, nil
+	return base, context.Cause(ctx) // a look that was cut short says nothing
 }
 
 // activate waits for the trial unit.
@@ -82,7 +82,7 @@ func (a *Agent) sample(ctx context.Context, j reconcile.Sample, p Ports) (reconc
 	}
 	s.Checks = p.Health.Run(ctx, j.Checks)
 	s.Targets = p.Health.Answered(ctx, j.Baseline.Targets)
-	return reconcile.Sampled{Sample: s, Uptime: a.Uptime()}, nil
+	return reconcile.Sampled{Sample: s, Uptime: a.Uptime()}, context.Cause(ctx) // as above
 }
 
 // goBack keeps the guard armed while the agent itself brings the old system

@@ -20,7 +20,10 @@ type Following struct {
 	Why   string // the step after it failed
 	Fails int    // in a row
 	Wrong bool   // and trying again cannot help
-	Pause Pause  // after a failure
+	// Rewind is the commit on trial, where it does not come after the old one's: a person
+	// allowed it, or it would not have come this far.
+	Rewind Commit
+	Pause  Pause // after a failure
 	// Old says whether the old system's settings reach a remote, as far as they were asked.
 	Old   OldPoll
 	Asked time.Duration // boot-time clock
@@ -90,7 +93,7 @@ func follows(p Confirming, r Record, o Observation) proof {
 	}
 	switch s := f.Step.(type) {
 	case nil:
-		return f.taking(stepFetch, Fetch{Tip: Tip{Commit: d.New.Revision, Remote: a.Remote}, Purpose: PurposeFollow, Anchor: d.Old.Revision})
+		return f.taking(stepFetch, Fetch{Tip: Tip{Commit: d.New.Revision, Remote: a.Remote}, Purpose: PurposeFollow, Anchor: d.Old.Revision, Rewind: f.Rewind})
 	case Fetched:
 		return f.taking(stepRegistry, Resolve{s})
 	case Resolved:
@@ -170,6 +173,8 @@ func stepFailed(r Record, e Failed) Record {
 	j, fetch := e.Job.(Fetch)
 	newer := fetch && j.Tip.Commit != d.New.Revision
 	switch {
+	case fetch && !newer && e.Verdict == VerdictNotDescendant && f.Rewind == "":
+		f.Rewind, f.Why = d.New.Revision, e.Why
 	case newer && e.Gate == GateUnverified && e.Verdict != VerdictNotDescendant:
 		f.Newer, f.Why, f.Fails = j.Tip.Commit, "", 0
 	case newer && e.Gate == "": // the remote went away meanwhile: the next poll says so

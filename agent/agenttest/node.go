@@ -34,7 +34,11 @@ type System struct {
 	Killed  int    // so many trials are killed half way
 	Failing string // a unit that fails while it runs
 	Red     bool   // its check is red
-	Cut     bool   // it cuts the network
+	Drains  bool   // its check is red while the node is drained
+
+	CheckTakes map[string]time.Duration // by name
+
+	Cut bool // it cuts the network
 
 	Settings string // of its agent; other ones must show that they follow the branch
 	Deaf     bool   // they reach no remote
@@ -73,6 +77,7 @@ type Accident struct {
 	Power bool          // the power is cut; else the agent dies
 	Sleep time.Duration // the machine sleeps instead: only its clocks go on
 	Full  bool          // the disk is full from now on, instead
+	Stall bool          // what is done there does not end before its limit, instead
 }
 
 // A Diary is what was done on the node, from the first day on.
@@ -124,6 +129,7 @@ type Node struct {
 	guard    guard.File
 	roots    map[string]bool
 	verified map[reconcile.Commit]bool
+	drained  bool // by a command of the registry
 
 	// What does not.
 	boots     int
@@ -158,13 +164,13 @@ func New() *Node {
 	return &Node{
 		Policy: reconcile.Policy{
 			Limits: reconcile.Limits{
-				Evaluate: time.Minute, Build: time.Hour, Activate: 20 * time.Second, Promote: 20 * time.Second,
+				Fetch: 10 * time.Second, Evaluate: time.Minute, Build: time.Hour, Activate: 20 * time.Second, Promote: 20 * time.Second,
 				Rollback: 20 * time.Second, VerifyRollback: 20 * time.Second,
 			},
 			Confirm: reconcile.Confirm{
 				Settle: time.Second, Window: 5 * time.Second, Deadline: 20 * time.Second, DeadlineMax: 2 * time.Minute,
 			},
-			Rollback: reconcile.RollbackAuto, LastResort: reconcile.LastResortReboot,
+			Rollback: reconcile.RollbackAuto, LastResort: reconcile.LastResortReboot, Checks: checks,
 		},
 		Systems: map[reconcile.Toplevel]*System{"A": {Agent: Agent}},
 		Commits: map[reconcile.Commit]Commit{"c0": {System: "A"}},
@@ -343,6 +349,13 @@ func (n *Node) Whole() bool {
 	return !n.halfway && n.loaded == n.slots.Running
 }
 
+// Drained reports whether a command of the registry drained the node, and none undrained it.
+func (n *Node) Drained() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.drained
+}
+
 // Booted returns the system that the machine booted.
 func (n *Node) Booted() reconcile.Toplevel {
 	n.mu.Lock()
@@ -450,10 +463,10 @@ func (n *Node) load(t reconcile.Toplevel) {
 	}
 }
 
-// pass counts a point, and reports whether an accident struck there.
-func (n *Node) pass(name string) {
+// pass counts a point, where an accident may strike, and reports whether it stalls.
+func (n *Node) pass(name string) (stalled bool) {
 	if !n.Counting {
-		return
+		return false
 	}
 	at := len(n.Diary.Points)
 	n.Diary.Points = append(n.Diary.Points, name)
@@ -464,12 +477,15 @@ func (n *Node) pass(name string) {
 			n.skew += a.Sleep
 		case a.Full:
 			n.DiskFull = true
+		case a.Stall:
+			stalled = true
 		case a.Power:
 			n.cut()
 		case n.process != nil:
 			n.process.kill()
 		}
 	}
+	return stalled
 }
 
 // sleep waits for d, or until ctx ends.

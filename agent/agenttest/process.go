@@ -81,8 +81,8 @@ func (p *Process) kill() {
 	p.end()
 }
 
-// effect does something to the node, between two numbered points.
-func (p *Process) effect(name string, do func() error) error {
+// effect does something to the node, between two numbered points. It ends with ctx.
+func (p *Process) effect(ctx context.Context, name string, do func() error) error {
 	p.n.mu.Lock()
 	defer p.n.mu.Unlock()
 	if p.dead {
@@ -93,8 +93,16 @@ func (p *Process) effect(name string, do func() error) error {
 		p.kill() // or its instant would never end
 		return errDead
 	}
-	if p.n.pass("before " + name); p.dead {
+	if stalled := p.n.pass("before " + name); stalled && ctx.Done() != nil {
+		p.n.mu.Unlock()
+		<-ctx.Done()
+		p.n.mu.Lock()
+	}
+	if p.dead {
 		return errDead
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	err := do()
 	if p.n.pass("after " + name); p.dead {
@@ -141,9 +149,9 @@ func (p *Process) poll(ctx context.Context, a *agent.Agent, wake chan struct{}) 
 func (n *Node) cutOff() bool { return n.Offline || n.Systems[n.loaded].Cut }
 
 // Fetch verifies a commit: its signature, and that it comes after the anchor.
-func (p *Process) Fetch(_ context.Context, j reconcile.Fetch) (agent.Tree, error) {
+func (p *Process) Fetch(ctx context.Context, j reconcile.Fetch) (agent.Tree, error) {
 	c := j.Tip.Commit
-	err := p.effect("fetch", func() error {
+	err := p.effect(ctx, "fetch", func() error {
 		what, exists := p.n.Commits[c]
 		switch {
 		case p.n.cutOff() || p.n.Systems[p.n.loaded].Deaf || p.n.Remotes[j.Tip.Remote] == "" || !exists:
@@ -157,7 +165,7 @@ func (p *Process) Fetch(_ context.Context, j reconcile.Fetch) (agent.Tree, error
 		case what.Unsigned:
 			return reconcile.Rejected(reconcile.GateUnverified, errors.New("no good signature"))
 		case !p.n.descends(c, j.Anchor) && c != j.Rewind:
-			return reconcile.Rejected(reconcile.GateUnverified, errors.New("no descendant of the anchor"))
+			return &reconcile.RejectedError{Gate: reconcile.GateUnverified, Err: errors.New("no descendant of the anchor"), Verdict: reconcile.VerdictNotDescendant}
 		}
 		p.n.verified[c] = true
 		return nil
@@ -184,13 +192,13 @@ func (p *Process) Resolve(_ context.Context, rev reconcile.Revision) (reconcile.
 // registry both add and evaluate.
 type nix struct{ *Process }
 
-func (p nix) Add(context.Context, string, string) (string, error) {
-	return "/nix/store/tree", p.effect("add the tree", func() error { return nil })
+func (p nix) Add(ctx context.Context, _, _ string) (string, error) {
+	return "/nix/store/tree", p.effect(ctx, "add the tree", func() error { return nil })
 }
 
 func (p nix) Evaluate(ctx context.Context, rev reconcile.Revision, _ string) (reconcile.Derivation, reconcile.Toplevel, error) {
 	var top reconcile.Toplevel
-	err := p.effect("evaluate", func() error {
+	err := p.effect(ctx, "evaluate", func() error {
 		if !p.n.verified[rev.Commit] {
 			p.n.Diary.Unverified = append(p.n.Diary.Unverified, "evaluated "+string(rev.Commit))
 		}
@@ -203,7 +211,7 @@ func (p nix) Evaluate(ctx context.Context, rev reconcile.Revision, _ string) (re
 		}
 		return nil
 	})
-	return reconcile.Derivation(top + ".drv"), top, errors.Join(err, ctx.Err())
+	return reconcile.Derivation(top + ".drv"), top, err
 }
 
 func (p nix) Build(ctx context.Context, rev reconcile.Revision, _ string, want reconcile.Toplevel, report func(reconcile.Progress)) error {
@@ -214,7 +222,7 @@ func (p nix) Build(ctx context.Context, rev reconcile.Revision, _ string, want r
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return p.effect("build", func() error {
+	return p.effect(ctx, "build", func() error {
 		if !p.n.verified[rev.Commit] {
 			p.n.Diary.Unverified = append(p.n.Diary.Unverified, "built "+string(rev.Commit))
 		}
@@ -226,12 +234,12 @@ func (p nix) Build(ctx context.Context, rev reconcile.Revision, _ string, want r
 	})
 }
 
-func (p nix) Root(_ context.Context, _, path string) error {
-	return p.effect("root "+path, func() error { p.n.roots[path] = true; return nil })
+func (p nix) Root(ctx context.Context, _, path string) error {
+	return p.effect(ctx, "root "+path, func() error { p.n.roots[path] = true; return nil })
 }
 
 func (p nix) Unroot(keep ...string) error {
-	return p.effect("unroot", func() error {
+	return p.effect(context.Background(), "unroot", func() error {
 		for path := range p.n.roots {
 			if !slices.Contains(keep, path) {
 				delete(p.n.roots, path)
@@ -282,8 +290,8 @@ func (p *Process) Units(_ context.Context, _ reconcile.Deployment, was []string)
 
 // Preflight finds the switch lock taken, as often as the system says, or a change
 // that only a reboot can bring.
-func (p *Process) Preflight(_ context.Context, next reconcile.Toplevel, _ string) ([]reconcile.Check, error) {
-	return checks, p.effect("preflight", func() error {
+func (p *Process) Preflight(ctx context.Context, next reconcile.Toplevel, _ string) ([]reconcile.Check, error) {
+	return checks, p.effect(ctx, "preflight", func() error {
 		s := p.n.Systems[next]
 		if s.Reboot {
 			return reconcile.Rejected(reconcile.GateReboot, errors.New("the init system changes"))
@@ -303,8 +311,8 @@ func (p *Process) FollowState() (s reconcile.FollowState) {
 }
 
 // AskOld reports whether a remote answers the old system's settings.
-func (p *Process) AskOld(_ context.Context, d reconcile.Deployment) (answered bool, err error) {
-	err = p.effect("ask the old settings", func() error {
+func (p *Process) AskOld(ctx context.Context, d reconcile.Deployment) (answered bool, err error) {
+	err = p.effect(ctx, "ask the old settings", func() error {
 		for _, name := range p.n.Order {
 			answered = answered || p.n.Remotes[name] != "" && !p.n.cutOff() && !p.n.Systems[d.Old.Toplevel].Deaf
 		}
@@ -326,23 +334,33 @@ func (p *Process) Secrets(_ context.Context, secrets []reconcile.Secret) error {
 }
 
 // Exec notes the command.
-func (p *Process) Exec(_ context.Context, argv []string) error {
-	return p.effect("exec "+argv[0], func() error {
+func (p *Process) Exec(ctx context.Context, argv []string) error {
+	return p.effect(ctx, "exec "+argv[0], func() error {
 		p.n.Diary.Commands = append(p.n.Diary.Commands, argv[0])
 		if p.n.Broken[argv[0]] {
 			return errors.New("exit status 1")
 		}
+		p.n.drained = argv[0] == "drain"
 		return nil
 	})
 }
 
-// Run runs checks.
-func (p *Process) Run(_ context.Context, checks []reconcile.Check) map[string]reconcile.CheckResult {
+// Run runs checks, each of which ends at its timeout.
+func (p *Process) Run(ctx context.Context, checks []reconcile.Check) map[string]reconcile.CheckResult {
+	var takes map[string]time.Duration
+	p.n.Do(func() { takes = p.n.Systems[p.n.loaded].CheckTakes })
+	longest := time.Duration(0)
+	for _, c := range checks {
+		longest = max(longest, min(takes[c.Name], c.Timeout))
+	}
+	sleep(ctx, longest)
 	p.n.mu.Lock()
 	defer p.n.mu.Unlock()
 	results := map[string]reconcile.CheckResult{}
 	for _, c := range checks {
-		results[c.Name] = reconcile.CheckResult{OK: !p.n.Systems[p.n.loaded].Red, Detail: "status 500"}
+		s := p.n.Systems[p.n.loaded]
+		red := s.Red || s.Drains && p.n.drained || takes[c.Name] > c.Timeout || ctx.Err() != nil
+		results[c.Name] = reconcile.CheckResult{OK: !red, Detail: "status 500"}
 	}
 	return results
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
@@ -99,4 +100,17 @@ type CheckResult struct {
 	Detail string        `json:"detail,omitempty"` // why it is red, one line
 	Took   time.Duration `json:"took"`
 	At     time.Time     `json:"at,omitzero"` // when it ended
+}
+
+// MergeChecks returns both sets sorted by name; a check of the second replaces
+// one of the first that has its name.
+func MergeChecks(first, second []Check) []Check {
+	merged := slices.Clone(second)
+	for _, c := range first {
+		if !slices.ContainsFunc(second, func(s Check) bool { return s.Name == c.Name }) {
+			merged = append(merged, c)
+		}
+	}
+	slices.SortFunc(merged, func(a, b Check) int { return strings.Compare(a.Name, b.Name) })
+	return merged
 }

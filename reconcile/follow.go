@@ -13,38 +13,8 @@ import (
 // same system. Otherwise no fix could ever arrive. Where nothing of that changed with the
 // system, nothing is asked.
 
-// A Following is what the agent of a system on trial has shown so far.
-type Following struct {
-	Newer Commit // a newer commit of the branch, which descends from the one on trial
-	Step  Step   // how far the commit on trial has come
-	Why   string // the step after it failed
-	Fails int    // in a row
-	Wrong bool   // and trying again cannot help
-	// Rewind is the commit on trial, where it does not come after the old one's: a person
-	// allowed it, or it would not have come this far.
-	Rewind Commit
-	Pause  Pause // after a failure
-	// Old says whether the old system's settings reach a remote, as far as they were asked.
-	Old   OldPoll
-	Asked time.Duration // boot-time clock
-	At    time.Time     // when they were asked
-}
-
-// An OldPoll is what came of a poll by the old system's agent and settings.
-type OldPoll string
-
-// The outcomes.
-const (
-	OldNotAsked OldPoll = ""
-	OldAnswered OldPoll = "answered" // a remote answers them: the new settings are at fault
-	OldSilent   OldPoll = "silent"   // none does: an outage, or a network that the commit broke for git alone
-)
-
 // askOldAgain is how long a silence of the old settings is believed.
 const askOldAgain = 30 * time.Second
-
-// PurposeFollow is of jobs that show that a system on trial follows the branch.
-const PurposeFollow Purpose = "follow"
 
 // followFails is how often in a row a step may fail before it is the commit's own fault:
 // the pauses between them last a quarter of a minute and more.

@@ -1,11 +1,8 @@
 package reconcile
 
 import (
-	"errors"
 	"fmt"
-	"maps"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 	"time"

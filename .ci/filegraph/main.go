@@ -1,9 +1,8 @@
-// Filegraph shows which files of a package need which, and which need each other: a file
-// needs another one when it names what that one declares, methods and fields included.
+// Filegraph shows which files of a package need which: a file needs another one when it
+// names what that one declares, methods and fields included. It exits 1 when a file needs
+// itself by way of others, which it marks with a star.
 //
 //	go run ./.ci/filegraph ./reconcile
-//
-// It exits 1 when two files need each other.
 package main
 
 import (
@@ -13,7 +12,6 @@ import (
 	"go/parser"
 	"go/token"
 	"go/types"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -31,35 +29,53 @@ func main() {
 		fmt.Fprintln(os.Stderr, "filegraph:", err)
 		os.Exit(2)
 	}
-	mutual := 0
+	cyclic := 0
 	for _, file := range slices.Sorted(maps.Keys(needs)) {
-		others := slices.Sorted(maps.Keys(needs[file]))
-		for i, other := range others {
-			if needs[other][file] {
-				others[i] += "*"
-				mutual++
-			}
+		mark := " "
+		if reaches(needs, file, file, map[string]bool{}) {
+			mark = "*"
+			cyclic++
 		}
-		fmt.Printf("%-22s %s\n", file, strings.Join(others, " "))
+		fmt.Printf("%s %-22s %s\n", mark, file, strings.Join(slices.Sorted(maps.Keys(needs[file])), " "))
 	}
-	fmt.Printf("%d files, %d pairs that need each other (*)\n", len(needs), mutual/2)
-	if mutual > 0 {
+	if fmt.Printf("%d files, %d of them in cycles\n", len(needs), cyclic); cyclic > 0 {
 		os.Exit(1)
 	}
+}
+
+// reaches reports whether from needs to, directly or by way of files that were not seen.
+func reaches(needs map[string]map[string]bool, from, to string, seen map[string]bool) bool {
+	for next := range needs[from] {
+		if next == to {
+			return true
+		}
+		if !seen[next] {
+			seen[next] = true
+			if reaches(needs, next, to, seen) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // graph returns for each file of the package the files that it needs.
 func graph(dir string) (map[string]map[string]bool, error) {
 	fset := token.NewFileSet()
-	packages, err := parser.ParseDir(fset, dir, func(f fs.FileInfo) bool { return !strings.HasSuffix(f.Name(), "_test.go") }, 0)
+	paths, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
 		return nil, err
 	}
 	var files []*ast.File
-	for _, p := range packages {
-		for _, f := range p.Files {
-			files = append(files, f)
+	for _, path := range paths {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
 		}
+		f, err := parser.ParseFile(fset, path, nil, 0)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
 	}
 	info := &types.Info{Uses: map[*ast.Ident]types.Object{}}
 	config := types.Config{Importer: importer.ForCompiler(fset, "source", nil)}

@@ -127,16 +127,16 @@ func (a *Agent) work(ctx context.Context, job reconcile.Job, p Ports, policy rec
 		if err := p.Guard.Disarm(j.Deployment.ID); err != nil {
 			return nil, err
 		}
-		return nil, p.System.Promote(ctx, j.Deployment, j.Try)
+		return nil, p.Switch.Promote(ctx, j.Deployment, j.Try)
 	case reconcile.GoBack:
 		return a.goBack(ctx, j, p, policy)
 	case reconcile.Restore:
-		return nil, p.System.Restore(ctx, j.System)
+		return nil, p.Switch.Restore(ctx, j.System)
 	case reconcile.Reboot:
 		if err := p.Guard.NoteReboot(j.Deployment.ID); err != nil {
 			return nil, err
 		}
-		return nil, p.System.Reboot(ctx)
+		return nil, p.Units.Reboot(ctx)
 	}
 	panic(fmt.Sprintf("unknown job %T", job))
 }

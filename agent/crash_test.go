@@ -51,6 +51,7 @@ var everything = reconcile.Target{
 	Windows: []reconcile.Window{{Text: "always", Days: [7]bool{true, true, true, true, true, true, true}, Zone: time.UTC}},
 	Checks: []reconcile.Check{
 		{Name: "api", Kind: reconcile.CheckHTTP, Required: true, Within: 2 * time.Second, Interval: time.Second, Timeout: time.Second, Successes: 2},
+		{Name: "depth", Kind: "quantum", Required: true, Interval: time.Second, Timeout: time.Second, Successes: 1}, // only a later agent knows it
 		{Name: "info", Kind: reconcile.CheckTCP, Within: 2 * time.Second, Interval: time.Second, Timeout: time.Second, Successes: 1},
 	},
 }

@@ -26,6 +26,12 @@ const (
 // CheckKinds lists every kind, in the order of the documentation.
 var CheckKinds = []CheckKind{CheckUnit, CheckTCP, CheckHTTP, CheckDNS, CheckExec, CheckMount, CheckFile}
 
+// Runnable returns the checks of the kinds that this agent knows. What a newer one brought
+// is run by the newer one, and says nothing here.
+func Runnable(checks []Check) []Check {
+	return slices.DeleteFunc(slices.Clone(checks), func(c Check) bool { return !slices.Contains(CheckKinds, c.Kind) })
+}
+
 // A Check is one question about the node's health.
 type Check struct {
 	Name      string        `json:"name"` // unique on the node

@@ -88,7 +88,7 @@ func (w *Watch) units(before Watch, t Trial, s Sampling) (pending bool) {
 
 // checks keeps the results, and reports whether a check was not green often enough yet.
 func (w *Watch) checks(before Watch, t Trial, checks []Check, results map[string]CheckResult) (pending bool) {
-	for _, c := range checks {
+	for _, c := range Runnable(checks) {
 		res, ran := results[c.Name]
 		if ran {
 			w.Ran[c.Name], w.Results[c.Name] = w.Last, res
@@ -178,7 +178,7 @@ func (w Watch) unconfirmed(what, unwritten string) Cause {
 // due returns the checks that are to run at now.
 func (w Watch) due(checks []Check, now time.Duration) []Check {
 	var due []Check
-	for _, c := range checks {
+	for _, c := range Runnable(checks) {
 		if ran, known := w.Ran[c.Name]; !known || now >= ran+c.Interval {
 			due = append(due, c)
 		}
@@ -194,7 +194,7 @@ func pace(window time.Duration) time.Duration {
 // nextSampling returns when the next sampling is due.
 func (w Watch) nextSampling(c Confirm, checks []Check) time.Duration {
 	next := w.Last + pace(c.Window)
-	for _, k := range checks {
+	for _, k := range Runnable(checks) {
 		next = min(next, w.Ran[k.Name]+max(k.Interval, 100*time.Millisecond))
 	}
 	return next

@@ -40,7 +40,7 @@ func (n *Node) spawn(boot context.Context, s *System) *Process {
 		defer close(p.done)
 		defer end()
 		a := agent.New(agent.Options{
-			Ports:  agent.Ports{Source: p, Registry: p, Nix: nix{p}, System: p, Guard: p.guardClient(id), Health: p, Store: p, Follower: p},
+			Ports:  agent.Ports{Source: p, Registry: p, Nix: nix{p}, Links: p, Units: p, Switch: p, Programs: p, Guard: p.guardClient(id), Health: p, Store: p, Follower: p},
 			Policy: n.Policy, Record: record, StateDir: "/var/lib/infra-agent", Boot: id, Self: s.Agent,
 			Uptime: func() time.Duration {
 				n.mu.Lock()
@@ -222,6 +222,7 @@ func (p *Process) Run(ctx context.Context, checks []reconcile.Check) map[string]
 	var takes map[string]time.Duration
 	p.n.Do(func() { takes = p.n.Systems[p.n.loaded].CheckTakes })
 	longest := time.Duration(0)
+	checks = reconcile.Runnable(checks)
 	for _, c := range checks {
 		longest = max(longest, min(takes[c.Name], c.Timeout))
 	}

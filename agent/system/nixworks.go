@@ -21,10 +21,7 @@ var unitPath = regexp.MustCompile(`(?m)^Environment="PATH=([^"]*)"$`)
 // unit finds no nix or no nixos-rebuild, or Nix's own settings make it useless. It asks
 // only where one of them is another one than now, and what it cannot see is left to the trial.
 func (n *Node) nixWorks(ctx context.Context, next reconcile.Toplevel) error {
-	unit, err := os.ReadFile(n.Root + string(next) + "/etc/systemd/system/" + AgentUnit)
-	if err != nil {
-		return nil
-	}
+	unit, _ := os.ReadFile(n.Root + string(next) + "/etc/systemd/system/" + AgentUnit)
 	path := unitPath.FindSubmatch(unit)
 	if path == nil {
 		return nil
@@ -83,9 +80,7 @@ func (n *Node) nixSettings(ctx context.Context, nix string, next reconcile.Tople
 		return err
 	}
 	var settings map[string]struct{ Value any }
-	if err := json.Unmarshal(out, &settings); err != nil {
-		return nil // another form of a Nix to come
-	}
+	_ = json.Unmarshal(out, &settings) // a Nix to come may print something else
 	jobs, known := settings["max-jobs"].Value.(float64)
 	if builders, _ := settings["builders"].Value.(string); known && jobs == 0 && !n.builds(builders, next) {
 		return errors.New("the new system's Nix could not build anything: max-jobs is 0, and there are no builders (hint: nix.settings.max-jobs, or nix.buildMachines)")

@@ -130,6 +130,7 @@ func TestRefusedByType(t *testing.T) {
 		{`settings.checks.web = { kind = "http"; target = "http://x/"; status = 20; };`, "integer between 100 and 599"},
 		{`settings.limits.tree_entries = 0;`, "positive integer"},
 		{`settings.limits.fetch_bytes = "0B";`, "services.infra-agent.settings.limits.fetch_bytes"},
+		{`settings.metrics.socket_group = "a group";`, "services.infra-agent.settings.metrics.socket_group"},
 		{`settings.control.group = "";`, "services.infra-agent.settings.control.group"},
 		{`settings.confirm.window = "5 minutes";`, `is not of type ` + "`duration: numbers with the units h, m, s or ms, such as"},
 	} {
@@ -192,6 +193,27 @@ func TestDirectoriesElsewhere(t *testing.T) {
 		}
 		if want := "\nRequiresMountsFor=/persist/agent\nRequiresMountsFor=/srv/run\n"; tc.state == "" && !strings.Contains(unit, want) {
 			t.Errorf("with %s the unit is\n%s\nwant %s", tc.settings, unit, want)
+		}
+	}
+}
+
+// TestScrapersHaveAGroup: the agent may give its socket to a group only where that is one of the unit's.
+func TestScrapersHaveAGroup(t *testing.T) {
+	const socket = `settings.metrics = { listen = "/run/infra-agent/metrics.sock"; socket_group = "prometheus"; };`
+	for agent, want := range map[string]struct {
+		groups []string
+		lines  string
+	}{
+		remote:          {[]string{"infra-agent"}, ""},
+		remote + socket: {[]string{"infra-agent", "prometheus"}, "\nSupplementaryGroups=prometheus\nSystemCallArchitectures=native\nSystemCallErrorNumber=EPERM\nSystemCallFilter=@system-service\nSystemCallFilter=~@privileged @resources\nSystemCallFilter=fchownat\n"},
+	} {
+		var got struct {
+			Groups []string
+			Unit   string
+		}
+		check(t, evaluate(t, "let c = "+system(agent, "")+`; in { groups = builtins.attrNames c.users.groups; unit = c.systemd.units."infra-agent.service".text; }`, &got))
+		if !slices.Equal(got.Groups, want.groups) || !strings.Contains(got.Unit, want.lines) || want.lines == "" && strings.Contains(got.Unit, "fchownat") {
+			t.Errorf("with %s: groups %q, want %q; the unit is\n%s\nwant%s", agent, got.Groups, want.groups, got.Unit, want.lines)
 		}
 	}
 }

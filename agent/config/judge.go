@@ -28,10 +28,21 @@ func judge(d *strict.Document, s Settings) {
 		d.Problemf("metrics.listen", `write "127.0.0.1:10119", "/run/infra-agent/metrics.sock", or "" for none`,
 			"%q is neither host:port nor an absolute path", l)
 	}
-	if strings.ContainsAny(s.Control.Group, ": \t\n/") || s.Control.Group == "" {
+	if !isGroup(s.Control.Group) {
 		d.Problemf("control.group", "", "%q is not the name of a group", s.Control.Group)
 	}
+	switch group := s.Metrics.SocketGroup; {
+	case group == "":
+	case !isGroup(group):
+		d.Problemf("metrics.socket_group", "", "%q is not the name of a group", group)
+	case !filepath.IsAbs(s.Metrics.Listen):
+		d.Problemf("metrics.socket_group", `remove it, or listen at a path such as "/run/infra-agent/metrics.sock"`,
+			"metrics.listen is no unix socket: whoever reaches its port may read")
+	}
 }
+
+// isGroup holds what group(5) and a path can hold of a name.
+func isGroup(s string) bool { return s != "" && !strings.ContainsAny(s, ": \t\n/") }
 
 // judgeWords checks the values that are one of a list.
 func judgeWords(d *strict.Document, s Settings) {

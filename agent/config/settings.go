@@ -135,9 +135,10 @@ type Confirm struct {
 	IgnoreUnits []string      `toml:"ignore_units"` // globs
 }
 
-// Metrics says where metrics are served.
+// Metrics says where metrics are served, and to whom.
 type Metrics struct {
-	Listen string `toml:"listen"` // host:port, absolute path of a unix socket, or "" = off
+	Listen      string `toml:"listen"`       // host:port, absolute path of a unix socket, or "" = off
+	SocketGroup string `toml:"socket_group"` // may connect to the unix socket; "" = only root
 }
 
 // Log says what is logged, and how.

@@ -96,7 +96,7 @@ func run(ctx context.Context, path string) error {
 		return server.Serve(ctx, listener)
 	})
 	helper("metrics", func(ready func()) error {
-		return metrics.Serve(ctx, settings.Metrics.Listen, metrics.New(version, a.Snapshot), ready)
+		return serveMetrics(ctx, settings.Metrics, metrics.New(version, a.Snapshot), ready)
 	})
 	polls.start(settings, a)
 	settingsFile := reloader{

@@ -27,15 +27,13 @@ import (
 )
 
 func runCommand() *cobra.Command {
-	c := &cobra.Command{
+	return &cobra.Command{
 		Use: "run", Short: "Run the agent (systemd does this)", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			path, _ := c.Flags().GetString("config")
 			return run(c.Context(), path)
 		},
 	}
-	c.Flags().String("config", defaultSettings, "settings file")
-	return c
 }
 
 // run is the agent's life, from reading the settings to the end of ctx.

@@ -50,23 +50,35 @@ func TestUnit(t *testing.T) {
 	}
 }
 
-// TestNewSettingsReload: switch-to-configuration reloads a unit of which nothing but X-Reload-Triggers has changed.
+// TestNewSettingsReload: switch-to-configuration reloads a unit of which nothing but X-Reload-Triggers has changed, and restarts
+// one that changed otherwise.
 func TestNewSettingsReload(t *testing.T) {
-	var units [2]string
-	for i, window := range []string{"1m", "2m"} {
-		agent := remote + `settings.confirm.window = "` + window + `";`
-		check(t, evaluate(t, system(agent, "")+`.systemd.units."infra-agent.service".text`, &units[i]))
+	lines := func(settings string) []string {
+		var unit string
+		check(t, evaluate(t, system(remote+settings, "")+`.systemd.units."infra-agent.service".text`, &unit))
+		return strings.Split(unit, "\n")
 	}
-	a, b := strings.Split(units[0], "\n"), strings.Split(units[1], "\n")
-	var differ []string
-	for i, line := range a {
-		if line != b[i] {
-			key, _, _ := strings.Cut(line, "=")
-			differ = append(differ, key)
+	before := lines("")
+	const reload, restart = "X-Reload-Triggers", "X-Restart-Triggers"
+	for settings, want := range map[string][]string{
+		`settings.confirm.window = "2m";`:              {reload},
+		`settings.metrics.listen = "127.0.0.1:9999";`:  {reload, restart},
+		`settings.log.level = "debug";`:                {reload, restart},
+		`settings.control.group = "wheel";`:            {"Group", reload, restart},
+		`settings.run_dir = "/run/fleet";`:             {"RequiresMountsFor", "RuntimeDirectory", reload, restart},
+		`settings.state_dir = "/var/lib/fleet/agent";`: {"RequiresMountsFor", "StateDirectory", reload, restart},
+	} {
+		var differ []string
+		for i, line := range lines(settings) {
+			if line != before[i] {
+				key, _, _ := strings.Cut(line, "=")
+				differ = append(differ, key)
+			}
 		}
-	}
-	if want := []string{"X-Reload-Triggers"}; !slices.Equal(differ, want) {
-		t.Errorf("with other settings, the unit differs in %v, want %v", differ, want)
+		slices.Sort(differ)
+		if slices.Sort(want); !slices.Equal(differ, want) {
+			t.Errorf("with %s the unit differs in %v, want %v", settings, differ, want)
+		}
 	}
 }
 

@@ -30,6 +30,8 @@ in
       stopIfChanged = false;
       # New settings need no restart. The agent sees them by itself, but not where /etc is an overlay (system.etc.overlay).
       reloadTriggers = [ file ];
+      # But for these, which do not move under a deployment.
+      restartTriggers = [ (builtins.toJSON { inherit (cfg.settings) state_dir run_dir metrics log control; }) ];
 
       path = [
         config.nix.package

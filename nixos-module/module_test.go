@@ -90,6 +90,7 @@ func TestAssertions(t *testing.T) {
 		{"comin", remote, `imports = [ { options.services.comin.enable = lib.mkOption { default = true; }; } ];`, "services.comin.enable would both switch"},
 		{"older NixOS", remote, `system.nixos.release = "24.05";`, "needs NixOS 24.11 or newer, and this is 24.05"},
 		{"newer NixOS", remote, `system.nixos.release = "25.11";`, ""},
+		{"no switch", remote, "system.switch.enable = false;", "needs system.switch.enable"},
 		{"no Nix", remote, "nix.enable = false;", "needs nix.enable"},
 		{
 			"unknown credential", `credentials.other = "/run/secrets/token"; settings.source.remotes = [ { url = "https://x/y"; token_file = "/run/credentials/infra-agent.service/forge"; } ];`,

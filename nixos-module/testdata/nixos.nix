@@ -71,6 +71,7 @@ in
     programs.ssh.package = string "/usr";
     system.autoUpgrade.enable = value types.bool false;
     system.build = set;
+    system.switch.enable = value types.bool true;
     system.nixos.release = string "24.11";
     systemd.services = value (types.attrsOf (types.submodule service)) { };
     systemd.units = value (types.attrsOf (types.submodule unit)) { };

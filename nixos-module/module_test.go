@@ -313,7 +313,7 @@ func TestFlake(t *testing.T) {
 		unit = checks.unit.text;
 		settings = checks.settings.name;
 	}`, &got))
-	if want := []string{"checks", "devShells", "lib", "nixosModules", "overlays", "packages"}; !slices.Equal(got.Outputs, want) {
+	if want := []string{"checks", "devShells", "formatter", "lib", "nixosModules", "overlays", "packages"}; !slices.Equal(got.Outputs, want) {
 		t.Errorf("outputs are %q, want %q", got.Outputs, want)
 	}
 	for _, system := range []string{"x86_64-linux", "aarch64-linux"} {
@@ -331,6 +331,18 @@ func TestFlake(t *testing.T) {
 	}
 	if want := "infra-agent-config.toml"; got.Settings != want {
 		t.Errorf("the check of the settings builds %q, want %q", got.Settings, want)
+	}
+}
+
+// TestPackageHasTests: of its own version, and on a machine with the very package.
+func TestPackageHasTests(t *testing.T) {
+	var got struct{ Version, VM string }
+	check(t, evaluate(t, `let tests = (import (dir + "/../packaging/source.nix")).passthru.tests; in {
+		version = tests.version.package.pname;
+		vm = (builtins.head (tests.vm.nodes.machine { pkgs.git = "/usr"; }).imports).services.infra-agent.package.pname;
+	}`, &got))
+	if got.Version != "infra-agent" || got.VM != "infra-agent" {
+		t.Errorf("the tests are of the packages %q and %q, want infra-agent", got.Version, got.VM)
 	}
 }
 

@@ -43,6 +43,8 @@ in
       environment = config.networking.proxy.envVars // {
         # Builds belong to the daemon and its control group, and the store stays out of this unit's reach.
         NIX_REMOTE = "daemon";
+        # The database of time zones, which maintenance windows name.
+        ZONEINFO = "${pkgs.tzdata}/share/zoneinfo";
         # Nix's caches: root's home is read-only here.
         XDG_CACHE_HOME = "/var/cache/infra-agent";
       };

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	_ "time/tzdata" // windows name zones, and a small system has no zoneinfo
 
 	"github.com/spf13/cobra"
 

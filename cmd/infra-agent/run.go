@@ -110,8 +110,9 @@ func run(ctx context.Context, path string) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
+	all.Go(func() { onHangup(ctx, hup, settingsFile.reload, polls.now) })
 	w := watcher{
-		file: path, trigger: filepath.Join(settings.RunDir, "sync"), dirs: n.system.Watched(), hup: hup,
+		file: path, trigger: filepath.Join(settings.RunDir, "sync"), dirs: n.system.Watched(),
 		reload: settingsFile.reload, poll: polls.now, look: func() { a.Look(ctx) },
 	}
 	helper("watch on files", func(ready func()) error { return w.run(ctx, ready) })

@@ -28,8 +28,11 @@ func (a *Agent) start(ctx context.Context, job reconcile.Job) {
 				return
 			}
 			a.count(ev)
+			if asked, is := ev.(reconcile.AskedOld); is && asked.Answered { // the new settings are asked once more
+				defer a.PollNow()
+			}
 			if !a.note(ev) { // done in vain: not again at once
-				a.rec.Work.NotBefore = time.Now().Add(saveAgain)
+				a.rec.Work.Pause = reconcile.Pause{From: time.Now(), Until: time.Now().Add(saveAgain)}
 			}
 		}
 	}()
@@ -117,23 +120,23 @@ func (a *Agent) work(ctx context.Context, job reconcile.Job, p Ports, policy rec
 		return nil, a.setGuard(ctx, j, p, policy)
 	case reconcile.AskOld:
 		answered, err := p.Follower.AskOld(ctx, j.Deployment)
-		return reconcile.AskedOld{Answered: answered, Uptime: a.Uptime()}, err
+		return reconcile.AskedOld{Answered: answered, Uptime: a.Uptime(), At: time.Now()}, err
 	case reconcile.Sample:
 		return a.sample(ctx, j, p)
 	case reconcile.Promote:
 		if err := p.Guard.Disarm(j.Deployment.ID); err != nil {
 			return nil, err
 		}
-		return nil, p.System.Promote(ctx, j.Deployment, j.Try)
+		return nil, p.Switch.Promote(ctx, j.Deployment, j.Try)
 	case reconcile.GoBack:
 		return a.goBack(ctx, j, p, policy)
 	case reconcile.Restore:
-		return nil, p.System.Restore(ctx, j.System)
+		return nil, p.Switch.Restore(ctx, j.System)
 	case reconcile.Reboot:
 		if err := p.Guard.NoteReboot(j.Deployment.ID); err != nil {
 			return nil, err
 		}
-		return nil, p.System.Reboot(ctx)
+		return nil, p.Units.Reboot(ctx)
 	}
 	panic(fmt.Sprintf("unknown job %T", job))
 }

@@ -36,11 +36,11 @@ func resolve(ctx context.Context, j reconcile.Resolve, p Ports) (reconcile.Event
 // preflight also gathers the checks that the trial will be judged by: those of
 // the new system's own settings, and those of the registry.
 func (a *Agent) preflight(ctx context.Context, j reconcile.Preflight, p Ports, policy reconcile.Policy) (reconcile.Event, error) {
-	own, err := p.System.Preflight(ctx, j.From.Toplevel, a.recordPath())
+	own, err := p.Switch.Preflight(ctx, j.From.Toplevel, a.recordPath())
 	if err != nil {
 		return nil, err
 	}
-	if err := p.System.Secrets(ctx, j.From.Target.Secrets); err != nil {
+	if err := p.Programs.Secrets(ctx, j.From.Target.Secrets); err != nil {
 		return nil, err
 	}
 	if own == nil {
@@ -63,12 +63,12 @@ func (a *Agent) tidy(ctx context.Context, j reconcile.Tidy, p Ports) error {
 		}
 		a.Log.Warn("the guard is stopped though its file could not be changed", "err", err)
 	}
-	units, err := p.System.Leftovers(ctx)
+	units, err := p.Units.Leftovers(ctx)
 	if err != nil {
 		return err
 	}
 	for _, u := range units {
-		if err := p.System.Stop(ctx, u); err != nil {
+		if err := p.Units.Stop(ctx, u); err != nil {
 			return err
 		}
 	}
@@ -88,7 +88,7 @@ func rootName(path string) string { return filepath.Base(path) }
 // first that fails.
 func runAll(ctx context.Context, what string, commands [][]string, p Ports) error {
 	for _, argv := range commands {
-		if err := p.System.Exec(ctx, argv); err != nil {
+		if err := p.Programs.Exec(ctx, argv); err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 	}

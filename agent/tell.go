@@ -155,7 +155,7 @@ func Summary(s reconcile.Snapshot) string {
 
 func idleSummary(s reconcile.Snapshot) string {
 	if s.Observation.Job != nil {
-		what, of, _ := strings.Cut(s.Observation.Job.Key(), " ")
+		what, of := s.Observation.Job.Key().Kind, s.Observation.Job.Key().Of
 		if c, err := reconcile.ParseCommit(of); err == nil {
 			of = c.Short()
 		} else if of != "" {

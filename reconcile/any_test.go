@@ -98,13 +98,13 @@ var anyRecord = rapid.Custom(func(t *rapid.T) Record {
 		History:   roomy([]Outcome{{ID: "x", To: "B"}}),
 	}
 	gate := rapid.SampledFrom(Gates).Draw(t, "gate")
-	r.Failures = map[string]Failure{
+	r.Failures = map[FailureKey]Failure{
 		revisionKey(anyCommit.Draw(t, "failed")): {Gate: gate, After: anyTime.Draw(t, "after")}, toplevelKey("B"): {Gate: gate, After: anyTime.Draw(t, "again")},
 	}
 	r.Work = Work{
 		Remotes: roomy([]Answer{{Remote: "origin", Commit: anyCommit.Draw(t, "answer"), Testing: anyCommit.Draw(t, "testing")}}), Tip: Tip{Commit: anyCommit.Draw(t, "tip")},
-		Steps: map[Purpose]Step{}, Overtaken: anyCommit.Draw(t, "overtaken"), Tidied: rapid.Bool().Draw(t, "tidied"), Armed: rapid.Bool().Draw(t, "armed"), NotBefore: anyTime.Draw(t, "not before"),
-		Last: JobEnd{Key: anyJob.Draw(t, "last").Key(), OK: rapid.Bool().Draw(t, "ok")},
+		Steps: map[Purpose]Step{}, Overtaken: anyCommit.Draw(t, "overtaken"), Tidied: rapid.Bool().Draw(t, "tidied"), Armed: rapid.Bool().Draw(t, "armed"), Pause: Pause{anyTime.Draw(t, "failed"), anyTime.Draw(t, "not before")},
+		Last: JobEnd{Job: anyJob.Draw(t, "last").Key(), OK: rapid.Bool().Draw(t, "ok")},
 	}
 	for _, p := range []Purpose{PurposeBranch, PurposeEarlier, PurposeTesting} {
 		if s := anyStep.Draw(t, string(p)); s != nil {
@@ -153,7 +153,7 @@ var anyEvent = rapid.Custom(func(t *rapid.T) Event {
 		"mirror":   Polled{Answer{Remote: "mirror", Order: 1, Commit: anyCommit.Draw(t, "commit"), At: now}},
 		"reloaded": Reloaded{}, "cancelled": Cancelled{job}, "advanced": Advanced{Job: job, Step: step, At: now}, "done": Done{Job: job},
 		"failed":   Failed{Job: job, Gate: rapid.SampledFrom([]Gate{"", GateEvaluate}).Draw(t, "gate"), Why: "why", At: now, Spread: 1},
-		"measured": Measured{At: now}, "paid": Paid{DebtUndrain}, "asked old": AskedOld{boot, anyDuration.Draw(t, "asked")}, "armed": Armed{}, "activated": Activated{Activation: Activation{Attempt: 1}}, "sampled": Sampled{anySampling.Draw(t, "sampling"), anyDuration.Draw(t, "uptime")},
+		"measured": Measured{At: now}, "paid": Paid{DebtUndrain}, "asked old": AskedOld{boot, anyDuration.Draw(t, "asked"), now}, "armed": Armed{}, "activated": Activated{Activation: Activation{Attempt: 1}}, "sampled": Sampled{anySampling.Draw(t, "sampling"), anyDuration.Draw(t, "uptime")},
 		"entered": Entered{anyPhase.Draw(t, "phase"), now}, "aborted": Aborted{Gate: GateLock, At: now}, "promoted": Promoted{now},
 		"rolled back": RolledBack{At: now, Silent: boot}, "abandoned": Abandoned{now}, "adopted": Adopted{top, boot, now},
 		"converged": Converged{Revision: Revision{Commit: "c1"}, At: now}, "suspended": Suspended{"x", now}, "barred": Barred{top, Block{}},

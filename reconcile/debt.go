@@ -5,39 +5,13 @@ import (
 	"time"
 )
 
-// A Debt is what the node is owed since something was begun. It is on disk before
-// the effect that makes it due, and is paid in Idle, however the deployment ended.
-type Debt struct {
-	Kind     DebtKind   `json:"kind"`
-	Commands [][]string `json:"commands,omitempty"` // undrain: programs and their arguments
-	System   Toplevel   `json:"system,omitempty"`   // restore: what profile and boot default are to be
-	Since    time.Time  `json:"since"`
-	Tries    int        `json:"tries,omitempty"`
-	Tried    time.Time  `json:"tried,omitzero"` // the last time
-	Why      string     `json:"why,omitempty"`  // that failed
-	After    time.Time  `json:"after,omitzero"` // the next try
-}
-
-// A DebtKind says what is owed. The set is closed: it is a label of the metric
-// infra_agent_debts.
-type DebtKind string
-
-// The kinds of debts.
-const (
-	DebtUndrain DebtKind = "undrain" // the node was drained
-	DebtRestore DebtKind = "restore" // a promotion had begun: profile or boot default may be the new system
-)
-
-// DebtKinds lists every kind, in the order in which debts are paid.
-var DebtKinds = []DebtKind{DebtRestore, DebtUndrain}
-
 // debtBackoff is when a debt that could not be paid is tried again. It is never given
 // up, and keeps nothing else from being done: its mend may be a commit.
 var debtBackoff = []time.Duration{
 	time.Second, 2 * time.Second, 5 * time.Second, 15 * time.Second, time.Minute, 10 * time.Minute, time.Hour, 6 * time.Hour,
 }
 
-func (d Debt) waits(now time.Time) bool { return waiting(d.Tried, d.After, now) }
+func (d Debt) waits(now time.Time) bool { return Pause{d.Tried, d.After}.lasts(now) }
 
 // owe adds d, in the place of an earlier debt of its kind.
 func owe(r Record, d Debt) Record {
@@ -57,7 +31,7 @@ func unpaid(r Record, kind DebtKind, why string, at time.Time, spread float64) R
 	for i := range r.Owed {
 		if d := &r.Owed[i]; d.Kind == kind {
 			d.Tries++
-			d.Why, d.Tried, d.After = why, at, at.Add(backoff(debtBackoff, d.Tries, spread))
+			d.Why, d.Tried, d.After = why, at, pause(at, debtBackoff, d.Tries, spread).Until
 		}
 	}
 	return r

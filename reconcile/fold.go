@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -14,15 +15,13 @@ func Fold(r Record, e Event) Record {
 		return polled(r, e.Answer)
 	case Reloaded:
 		r.Work.Steps = eachStep(r, func(s Step) Step { return s.fetched() })
-		r.Work.NotBefore, r.Work.Errors = time.Time{}, 0
+		r.Work.Pause, r.Work.Errors = Pause{}, 0
 		r.Work.Remotes, r.Work.Following = nil, Following{}
-		r.Failures = without(r.Failures, func(key string, _ Failure) bool {
-			return kind(key) == "revision" || kind(key) == "fetch" || kind(key) == "derivation" // how it is built is a setting
-		})
+		r = forget(r, func(key FailureKey, _ Failure) bool { return memories[key.Kind].reload })
 	case Advanced:
 		return advanced(r, e)
 	case Done:
-		r = ended(r, JobEnd{Key: e.Job.Key(), OK: true})
+		r = ended(r, JobEnd{Job: e.Job.Key(), OK: true})
 		switch e.Job.(type) {
 		case Tidy:
 			r.Work.Tidied = true
@@ -32,7 +31,7 @@ func Fold(r Record, e Event) Record {
 			r = paid(r, DebtRestore)
 		default: // nothing but its end
 		}
-		return took(r, jobName(e.Job), e.Took)
+		return took(r, e.Job.Key().Kind, e.Took)
 	case Cancelled:
 		if _, build := e.Job.(Build); build {
 			r.Work.Overtaken = r.Work.Tip.Commit
@@ -93,16 +92,14 @@ func Fold(r Record, e Event) Record {
 		r.Suspended = Suspension{}
 	case Retried:
 		r.Blocked, r.Losses, r.Failures, r.Foreign.Tip, r.Tested = nil, nil, nil, "", nil
-		r.Work.NotBefore, r.Work.Errors = time.Time{}, 0
+		r.Work.Pause, r.Work.Errors = Pause{}, 0
 	case Synced:
-		r.Work.NotBefore, r.Work.Errors = time.Time{}, 0
-		r.Failures = without(r.Failures, func(key string, f Failure) bool {
-			return f.Gate == GatePreflight || f.Gate == GateLock || kind(key) == "fetch"
-		})
+		r.Work.Pause, r.Work.Errors = Pause{}, 0
+		r = forget(r, func(key FailureKey, _ Failure) bool { return memories[key.Kind].sync })
 	case Rewound:
 		r.Rewind = e.To
-		r.Failures = without(r.Failures, func(key string, _ Failure) bool {
-			return key == revisionKey(e.To) || strings.HasPrefix(key, fetchKey(e.To, ""))
+		r = forget(r, func(key FailureKey, _ Failure) bool {
+			return key == revisionKey(e.To) || key.Kind == FailedFetch && strings.HasPrefix(key.Of, string(e.To)+" ")
 		})
 	case Accepted:
 		if e.Slots.Running != r.Good.Toplevel {
@@ -117,10 +114,10 @@ func Fold(r Record, e Event) Record {
 }
 
 func advanced(r Record, e Advanced) Record {
-	if purposeOf(e.Job) == PurposeFollow {
-		return stepShown(ended(r, JobEnd{Key: e.Job.Key(), OK: true}), e.Step)
+	if e.Job.purpose() == PurposeFollow {
+		return stepShown(ended(r, JobEnd{Job: e.Job.Key(), OK: true}), e.Step)
 	}
-	r = took(ended(r, JobEnd{Key: e.Job.Key(), OK: true}), jobName(e.Job), e.Took)
+	r = took(ended(r, JobEnd{Job: e.Job.Key(), OK: true}), e.Job.Key().Kind, e.Took)
 	testing := e.Step.fetched().Purpose == PurposeTesting
 	r.Work.Steps = stepped(r, e.Step)
 	switch s := e.Step.(type) {
@@ -154,83 +151,54 @@ func advanced(r Record, e Advanced) Record {
 	return r
 }
 
-// passing failures of jobs are tried again after these; the last one repeats.
-var (
-	jobBackoff      = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 15 * time.Second, 30 * time.Second, time.Minute}
-	evaluateBackoff = []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour}
-	buildBackoff    = []time.Duration{
-		time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 6 * time.Hour,
-	}
-)
-
-// longestPause is more than any pause after a passing failure.
-const longestPause = 2 * time.Minute
-
-// preflightAgain is when a preflight that found an obstacle is repeated.
-const preflightAgain = time.Minute
-
-func backoff(steps []time.Duration, tries int, spread float64) time.Duration {
-	return time.Duration(float64(steps[min(tries, len(steps))-1]) * spread)
-}
-
 func failed(r Record, e Failed) Record {
-	r.Work.Last = JobEnd{Key: e.Job.Key(), Why: e.Why, Rejected: e.Gate != ""}
-	if purposeOf(e.Job) == PurposeFollow { // what else is looked at goes on meanwhile
+	r.Work.Last = JobEnd{Job: e.Job.Key(), Why: e.Why, Rejected: e.Gate != ""}
+	if e.Job.purpose() == PurposeFollow { // what else is looked at goes on meanwhile
 		return stepFailed(r, e)
 	}
 	r.Work.Errors++
-	remember := func(key string, gate Gate, after time.Duration) Record {
-		f := Failure{Gate: gate, Why: e.Why, Tries: r.Failures[key].Tries + 1, At: e.At}
-		if after > 0 {
-			f.After = e.At.Add(after)
-		}
-		r.Failures = remembered(r.Failures, key, f)
-		return r
-	}
 	switch j := e.Job.(type) {
 	case Fetch:
-		if e.Verdict != "" {
-			r.Tally.Verifications = plus(r.Tally.Verifications, e.Verdict)
-		}
-		if e.Gate == GateUnverified && !e.Suspect {
-			return choose(remember(revisionKey(j.Tip.Commit), e.Gate, 0), e.At)
-		}
-		if e.Gate != "" {
-			key := fetchKey(j.Tip.Commit, j.Tip.Remote)
-			return unfetched(remember(key, e.Gate, backoff(evaluateBackoff, r.Failures[key].Tries+1, e.Spread)), j.Tip, e.At, e.Spread)
-		}
-		r.Work.NotBefore = e.At.Add(backoff(jobBackoff, r.Work.Errors, e.Spread))
-		return unfetched(r, j.Tip, e.At, e.Spread)
+		return fetchFailed(r, j, e)
 	case Resolve:
 		if e.Gate != "" {
-			return remember(revisionKey(j.From.Revision.Commit), e.Gate, 0)
+			return rejected(r, revisionKey(j.From.Revision.Commit), e.Gate, e.Why, e.At)
 		}
 	case Evaluate:
 		key := revisionKey(j.From.Revision.Commit)
 		if e.Gate != "" {
-			r = outcomeOf(r, ResultEvaluationFailed, j.From.Purpose, e.At)
-			return remember(key, e.Gate, 0)
+			return rejected(outcomeOf(r, ResultEvaluationFailed, j.From.Purpose, e.At), key, e.Gate, e.Why, e.At)
 		}
-		return remember(key, GateEvaluate, backoff(evaluateBackoff, r.Failures[key].Tries+1, e.Spread))
+		return postponed(r, key, GateEvaluate, e.Why, e.At, e.Spread)
 	case Build:
-		key := derivationKey(j.From.Derivation)
 		r.Work.Overtaken = ""
 		r = outcomeOf(r, ResultBuildFailed, j.From.Purpose, e.At)
-		return remember(key, GateBuild, backoff(buildBackoff, r.Failures[key].Tries+1, e.Spread))
+		return postponed(r, derivationKey(j.From.Derivation), GateBuild, e.Why, e.At, e.Spread)
 	case Preflight:
-		gate := e.Gate
-		if gate == "" {
-			gate = GatePreflight
-		}
-		return remember(toplevelKey(j.From.Toplevel), gate, preflightAgain)
+		return postponed(r, toplevelKey(j.From.Toplevel), cmp.Or(e.Gate, GatePreflight), e.Why, e.At, e.Spread)
 	case Undrain:
 		return unpaid(r, DebtUndrain, e.Why, e.At, e.Spread)
 	case Restore:
 		r = unpaid(r, DebtRestore, e.Why, e.At, e.Spread)
 	default: // the phase decides what follows
 	}
-	r.Work.NotBefore = e.At.Add(backoff(jobBackoff, r.Work.Errors, e.Spread))
+	r.Work.Pause = pause(e.At, jobBackoff, r.Work.Errors, e.Spread)
 	return r
+}
+
+func fetchFailed(r Record, j Fetch, e Failed) Record {
+	if e.Verdict != "" {
+		r.Tally.Verifications = plus(r.Tally.Verifications, e.Verdict)
+	}
+	switch {
+	case e.Gate == GateUnverified && !e.Suspect:
+		return choose(rejected(r, revisionKey(j.Tip.Commit), e.Gate, e.Why, e.At), e.At)
+	case e.Gate != "":
+		r = postponed(r, fetchKey(j.Tip.Commit, j.Tip.Remote), e.Gate, e.Why, e.At, e.Spread)
+	default:
+		r.Work.Pause = pause(e.At, jobBackoff, r.Work.Errors, e.Spread)
+	}
+	return unfetched(r, j.Tip, e.At, e.Spread)
 }
 
 func sampled(r Record, e Sampled) Record {
@@ -247,49 +215,7 @@ func sampled(r Record, e Sampled) Record {
 	return r
 }
 
-// outcomeOf counts a failure before anything was tried. It is no deployment, so it
-// has no place in the history. A failure of the testing branch is news to nobody
-// but who pushed it.
-func outcomeOf(r Record, res Result, of Purpose, at time.Time) Record {
-	if of == PurposeTesting {
-		return r
-	}
-	r.Tally.Deployments = plus(r.Tally.Deployments, res)
-	r.Tally.LastDeployment = with(r.Tally.LastDeployment, res, at)
-	r.Tally.Consecutive++
-	return r
-}
-
 func ended(r Record, end JobEnd) Record {
-	r.Work.Last, r.Work.Errors, r.Work.NotBefore = end, 0, time.Time{}
+	r.Work.Last, r.Work.Errors, r.Work.Pause = end, 0, Pause{}
 	return r
-}
-
-func took(r Record, what string, d time.Duration) Record {
-	r.Tally.Took = with(r.Tally.Took, what, d)
-	return r
-}
-
-// jobName is the job's kind, as it is named in metrics and status.
-func jobName(j Job) string { return kind(j.Key()) }
-
-func mark(r Record, s Stage, rev Revision, at time.Time) Record {
-	if old := r.Tally.Marks[s]; old.Revision == rev.Commit && !old.Time.IsZero() {
-		return r
-	}
-	r.Tally.Marks = with(r.Tally.Marks, s, Mark{Revision: rev.Commit, Time: rev.Time, Reached: at})
-	return r
-}
-
-// revisionOf returns the revision that t came from, when the node deployed it before.
-func revisionOf(r Record, t Toplevel) Commit {
-	for _, o := range slices.Backward(r.History) {
-		if o.To == t {
-			return o.Revision
-		}
-	}
-	if r.Previous.Toplevel == t {
-		return r.Previous.Revision
-	}
-	return ""
 }

@@ -13,35 +13,8 @@ import (
 // same system. Otherwise no fix could ever arrive. Where nothing of that changed with the
 // system, nothing is asked.
 
-// A Following is what the agent of a system on trial has shown so far.
-type Following struct {
-	Newer Commit // a newer commit of the branch, which descends from the one on trial
-	Step  Step   // how far the commit on trial has come
-	Why   string // the step after it failed
-	Fails int    // in a row
-	Wrong bool   // and trying again cannot help
-	Tried time.Time
-	Again time.Time // it is tried again
-	// Old says whether the old system's settings reach a remote, as far as they were asked.
-	Old   OldPoll
-	Asked time.Duration // boot-time clock
-}
-
-// An OldPoll is what came of a poll by the old system's agent and settings.
-type OldPoll string
-
-// The outcomes.
-const (
-	OldNotAsked OldPoll = ""
-	OldAnswered OldPoll = "answered" // a remote answers them: the new settings are at fault
-	OldSilent   OldPoll = "silent"   // none does: an outage, or a network that the commit broke for git alone
-)
-
 // askOldAgain is how long a silence of the old settings is believed.
 const askOldAgain = 30 * time.Second
-
-// PurposeFollow is of jobs that show that a system on trial follows the branch.
-const PurposeFollow Purpose = "follow"
 
 // followFails is how often in a row a step may fail before it is the commit's own fault:
 // the pauses between them last a quarter of a minute and more.
@@ -90,7 +63,7 @@ func follows(p Confirming, r Record, o Observation) proof {
 	}
 	switch s := f.Step.(type) {
 	case nil:
-		return f.taking(stepFetch, Fetch{Tip: Tip{Commit: d.New.Revision, Remote: a.Remote}, Purpose: PurposeFollow, Anchor: d.Old.Revision})
+		return f.taking(stepFetch, Fetch{Tip: Tip{Commit: d.New.Revision, Remote: a.Remote}, Purpose: PurposeFollow, Anchor: d.Old.Revision, Rewind: f.Rewind})
 	case Fetched:
 		return f.taking(stepRegistry, Resolve{s})
 	case Resolved:
@@ -130,8 +103,8 @@ func polls(d Deployment, r Record, o Observation) proof {
 	f := r.Work.Following
 	switch {
 	case p.why == "" || p.wrong: // none was asked yet
-	case f.Old == OldAnswered:
-		p.wrong = true
+	case f.Old == OldAnswered: // unless a remote came back between the two questions
+		p.wrong = !slices.ContainsFunc(r.Work.Remotes, func(a Answer) bool { return !a.Asked.After(f.At) })
 	case f.Old == OldNotAsked, o.Uptime >= f.Asked+askOldAgain:
 		p.job, p.outage = AskOld{d}, f.Old == OldSilent
 	default:
@@ -170,6 +143,8 @@ func stepFailed(r Record, e Failed) Record {
 	j, fetch := e.Job.(Fetch)
 	newer := fetch && j.Tip.Commit != d.New.Revision
 	switch {
+	case fetch && !newer && e.Verdict == VerdictNotDescendant && f.Rewind == "":
+		f.Rewind, f.Why = d.New.Revision, e.Why
 	case newer && e.Gate == GateUnverified && e.Verdict != VerdictNotDescendant:
 		f.Newer, f.Why, f.Fails = j.Tip.Commit, "", 0
 	case newer && e.Gate == "": // the remote went away meanwhile: the next poll says so
@@ -177,13 +152,13 @@ func stepFailed(r Record, e Failed) Record {
 	default:
 		f.Why, f.Fails, f.Wrong = e.Why, f.Fails+1, e.Gate != "" && !e.Suspect
 	}
-	f.Tried, f.Again = e.At, e.At.Add(backoff(jobBackoff, max(1, f.Fails), e.Spread))
+	f.Pause = pause(e.At, jobBackoff, max(1, f.Fails), e.Spread)
 	r.Work.Following = f
 	return r
 }
 
 func askedOld(r Record, e AskedOld) Record {
-	r.Work.Following.Old, r.Work.Following.Asked = OldSilent, e.Uptime
+	r.Work.Following.Old, r.Work.Following.Asked, r.Work.Following.At = OldSilent, e.Uptime, e.At
 	if e.Answered {
 		r.Work.Following.Old = OldAnswered
 	}

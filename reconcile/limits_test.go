@@ -58,20 +58,6 @@ func TestGuardWaitsForWhoeverLives(t *testing.T) {
 	}
 }
 
-// A pause is never taken for a clock that was set back, and one that a clock set back
-// leaves behind ends at once.
-func TestWaiting(t *testing.T) {
-	begin := time.Unix(1e9, 0)
-	for _, tt := range []struct {
-		now  time.Duration
-		want bool
-	}{{0, true}, {time.Hour, true}, {6 * time.Hour, false}, {-time.Second, false}} {
-		if got := waiting(begin, begin.Add(6*time.Hour), begin.Add(tt.now)); got != tt.want {
-			t.Errorf("%v after its beginning: waiting is %v, want %v", tt.now, got, tt.want)
-		}
-	}
-}
-
 // Every mode has an answer to every trouble, and without an agent nobody stays.
 func TestRulings(t *testing.T) {
 	for _, m := range []RollbackMode{RollbackAuto, RollbackHold, RollbackNever, RollbackAlways} {

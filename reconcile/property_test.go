@@ -22,7 +22,7 @@ func TestNextIsTotalAndIdempotent(t *testing.T) {
 			t.Fatalf("Next = %+v, then %+v", act, again)
 		}
 		if run, is := act.(Run); is {
-			if run.Job.Key() == "" || Limit(run.Job, o.Policy) < 0 {
+			if run.Job.Key().Kind == "" || Limit(run.Job, o.Policy) < 0 {
 				t.Fatalf("Next runs %+v without a key or a limit", run.Job)
 			}
 			if o.Job != nil {
@@ -116,25 +116,6 @@ func TestMergeChecksLaws(t *testing.T) {
 			t.Fatalf("MergeChecks(x, x) = %v, want %v", got, ab)
 		}
 	})
-}
-
-func TestBackoffNeverShrinks(t *testing.T) {
-	for name, steps := range map[string][]time.Duration{"job": jobBackoff, "evaluate": evaluateBackoff, "build": buildBackoff} {
-		last := time.Duration(0)
-		for tries := 1; tries < 20; tries++ {
-			got := backoff(steps, tries, 1)
-			if got < last || got <= 0 {
-				t.Errorf("backoff(%s, %d) = %v after %v", name, tries, got, last)
-			}
-			last = got
-		}
-		if half := backoff(steps, 1, 0.5); half*2 != steps[0] {
-			t.Errorf("backoff(%s, 1, 0.5) = %v, want half of %v", name, half, steps[0])
-		}
-	}
-	if longest := backoff(jobBackoff, 99, 1.1); longest > longestPause {
-		t.Errorf("a pause of %v is taken for a clock that was set back; longestPause is %v", longest, longestPause)
-	}
 }
 
 // Random stories: whatever happens, a blocked system is not tried, a deployment

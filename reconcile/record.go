@@ -1,29 +1,28 @@
 package reconcile
 
 import (
-	"fmt"
 	"time"
 )
 
 // A Record is everything the agent remembers. All of it but Work is written to
 // disk; losing Work costs a fetch and an evaluation, never a decision.
 type Record struct {
-	Anchor    Commit             `json:"anchor,omitempty"`   // the newest accepted revision
-	Accepted  []Commit           `json:"accepted,omitempty"` // the last 100, newest last
-	Heights   map[Commit]int     `json:"heights,omitempty"`  // of accepted commits and the good one: first-parent commits since the first
-	Rewind    Commit             `json:"rewind,omitempty"`   // allowed once, though it is no descendant of Anchor
-	Tested    []Commit           `json:"tested,omitempty"`   // the last 20 of the testing branch whose trial is over, newest last
-	Good      System             `json:"good"`               // zero before the first adoption
-	Previous  System             `json:"previous"`           // good before Good
-	Phase     Phase              `json:"-"`                  // encoded by package store
-	Blocked   map[Toplevel]Block `json:"blocked,omitempty"`
-	Losses    map[Toplevel]int   `json:"losses,omitempty"`   // power lost while it was on trial
-	Failures  map[string]Failure `json:"failures,omitempty"` // by revision, derivation or toplevel
-	Suspended Suspension         `json:"suspended"`
-	Owed      []Debt             `json:"owed,omitempty"`
-	Foreign   Foreign            `json:"foreign"`
-	Tally     Tally              `json:"tally"`
-	History   []Outcome          `json:"history,omitempty"` // the last 100 deployments, newest last
+	Anchor    Commit                 `json:"anchor,omitempty"`   // the newest accepted revision
+	Accepted  []Commit               `json:"accepted,omitempty"` // the last 100, newest last
+	Heights   map[Commit]int         `json:"heights,omitempty"`  // of accepted commits and the good one: first-parent commits since the first
+	Rewind    Commit                 `json:"rewind,omitempty"`   // allowed once, though it is no descendant of Anchor
+	Tested    []Commit               `json:"tested,omitempty"`   // the last 20 of the testing branch whose trial is over, newest last
+	Good      System                 `json:"good"`               // zero before the first adoption
+	Previous  System                 `json:"previous"`           // good before Good
+	Phase     Phase                  `json:"-"`                  // encoded by package store
+	Blocked   map[Toplevel]Block     `json:"blocked,omitempty"`
+	Losses    map[Toplevel]int       `json:"losses,omitempty"` // power lost while it was on trial
+	Failures  map[FailureKey]Failure `json:"failures,omitempty"`
+	Suspended Suspension             `json:"suspended"`
+	Owed      []Debt                 `json:"owed,omitempty"`
+	Foreign   Foreign                `json:"foreign"`
+	Tally     Tally                  `json:"tally"`
+	History   []Outcome              `json:"history,omitempty"` // the last 100 deployments, newest last
 
 	// Unreadable says why the record on disk cannot be used; such an agent
 	// holds at every start and writes nothing.
@@ -42,16 +41,6 @@ type Block struct {
 	// UntilPoll ends the block at the next successful poll: the trial lost
 	// every connection, and the old system had none either.
 	UntilPoll bool `json:"until_poll,omitempty"`
-}
-
-// A Failure is remembered so that the same thing is not tried too soon.
-type Failure struct {
-	Gate  Gate      `json:"gate"`
-	Why   string    `json:"why"`
-	Tries int       `json:"tries"`
-	At    time.Time `json:"at"`
-	// After is when to try again; zero: not before the tip moves, or a person says retry.
-	After time.Time `json:"after,omitzero"`
 }
 
 // A Suspension is an operator's wish that nothing is deployed. Zero: none.
@@ -81,43 +70,6 @@ type Outcome struct {
 	Started  time.Time `json:"started"`
 	Ended    time.Time `json:"ended"`
 }
-
-// A Result says in one word how a deployment ended. The set is closed: it is a
-// label of the metric infra_agent_deployments_total.
-type Result string
-
-// The results of a deployment.
-const (
-	ResultPromoted         Result = "promoted"
-	ResultRolledBack       Result = "rolled_back"
-	ResultRollbackFailed   Result = "rollback_failed"
-	ResultEvaluationFailed Result = "evaluation_failed"
-	ResultBuildFailed      Result = "build_failed"
-	ResultCancelled        Result = "cancelled"
-	ResultTested           Result = "tested"       // of the testing branch, and gone back as planned
-	ResultSteppedBack      Result = "stepped_back" // a person's "rollback": the system before is good again
-)
-
-// Results lists every result, in the order of the documentation.
-var Results = []Result{
-	ResultPromoted, ResultRolledBack, ResultRollbackFailed,
-	ResultEvaluationFailed, ResultBuildFailed, ResultCancelled, ResultTested, ResultSteppedBack,
-}
-
-// A Stage is a milestone that a revision reaches on a node.
-type Stage string
-
-// The stages that the record remembers.
-const (
-	StageSeen     Stage = "seen"
-	StageVerified Stage = "verified"
-	StageBuilt    Stage = "built"
-	StageRunning  Stage = "running"
-	StageGood     Stage = "good"
-)
-
-// Stages lists every stage, in order.
-var Stages = []Stage{StageSeen, StageVerified, StageBuilt, StageRunning, StageGood}
 
 // A Mark says which revision reached a stage, and when.
 type Mark struct {
@@ -150,4 +102,28 @@ const (
 	keepFailures = 50
 )
 
-func unknown(what string, v any) string { return fmt.Sprintf("unknown %s %T", what, v) }
+// A Debt is what the node is owed since something was begun. It is on disk before
+// the effect that makes it due, and is paid in Idle, however the deployment ended.
+type Debt struct {
+	Kind     DebtKind   `json:"kind"`
+	Commands [][]string `json:"commands,omitempty"` // undrain: programs and their arguments
+	System   Toplevel   `json:"system,omitempty"`   // restore: what profile and boot default are to be
+	Since    time.Time  `json:"since"`
+	Tries    int        `json:"tries,omitempty"`
+	Tried    time.Time  `json:"tried,omitzero"` // the last time
+	Why      string     `json:"why,omitempty"`  // that failed
+	After    time.Time  `json:"after,omitzero"` // the next try
+}
+
+// A DebtKind says what is owed. The set is closed: it is a label of the metric
+// infra_agent_debts.
+type DebtKind string
+
+// The kinds of debts.
+const (
+	DebtUndrain DebtKind = "undrain" // the node was drained
+	DebtRestore DebtKind = "restore" // a promotion had begun: profile or boot default may be the new system
+)
+
+// DebtKinds lists every kind, in the order in which debts are paid.
+var DebtKinds = []DebtKind{DebtRestore, DebtUndrain}

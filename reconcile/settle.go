@@ -2,9 +2,6 @@ package reconcile
 
 import (
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -59,31 +56,6 @@ func measured(r Record, base Baseline, at time.Time) Record {
 	return r
 }
 
-// builtRevision is the revision of a deployment, with its date where that is known.
-func builtRevision(r Record, d Deployment) Revision {
-	rev := Revision{Commit: d.New.Revision}
-	if built := r.Tally.Marks[StageBuilt]; built.Revision == rev.Commit {
-		rev.Time = built.Time
-	}
-	return rev
-}
-
-// GoingBack reports whether the old system is being brought back, or should be.
-func GoingBack(p Phase) bool {
-	switch p.(type) {
-	case RollingBack, VerifyingRollback, RebootingBack, Stuck:
-		return true
-	default:
-		return false
-	}
-}
-
-func counted(r Record, c Cause, at time.Time) Record {
-	r.Tally.Rollbacks = plus(r.Tally.Rollbacks, c.Reason)
-	r.Tally.LastRollback = at
-	return r
-}
-
 // block remembers that the trial's system failed. The first loss of power says
 // nothing about it, and neither does what the commit cannot have caused.
 func block(r Record, t Trial, c Cause, at time.Time) Record {
@@ -103,11 +75,7 @@ func block(r Record, t Trial, c Cause, at time.Time) Record {
 			return r
 		}
 	case c.Outside && c.Reason != ReasonFollow: // that ends with the next poll
-		f := r.Failures[trialKey(top)]
-		r.Failures = remembered(r.Failures, trialKey(top), Failure{
-			Gate: GatePreflight, Why: c.Why, Tries: f.Tries + 1, At: at, After: at.Add(backoff(buildBackoff, f.Tries+1, 1)),
-		})
-		return r
+		return postponed(r, trialKey(top), GatePreflight, c.Why, at, 1)
 	}
 	r.Blocked = with(r.Blocked, top, Block{Cause: c, Revision: t.Deployment.New.Revision, At: at, UntilPoll: c.Outside})
 	return r
@@ -116,10 +84,7 @@ func block(r Record, t Trial, c Cause, at time.Time) Record {
 func aborted(r Record, e Aborted) Record {
 	d, _ := DeploymentOf(r.Phase)
 	if e.Gate != "" {
-		key := toplevelKey(d.New.Toplevel)
-		r.Failures = remembered(r.Failures, key, Failure{
-			Gate: e.Gate, Why: e.Why, Tries: r.Failures[key].Tries + 1, At: e.At, After: e.At.Add(preflightAgain),
-		})
+		r = postponed(r, toplevelKey(d.New.Toplevel), e.Gate, e.Why, e.At, 1)
 	}
 	return idleAgain(r, e.At)
 }
@@ -140,7 +105,7 @@ func promoted(r Record, e Promoted) Record {
 	r.Foreign = Foreign{}
 	r.Losses, r.Failures = nil, dropped(r.Failures, trialKey(d.New.Toplevel))
 	// The new system may bring other keys.
-	r.Failures = without(r.Failures, func(_ string, f Failure) bool { return f.Gate == GateUnverified })
+	r = forget(r, func(_ FailureKey, f Failure) bool { return f.Gate == GateUnverified })
 	r.Tally.Consecutive, r.Tally.RollbackFailed = 0, false
 	r.Tally.OutOfSync = time.Time{}
 	if r.Work.Tip.Commit != "" && r.Work.Tip.Commit != d.New.Revision {
@@ -177,25 +142,6 @@ func rolledBack(r Record, e RolledBack) Record {
 	return idleAgain(outcome(r, res, cause, e.At), e.At)
 }
 
-// outcome counts the deployment in flight and adds it to the history.
-func outcome(r Record, res Result, c Cause, at time.Time) Record {
-	d, _ := DeploymentOf(r.Phase)
-	r.Tally.Deployments = plus(r.Tally.Deployments, res)
-	r.Tally.LastDeployment = with(r.Tally.LastDeployment, res, at)
-	if d.Testing() {
-		r.Tested = append(slices.Clone(r.Tested), d.New.Revision)
-		r.Tested = r.Tested[max(0, len(r.Tested)-keepTested):]
-	} else if res != ResultPromoted && res != ResultSteppedBack {
-		r.Tally.Consecutive++
-	}
-	r.History = append(slices.Clone(r.History), Outcome{
-		ID: d.ID, Result: res, Cause: c, Revision: d.New.Revision,
-		From: d.Old.Toplevel, To: d.New.Toplevel, Started: d.Started, Ended: at,
-	})
-	r.History = r.History[max(0, len(r.History)-keepHistory):]
-	return r
-}
-
 // idleAgain ends a deployment. What was prepared is looked at again.
 func idleAgain(r Record, at time.Time) Record {
 	r = entered(r, Entered{Phase: Idle{}, At: at})
@@ -206,52 +152,6 @@ func idleAgain(r Record, at time.Time) Record {
 		return s
 	})
 	return r
-}
-
-func kind(key string) string {
-	k, _, _ := strings.Cut(key, " ")
-	return k
-}
-
-func with[K comparable, V any](m map[K]V, k K, v V) map[K]V {
-	m = cloned(m)
-	m[k] = v
-	return m
-}
-
-func plus[K comparable](m map[K]int, k K) map[K]int { return with(m, k, m[k]+1) }
-
-func dropped[K comparable, V any](m map[K]V, k K) map[K]V {
-	if _, is := m[k]; !is {
-		return m
-	}
-	m = maps.Clone(m)
-	delete(m, k)
-	return m
-}
-
-func without[K comparable, V any](m map[K]V, drop func(K, V) bool) map[K]V {
-	for k, v := range m {
-		if drop(k, v) {
-			m = dropped(m, k)
-		}
-	}
-	return m
-}
-
-// remembered adds f and forgets the oldest failures beyond the limit.
-func remembered(m map[string]Failure, key string, f Failure) map[string]Failure {
-	m = with(m, key, f)
-	for len(m) > keepFailures {
-		oldest := ""
-		for k, v := range m {
-			if oldest == "" || v.At.Before(m[oldest].At) || v.At.Equal(m[oldest].At) && k < oldest {
-				oldest = k
-			}
-		}
-		delete(m, oldest)
-	}
-	return m
 }
 
 // Retreat returns r in the direction of the old system: its phase, of that name, is one

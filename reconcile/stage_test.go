@@ -196,7 +196,7 @@ func describe(e Event, o Observation) string {
 }
 
 func describeJob(j Job) string {
-	s := "run " + j.Key()
+	s := "run " + j.Key().String()
 	if f, is := j.(Fetch); is && f.Tip.Remote != remotes[0] {
 		s += " from " + f.Tip.Remote
 	}
@@ -314,16 +314,19 @@ func changes(a, b Record, o Observation) []string {
 	return all
 }
 
-func changedKeys[K ~string, V any](what string, a, b map[K]V, say func(V) string) []string {
+func changedKeys[K comparable, V any](what string, a, b map[K]V, say func(V) string) []string {
+	sorted := func(m map[K]V) []K {
+		return slices.SortedFunc(maps.Keys(m), func(x, y K) int { return strings.Compare(fmt.Sprint(x), fmt.Sprint(y)) })
+	}
 	var all []string
-	for _, k := range slices.Sorted(maps.Keys(a)) {
+	for _, k := range sorted(a) {
 		if _, still := b[k]; !still {
-			all = append(all, fmt.Sprintf("- %s %s", what, k))
+			all = append(all, fmt.Sprintf("- %s %v", what, k))
 		}
 	}
-	for _, k := range slices.Sorted(maps.Keys(b)) {
+	for _, k := range sorted(b) {
 		if was, had := a[k]; !had || say(was) != say(b[k]) {
-			all = append(all, fmt.Sprintf("+ %s %s: %s", what, k, say(b[k])))
+			all = append(all, fmt.Sprintf("+ %s %v: %s", what, k, say(b[k])))
 		}
 	}
 	return all

@@ -10,7 +10,7 @@ import (
 func polled(r Record, a Answer) Record {
 	for _, before := range r.Work.Remotes {
 		if before.Remote == a.Remote && before.Commit == a.Commit {
-			a.Failed, a.Again = before.Failed, before.Again
+			a.Failed, a.Pause = before.Failed, before.Pause
 		}
 	}
 	if a.Commit != "" {
@@ -35,9 +35,9 @@ func unfetched(r Record, tip Tip, at time.Time, spread float64) Record {
 	for _, a := range r.Work.Remotes {
 		if a.Remote == tip.Remote && a.Commit == tip.Commit {
 			a.Failed++
-			a.Again = at.Add(backoff(evaluateBackoff, a.Failed, spread))
+			a.Pause = pause(at, evaluateBackoff, a.Failed, spread)
 			next := choose(answered(r, a), at)
-			next.Work.NotBefore, next.Work.Errors = r.Work.NotBefore, r.Work.Errors
+			next.Work.Pause, next.Work.Errors = r.Work.Pause, r.Work.Errors
 			return next
 		}
 	}
@@ -65,7 +65,7 @@ func choose(r Record, at time.Time) Record {
 		return r
 	}
 	r.Work.Tip = Tip{Commit: best.Commit, Remote: best.Remote, At: at}
-	r.Work.NotBefore, r.Work.Errors = time.Time{}, 0
+	r.Work.Pause, r.Work.Errors = Pause{}, 0
 	if r.Tally.OutOfSync.IsZero() && best.Commit != r.Good.Revision {
 		r.Tally.OutOfSync = at
 	}
@@ -78,7 +78,7 @@ func rank(a Answer, r Record, at time.Time) int {
 	switch c := a.Commit; {
 	case c == r.Anchor && c != r.Rewind:
 		return 1
-	case r.Failures[revisionKey(c)].Gate == GateUnverified, ahead(a.Again, at), ahead(r.Failures[fetchKey(c, a.Remote)].After, at):
+	case r.Failures[revisionKey(c)].Gate == GateUnverified, a.Pause.lasts(at), fetchFailedLately(c, a.Remote, r, at):
 		return 2
 	case behind(c, r):
 		return 3
@@ -86,11 +86,9 @@ func rank(a Answer, r Record, at time.Time) int {
 	return 0
 }
 
-// ahead reports whether a wait is not over; one that is longer than any shows that
-// the clock was set back.
-func ahead(until, at time.Time) bool {
-	wait := until.Sub(at)
-	return wait > 0 && wait <= 2*time.Hour
+func fetchFailedLately(c Commit, remote string, r Record, at time.Time) bool {
+	f, failed := r.Failures[fetchKey(c, remote)]
+	return failed && f.holds(at)
 }
 
 // ends reports whether a job that is wanted ends the one that runs. A commit that a remote
@@ -112,18 +110,4 @@ func ends(wanted, running Job, r Record) bool {
 // behind reports whether c was accepted before the anchor was.
 func behind(c Commit, r Record) bool {
 	return c != r.Anchor && c != r.Rewind && slices.Contains(r.Accepted, c)
-}
-
-// silentSource tells that no remote answered the last poll.
-func silentSource(r Record) Hold {
-	for _, a := range r.Work.Remotes {
-		if a.Commit != "" {
-			return Hold{}
-		}
-	}
-	if len(r.Work.Remotes) == 0 {
-		return Hold{}
-	}
-	a := r.Work.Remotes[0]
-	return Hold{Gate: GateSource, Why: a.Remote + ": " + a.Why}
 }

@@ -20,7 +20,7 @@ func arming(p Arming, r Record, o Observation) Action {
 	if !p.Measured {
 		job = Measure{d}
 	}
-	if r.Work.Last.Key == job.Key() && !r.Work.Last.OK {
+	if r.Work.Last.Job == job.Key() && !r.Work.Last.OK {
 		return Note{Aborted{Gate: GatePreflight, Why: "the trial could not begin: " + r.Work.Last.Why, At: o.Now}}
 	}
 	return Run{job}
@@ -112,7 +112,7 @@ func confirming(p Confirming, r Record, o Observation) Action {
 		return Run{SetGuard{d, until}}
 	case o.Uptime < p.Since+d.Confirm.Settle && p.Held == "":
 		return Wait{Until: at(p.Since+d.Confirm.Settle, o)}
-	case own && proof.job != nil && (w.Last > 0 || p.Held != "") && !waiting(r.Work.Following.Tried, r.Work.Following.Again, o.Now):
+	case own && proof.job != nil && (w.Last > 0 || p.Held != "") && !r.Work.Following.Pause.lasts(o.Now):
 		return Run{proof.job}
 	case p.Held != "":
 		return Wait{}
@@ -231,7 +231,7 @@ func promoting(p Promoting, r Record, o Observation) Action {
 		return back(Cause{Reason: ReasonOperator, Why: "a person switched back to the old system while the new one was promoted"})
 	case o.Slots.Running == d.Old.Toplevel: // the guard was faster
 		return goneBack(p.Trial, Cause{Reason: ReasonDeadline, Why: "the guard went back to the old system"}, o)
-	case r.Work.Last.Key != job.Key():
+	case r.Work.Last.Job != job.Key():
 		return Run{job}
 	case r.Work.Last.OK:
 		return Note{Promoted{At: o.Now}}

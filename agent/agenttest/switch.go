@@ -2,10 +2,7 @@ package agenttest
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -26,7 +23,7 @@ func (p *Process) attach(ctx context.Context, name string, begin func(start func
 	p.n.Do(func() { u = p.n.units[name] })
 	if u == nil {
 		err := begin(func() error {
-			return p.effect("start "+name, func() error { u = p.n.start(name, work); return nil })
+			return p.effect(ctx, "start "+name, func() error { u = p.n.start(name, work); return nil })
 		})
 		if err != nil {
 			return nil, err
@@ -37,7 +34,7 @@ func (p *Process) attach(ctx context.Context, name string, begin func(start func
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	return u, p.effect("end of "+name, func() error { return nil })
+	return u, p.effect(ctx, "end of "+name, func() error { return nil })
 }
 
 // start begins the unit. The caller holds mu.
@@ -62,7 +59,11 @@ func (n *Node) step(u *unit, name string, happen func()) bool {
 	sleep(u.killed, 500*time.Millisecond)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.pass("before " + name)
+	if stalled := n.pass("before " + name); stalled {
+		n.mu.Unlock()
+		<-u.killed.Done()
+		n.mu.Lock()
+	}
 	if u.killed.Err() != nil {
 		return false
 	}
@@ -249,9 +250,9 @@ func (p *Process) makeDefault(ctx context.Context, t reconcile.Toplevel, name st
 }
 
 // Stop ends the unit and forgets it.
-func (p *Process) Stop(_ context.Context, name string) error {
+func (p *Process) Stop(ctx context.Context, name string) error {
 	var u *unit
-	err := p.effect("stop "+name, func() error {
+	err := p.effect(ctx, "stop "+name, func() error {
 		if u = p.n.units[name]; u != nil {
 			u.kill()
 		}
@@ -273,221 +274,10 @@ func (p *Process) Stop(_ context.Context, name string) error {
 func (p *Process) Leftovers(context.Context) ([]string, error) { return p.n.Units(), nil }
 
 // Reboot reboots the machine into its default.
-func (p *Process) Reboot(context.Context) error {
-	return p.effect("reboot", func() error {
-		p.n.Diary.Reboots[p.n.guard.id]++
+func (p *Process) Reboot(ctx context.Context) error {
+	return p.effect(ctx, "reboot", func() error {
+		p.n.Diary.Reboots[p.n.guard.ID]++
 		p.n.cut()
 		return nil
-	})
-}
-
-// guardFile is guard.json.
-type guardFile struct {
-	id                      string
-	boot                    reconcile.BootID
-	on, back                bool // back: it bounds a rollback
-	until                   time.Duration
-	old                     reconcile.Toplevel
-	reboot                  bool
-	claimed, done, rebooted bool
-}
-
-var errClaimed = errors.New("the guard has begun to go back to the old system")
-
-// change changes the guard's file.
-func (p *Process) change(what string, f func(g *guardFile) error) error {
-	p.n.guardLock.Lock()
-	defer p.n.guardLock.Unlock()
-	return p.effect("guard "+what, func() error {
-		g := p.n.guard
-		if err := f(&g); err != nil {
-			return err
-		}
-		if g != p.n.guard && p.n.DiskFull {
-			return errFull
-		}
-		p.n.guard = g
-		return nil
-	})
-}
-
-// State reads the guard's file.
-func (p *Process) State() (reconcile.GuardState, error) {
-	p.n.mu.Lock()
-	defer p.n.mu.Unlock()
-	g := p.n.guard
-	if g.boot != p.n.bootID() {
-		return reconcile.GuardState{}, nil
-	}
-	s := reconcile.GuardState{ID: g.id, Claimed: g.claimed && !g.done, Rebooted: g.rebooted}
-	if g.on {
-		s.Until = g.until
-	}
-	return s, nil
-}
-
-// Arm arms the guard.
-func (p *Process) Arm(d reconcile.Deployment, until time.Duration, last reconcile.LastResort) error {
-	return p.arm(d, false, until, last)
-}
-
-func (p *Process) arm(d reconcile.Deployment, back bool, until time.Duration, last reconcile.LastResort) error {
-	return p.change("arm", func(g *guardFile) error {
-		if g.id == d.ID && g.boot == p.n.bootID() && g.claimed && !g.done {
-			return errClaimed
-		}
-		if g.id == d.ID && g.boot == p.n.bootID() && g.on && g.back && back {
-			until = min(until, g.until)
-		}
-		*g = guardFile{
-			id: d.ID, boot: p.n.bootID(), on: true, back: back, until: until, old: d.Old.Toplevel,
-			reboot: last == reconcile.LastResortReboot, rebooted: g.id == d.ID && g.rebooted,
-		}
-		return nil
-	})
-}
-
-// Bound arms the guard for a rollback; a deadline that bounds it already stays.
-func (p *Process) Bound(d reconcile.Deployment, until time.Duration, last reconcile.LastResort) error {
-	return p.arm(d, true, until, last)
-}
-
-// Move sets the deadline.
-func (p *Process) Move(id string, until time.Duration) error {
-	return p.change("move", func(g *guardFile) error {
-		switch {
-		case g.id != id || !g.on:
-			return errors.New("not armed")
-		case g.claimed:
-			return errClaimed
-		}
-		g.until = until
-		return nil
-	})
-}
-
-// Disarm turns the guard off.
-func (p *Process) Disarm(id string) error {
-	return p.change("off", func(g *guardFile) error {
-		switch {
-		case g.id != id:
-			return nil
-		case g.claimed:
-			return errClaimed
-		}
-		g.on = false
-		return nil
-	})
-}
-
-// Begin runs start while the guard is armed and cannot claim the deployment.
-func (p *Process) Begin(id string, uptime func() time.Duration, start func() error) error {
-	p.n.guardLock.Lock()
-	defer p.n.guardLock.Unlock()
-	var err error
-	up := uptime()
-	p.n.Do(func() {
-		switch g := p.n.guard; {
-		case g.id != id || g.boot != p.n.bootID() || !g.on:
-			err = errors.New("not armed")
-		case g.claimed || up >= g.until:
-			err = errClaimed
-		}
-	})
-	if err != nil {
-		return err
-	}
-	return start()
-}
-
-// NoteReboot notes that a reboot is about to be asked for.
-func (p *Process) NoteReboot(id string) error {
-	return p.change("note reboot", func(g *guardFile) error {
-		g.id, g.boot, g.rebooted, g.on = id, p.n.bootID(), true, false
-		return nil
-	})
-}
-
-// StartGuard starts the guard.
-func (p *Process) StartGuard(_ context.Context, d reconcile.Deployment, _ string) error {
-	name := "guard-" + d.ID
-	return p.effect("start "+name, func() error {
-		if u := p.n.units[name]; u != nil && u.killed.Err() == nil {
-			return nil
-		}
-		p.n.start(name, func(u *unit) int { return p.n.watch(u, d.ID) })
-		return nil
-	})
-}
-
-// GuardAlive reports whether the guard runs.
-func (p *Process) GuardAlive(_ context.Context, id string) (alive bool, err error) {
-	p.n.Do(func() {
-		u := p.n.units["guard-"+id]
-		alive = u != nil && u.killed.Err() == nil
-	})
-	return alive, nil
-}
-
-// watch is the life of a guard.
-func (n *Node) watch(u *unit, id string) int {
-	for {
-		left, ours := time.Duration(0), false
-		n.guardLock.Lock()
-		n.Do(func() {
-			g := &n.guard
-			ours = g.id == id && g.boot == n.bootID() && g.on && !g.done
-			if left = g.until - n.uptime(); ours && left <= 0 && !n.DiskFull {
-				g.claimed = true
-			}
-		})
-		n.guardLock.Unlock()
-		switch {
-		case !ours:
-			return 0
-		case left <= 0:
-			n.revert(u, id)
-			return 0
-		}
-		sleep(u.killed, min(left, time.Second))
-		if u.killed.Err() != nil {
-			return 0
-		}
-	}
-}
-
-// revert stops what activates a system and brings the old one back.
-func (n *Node) revert(u *unit, id string) {
-	var stopped []*unit
-	var old reconcile.Toplevel
-	n.Do(func() {
-		old = n.guard.old
-		for name, t := range n.units {
-			if strings.HasPrefix(name, "trial-"+id) || strings.HasPrefix(name, "back-"+id) {
-				t.kill()
-				stopped = append(stopped, t)
-			}
-		}
-	})
-	for _, t := range stopped {
-		<-t.done
-	}
-	n.Do(func() { // a unit that was stopped is in memory no more
-		maps.DeleteFunc(n.units, func(_ string, t *unit) bool { return slices.Contains(stopped, t) })
-	})
-	ok := !n.unreturnable(old) && n.activate(u, old, false, false)
-	n.Do(func() {
-		switch {
-		case u.killed.Err() != nil:
-		case !ok && n.guard.reboot && !n.guard.rebooted:
-			n.guard.rebooted = true
-			n.Diary.Reboots[id]++
-			n.cut()
-		default:
-			n.guard.done, n.guard.on = true, false
-			if !ok {
-				n.Diary.GaveUp = append(n.Diary.GaveUp, id)
-			}
-		}
 	})
 }

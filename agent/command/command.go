@@ -6,14 +6,12 @@
 package command
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"strings"
 	"syscall"
 	"time"
 
@@ -68,13 +66,8 @@ func Run(ctx context.Context, c Command) ([]byte, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = drain
-	out := &limited{max: c.MaxOutput}
-	if out.max == 0 {
-		out.max = maxOutput
-	}
-	out.over = func() { cancel(fmt.Errorf("%s: printed more than %d bytes", c.Args[0], out.max)) }
-	lines := &tail{each: c.Stderr}
-	cmd.Stdout, cmd.Stderr = out, lines
+	out := c.Output(cancel)
+	cmd.Stdout, cmd.Stderr = out.Stdout, out.Stderr
 	if err := cmd.Start(); err != nil {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
@@ -90,76 +83,17 @@ func Run(ctx context.Context, c Command) ([]byte, error) {
 	err := cmd.Wait()
 	// What the program left behind in its group must not outlive it.
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-	lines.flush()
 	if ctx.Err() != nil {
-		return out.kept.Bytes(), context.Cause(ctx)
+		return out.Kept(), context.Cause(ctx)
 	}
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		return out.kept.Bytes(), &ExitError{Args: c.Args, Code: exit.ExitCode(), Tail: lines.last}
+		return out.End(exit.ExitCode())
 	}
 	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
-		return out.kept.Bytes(), fmt.Errorf("run %s: %w", c.Args[0], err)
+		return out.Kept(), fmt.Errorf("run %s: %w", c.Args[0], err)
 	}
-	return out.kept.Bytes(), nil
+	return out.End(0)
 }
 
 // Path returns the absolute path of a program on PATH.
 func Path(program string) (string, error) { return exec.LookPath(program) }
-
-// limited keeps up to max bytes and then calls over. It does not embed the buffer:
-// io.Copy would fill it through its ReadFrom, past the limit.
-type limited struct {
-	kept bytes.Buffer
-	max  int
-	over func()
-}
-
-func (l *limited) Write(p []byte) (int, error) {
-	if l.kept.Len()+len(p) > l.max {
-		l.over()
-		return len(p), nil
-	}
-	return l.kept.Write(p)
-}
-
-const (
-	tailLines = 40       // lines of standard error to keep for an error
-	lineBytes = 64 << 10 // of one line; the rest is dropped
-)
-
-// tail hands on whole lines and keeps the last ones.
-type tail struct {
-	each    func(string)
-	last    []string
-	partial []byte
-}
-
-func (t *tail) Write(p []byte) (int, error) {
-	n := len(p)
-	for {
-		line, rest, found := bytes.Cut(p, []byte("\n"))
-		if room := lineBytes - len(t.partial); room > 0 {
-			t.partial = append(t.partial, line[:min(room, len(line))]...)
-		}
-		if !found {
-			return n, nil
-		}
-		t.flush()
-		p = rest
-	}
-}
-
-func (t *tail) flush() {
-	if len(t.partial) == 0 {
-		return
-	}
-	line := strings.TrimRight(string(t.partial), "\r")
-	t.partial = t.partial[:0]
-	if len(t.last) == tailLines {
-		t.last = append(t.last[:0], t.last[1:]...)
-	}
-	t.last = append(t.last, line)
-	if t.each != nil {
-		t.each(line)
-	}
-}

@@ -39,14 +39,14 @@ type Status struct {
 	Booted   reconcile.Toplevel `json:"booted,omitempty"`
 	Reboot   []string           `json:"reboot_required,omitempty"`
 
-	Suspended reconcile.Suspension                   `json:"suspended"`
-	Blocked   map[reconcile.Toplevel]reconcile.Block `json:"blocked,omitempty"`
-	Failures  map[string]reconcile.Failure           `json:"failures,omitempty"`
-	Owed      []reconcile.Debt                       `json:"owed,omitempty"`
-	Checks    map[string]reconcile.CheckResult       `json:"checks,omitempty"`
-	History   []reconcile.Outcome                    `json:"history,omitempty"` // newest last
-	Settings  string                                 `json:"settings_error,omitempty"`
-	Warnings  []string                               `json:"warnings,omitempty"`
+	Suspended reconcile.Suspension                       `json:"suspended"`
+	Blocked   map[reconcile.Toplevel]reconcile.Block     `json:"blocked,omitempty"`
+	Failures  map[reconcile.FailureKey]reconcile.Failure `json:"failures,omitempty"`
+	Owed      []reconcile.Debt                           `json:"owed,omitempty"`
+	Checks    map[string]reconcile.CheckResult           `json:"checks,omitempty"`
+	History   []reconcile.Outcome                        `json:"history,omitempty"` // newest last
+	Settings  string                                     `json:"settings_error,omitempty"`
+	Warnings  []string                                   `json:"warnings,omitempty"`
 }
 
 // Deployment is the one in flight.
@@ -85,7 +85,7 @@ func StatusOf(s reconcile.Snapshot, version string, running bool) Status {
 	}
 	maps.Copy(st.Checks, reconcile.Follow(r, o))
 	if o.Job != nil {
-		st.Doing, st.DoingSince = o.Job.Key(), s.JobSince
+		st.Doing, st.DoingSince = o.Job.Key().String(), s.JobSince
 		if _, build := o.Job.(reconcile.Build); build {
 			st.Build = &s.Progress
 		}

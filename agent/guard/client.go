@@ -9,7 +9,7 @@ import (
 
 // A Client is the agent's side of the guard file.
 type Client struct {
-	Dir        string
+	Place      Place
 	Boot       reconcile.BootID
 	TrialUnits func(id string) string // pattern of the units that the guard stops first
 }
@@ -17,7 +17,7 @@ type Client struct {
 // State returns what the file says about this boot; whether the guard is alive
 // is for systemd to say.
 func (c *Client) State() (reconcile.GuardState, error) {
-	f, err := Read(c.Dir)
+	f, err := c.Place.Read()
 	if err != nil || f.Boot != c.Boot {
 		return reconcile.GuardState{}, err
 	}
@@ -42,7 +42,7 @@ func (c *Client) Bound(d reconcile.Deployment, until time.Duration, lastResort r
 }
 
 func (c *Client) set(d reconcile.Deployment, mode string, until time.Duration, lastResort reconcile.LastResort) error {
-	return Update(c.Dir, func(f *File) error {
+	return c.Place.Update(func(f *File) error {
 		if f.ID == d.ID && f.Boot == c.Boot && !f.Claim.At.IsZero() && !f.Claim.Done {
 			return ErrClaimed
 		}
@@ -60,7 +60,7 @@ func (c *Client) set(d reconcile.Deployment, mode string, until time.Duration, l
 
 // NoteReboot writes down that a reboot is about to be asked for.
 func (c *Client) NoteReboot(id string) error {
-	return Update(c.Dir, func(f *File) error {
+	return c.Place.Update(func(f *File) error {
 		f.ID, f.Boot, f.Rebooted, f.Mode = id, c.Boot, true, ModeOff
 		return nil
 	})
@@ -69,7 +69,7 @@ func (c *Client) NoteReboot(id string) error {
 // Disarm turns the guard of deployment id off. The error is [ErrClaimed] when it
 // has begun to go back.
 func (c *Client) Disarm(id string) error {
-	return Update(c.Dir, func(f *File) error {
+	return c.Place.Update(func(f *File) error {
 		if f.ID != id {
 			return nil
 		}
@@ -85,7 +85,7 @@ func (c *Client) Disarm(id string) error {
 // armed; the guard cannot claim the deployment meanwhile. The error is [ErrClaimed]
 // when its deadline has passed: then it goes back, claim or no claim.
 func (c *Client) Begin(id string, uptime func() time.Duration, start func() error) error {
-	return Update(c.Dir, func(f *File) error {
+	return c.Place.Update(func(f *File) error {
 		switch {
 		case f.ID != id || f.Boot != c.Boot || f.Mode == ModeOff:
 			return fmt.Errorf("the guard of deployment %s is not armed", id)
@@ -99,7 +99,7 @@ func (c *Client) Begin(id string, uptime func() time.Duration, start func() erro
 // Move sets the deadline of deployment id, on the boot-time clock. The error is
 // [ErrClaimed] when the guard has begun to go back.
 func (c *Client) Move(id string, until time.Duration) error {
-	return Update(c.Dir, func(f *File) error {
+	return c.Place.Update(func(f *File) error {
 		if f.ID != id || f.Mode == ModeOff {
 			return fmt.Errorf("the guard of deployment %s is not armed", id)
 		}

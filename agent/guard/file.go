@@ -53,10 +53,22 @@ type Claim struct {
 // ErrClaimed says that the guard is going back, so it is too late to confirm.
 var ErrClaimed = errors.New("the guard has begun to go back to the old system")
 
-// Read returns the file in dir, or a zero one when there is none.
-func Read(dir string) (File, error) {
+// A Place is where guard.json is kept. The agent and the guard agree through it.
+type Place interface {
+	// Read returns the file, or a zero one when there is none.
+	Read() (File, error)
+	// Update changes the file: under its lock, from what it holds now, and durably.
+	// When change returns an error nothing is written.
+	Update(change func(*File) error) error
+}
+
+// A Dir is the state directory as a [Place].
+type Dir string
+
+// Read returns the file in d, or a zero one when there is none.
+func (d Dir) Read() (File, error) {
 	var f File
-	data, err := os.ReadFile(filepath.Join(dir, fileName))
+	data, err := os.ReadFile(filepath.Join(string(d), fileName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return f, nil
 	}
@@ -69,10 +81,10 @@ func Read(dir string) (File, error) {
 	return f, nil
 }
 
-// Update changes the file in dir: under its lock, from what it holds now, and
+// Update changes the file in d: under its lock, from what it holds now, and
 // durably. When change returns an error nothing is written.
-func Update(dir string, change func(*File) error) error {
-	lock, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o600)
+func (d Dir) Update(change func(*File) error) error {
+	lock, err := os.OpenFile(filepath.Join(string(d), lockName), os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o600)
 	if err != nil {
 		return fmt.Errorf("lock guard file: %w", err)
 	}
@@ -80,7 +92,7 @@ func Update(dir string, change func(*File) error) error {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return fmt.Errorf("lock guard file: %w", err)
 	}
-	f, err := Read(dir)
+	f, err := d.Read()
 	if err != nil {
 		f = File{} // a damaged file guards nothing; the change decides what comes
 	}
@@ -95,5 +107,5 @@ func Update(dir string, change func(*File) error) error {
 	if err != nil {
 		return fmt.Errorf("write guard file: %w", err)
 	}
-	return durable.WriteFile(filepath.Join(dir, fileName), append(data, '\n'), 0o600)
+	return durable.WriteFile(filepath.Join(string(d), fileName), append(data, '\n'), 0o600)
 }

@@ -26,12 +26,12 @@ func TestFormatIsFrozen(t *testing.T) {
 		TrialUnit: "infra-agent-trial-20260329T010000-*.service", Reboot: true,
 		Claim: Claim{At: time.Date(2026, 3, 29, 1, 11, 30, 0, time.UTC), Done: true}, Rebooted: true,
 	}
-	got, err := Read("testdata")
+	got, err := Dir("testdata").Read()
 	if err != nil || got != want {
 		t.Errorf("Read() = %+v, %v, want %+v", got, err, want)
 	}
 	dir := t.TempDir()
-	if err := Update(dir, func(f *File) error { *f = want; return nil }); err != nil {
+	if err := Dir(dir).Update(func(f *File) error { *f = want; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	written, err := os.ReadFile(filepath.Join(dir, "guard.json"))
@@ -44,7 +44,7 @@ func TestFormatIsFrozen(t *testing.T) {
 }
 
 func TestMissingFileGuardsNothing(t *testing.T) {
-	if f, err := Read(t.TempDir()); f != (File{}) || err != nil {
+	if f, err := Dir(t.TempDir()).Read(); f != (File{}) || err != nil {
 		t.Errorf("Read() = %+v, %v, want nothing", f, err)
 	}
 }
@@ -52,10 +52,10 @@ func TestMissingFileGuardsNothing(t *testing.T) {
 func TestARefusedOrEmptyChangeWritesNothing(t *testing.T) {
 	dir := t.TempDir()
 	no := errors.New("no")
-	if err := Update(dir, func(f *File) error { f.ID = "x"; return no }); !errors.Is(err, no) {
+	if err := Dir(dir).Update(func(f *File) error { f.ID = "x"; return no }); !errors.Is(err, no) {
 		t.Errorf("Update() = %v, want %v", err, no)
 	}
-	if err := Update(dir, func(*File) error { return nil }); err != nil {
+	if err := Dir(dir).Update(func(*File) error { return nil }); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, fileName)); !errors.Is(err, os.ErrNotExist) {
@@ -68,7 +68,7 @@ func TestADamagedFile(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, fileName), []byte(`{"id":"20260329T0`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Read(dir); err == nil || !strings.HasPrefix(err.Error(), "read guard file: ") {
+	if _, err := Dir(dir).Read(); err == nil || !strings.HasPrefix(err.Error(), "read guard file: ") {
 		t.Errorf("Read() = %v, want an error", err)
 	}
 	c := client(dir)
@@ -91,14 +91,14 @@ func TestChangesAreOneAfterTheOther(t *testing.T) {
 	for range writers {
 		wg.Go(func() {
 			for range changes {
-				if err := Update(dir, func(f *File) error { f.UntilNS++; return nil }); err != nil {
+				if err := Dir(dir).Update(func(f *File) error { f.UntilNS++; return nil }); err != nil {
 					t.Error(err)
 				}
 			}
 		})
 	}
 	wg.Wait()
-	if f, err := Read(dir); f.UntilNS != writers*changes || err != nil {
+	if f, err := Dir(dir).Read(); f.UntilNS != writers*changes || err != nil {
 		t.Errorf("after %d changes the file counts %d (%v)", writers*changes, f.UntilNS, err)
 	}
 }
@@ -106,10 +106,10 @@ func TestChangesAreOneAfterTheOther(t *testing.T) {
 func TestClient(t *testing.T) {
 	dir := t.TempDir()
 	c, d := client(dir), deployment("/nix/store/old")
-	other := &Client{Dir: dir, Boot: "another boot", TrialUnits: c.TrialUnits}
+	other := &Client{Place: Dir(dir), Boot: "another boot", TrialUnits: c.TrialUnits}
 	claim := func(done bool) {
 		t.Helper()
-		if err := Update(dir, func(f *File) error { f.Claim = Claim{At: time.Unix(1, 0).UTC(), Done: done}; return nil }); err != nil {
+		if err := Dir(dir).Update(func(f *File) error { f.Claim = Claim{At: time.Unix(1, 0).UTC(), Done: done}; return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -127,7 +127,7 @@ func TestClient(t *testing.T) {
 	}
 	file := func(want File) {
 		t.Helper()
-		if got, err := Read(dir); got != want || err != nil {
+		if got, err := Dir(dir).Read(); got != want || err != nil {
 			t.Errorf("the file is %+v, %v, want %+v", got, err, want)
 		}
 	}
@@ -195,7 +195,7 @@ func TestBegin(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := client(t.TempDir())
 			if err := errors.Join(c.Arm(deployment("/nix/store/old"), time.Minute, reconcile.LastResortStuck),
-				Update(c.Dir, func(f *File) error { tt.change(f); return nil })); err != nil {
+				c.Place.Update(func(f *File) error { tt.change(f); return nil })); err != nil {
 				t.Fatal(err)
 			}
 			begun, why := false, ""
@@ -217,7 +217,7 @@ func TestBeginKeepsTheLock(t *testing.T) {
 	}
 	var free bool
 	err := c.Begin(id, func() time.Duration { return 0 }, func() error {
-		lock, err := os.Open(filepath.Join(c.Dir, lockName))
+		lock, err := os.Open(filepath.Join(string(c.Place.(Dir)), lockName))
 		if err != nil {
 			return err
 		}
@@ -247,7 +247,7 @@ const (
 )
 
 func client(dir string) *Client {
-	return &Client{Dir: dir, Boot: boot, TrialUnits: func(id string) string { return "trial-" + id }}
+	return &Client{Place: Dir(dir), Boot: boot, TrialUnits: func(id string) string { return "trial-" + id }}
 }
 
 func deployment(old reconcile.Toplevel) reconcile.Deployment {

@@ -15,11 +15,12 @@ import (
 
 // A Guard watches the deadline of one deployment.
 type Guard struct {
-	Dir     string // state directory
+	Place   Place
 	ID      string // deployment
 	Boot    reconcile.BootID
 	Uptime  func() time.Duration // boot-time clock
-	Current string               // /run/current-system
+	Current func() string        // the running system; "": it cannot be seen
+	Program func(ctx context.Context, args ...string) error
 	Log     *slog.Logger
 	Ready   func() // called once the file was read and is this guard's
 }
@@ -39,7 +40,7 @@ var errNotOurs = errors.New("nothing to guard")
 func (g *Guard) Run(ctx context.Context) error {
 	ready := g.Ready
 	for {
-		f, err := Read(g.Dir)
+		f, err := g.Place.Read()
 		if err != nil {
 			return err
 		}
@@ -74,7 +75,7 @@ func (g *Guard) ours(f File) bool {
 // agent does can confirm it. On a full disk it goes back without: the agent, too,
 // must write before it can confirm.
 func (g *Guard) goBack(ctx context.Context, f File) error {
-	err := Update(g.Dir, func(now *File) error {
+	err := g.Place.Update(func(now *File) error {
 		if !g.ours(*now) || now.Claim.At.IsZero() && g.Uptime() < time.Duration(now.UntilNS) {
 			return errNotOurs // moved or turned off at the last moment
 		}
@@ -104,7 +105,7 @@ func (g *Guard) goBack(ctx context.Context, f File) error {
 	if ctx.Err() != nil { // stopped in the middle; whoever starts it again resumes
 		return context.Cause(ctx)
 	}
-	if current, _ := os.Readlink(g.Current); current != string(f.Old) {
+	if current := g.Current(); current != string(f.Old) {
 		g.Log.Error("the old system did not become current", "old", f.Old, "current", current, "err", err)
 		if f.Reboot && !f.Rebooted {
 			return g.reboot(ctx, systemctl)
@@ -117,7 +118,7 @@ func (g *Guard) goBack(ctx context.Context, f File) error {
 // is started again would bring it back once more.
 func (g *Guard) done(ctx context.Context) error {
 	for {
-		err := Update(g.Dir, func(f *File) error {
+		err := g.Place.Update(func(f *File) error {
 			if f.ID == g.ID && f.Boot == g.Boot {
 				f.Claim.Done, f.Mode = true, ModeOff
 			}
@@ -138,7 +139,7 @@ func (g *Guard) done(ctx context.Context) error {
 // reboot asks for a reboot and notes it first, so that it is never asked for twice.
 // Where the note cannot be written the next boot's own name says as much.
 func (g *Guard) reboot(ctx context.Context, systemctl string) error {
-	err := Update(g.Dir, func(f *File) error { f.Rebooted = true; return nil })
+	err := g.Place.Update(func(f *File) error { f.Rebooted = true; return nil })
 	if err != nil {
 		g.Log.Error("rebooting without a note", "err", err)
 	}
@@ -149,15 +150,23 @@ func (g *Guard) run(ctx context.Context, args ...string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("not done within %v", patience))
 	defer cancel()
 	g.Log.Info("running", "args", args)
-	_, err := command.Run(ctx, command.Command{
-		Args: args,
-		Env:  []string{"NIXOS_NO_CHECK=1", "NIXOS_INSTALL_BOOTLOADER=0"},
-		Stderr: func(line string) {
-			g.Log.Info(line)
-		},
-	})
-	if err != nil {
+	if err := g.Program(ctx, args...); err != nil {
 		return fmt.Errorf("%s: %w", args[0], err)
 	}
 	return nil
+}
+
+// Programs returns how a guard runs programs, with the environment of a switch that goes
+// back. What they say goes to the log.
+func Programs(log *slog.Logger) func(ctx context.Context, args ...string) error {
+	return func(ctx context.Context, args ...string) error {
+		_, err := command.Run(ctx, command.Command{
+			Args: args,
+			Env:  []string{"NIXOS_NO_CHECK=1", "NIXOS_INSTALL_BOOTLOADER=0"},
+			Stderr: func(line string) {
+				log.Info(line)
+			},
+		})
+		return err
+	}
 }

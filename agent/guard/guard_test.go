@@ -3,7 +3,6 @@ package guard
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -23,21 +22,23 @@ type world struct {
 	*Client
 	guard *Guard
 	root  string
-	ready int // how often the guard said that it is
+	dir   string // the state directory
+	ready int    // how often the guard said that it is
 }
 
 func newWorld(t *testing.T) *world {
 	root := t.TempDir()
-	w := &world{T: t, Client: client(filepath.Join(root, "state")), root: root}
+	w := &world{T: t, Client: client(filepath.Join(root, "state")), root: root, dir: filepath.Join(root, "state")}
 	w.program("old/bin/switch-to-configuration", `ln -sfn "$R/old" "$R/current"`)
 	w.program("old/sw/bin/systemctl", "")
-	if err := errors.Join(os.Mkdir(w.Dir, 0o700), os.Symlink(root+"/new", root+"/current")); err != nil {
+	if err := errors.Join(os.Mkdir(w.dir, 0o700), os.Symlink(root+"/new", root+"/current")); err != nil {
 		t.Fatal(err)
 	}
 	start := time.Now()
 	w.guard = &Guard{
-		Dir: w.Dir, ID: id, Boot: boot, Uptime: func() time.Duration { return time.Since(start) }, Current: root + "/current",
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Ready: func() { w.ready++ },
+		Place: w.Place, ID: id, Boot: boot, Uptime: func() time.Duration { return time.Since(start) },
+		Current: func() string { current, _ := os.Readlink(root + "/current"); return current },
+		Program: Programs(slog.New(slog.DiscardHandler)), Log: slog.New(slog.DiscardHandler), Ready: func() { w.ready++ },
 	}
 	return w
 }
@@ -90,7 +91,7 @@ func (w *world) runs(took time.Duration) {
 
 func (w *world) file() File {
 	w.Helper()
-	f, err := Read(w.Dir)
+	f, err := w.Place.Read()
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -247,12 +248,12 @@ func TestAStrayGuardEnds(t *testing.T) {
 			}
 		}},
 		{"undone by another one", func(w *world) {
-			if err := Update(w.Dir, func(f *File) error { f.Claim = Claim{At: time.Now(), Done: true}; return nil }); err != nil {
+			if err := w.Place.Update(func(f *File) error { f.Claim = Claim{At: time.Now(), Done: true}; return nil }); err != nil {
 				w.Error(err)
 			}
 		}},
 		{"no file", func(w *world) {
-			if err := os.Remove(filepath.Join(w.Dir, fileName)); err != nil {
+			if err := os.Remove(filepath.Join(w.dir, fileName)); err != nil {
 				w.Error(err)
 			}
 		}},

@@ -16,7 +16,7 @@ func TestAGuardThatWasKilledResumes(t *testing.T) {
 	bubble(t, func(w *world) {
 		w.arm(time.Minute, reconcile.LastResortReboot)
 		claimed := time.Date(2000, 1, 1, 0, 0, 1, 0, time.UTC)
-		if err := Update(w.Dir, func(f *File) error { f.Claim.At = claimed; return nil }); err != nil {
+		if err := w.Place.Update(func(f *File) error { f.Claim.At = claimed; return nil }); err != nil {
 			w.Fatal(err)
 		}
 		w.runs(0) // the claim stands, whatever the deadline is
@@ -50,7 +50,7 @@ func TestAGuardThatIsStoppedInTheMiddleIsNotDone(t *testing.T) {
 
 func TestADamagedFileIsAnError(t *testing.T) {
 	bubble(t, func(w *world) {
-		if err := os.WriteFile(filepath.Join(w.Dir, fileName), []byte("{"), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(w.dir, fileName), []byte("{"), 0o600); err != nil {
 			w.Fatal(err)
 		}
 		if err := w.guard.Run(w.Context()); err == nil {
@@ -106,7 +106,7 @@ func TestAnOldSystemThatDoesNotComeBack(t *testing.T) {
 func TestAFullDiskDoesNotKeepTheOldSystemAway(t *testing.T) {
 	bubble(t, func(w *world) {
 		w.arm(time.Minute, reconcile.LastResortReboot)
-		lock := filepath.Join(w.Dir, lockName)
+		lock := filepath.Join(w.dir, lockName)
 		if err := errors.Join(os.Remove(lock), os.Mkdir(lock, 0o700)); err != nil { // nobody can lock, so nobody can write
 			w.Fatal(err)
 		}
@@ -127,7 +127,7 @@ func TestAFullDiskDoesNotForbidTheReboot(t *testing.T) {
 	bubble(t, func(w *world) {
 		w.program("old/bin/switch-to-configuration", "exit 1")
 		w.arm(time.Minute, reconcile.LastResortReboot)
-		lock := filepath.Join(w.Dir, lockName)
+		lock := filepath.Join(w.dir, lockName)
 		if err := errors.Join(os.Remove(lock), os.Mkdir(lock, 0o700)); err != nil {
 			w.Fatal(err)
 		}

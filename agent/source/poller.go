@@ -18,8 +18,9 @@ const (
 // A Poll is the answer of one remote to one question.
 type Poll struct {
 	Remote string
-	Tips             // none if Err is set
-	Err    error     // [ErrNoBranch] when the remote answered without the branch
+	Tips         // none if Err is set
+	Err    error // [ErrNoBranch] when the remote answered without the branch
+	Asked  time.Time
 	At     time.Time // when the answer came
 }
 
@@ -130,6 +131,7 @@ func (p *Poller) follow(ctx context.Context, remote Remote, wake <-chan struct{}
 }
 
 func (p *Poller) ask(ctx context.Context, remote Remote) Poll {
+	asked := time.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, remote.Timeout, fmt.Errorf("no answer within %s", remote.Timeout))
 	defer cancel()
 	tips, err := p.list(ctx, remote, p.opts.Branches)
@@ -139,7 +141,7 @@ func (p *Poller) ask(ctx context.Context, remote Remote) Poll {
 		}
 		err = fmt.Errorf("poll %s: %w", remote.Name, err)
 	}
-	return Poll{Remote: remote.Name, Tips: tips, Err: err, At: time.Now()}
+	return Poll{Remote: remote.Name, Tips: tips, Err: err, Asked: asked, At: time.Now()}
 }
 
 // wait returns how long to wait after so many failures in a row: a period with a

@@ -6,8 +6,6 @@ import (
 	"net"
 	"path/filepath"
 	"testing"
-
-	"github.com/coreos/go-systemd/v22/dbus"
 )
 
 // A bus that takes every connection and never answers holds nobody beyond its context.
@@ -23,7 +21,7 @@ func TestABusThatNeverAnswers(t *testing.T) {
 	ends := make(chan error)
 	for range 3 {
 		go func() {
-			ends <- bus.call(ctx, func(context.Context, *dbus.Conn) error { return nil })
+			ends <- bus.call(ctx, func(context.Context, connection) error { return nil })
 		}()
 	}
 	cancel()
@@ -41,7 +39,7 @@ func TestNoBus(t *testing.T) {
 	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path="+filepath.Join(t.TempDir(), "none"))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	err := (&Bus{}).call(ctx, func(context.Context, *dbus.Conn) error { return nil })
+	err := (&Bus{}).call(ctx, func(context.Context, connection) error { return nil })
 	if err == nil {
 		t.Error("got no error")
 	}

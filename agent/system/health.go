@@ -23,7 +23,7 @@ const restartingFor = 10 * time.Minute
 // stopped, and neither is one that left by itself and whose socket listens.
 func (n *Node) Units(ctx context.Context, d reconcile.Deployment, was []string) (reconcile.Units, error) {
 	u := reconcile.Units{Restarts: map[string]uint32{}}
-	err := n.Bus.call(ctx, func(ctx context.Context, c *dbus.Conn) error {
+	err := n.Bus.call(ctx, func(ctx context.Context, c connection) error {
 		all, err := c.ListUnitsContext(ctx)
 		if err != nil {
 			return err
@@ -60,7 +60,7 @@ func (n *Node) Units(ctx context.Context, d reconcile.Deployment, was []string) 
 }
 
 // restarts notes how often systemd restarted the service, and whether it did so lately.
-func restarts(ctx context.Context, c *dbus.Conn, s dbus.UnitStatus, u *reconcile.Units) {
+func restarts(ctx context.Context, c connection, s dbus.UnitStatus, u *reconcile.Units) {
 	p, err := c.GetUnitTypePropertyContext(ctx, s.Name, "Service", "NRestarts")
 	if err != nil {
 		return // it went away between the two questions
@@ -83,7 +83,7 @@ func restarts(ctx context.Context, c *dbus.Conn, s dbus.UnitStatus, u *reconcile
 // departed sorts the services of a baseline that are not active: some are starting or
 // stopping, and some stopped though they are wanted. A unit that was renamed goes on
 // under the name that systemd gives it.
-func departed(ctx context.Context, c *dbus.Conn, was []string, state map[string]string, u *reconcile.Units) error {
+func departed(ctx context.Context, c connection, was []string, state map[string]string, u *reconcile.Units) error {
 	for _, name := range was {
 		if running(state[name]) {
 			continue
@@ -127,7 +127,7 @@ func wanted(props map[string]any) bool {
 
 // waitsForTrigger reports whether the service ended well and a unit that starts it again
 // is active: a daemon that leaves when it is idle, while its socket listens.
-func waitsForTrigger(ctx context.Context, c *dbus.Conn, name string, props map[string]any, state map[string]string) bool {
+func waitsForTrigger(ctx context.Context, c connection, name string, props map[string]any, state map[string]string) bool {
 	triggers, _ := props["TriggeredBy"].([]string)
 	if !slices.ContainsFunc(triggers, func(t string) bool { return state[t] == "active" }) {
 		return false
@@ -137,7 +137,7 @@ func waitsForTrigger(ctx context.Context, c *dbus.Conn, name string, props map[s
 }
 
 // ofTimer reports whether a timer starts the service.
-func ofTimer(ctx context.Context, c *dbus.Conn, name string) bool {
+func ofTimer(ctx context.Context, c connection, name string) bool {
 	p, err := c.GetUnitPropertyContext(ctx, name, "TriggeredBy")
 	if err != nil {
 		return false

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/dbus"
 	"golang.org/x/sys/unix"
 
 	"github.com/infra-agent/infra-agent/agent/command"
@@ -48,7 +47,7 @@ func (n *Node) booted(ctx context.Context) error {
 		return nil
 	}
 	state, begun := "", ""
-	err := n.Bus.call(ctx, func(ctx context.Context, c *dbus.Conn) error {
+	err := n.Bus.call(ctx, func(ctx context.Context, c connection) error {
 		p, err := c.SystemStateContext(ctx)
 		if err != nil {
 			return err
@@ -206,7 +205,7 @@ func (n *Node) ask(ctx context.Context, next reconcile.Toplevel, record string) 
 	if agent == "" {
 		return nil, nil
 	}
-	out, err := n.Run(ctx, "preflight", command.Command{Args: handover.Args(agent, record, settings), Dir: "/"})
+	out, err := n.Look(ctx, "handover", command.Command{Args: handover.Args(agent, record, settings), Dir: "/"})
 	if _, ran := errors.AsType[*command.ExitError](err); err != nil && !ran {
 		return nil, err
 	}

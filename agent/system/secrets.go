@@ -44,7 +44,7 @@ func (n *Node) amissApart(ctx context.Context, secrets []reconcile.Secret) (amis
 	if err != nil {
 		return nil, err
 	}
-	out, err := n.Run(ctx, "secrets", command.Command{Args: n.LookAtSecrets, Stdin: bytes.NewReader(in), Dir: "/"})
+	out, err := n.Look(ctx, "secrets", command.Command{Args: n.LookAtSecrets, Stdin: bytes.NewReader(in), Dir: "/"})
 	if err != nil {
 		return nil, err
 	}

@@ -25,49 +25,42 @@ type TransientUnit struct {
 var exitCodes = []int32{1, 2, 3, 4, 11, 100}
 
 func (u TransientUnit) properties() []dbus.Property {
-	type execStart struct {
-		Path             string
-		Args             []string
-		UncleanIsFailure bool
-	}
-	property := func(name string, v any) dbus.Property {
-		return dbus.Property{Name: name, Value: godbus.MakeVariant(v)}
-	}
-	props := []dbus.Property{
-		property("Description", u.Description),
-		property("ExecStart", []execStart{{u.Args[0], u.Args, false}}),
-		property("Environment", append([]string{"HOME=/root"}, u.Env...)),
+	all := []property{
+		{"Description", u.Description},
+		{"ExecStartEx", execStart(u.Args)},
+		{"Environment", append([]string{"HOME=/root"}, u.Env...)},
 	}
 	if u.Guard {
-		return append(props,
-			property("Type", "notify"),
-			property("Restart", "on-failure"),
-			property("RestartUSec", uint64(time.Second/time.Microsecond)),
-			property("StartLimitIntervalUSec", uint64(0)), // for ever: nobody else would start it
-			property("OOMScoreAdjust", int32(-900)),
-		)
+		return values(append(all,
+			property{"Type", "notify"},
+			property{"Restart", "on-failure"},
+			property{"RestartUSec", uint64(time.Second / time.Microsecond)},
+			property{"StartLimitIntervalUSec", uint64(0)}, // for ever: nobody else would start it
+			property{"OOMScoreAdjust", int32(-900)},
+		))
 	}
-	type statusSet struct{ Codes, Signals []int32 }
-	return append(props,
-		property("Type", "exec"), // the job is done when the program runs: a failure to start it is seen at once
-		property("RemainAfterExit", true),
-		property("SuccessExitStatus", statusSet{exitCodes, []int32{}}),
-		property("TimeoutStartUSec", ^uint64(0)), // the agent and the guard bound it
-	)
+	return values(append(all,
+		property{"Type", "exec"}, // the job is done when the program runs: a failure to start it is seen at once
+		property{"RemainAfterExit", true},
+		property{"SuccessExitStatus", statusSet{exitCodes, []int32{}}},
+		property{"TimeoutStartUSec", ^uint64(0)}, // the agent and the guard bound it
+	))
 }
 
 // A UnitState says how far a unit is.
 type UnitState struct {
+	Known   bool // systemd has it in memory
 	Exists  bool
 	Running bool // or about to
 	Active  bool
-	Exit    int // exit status of its last program; -1: a signal ended it, or it did not run
+	Started bool // its program was executed
+	Exit    int  // exit status of its last program; -1: a signal ended it, or it did not run
 	Result  string
 }
 
 // Start starts u, unless a unit of that name exists: then there is nothing to do.
 func (n *Node) Start(ctx context.Context, u TransientUnit) error {
-	err := n.Bus.call(ctx, func(ctx context.Context, c *dbus.Conn) error {
+	err := n.Bus.call(ctx, func(ctx context.Context, c connection) error {
 		_, err := c.StartTransientUnitContext(ctx, u.Name, "fail", u.properties(), nil)
 		return err
 	})
@@ -83,7 +76,7 @@ func (n *Node) Start(ctx context.Context, u TransientUnit) error {
 // Unit returns the state of the named unit.
 func (n *Node) Unit(ctx context.Context, name string) (UnitState, error) {
 	var props map[string]any
-	err := n.Bus.call(ctx, func(ctx context.Context, c *dbus.Conn) (err error) {
+	err := n.Bus.call(ctx, func(ctx context.Context, c connection) (err error) {
 		props, err = c.GetAllPropertiesContext(ctx, name)
 		return err
 	})
@@ -100,9 +93,11 @@ func (n *Node) Unit(ctx context.Context, name string) (UnitState, error) {
 		id, _ := job[0].(uint32)
 		queued = id != 0
 	}
+	since, _ := props["ActiveEnterTimestampMonotonic"].(uint64)
+	s.Known, s.Started = load == "loaded", since != 0
 	s.Active = active == "active"
 	s.Running = queued || active == "activating" || active == "deactivating" || active == "reloading" || s.Active && sub != "exited"
-	s.Exists = load == "loaded" && (s.Running || active != "inactive")
+	s.Exists = s.Known && (s.Running || active != "inactive")
 	const exited = 1 // CLD_EXITED, waitid(2)
 	if code, _ := props["ExecMainCode"].(int32); code == exited {
 		status, _ := props["ExecMainStatus"].(int32)
@@ -132,7 +127,7 @@ func (n *Node) Wait(ctx context.Context, name string) (UnitState, error) {
 // Stop stops the named unit, waits for its end and forgets its result. A unit
 // that does not exist is stopped already.
 func (n *Node) Stop(ctx context.Context, name string) error {
-	err := n.Bus.call(ctx, func(ctx context.Context, c *dbus.Conn) error {
+	err := n.Bus.call(ctx, func(ctx context.Context, c connection) error {
 		_, err := c.StopUnitContext(ctx, name, "replace", nil)
 		return err
 	})
@@ -146,14 +141,14 @@ func (n *Node) Stop(ctx context.Context, name string) error {
 		return err
 	}
 	// A failed unit stays in memory; there may be none.
-	_ = n.Bus.call(ctx, func(ctx context.Context, c *dbus.Conn) error { return c.ResetFailedUnitContext(ctx, name) })
+	_ = n.Bus.call(ctx, func(ctx context.Context, c connection) error { return c.ResetFailedUnitContext(ctx, name) })
 	return nil
 }
 
 // Leftovers lists the agent's transient units that are in memory.
 func (n *Node) Leftovers(ctx context.Context) ([]string, error) {
 	var units []dbus.UnitStatus
-	err := n.Bus.call(ctx, func(ctx context.Context, c *dbus.Conn) (err error) {
+	err := n.Bus.call(ctx, func(ctx context.Context, c connection) (err error) {
 		units, err = c.ListUnitsByPatternsContext(ctx, nil, []string{
 			"infra-agent-trial-*.service", "infra-agent-back-*.service",
 			"infra-agent-promote-*.service", "infra-agent-restore-*.service", "infra-agent-guard-*.service", aside + "*.service",
@@ -172,7 +167,7 @@ func (n *Node) Leftovers(ctx context.Context) ([]string, error) {
 
 // Reboot asks systemd to reboot the machine in the ordinary way.
 func (n *Node) Reboot(ctx context.Context) error {
-	err := n.Bus.call(ctx, func(ctx context.Context, c *dbus.Conn) error {
+	err := n.Bus.call(ctx, func(ctx context.Context, c connection) error {
 		_, err := c.StartUnitContext(ctx, "reboot.target", "replace-irreversibly", nil)
 		return err
 	})
@@ -185,7 +180,7 @@ func (n *Node) Reboot(ctx context.Context) error {
 // ActiveState returns the unit's ActiveState, org.freedesktop.systemd1(5).
 func (n *Node) ActiveState(ctx context.Context, name string) (string, error) {
 	var state string
-	err := n.Bus.call(ctx, func(ctx context.Context, c *dbus.Conn) error {
+	err := n.Bus.call(ctx, func(ctx context.Context, c connection) error {
 		p, err := c.GetUnitPropertyContext(ctx, name, "ActiveState")
 		if err != nil {
 			return err

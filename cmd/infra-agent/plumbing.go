@@ -32,10 +32,10 @@ func guardCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			settings := config.Default()
+			log := logger(config.Default(), os.Stderr).With(slog.String("unit", "guard"))
 			g := guard.Guard{
-				Dir: dir, ID: args[0], Boot: boot, Uptime: system.Uptime, Current: "/run/current-system",
-				Log:   logger(settings, os.Stderr).With(slog.String("unit", "guard")),
+				Place: guard.Dir(dir), ID: args[0], Boot: boot, Uptime: system.Uptime,
+				Current: func() string { current, _ := os.Readlink("/run/current-system"); return current }, Program: guard.Programs(log), Log: log,
 				Ready: func() { _, _ = daemon.SdNotify(false, daemon.SdNotifyReady) },
 			}
 			return g.Run(c.Context())

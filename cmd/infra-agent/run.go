@@ -158,7 +158,7 @@ func (p *polling) start(s config.Settings, a *agent.Agent) {
 			if ctx.Err() != nil {
 				return
 			}
-			answer := reconcile.Answer{Remote: poll.Remote, Order: order[poll.Remote], Commit: poll.Commit, Testing: poll.Testing, At: poll.At}
+			answer := reconcile.Answer{Remote: poll.Remote, Order: order[poll.Remote], Commit: poll.Commit, Testing: poll.Testing, Asked: poll.Asked, At: poll.At}
 			if poll.Err != nil {
 				answer.Missing, answer.Why = errors.Is(poll.Err, source.ErrNoBranch), poll.Err.Error()
 			}

@@ -16,7 +16,7 @@ func TestVerbsSayWhatTheyChanged(t *testing.T) {
 	later.Deadline = time.Now().Add(time.Hour)
 	failed := control.Status{
 		Blocked:  map[reconcile.Toplevel]reconcile.Block{red: {Cause: reconcile.Cause{Why: "web.service failed"}}},
-		Failures: map[string]reconcile.Failure{"evaluate": {}, "build": {}},
+		Failures: map[reconcile.FailureKey]reconcile.Failure{{Kind: reconcile.FailedRevision}: {}, {Kind: reconcile.FailedDerivation}: {}},
 	}
 	trying, extended := control.Status{Deployment: deployment}, control.Status{Deployment: &later}
 	for _, c := range []struct {

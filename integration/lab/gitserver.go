@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 )
 
 // gitServer serves the repositories below root over smart HTTP, protocol v2 and gzip included, on port 80 of a namespace.
@@ -69,6 +70,9 @@ func (g *gitServer) stop() error {
 	}
 	server := g.server
 	g.server = nil
+	// A child between fork and exec has a copy of the listener, and its address would stay taken.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	return server.Close()
 }
 

@@ -1,0 +1,77 @@
+package reconcile
+
+// A Step says how far a revision has come before it is tried. Each step holds
+// what the steps before it found out.
+//
+//sumtype:decl
+type Step interface{ fetched() Fetched }
+
+// The steps, in order.
+type (
+	// Fetched: verified, and its tree is in the store.
+	Fetched struct {
+		Revision Revision
+		Behind   int // first-parent commits since the anchor before it
+		Purpose  Purpose
+	}
+	// Resolved: the registry says what it wants of this node.
+	Resolved struct {
+		Fetched
+		Target Target
+	}
+	// Evaluated: the system that it describes has a name; nothing is built yet.
+	Evaluated struct {
+		Resolved
+		Derivation Derivation
+		Toplevel   Toplevel
+	}
+	// Built: the system is in the store, with a GC root.
+	Built struct{ Evaluated }
+	// Ready: preflight passed. Checks are those that the trial is judged by.
+	Ready struct {
+		Built
+		Checks []Check
+	}
+)
+
+func (f Fetched) fetched() Fetched { return f }
+
+// FetchedOf returns what a step knows of its revision.
+func FetchedOf(s Step) (Fetched, bool) {
+	if s == nil {
+		return Fetched{}, false
+	}
+	return s.fetched(), true
+}
+
+// evaluatedOf returns what a step knows of its system.
+func evaluatedOf(s Step) (Evaluated, bool) {
+	switch s := s.(type) {
+	case nil, Fetched, Resolved:
+		return Evaluated{}, false
+	case Evaluated:
+		return s, true
+	case Built:
+		return s.Evaluated, true
+	case Ready:
+		return s.Evaluated, true
+	}
+	panic(unknown("step", s))
+}
+
+// TargetOf returns what a step knows of its target.
+func TargetOf(s Step) (Target, bool) {
+	switch s := s.(type) {
+	case nil, Fetched:
+		return Target{}, false
+	case Resolved:
+		return s.Target, true
+	case Evaluated:
+		return s.Target, true
+	case Built:
+		return s.Target, true
+	case Ready:
+		return s.Target, true
+	}
+	panic(unknown("step", s))
+}

@@ -178,7 +178,7 @@ func TestEachProblem(t *testing.T) {
 			`config.toml:1:25: nix.override_inputs.a: "" is not a flake reference for an input (write NAME = "github:owner/repository/REVISION", or another flake reference)`,
 		},
 		{"override that is a number", "nix.override_inputs = { a = 1 }", "config.toml:1:25: nix.override_inputs.a: want a string, got an integer"},
-		{"socket group", "metrics = { listen = \"/run/m.sock\", socket_group = \"a:b\" }", `config.toml:1:1: metrics.socket_group: "a:b" is not the name of a group`},
+		{"socket group", "metrics = { listen = \"/run/m.sock\", socket_group = \"a:b\" }", `config.toml:1:37: metrics.socket_group: "a:b" is not the name of a group`},
 		{"group of a port", "metrics.socket_group = \"prometheus\"", `config.toml:1:1: metrics.socket_group: metrics.listen is no unix socket: whoever reaches its port may read (remove it, or listen at a path such as "/run/infra-agent/metrics.sock")`},
 		{"listen", "metrics.listen = \"10119\"", `config.toml:1:1: metrics.listen: "10119" is neither host:port nor an absolute path (write "127.0.0.1:10119", "/run/infra-agent/metrics.sock", or "" for none)`},
 		{"group", "control.group = \"a b\"", `config.toml:1:1: control.group: "a b" is not the name of a group`},

@@ -1,6 +1,6 @@
 // Package config reads the agent's settings file.
 //
-// The file is judged as a whole: [Parse] reports every problem at once, with file,
+// The file is validated as a whole: [Parse] reports every problem at once, with file,
 // line, key and a hint. What leaves this package is complete and valid. [Keys] is
 // the schema: documentation and the NixOS module are compared with it.
 package config
@@ -170,7 +170,7 @@ func (c *Checks) DecodeTOML(d *strict.Document, at strict.Path, v any) {
 	d.Value(at, v, &tables)
 	for name, table := range tables {
 		check := d.Check(at.Child(name), name, table)
-		d.Judge(at.Child(name), check)
+		d.Validate(at.Child(name), check)
 		*c = append(*c, check)
 	}
 	slices.SortFunc(*c, func(a, b reconcile.Check) int { return strings.Compare(a.Name, b.Name) })

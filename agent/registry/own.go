@@ -43,7 +43,7 @@ func names(d *strict.Document) map[string][]string {
 	return all
 }
 
-// decodeOwn decodes and judges all that concerns one node, and no other node. The
+// decodeOwn decodes and validates all that concerns one node, and no other node. The
 // error is a [*strict.Error] with every mistake; what a newer version may know is none.
 func decodeOwn(d *strict.Document, node string) (*File, error) {
 	root := tables(d)

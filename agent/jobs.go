@@ -118,6 +118,9 @@ func (a *Agent) work(ctx context.Context, job reconcile.Job, p Ports, policy rec
 		return a.activate(ctx, j, p)
 	case reconcile.SetGuard:
 		return nil, a.setGuard(ctx, j, p, policy)
+	case reconcile.Poll:
+		a.PollNow()
+		return nil, nil
 	case reconcile.AskOld:
 		answered, err := p.Follower.AskOld(ctx, j.Deployment)
 		return reconcile.AskedOld{Answered: answered, Uptime: a.Uptime(), At: time.Now()}, err

@@ -36,9 +36,11 @@ type Source interface {
 	Fetch(ctx context.Context, j reconcile.Fetch) (Tree, error)
 }
 
-// Registry knows what a revision wants of this node.
+// Registry knows what a revision wants of this node. ResolveAs asks what it will want of it
+// once n runs; known is false where that cannot be told yet.
 type Registry interface {
 	Resolve(ctx context.Context, rev reconcile.Revision) (reconcile.Target, error)
+	ResolveAs(ctx context.Context, rev reconcile.Revision, n reconcile.Newcomer) (t reconcile.Target, known bool, err error)
 }
 
 // Nix evaluates, builds and keeps store paths.
@@ -74,7 +76,7 @@ type Units interface {
 // may be called again after a crash. Trial and GoBack hand the start of a unit to
 // begin, which may refuse it.
 type Switch interface {
-	Preflight(ctx context.Context, next reconcile.Toplevel, record string) (checks []reconcile.Check, err error)
+	Preflight(ctx context.Context, next reconcile.Toplevel, record string) (reconcile.Newcomer, error)
 	Trial(ctx context.Context, d reconcile.Deployment, attempt int, begin func(start func() error) error) (reconcile.Activation, error)
 	GoBack(ctx context.Context, d reconcile.Deployment, attempt int, begin func(start func() error) error) (reconcile.Activation, error)
 	Promote(ctx context.Context, d reconcile.Deployment, try int) error

@@ -36,18 +36,41 @@ func resolve(ctx context.Context, j reconcile.Resolve, p Ports) (reconcile.Event
 // preflight also gathers the checks that the trial will be judged by: those of
 // the new system's own settings, and those of the registry.
 func (a *Agent) preflight(ctx context.Context, j reconcile.Preflight, p Ports, policy reconcile.Policy) (reconcile.Event, error) {
-	own, err := p.Switch.Preflight(ctx, j.From.Toplevel, a.recordPath())
+	next, err := p.Switch.Preflight(ctx, j.From.Toplevel, a.recordPath())
 	if err != nil {
+		return nil, err
+	}
+	if err := sameNode(ctx, j.From.Resolved, next, p); err != nil {
 		return nil, err
 	}
 	if err := p.Programs.Secrets(ctx, j.From.Target.Secrets); err != nil {
 		return nil, err
 	}
+	own := next.Checks
 	if own == nil {
 		own = policy.Checks
 	}
 	checks := reconcile.MergeChecks(own, j.From.Target.Checks)
 	return reconcile.Advanced{Step: reconcile.Ready{Built: j.From, Checks: checks}}, nil
+}
+
+// sameNode refuses a host name under which the registry would not lead to this node any more.
+func sameNode(ctx context.Context, from reconcile.Resolved, next reconcile.Newcomer, p Ports) error {
+	if next.HostName == "" {
+		return nil
+	}
+	t, known, err := p.Registry.ResolveAs(ctx, from.Revision, next)
+	_, rejected := reconcile.RejectedBy(err)
+	switch {
+	case err != nil && !rejected:
+		return err
+	case !known || err == nil && t.Node == from.Target.Node:
+		return nil
+	case err == nil:
+		err = fmt.Errorf("it leads to the node %q", t.Node)
+	}
+	return reconcile.Rejected(reconcile.GateIdentity, fmt.Errorf("the new system's host name is %q, which would not lead to %q in the registry: %w (hint: a table may have both names, as hostname or among its aliases)",
+		next.HostName, from.Target.Node, err))
 }
 
 // tidy removes what earlier deployments left behind. The guard's file is turned

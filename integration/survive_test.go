@@ -86,6 +86,13 @@ func TestGitServerDownForEverybodyRollsNobodyBack(t *testing.T) {
 		n.wait("confirming", func(s control.Status) bool { return s.State == "confirming" || s.State == "activating" })
 	}
 	check(t, f.StopGit())
+	for _, n := range nodes { // a poll in its trial tells the node, which waits then
+		n.wait("promoted, or waiting", func(s control.Status) bool {
+			_, shows := s.Checks["follow: poll"]
+			return shows || ended(reconcile.ResultPromoted, commit)(s)
+		})
+	}
+	check(t, f.StartGit())
 	for _, n := range nodes {
 		s := n.wait("promoted", ended(reconcile.ResultPromoted, commit))
 		n.expect(string(s.Good.Toplevel))

@@ -29,6 +29,8 @@ func Fold(r Record, e Event) Record {
 			r = paid(r, DebtUndrain)
 		case Restore:
 			r = paid(r, DebtRestore)
+		case Poll:
+			r.Work.Following.Polled = true
 		default: // nothing but its end
 		}
 		return took(r, e.Job.Key().Kind, e.Took)

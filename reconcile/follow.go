@@ -11,7 +11,8 @@ import (
 // with its own settings, credentials, keys and tools it polls a remote, fetches and
 // verifies the commit that brought it, finds itself in the registry and evaluates the very
 // same system. Otherwise no fix could ever arrive. Where nothing of that changed with the
-// system, nothing is asked.
+// system, it is enough that one of the polls that go on anyway reached a remote since the
+// activation: a firewall may keep git alone out.
 
 // askOldAgain is how long a silence of the old settings is believed.
 const askOldAgain = 30 * time.Second
@@ -42,8 +43,11 @@ type proof struct {
 // follows looks at what the new system's agent has shown.
 func follows(p Confirming, r Record, o Observation) proof {
 	d, f := p.Deployment, r.Work.Following
-	if d.Testing() || o.Following.Print == p.Baseline.Print {
+	switch {
+	case !mustShow(p, r, o):
 		return proof{done: true}
+	case o.Following.Print == p.Baseline.Print:
+		return reached(p, r, o)
 	}
 	if o.Following.Stale != "" {
 		return proof{step: stepSettings, why: o.Following.Stale}
@@ -75,6 +79,37 @@ func follows(p Confirming, r Record, o Observation) proof {
 	case Built, Ready: // of no job that shows anything
 	}
 	return proof{done: true}
+}
+
+// mustShow reports whether a system must show that its agent follows. A node that stays
+// on its system whatever happens does not leave it for an outage.
+func mustShow(p Confirming, r Record, o Observation) bool {
+	if p.Deployment.Testing() {
+		return false
+	}
+	return o.Following.Print != p.Baseline.Print || rule(p.Deployment.Rollback, troubleLate) == rulingBack && len(r.Work.Remotes) > 0
+}
+
+// reached looks for a remote that has answered since the activation. When nothing else is
+// waited for, they are asked at once.
+func reached(p Confirming, r Record, o Observation) proof {
+	since, silent := at(p.Since, o), 0
+	for _, a := range r.Work.Remotes {
+		switch {
+		case !a.Asked.After(since):
+		case a.Commit != "" || a.Missing: // that the branch is gone is not the commit's fault
+			return proof{done: true}
+		default:
+			silent++
+		}
+	}
+	switch {
+	case silent == len(r.Work.Remotes):
+		return polls(p.Deployment, r, o)
+	case r.Work.Watch.stable(p.Deployment.Confirm.Window) && !r.Work.Following.Polled:
+		return proof{step: stepPoll, job: Poll{p.Deployment}}
+	}
+	return proof{step: stepPoll}
 }
 
 // taking is a proof that takes a step with a job.
@@ -169,7 +204,7 @@ func askedOld(r Record, e AskedOld) Record {
 // nothing need be shown.
 func Follow(r Record, o Observation) map[string]CheckResult {
 	p, confirming := r.Phase.(Confirming)
-	if !confirming || p.Deployment.Testing() || o.Following.Print == p.Baseline.Print {
+	if !confirming || !mustShow(p, r, o) {
 		return nil
 	}
 	results, now := map[string]CheckResult{}, follows(p, r, o)

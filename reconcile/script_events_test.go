@@ -98,7 +98,7 @@ func (w *script) ok() {
 	case Tidy:
 		w.obs.Guard = GuardState{}
 		w.ends(Done{Job: j})
-	case Undrain:
+	case Undrain, Poll:
 		w.ends(Done{Job: j})
 	case Reboot:
 		w.obs.Guard.Rebooted = true

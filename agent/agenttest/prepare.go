@@ -77,6 +77,11 @@ func (p *Process) Resolve(_ context.Context, rev reconcile.Revision) (reconcile.
 	return t, nil
 }
 
+// ResolveAs is not asked: no system brings another host name.
+func (p *Process) ResolveAs(context.Context, reconcile.Revision, reconcile.Newcomer) (t reconcile.Target, known bool, err error) {
+	return t, false, nil
+}
+
 // nix is the process as the agent's Nix: a name of its own, for Nix and the
 // registry both add and evaluate.
 type nix struct{ *Process }

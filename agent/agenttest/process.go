@@ -162,8 +162,8 @@ func (p *Process) Units(_ context.Context, _ reconcile.Deployment, was []string)
 
 // Preflight finds the switch lock taken, as often as the system says, or a change
 // that only a reboot can bring.
-func (p *Process) Preflight(ctx context.Context, next reconcile.Toplevel, _ string) ([]reconcile.Check, error) {
-	return checks, p.effect(ctx, "preflight", func() error {
+func (p *Process) Preflight(ctx context.Context, next reconcile.Toplevel, _ string) (reconcile.Newcomer, error) {
+	return reconcile.Newcomer{Checks: checks}, p.effect(ctx, "preflight", func() error {
 		s := p.n.Systems[next]
 		if s.Reboot {
 			return reconcile.Rejected(reconcile.GateReboot, errors.New("the init system changes"))

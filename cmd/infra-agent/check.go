@@ -59,6 +59,6 @@ func answer(record, path string) handover.Answer {
 		a.Refusal = err.Error()
 		return a
 	}
-	a.Checks = settings.Checks
+	a.Checks, a.Identity = settings.Checks, identity(settings)
 	return a
 }

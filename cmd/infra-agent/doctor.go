@@ -240,10 +240,10 @@ func (d *doctor) target(ctx context.Context, s config.Settings, nx *nix.Nix, nix
 		}
 	}
 	if d.checkout != "" && s.Node == "" {
-		d.everyNode(ctx, s, registryPort{r, nx}, rev)
+		d.everyNode(ctx, s, registryPort{Resolver: r, nix: nx}, rev)
 		return
 	}
-	target, err := registryPort{r, nx}.Resolve(ctx, rev)
+	target, err := registryPort{Resolver: r, nix: nx}.Resolve(ctx, rev)
 	if err != nil {
 		d.fail("registry", err)
 		return

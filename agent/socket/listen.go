@@ -2,12 +2,12 @@
 package socket
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -27,26 +27,35 @@ func Listen(path, group string) (net.Listener, error) {
 			return nil, fmt.Errorf("%s: group %s: %w", path, group, err)
 		}
 	}
-	if err := removeOld(path); err != nil {
+	if err := onlySocket(path); err != nil {
 		return nil, err
 	}
-	mask := unix.Umask(0o177) // nobody but the owner, until the group is set
-	l, err := new(net.ListenConfig).Listen(context.Background(), "unix", path)
-	unix.Umask(mask)
+	// It gets its mode where nobody else comes, and then its name. The umask would do that too, but
+	// it is the whole process's: a directory that is made meanwhile could not be entered.
+	dir, err := os.MkdirTemp(filepath.Dir(path), ".socket-")
 	if err != nil {
 		return nil, err
 	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	hidden := filepath.Join(dir, "s")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: hidden, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	l.SetUnlinkOnClose(false) // by then it has another name
+	mode := os.FileMode(0o600)
 	if gid >= 0 {
-		if err := errors.Join(giveTo(path, gid), os.Chmod(path, 0o660)); err != nil {
-			_ = l.Close()
-			return nil, err
-		}
+		mode, err = 0o660, giveTo(hidden, gid)
+	}
+	if err := errors.Join(err, os.Chmod(hidden, mode), os.Rename(hidden, path)); err != nil {
+		_ = l.Close()
+		return nil, err
 	}
 	return l, nil
 }
 
-// removeOld removes the socket that an agent left, and nothing that is no socket.
-func removeOld(path string) error {
+// onlySocket refuses to replace what is no socket.
+func onlySocket(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -54,10 +63,7 @@ func removeOld(path string) error {
 	if err == nil && info.Mode().Type() != os.ModeSocket {
 		err = fmt.Errorf("%s is there already, and no socket (hint: remove it, or name another path)", path)
 	}
-	if err != nil {
-		return err
-	}
-	return os.Remove(path)
+	return err
 }
 
 // giveTo makes the group the file's, where it is not: in the agent's unit root may give a file

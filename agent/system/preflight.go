@@ -136,7 +136,12 @@ func (n *Node) space(next reconcile.Toplevel) error {
 	if need == 0 {
 		return nil
 	}
-	return free(n.kernels(), need+1<<20)
+	for _, dir := range n.kernels() {
+		if err := free(dir, need+1<<20); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func free(path string, need uint64) error {

@@ -48,7 +48,6 @@ nothing is built.`,
 			return d.examine(c.Context())
 		},
 	}
-	c.Flags().String("config", defaultSettings, "settings file")
 	c.Flags().String("node", "", "take this machine for that node")
 	return c
 }
@@ -296,7 +295,7 @@ func (d *doctor) machine(ctx context.Context, settings config.Settings) {
 	default:
 		d.ok("boot", "running system, profile and boot default agree")
 	}
-	s, err := control.Client{RunDir: d.runDir}.Status(ctx)
+	s, err := control.Client{RunDir: cmp.Or(d.runDir, settings.RunDir)}.Status(ctx)
 	if err != nil {
 		d.warn("agent", "%v", err)
 		return

@@ -34,6 +34,7 @@ size: build
 
 lint: $(LINT)
 	$(LINT) run --allow-parallel-runners ./...
+	@set -o pipefail; go run ./.ci/filegraph ./reconcile | tail -1
 	@test -z "$$(go mod tidy -diff)" || { echo "go.mod is not tidy: run go mod tidy" >&2; exit 1; }
 
 $(LINT): | go

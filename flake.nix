@@ -66,6 +66,9 @@
           vm = pkgs.testers.runNixOSTest (import ./nixos-module/vm-test.nix { module = self.nixosModules.default; });
         });
 
+      # For Nix files; gofumpt (make lint) has the Go files.
+      formatter = forAllSystems (pkgs: pkgs.nixfmt-tree);
+
       devShells = forAllSystems (pkgs: {
         default = pkgs.mkShell {
           packages = [ pkgs.go pkgs.gnumake pkgs.gofumpt pkgs.golangci-lint pkgs.prometheus.cli ];

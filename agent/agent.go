@@ -161,7 +161,7 @@ func (a *Agent) observe(ctx context.Context) reconcile.Observation {
 	up := a.Uptime()
 	o := reconcile.Observation{
 		Now: time.Now(), Uptime: up, Boot: a.Boot, AgentUp: up - a.started, Agent: a.Self, Policy: a.Policy,
-		Slots: a.Ports.System.Slots(), Booted: a.Ports.System.Booted(),
+		Slots: a.Ports.Links.Slots(), Booted: a.Ports.Links.Booted(),
 	}
 	if a.job != nil {
 		o.Job = a.job.job
@@ -170,7 +170,7 @@ func (a *Agent) observe(ctx context.Context) reconcile.Observation {
 	if !inFlight {
 		return o
 	}
-	o.TrialAgent = a.Ports.System.AgentOf(d.New.Toplevel)
+	o.TrialAgent = a.Ports.Links.AgentOf(d.New.Toplevel)
 	o.Following = a.Ports.Follower.FollowState()
 	guard, err := a.Ports.Guard.State()
 	if err != nil {
@@ -178,7 +178,7 @@ func (a *Agent) observe(ctx context.Context) reconcile.Observation {
 	}
 	o.Guard = guard
 	if guard.ID == d.ID && (guard.Until != 0 || guard.Claimed) {
-		alive, err := a.Ports.System.GuardAlive(ctx, d.ID)
+		alive, err := a.Ports.Units.GuardAlive(ctx, d.ID)
 		o.Guard.Alive = alive || err != nil // what cannot be seen is taken to be there
 		o.Guard.Claimed = guard.Claimed && o.Guard.Alive
 	}
@@ -207,8 +207,8 @@ func (a *Agent) note(e reconcile.Event) bool {
 func (a *Agent) publish(o reconcile.Observation) {
 	s := reconcile.Snapshot{
 		Record: a.rec, Observation: o, Holds: reconcile.Holds(a.rec, o),
-		Counters: a.counters, Reload: a.reload, Troubles: a.troubles, Reboot: a.Ports.System.RebootRequired(),
-		Generations: a.Ports.System.Generations(),
+		Counters: a.counters, Reload: a.reload, Troubles: a.troubles, Reboot: a.Ports.Links.RebootRequired(),
+		Generations: a.Ports.Links.Generations(),
 	}
 	if a.job != nil {
 		s.JobSince = a.job.since

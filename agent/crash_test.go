@@ -13,28 +13,47 @@ import (
 
 // How a commit that brings system B over the good system A ends. An accident on
 // the way does not change it.
-var ends = []struct {
+type row struct {
 	name    string
 	b       agenttest.System
 	running reconcile.Toplevel
 	blocked bool // B
-}{
-	{"healthy", agenttest.System{Agent: agenttest.Agent}, "B", false},
-	{"brings another agent", agenttest.System{Agent: agenttest.Other}, "B", false},
-	{"activation fails", agenttest.System{Agent: agenttest.Agent, Exit: 2}, "A", true},
-	{"unit fails", agenttest.System{Agent: agenttest.Agent, Exit: 4, Failing: "db.service"}, "A", true},
-	{"check is red", agenttest.System{Agent: agenttest.Agent, Red: true}, "A", true},
-	{"cuts the network", agenttest.System{Agent: agenttest.Agent, Cut: true}, "A", true},
-	{"has no agent", agenttest.System{}, "A", true},
-	{"brings other settings", agenttest.System{Agent: agenttest.Agent, Settings: "2"}, "B", false},
-	{"its settings reach no remote", agenttest.System{Agent: agenttest.Agent, Settings: "2", Deaf: true}, "A", true},
-	{"its settings verify nothing", agenttest.System{Agent: agenttest.Agent, Settings: "2", Distrust: true}, "A", true},
-	{"its settings find no node", agenttest.System{Agent: agenttest.Other, Settings: "2", Lost: true}, "A", true},
-	{"its settings describe another system", agenttest.System{Agent: agenttest.Agent, Settings: "2", Strays: true}, "A", true},
-	{"its agent dies", agenttest.System{Agent: agenttest.Other, AgentDies: true}, "A", true},
-	{"its switch hangs", agenttest.System{Agent: agenttest.Agent, Hangs: true}, "A", true},
-	{"its switch is killed once", agenttest.System{Agent: agenttest.Agent, Killed: 1}, "B", false},
-	{"cannot be promoted at first", agenttest.System{Agent: agenttest.Agent, Unpromotable: 1}, "B", false},
+	target  reconcile.Target
+}
+
+var ends = []row{
+	{name: "healthy", b: agenttest.System{Agent: agenttest.Agent}, running: "B"},
+	{name: "brings another agent", b: agenttest.System{Agent: agenttest.Other}, running: "B"},
+	{name: "activation fails", b: agenttest.System{Agent: agenttest.Agent, Exit: 2}, running: "A", blocked: true},
+	{name: "unit fails", b: agenttest.System{Agent: agenttest.Agent, Exit: 4, Failing: "db.service"}, running: "A", blocked: true},
+	{name: "check is red", b: agenttest.System{Agent: agenttest.Agent, Red: true}, running: "A", blocked: true},
+	{name: "cuts the network", b: agenttest.System{Agent: agenttest.Agent, Cut: true}, running: "A", blocked: true},
+	{name: "has no agent", running: "A", blocked: true},
+	{name: "brings other settings", b: agenttest.System{Agent: agenttest.Agent, Settings: "2"}, running: "B"},
+	{name: "its settings reach no remote", b: agenttest.System{Agent: agenttest.Agent, Settings: "2", Deaf: true}, running: "A", blocked: true},
+	{name: "its settings verify nothing", b: agenttest.System{Agent: agenttest.Agent, Settings: "2", Distrust: true}, running: "A", blocked: true},
+	{name: "its settings find no node", b: agenttest.System{Agent: agenttest.Other, Settings: "2", Lost: true}, running: "A", blocked: true},
+	{name: "its settings describe another system", b: agenttest.System{Agent: agenttest.Agent, Settings: "2", Strays: true}, running: "A", blocked: true},
+	{name: "its agent dies", b: agenttest.System{Agent: agenttest.Other, AgentDies: true}, running: "A", blocked: true},
+	{name: "its switch hangs", b: agenttest.System{Agent: agenttest.Agent, Hangs: true}, running: "A", blocked: true},
+	{name: "its switch is killed once", b: agenttest.System{Agent: agenttest.Agent, Killed: 1}, running: "B"},
+	{name: "cannot be promoted at first", b: agenttest.System{Agent: agenttest.Agent, Unpromotable: 1}, running: "B"},
+	{name: "drains, with everything that a registry can ask for", b: agenttest.System{Agent: agenttest.Agent}, running: "B", target: everything},
+	{name: "a check of the registry is red", b: agenttest.System{Agent: agenttest.Agent, Red: true}, running: "A", blocked: true, target: everything},
+	// What the drain made red says nothing: it must not hide what the new system makes red.
+	{name: "drains, and the check is red then", b: agenttest.System{Agent: agenttest.Agent, Red: true}, running: "A", blocked: true, target: drains},
+}
+
+var drains = reconcile.Target{Drain: [][]string{{"drain"}}, Undrain: [][]string{{"undrain"}}}
+
+var everything = reconcile.Target{
+	Drain: drains.Drain, Undrain: drains.Undrain, Secrets: []reconcile.Secret{{Path: "/run/secrets/key"}}, Rollback: reconcile.RollbackAuto,
+	Windows: []reconcile.Window{{Text: "always", Days: [7]bool{true, true, true, true, true, true, true}, Zone: time.UTC}},
+	Checks: []reconcile.Check{
+		{Name: "api", Kind: reconcile.CheckHTTP, Required: true, Within: 2 * time.Second, Interval: time.Second, Timeout: time.Second, Successes: 2},
+		{Name: "depth", Kind: "quantum", Required: true, Interval: time.Second, Timeout: time.Second, Successes: 1}, // only a later agent knows it
+		{Name: "info", Kind: reconcile.CheckTCP, Within: 2 * time.Second, Interval: time.Second, Timeout: time.Second, Successes: 1},
+	},
 }
 
 // end is what is left when everything has come to rest.
@@ -43,15 +62,22 @@ type end struct {
 	phase   string
 	blocked bool
 	points  []string
+	drained bool // and nobody undrained it
 	whole   bool // no switch was left half way
 	atOnce  int  // activations that began while another one ran
 }
 
-// push runs a node, pushes B with the fault, lets the accidents happen, and waits
+// push runs a node, pushes B as the row says, lets the accidents happen, and waits
 // until nothing moves any more.
-func push(t *testing.T, b agenttest.System, accidents ...agenttest.Accident) end {
+func push(t *testing.T, c row, accidents ...agenttest.Accident) end {
 	t.Helper()
-	return play(t, func(n *agenttest.Node) { n.Push("c1", agenttest.Commit{Parent: "c0", System: "B"}, b) }, accidents...)
+	return play(t, func(n *agenttest.Node) {
+		n.Do(func() {
+			n.Systems["A"].Drains = len(c.target.Drain) > 0
+			n.Secrets = map[string]bool{"/run/secrets/key": true}
+		})
+		n.Push("c1", agenttest.Commit{Parent: "c0", System: "B", Target: c.target}, c.b)
+	}, accidents...)
 }
 
 func play(t *testing.T, push func(*agenttest.Node), accidents ...agenttest.Accident) (e end) {
@@ -69,6 +95,7 @@ func play(t *testing.T, push func(*agenttest.Node), accidents ...agenttest.Accid
 		_, blocked := r.Blocked["B"]
 		e = end{slots: n.Slots(), whole: n.Whole(), phase: reconcile.Name(r.Phase), blocked: blocked}
 		n.Do(func() { e.points, e.atOnce = n.Diary.Points, n.Diary.AtOnce })
+		e.drained = n.Drained()
 		n.Stop()
 	})
 	return e
@@ -77,8 +104,9 @@ func play(t *testing.T, push func(*agenttest.Node), accidents ...agenttest.Accid
 func (e end) check(t *testing.T, running reconcile.Toplevel, blocked bool, story string) {
 	t.Helper()
 	want := reconcile.Slots{Running: running, Profile: running, Default: running}
-	if e.slots != want || !e.whole || e.phase != "idle" || e.blocked != blocked {
-		t.Errorf("%s: ends with %+v, whole: %v, %s, B blocked: %v; want all %s, true, idle, blocked: %v", story, e.slots, e.whole, e.phase, e.blocked, running, blocked)
+	if e.slots != want || !e.whole || e.drained || e.phase != "idle" || e.blocked != blocked {
+		t.Errorf("%s: ends with %+v, whole: %v, drained: %v, %s, B blocked: %v; want all %s, true, false, idle, blocked: %v",
+			story, e.slots, e.whole, e.drained, e.phase, e.blocked, running, blocked)
 	}
 }
 
@@ -87,11 +115,11 @@ func TestCrashAtEveryPoint(t *testing.T) {
 	for _, c := range ends {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			quiet := push(t, c.b)
+			quiet := push(t, c)
 			quiet.check(t, c.running, c.blocked, "without an accident")
 			for i, point := range quiet.points {
-				push(t, c.b, agenttest.Accident{Point: i}).check(t, c.running, c.blocked, "agent dies "+point)
-				push(t, c.b, agenttest.Accident{Point: i, Power: true}).check(t, c.running, c.blocked, "power is cut "+point)
+				push(t, c, agenttest.Accident{Point: i}).check(t, c.running, c.blocked, "agent dies "+point)
+				push(t, c, agenttest.Accident{Point: i, Power: true}).check(t, c.running, c.blocked, "power is cut "+point)
 			}
 			t.Logf("%d points", len(quiet.points))
 		})
@@ -120,10 +148,10 @@ func TestCrashWhileRecovering(t *testing.T) {
 	for _, c := range ends {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			points := push(t, c.b).points
+			points := push(t, c).points
 			for i := 0; i < len(points); i += 3 {
 				again := agenttest.Accident{Point: i + 1 + i%5}
-				push(t, c.b, agenttest.Accident{Point: i}, again).check(t, c.running, c.blocked, "agent dies "+points[i]+" and soon again")
+				push(t, c, agenttest.Accident{Point: i}, again).check(t, c.running, c.blocked, "agent dies "+points[i]+" and soon again")
 			}
 		})
 	}
@@ -134,8 +162,8 @@ func TestCrashWhileRecovering(t *testing.T) {
 func (e end) sane(t *testing.T, running reconcile.Toplevel, story string) {
 	t.Helper()
 	s := e.slots
-	if e.atOnce > 0 || !e.whole || e.phase != "idle" || s.Profile != s.Running || s.Default != s.Running || s.Running != "A" && s.Running != running {
-		t.Errorf("%s: ends with %+v, whole: %v, %s, and %d activations began while another one ran; want all A or %s, true, idle, 0", story, s, e.whole, e.phase, e.atOnce, running)
+	if e.atOnce > 0 || !e.whole || e.drained || e.phase != "idle" || s.Profile != s.Running || s.Default != s.Running || s.Running != "A" && s.Running != running {
+		t.Errorf("%s: ends with %+v, whole: %v, drained: %v, %s, and %d activations began while another one ran; want all A or %s, true, false, idle, 0", story, s, e.whole, e.drained, e.phase, e.atOnce, running)
 	}
 }
 
@@ -145,8 +173,21 @@ func TestSleepAtEveryPoint(t *testing.T) {
 	for _, c := range ends {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			for i, point := range push(t, c.b).points {
-				push(t, c.b, agenttest.Accident{Point: i, Sleep: time.Hour}).sane(t, c.running, "it sleeps "+point)
+			for i, point := range push(t, c).points {
+				push(t, c, agenttest.Accident{Point: i, Sleep: time.Hour}).sane(t, c.running, "it sleeps "+point)
+			}
+		})
+	}
+}
+
+// Something does not end: a program, a question, a unit. Its limit ends it, and what the
+// limit is for goes on.
+func TestStallAtEveryPoint(t *testing.T) {
+	for _, c := range ends {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			for i, point := range push(t, c).points {
+				push(t, c, agenttest.Accident{Point: i, Stall: true}).sane(t, c.running, "it stalls "+point)
 			}
 		})
 	}
@@ -158,11 +199,11 @@ func TestFullDiskAtEveryPoint(t *testing.T) {
 	for _, c := range ends {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			points := push(t, c.b).points
+			points := push(t, c).points
 			for i := 0; i < len(points); i += 2 {
 				later := 1 + i*5%16
 				dies := agenttest.Accident{Point: i + later}
-				push(t, c.b, agenttest.Accident{Point: i, Full: true}, dies).sane(t, c.running, fmt.Sprintf("the disk fills %s, the agent dies %d points later", points[i], later))
+				push(t, c, agenttest.Accident{Point: i, Full: true}, dies).sane(t, c.running, fmt.Sprintf("the disk fills %s, the agent dies %d points later", points[i], later))
 			}
 		})
 	}

@@ -29,7 +29,7 @@ func (a *Agent) arm(ctx context.Context, j reconcile.Arm, p Ports, policy reconc
 	if err := p.Guard.Arm(d, until, policy.LastResort); err != nil {
 		return nil, err
 	}
-	if err := p.System.StartGuard(ctx, d, a.StateDir); err != nil {
+	if err := p.Units.StartGuard(ctx, d, a.StateDir); err != nil {
 		return nil, err
 	}
 	return reconcile.Armed{}, nil
@@ -37,7 +37,7 @@ func (a *Agent) arm(ctx context.Context, j reconcile.Arm, p Ports, policy reconc
 
 // baseline looks at the node as it is before anything is changed.
 func baseline(ctx context.Context, d reconcile.Deployment, p Ports) (reconcile.Baseline, error) {
-	units, err := p.System.Units(ctx, d, nil)
+	units, err := p.Units.Units(ctx, d, nil)
 	if err != nil {
 		return reconcile.Baseline{}, err
 	}
@@ -55,12 +55,12 @@ func baseline(ctx context.Context, d reconcile.Deployment, p Ports) (reconcile.B
 			base.Targets = append(base.Targets, t)
 		}
 	}
-	return base, nil
+	return base, context.Cause(ctx) // a look that was cut short says nothing
 }
 
 // activate waits for the trial unit.
 func (a *Agent) activate(ctx context.Context, j reconcile.Activate, p Ports) (reconcile.Event, error) {
-	act, err := p.System.Trial(ctx, j.Deployment, j.Attempt, a.guarded(j.Deployment.ID, p))
+	act, err := p.Switch.Trial(ctx, j.Deployment, j.Attempt, a.guarded(j.Deployment.ID, p))
 	return reconcile.Activated{Activation: act}, err
 }
 
@@ -71,18 +71,18 @@ func (a *Agent) setGuard(ctx context.Context, j reconcile.SetGuard, p Ports, pol
 	if err := p.Guard.Arm(j.Deployment, j.Until, policy.LastResort); err != nil {
 		return err
 	}
-	return p.System.StartGuard(ctx, j.Deployment, a.StateDir)
+	return p.Units.StartGuard(ctx, j.Deployment, a.StateDir)
 }
 
 func (a *Agent) sample(ctx context.Context, j reconcile.Sample, p Ports) (reconcile.Event, error) {
-	units, err := p.System.Units(ctx, j.Deployment, j.Baseline.Active)
+	units, err := p.Units.Units(ctx, j.Deployment, j.Baseline.Active)
 	s := reconcile.Sampling{Known: err == nil, Units: units}
 	if err != nil {
 		a.Log.Warn("the units could not be looked at", "err", err)
 	}
 	s.Checks = p.Health.Run(ctx, j.Checks)
 	s.Targets = p.Health.Answered(ctx, j.Baseline.Targets)
-	return reconcile.Sampled{Sample: s, Uptime: a.Uptime()}, nil
+	return reconcile.Sampled{Sample: s, Uptime: a.Uptime()}, context.Cause(ctx) // as above
 }
 
 // goBack keeps the guard armed while the agent itself brings the old system
@@ -99,12 +99,12 @@ func (a *Agent) goBack(ctx context.Context, j reconcile.GoBack, p Ports, policy 
 		err = p.Guard.Bound(j.Deployment, j.Until, policy.LastResort)
 	}
 	if err == nil {
-		err = p.System.StartGuard(ctx, j.Deployment, a.StateDir)
+		err = p.Units.StartGuard(ctx, j.Deployment, a.StateDir)
 	}
 	if err != nil {
 		a.Log.Warn("going back without a guard", "err", err)
 	}
-	act, err := p.System.GoBack(ctx, j.Deployment, j.Attempt, a.besideNone(ctx, j.Deployment.ID, p))
+	act, err := p.Switch.GoBack(ctx, j.Deployment, j.Attempt, a.besideNone(ctx, j.Deployment.ID, p))
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +154,7 @@ func (a *Agent) guardActs(ctx context.Context, id string, p Ports) bool {
 	if !guard.Claimed && (guard.Until == 0 || a.Uptime() < guard.Until) {
 		return false
 	}
-	alive, err := p.System.GuardAlive(ctx, id)
+	alive, err := p.Units.GuardAlive(ctx, id)
 	return alive || err != nil
 }
 

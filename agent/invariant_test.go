@@ -3,6 +3,7 @@ package agent_test
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/infra-agent/infra-agent/agent/agenttest"
 	"github.com/infra-agent/infra-agent/reconcile"
@@ -13,7 +14,7 @@ import (
 func (w *world) check(after string) {
 	w.look()
 	fresh := w.node.Writes(len(w.records))
-	for _, invariant := range []func(*world, []reconcile.Record) string{I1, I2, I3, I4, I5, I7, I8, I9, I10, I11} {
+	for _, invariant := range []func(*world, []reconcile.Record) string{I1, I2, I3, I4, I5, I7, I8, I9, I10, I11, I13} {
 		if broken := invariant(w, fresh); broken != "" {
 			w.Fatalf("after %q: %s\n%s", after, broken, condition(w.node))
 		}
@@ -172,6 +173,16 @@ func I11(w *world, fresh []reconcile.Record) string {
 		if from != to && !w.node.Descends(to, from) && p[0].Rewind != to {
 			return fmt.Sprintf("I11: the anchor moved from %s to %s", from, to)
 		}
+	}
+	return ""
+}
+
+// I13: what was drained is undrained, or that is owed.
+func I13(w *world, _ []reconcile.Record) string {
+	s, idle := w.idle()
+	owed := slices.ContainsFunc(s.Record.Owed, func(d reconcile.Debt) bool { return d.Kind == reconcile.DebtUndrain })
+	if idle && w.node.Drained() && !owed {
+		return "I13: the node is drained, and nobody owes it an undrain"
 	}
 	return ""
 }

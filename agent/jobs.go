@@ -118,6 +118,9 @@ func (a *Agent) work(ctx context.Context, job reconcile.Job, p Ports, policy rec
 		return a.activate(ctx, j, p)
 	case reconcile.SetGuard:
 		return nil, a.setGuard(ctx, j, p, policy)
+	case reconcile.Poll:
+		a.PollNow()
+		return nil, nil
 	case reconcile.AskOld:
 		answered, err := p.Follower.AskOld(ctx, j.Deployment)
 		return reconcile.AskedOld{Answered: answered, Uptime: a.Uptime(), At: time.Now()}, err
@@ -127,16 +130,16 @@ func (a *Agent) work(ctx context.Context, job reconcile.Job, p Ports, policy rec
 		if err := p.Guard.Disarm(j.Deployment.ID); err != nil {
 			return nil, err
 		}
-		return nil, p.System.Promote(ctx, j.Deployment, j.Try)
+		return nil, p.Switch.Promote(ctx, j.Deployment, j.Try)
 	case reconcile.GoBack:
 		return a.goBack(ctx, j, p, policy)
 	case reconcile.Restore:
-		return nil, p.System.Restore(ctx, j.System)
+		return nil, p.Switch.Restore(ctx, j.System)
 	case reconcile.Reboot:
 		if err := p.Guard.NoteReboot(j.Deployment.ID); err != nil {
 			return nil, err
 		}
-		return nil, p.System.Reboot(ctx)
+		return nil, p.Units.Reboot(ctx)
 	}
 	panic(fmt.Sprintf("unknown job %T", job))
 }

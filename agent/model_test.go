@@ -15,7 +15,7 @@ import (
 
 // TestModel plays random days of a node: pushes, faults, heals, operators,
 // hand-made switches, losses of power, crashes, clocks. After each step the
-// invariants of the design hold; they are the functions I1 to I11.
+// invariants of the design hold; they are the functions I1 to I13.
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		rapid.SyncTest(rt, func(rt *rapid.T) {
@@ -33,7 +33,7 @@ func TestModel(t *testing.T) {
 				synctest.Wait()
 				w.check(a.String())
 			}
-			w.node.Do(func() { w.node.DiskFull, w.node.Offline, w.node.Faulty = false, false, nil })
+			w.node.Do(func() { w.node.DiskFull, w.node.Offline, w.node.Faulty, w.node.Broken = false, false, nil, nil })
 			I6(w)
 			w.check("rest")
 			I12(w)
@@ -69,6 +69,8 @@ var actions = []action{
 	{"go offline, or come back", (*world).offline},
 	{"a remote goes bad, or is mended", (*world).spoil},
 	{"fill the disk, or make room", (*world).fillDisk},
+	{"a secret comes, or goes", (*world).moveSecret},
+	{"a command of the registry breaks, or is mended", (*world).breakCommand},
 }
 
 // A world is a node with what the model knows of it.
@@ -92,7 +94,33 @@ func newWorld(t *rapid.T) *world {
 	return &world{T: t, node: n, tip: "c0", proven: map[reconcile.Toplevel]bool{}}
 }
 
-func (w *world) push() { w.commit(w.tip, agenttest.Commit{}, w.system()) }
+func (w *world) push() { w.commit(w.tip, agenttest.Commit{Target: w.target()}, w.system()) }
+
+// target is what the registry says of the node: mostly nothing.
+func (w *world) target() (t reconcile.Target) {
+	switch rapid.IntRange(0, 9).Draw(w.T, "target") {
+	case 0:
+		t = everything
+	case 1:
+		t = drains
+	case 2:
+		t.Hold = "a person works on it"
+	case 3: // the bubble's days begin at midnight
+		t.Windows = []reconcile.Window{{Text: "later", Days: everything.Windows[0].Days, From: time.Hour, To: 2 * time.Hour, Zone: time.UTC}}
+	case 4:
+		t.Rollback = rapid.SampledFrom([]reconcile.RollbackMode{"auto", "hold", "never"}).Draw(w.T, "mode of the node")
+	}
+	return t
+}
+
+func (w *world) moveSecret() {
+	w.node.Do(func() { w.node.Secrets = map[string]bool{"/run/secrets/key": !w.node.Secrets["/run/secrets/key"]} })
+}
+
+func (w *world) breakCommand() {
+	broken := rapid.SampledFrom([]string{"drain", "undrain", ""}).Draw(w.T, "command")
+	w.node.Do(func() { w.node.Broken = map[string]bool{broken: true} })
+}
 
 // pushTesting puts a new commit on top of the branch, where it is only tried.
 func (w *world) pushTesting() {

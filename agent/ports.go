@@ -13,7 +13,10 @@ type Ports struct {
 	Source   Source
 	Registry Registry
 	Nix      Nix
-	System   System
+	Links    Links
+	Units    Units
+	Switch   Switch
+	Programs Programs
 	Guard    Guard
 	Health   Health
 	Store    Store
@@ -36,9 +39,11 @@ type Source interface {
 	Fetch(ctx context.Context, j reconcile.Fetch) (Tree, error)
 }
 
-// Registry knows what a revision wants of this node.
+// Registry knows what a revision wants of this node. ResolveAs asks what it will want of it
+// once n runs; known is false where that cannot be told yet.
 type Registry interface {
 	Resolve(ctx context.Context, rev reconcile.Revision) (reconcile.Target, error)
+	ResolveAs(ctx context.Context, rev reconcile.Revision, n reconcile.Newcomer) (t reconcile.Target, known bool, err error)
 }
 
 // Nix evaluates, builds and keeps store paths.
@@ -50,29 +55,41 @@ type Nix interface {
 	Unroot(keep ...string) error
 }
 
-// System is the node: its links, its units, its switches. Trial, GoBack, Promote and
-// Restore run in units of their own and attach to one that runs already, so each
-// may be called again after a crash. Trial and GoBack hand the start of a unit to
-// begin, which may refuse it.
-type System interface {
+// Links are the node's systems: which run, which the profile and the boot loader name.
+type Links interface {
 	Slots() reconcile.Slots
 	Booted() reconcile.Toplevel
 	AgentOf(t reconcile.Toplevel) string
 	RebootRequired() []string
 	Generations() map[reconcile.Toplevel]int
+}
+
+// Units are systemd's, the agent's own transient ones among them.
+type Units interface {
 	Units(ctx context.Context, d reconcile.Deployment, was []string) (reconcile.Units, error)
-	Preflight(ctx context.Context, next reconcile.Toplevel, record string) (checks []reconcile.Check, err error)
-	Secrets(ctx context.Context, secrets []reconcile.Secret) error
-	Exec(ctx context.Context, argv []string) error
 	StartGuard(ctx context.Context, d reconcile.Deployment, stateDir string) error
 	GuardAlive(ctx context.Context, id string) (bool, error)
+	Leftovers(ctx context.Context) ([]string, error)
+	Stop(ctx context.Context, unit string) error
+	Reboot(ctx context.Context) error
+}
+
+// Switch changes which system runs, and which the node boots. Trial, GoBack, Promote
+// and Restore run in units of their own and attach to one that runs already, so each
+// may be called again after a crash. Trial and GoBack hand the start of a unit to
+// begin, which may refuse it.
+type Switch interface {
+	Preflight(ctx context.Context, next reconcile.Toplevel, record string) (reconcile.Newcomer, error)
 	Trial(ctx context.Context, d reconcile.Deployment, attempt int, begin func(start func() error) error) (reconcile.Activation, error)
 	GoBack(ctx context.Context, d reconcile.Deployment, attempt int, begin func(start func() error) error) (reconcile.Activation, error)
 	Promote(ctx context.Context, d reconcile.Deployment, try int) error
 	Restore(ctx context.Context, t reconcile.Toplevel) error
-	Leftovers(ctx context.Context) ([]string, error)
-	Stop(ctx context.Context, unit string) error
-	Reboot(ctx context.Context) error
+}
+
+// Programs are those of the registry, and the files that they and the roles need.
+type Programs interface {
+	Secrets(ctx context.Context, secrets []reconcile.Secret) error
+	Exec(ctx context.Context, argv []string) error
 }
 
 // Guard is the guard's file. Begin runs start while the deployment's guard is armed

@@ -41,18 +41,41 @@ func resolve(ctx context.Context, j reconcile.Resolve, p Ports) (reconcile.Event
 // preflight also gathers the checks that the trial will be judged by: those of
 // the new system's own settings, and those of the registry.
 func (a *Agent) preflight(ctx context.Context, j reconcile.Preflight, p Ports, policy reconcile.Policy) (reconcile.Event, error) {
-	own, err := p.System.Preflight(ctx, j.From.Toplevel, a.recordPath())
+	next, err := p.Switch.Preflight(ctx, j.From.Toplevel, a.recordPath())
 	if err != nil {
 		return nil, err
 	}
-	if err := p.System.Secrets(ctx, j.From.Target.Secrets); err != nil {
+	if err := sameNode(ctx, j.From.Resolved, next, p); err != nil {
 		return nil, err
 	}
+	if err := p.Programs.Secrets(ctx, j.From.Target.Secrets); err != nil {
+		return nil, err
+	}
+	own := next.Checks
 	if own == nil {
 		own = policy.Checks
 	}
 	checks := reconcile.MergeChecks(own, j.From.Target.Checks)
 	return reconcile.Advanced{Step: reconcile.Ready{Built: j.From, Checks: checks}}, nil
+}
+
+// sameNode refuses a host name under which the registry would not lead to this node any more.
+func sameNode(ctx context.Context, from reconcile.Resolved, next reconcile.Newcomer, p Ports) error {
+	if next.HostName == "" {
+		return nil
+	}
+	t, known, err := p.Registry.ResolveAs(ctx, from.Revision, next)
+	_, rejected := reconcile.RejectedBy(err)
+	switch {
+	case err != nil && !rejected:
+		return err
+	case !known || err == nil && t.Node == from.Target.Node:
+		return nil
+	case err == nil:
+		err = fmt.Errorf("it leads to the node %q", t.Node)
+	}
+	return reconcile.Rejected(reconcile.GateIdentity, fmt.Errorf("the new system's host name is %q, which would not lead to %q in the registry: %w (hint: a table may have both names, as hostname or among its aliases)",
+		next.HostName, from.Target.Node, err))
 }
 
 // tidy removes what earlier deployments left behind. The guard's file is turned
@@ -68,12 +91,12 @@ func (a *Agent) tidy(ctx context.Context, j reconcile.Tidy, p Ports) error {
 		}
 		a.Log.Warn("the guard is stopped though its file could not be changed", "err", err)
 	}
-	units, err := p.System.Leftovers(ctx)
+	units, err := p.Units.Leftovers(ctx)
 	if err != nil {
 		return err
 	}
 	for _, u := range units {
-		if err := p.System.Stop(ctx, u); err != nil {
+		if err := p.Units.Stop(ctx, u); err != nil {
 			return err
 		}
 	}
@@ -93,7 +116,7 @@ func rootName(path string) string { return filepath.Base(path) }
 // first that fails.
 func runAll(ctx context.Context, what string, commands [][]string, p Ports) error {
 	for _, argv := range commands {
-		if err := p.System.Exec(ctx, argv); err != nil {
+		if err := p.Programs.Exec(ctx, argv); err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 	}

@@ -70,3 +70,104 @@ func TestAnOutageWhileOtherSettingsAreJudged(t *testing.T) {
 	check(t, f.StartGit())
 	web.wait("promoted", ended(reconcile.ResultPromoted, commit))
 }
+
+// The git server is gone for everybody for longer than a trial may wait: it goes back without a block, and is tried
+// again once the server is there.
+func TestAnOutageLongerThanTheDeadline(t *testing.T) {
+	f := newFleet(t)
+	f.edit("config.toml", `deadline = "25s"`, "deadline = \"10s\"\ndeadline_max = \"20s\"")
+	web := f.up("web1")[0]
+	good := web.toplevel(lab.CurrentSystem)
+	commit := f.edit("config.toml", `window = "2s"`, `window = "3s"`)
+	web.wait("confirming", func(s control.Status) bool { return s.State == "confirming" || s.State == "activating" })
+	check(t, f.StopGit())
+	s := web.rolledBack(commit, good, reconcile.ReasonFollow)
+	if b, is := s.Blocked[s.History[len(s.History)-1].To]; is && !b.UntilPoll {
+		t.Errorf("it is blocked: %+v", b)
+	}
+	check(t, f.StartGit())
+	web.wait("promoted", ended(reconcile.ResultPromoted, commit))
+}
+
+// A firewall of the commit keeps git alone out, and the agent's part is what it was: the polls that go on anyway tell.
+func TestGitAloneBlockedByAFirewall(t *testing.T) {
+	f := newFleet(t)
+	f.edit("config.toml", `name = "lab"`, "name = \"lab\"\ntimeout = \"5s\"")
+	f.edit("config.toml", `deadline = "25s"`, "deadline = \"25s\"\ndeadline_max = \"40s\"")
+	web := f.up("web1")[0]
+	good := web.toplevel(lab.CurrentSystem)
+	role := must[string](t)(f.Repo().File("roles/web.nix"))
+	commit := f.push("a firewall", map[string]string{"roles/web.nix": strings.Replace(role, "{ ... }: {", `{ ... }: {
+  units."lab-firewall.service" = ''
+    [Service]
+    Type=oneshot
+    RemainAfterExit=true
+    ExecStart=/bin/sh -c "ip route add blackhole `+lab.GitAddress+`/32"
+    ExecStop=/bin/sh -c "ip route del blackhole `+lab.GitAddress+`/32"
+
+    [Install]
+    WantedBy=multi-user.target
+  '';`, 1)})
+	s := web.rolledBack(commit, good, reconcile.ReasonFollow)
+	if o, _ := last(s); !strings.Contains(o.Cause.Why, "follow its branch: poll: lab: ") || !o.Cause.Outside {
+		t.Errorf("rolled back for %+v", o.Cause)
+	}
+	fix := must[string](t)(f.Repo().Revert(commit))
+	f.sync()
+	web.wait("in sync", inSync(fix))
+}
+
+// What can be seen to keep the node from its branch is not activated.
+func TestWhatWouldTakeTheNodeAwayIsHeld(t *testing.T) {
+	f := newFleet(t)
+	web := f.up("web1")[0]
+	good := web.toplevel(lab.CurrentSystem)
+	role := must[string](t)(f.Repo().File("roles/web.nix"))
+	with := func(what string) map[string]string {
+		return map[string]string{"roles/web.nix": strings.Replace(role, "{ ... }: {", "{ ... }: {\n"+what, 1)}
+	}
+	for _, c := range []struct {
+		name, what string
+		gate       reconcile.Gate
+		why        string
+	}{
+		{"host name", `etc."hostname" = "web9\n";`, reconcile.GateIdentity, `the new system's host name is "web9", which would not lead to "web1" in the registry`},
+		{"nothing starts the agent", "units.\"infra-agent.service\" = ''\n[Service]\nExecStart=/run/current-system/sw/bin/infra-agent run\n'';", reconcile.GatePreflight, "nothing of the new system starts infra-agent.service at boot"},
+		{"a Nix that builds nothing", `etc."nix/nix.conf" = "max-jobs = 0\nbuilders =\n";`, reconcile.GatePreflight, "max-jobs is 0, and there are no builders"},
+		{"a slip in nix.conf", `etc."nix/nix.conf" = "max-jobs\n";`, reconcile.GatePreflight, "with its nix.conf, the new system's Nix is of no use: "},
+	} {
+		f.push(c.name, with(c.what))
+		web.wait("held: "+c.name, held(c.gate, c.why))
+		web.expect(good)
+	}
+	fix := f.push("back", map[string]string{"roles/web.nix": role})
+	web.wait("in sync", inSync(fix))
+}
+
+// A node gets another name on purpose: its table has both for the time of the commit.
+func TestANodeIsRenamed(t *testing.T) {
+	f := newFleet(t)
+	web := f.up("web1")[0]
+	role := must[string](t)(f.Repo().File("roles/web.nix"))
+	registry := must[string](t)(f.Repo().File("infrastructure.toml"))
+	commit := f.push("web1 is called web9", map[string]string{
+		"infrastructure.toml": strings.Replace(registry, "[nodes.web1]", "[nodes.web1]\nhostname = \"web9\"", 1),
+		"roles/web.nix": strings.Replace(role, "{ ... }: {", `{ ... }: {
+  etc."hostname" = "web9\n";
+  units."lab-hostname.service" = ''
+    [Service]
+    Type=oneshot
+    RemainAfterExit=true
+    ExecStart=/bin/sh -c "hostname web9"
+
+    [Install]
+    WantedBy=multi-user.target
+  '';`, 1),
+	})
+	web.wait("promoted", ended(reconcile.ResultPromoted, commit))
+	if got := strings.TrimSpace(must[string](t)(web.Run(t.Context(), "hostname"))); got != "web9" {
+		t.Errorf("the host name is %q", got)
+	}
+	commit = f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
+	web.wait("promoted", ended(reconcile.ResultPromoted, commit))
+}

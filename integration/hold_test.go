@@ -42,7 +42,7 @@ func TestChangeThatNeedsARebootHolds(t *testing.T) {
 	f := newFleet(t)
 	web := f.up("web1")[0]
 	good := web.toplevel(lab.CurrentSystem)
-	f.edit("roles/web.nix", "{ ... }: {", "{ ... }: { inhibitors = \"systemd 258\";")
+	f.edit("roles/web.nix", "{ ... }: {", "{ ... }: { inhibitors.systemd = \"258\";")
 	s := web.wait("held: reboot", held(reconcile.GateReboot, "switchInhibitors"))
 	web.expect(good)
 	if len(s.Blocked) != 0 || len(s.History) != 0 {

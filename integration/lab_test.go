@@ -97,7 +97,8 @@ func TestSwitchExitCodes(t *testing.T) {
 		code                  int
 		active                bool
 	}{
-		{"inhibitors", `inhibitors = "systemd 258";`, "check", 1, false},
+		{"inhibitors", `inhibitors.systemd = "258";`, "check", 1, false},
+		{"an inhibitor that only one has", `inhibitors.dbus = "broker";`, "check", 0, false},
 		{"init", `initInterface = "systemd 3";`, "test", 100, false},
 		{"activation", `activateExit = 7;`, "test", 2, true},
 		{"failing unit", failing, "test", 4, true},

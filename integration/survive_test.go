@@ -86,6 +86,13 @@ func TestGitServerDownForEverybodyRollsNobodyBack(t *testing.T) {
 		n.wait("confirming", func(s control.Status) bool { return s.State == "confirming" || s.State == "activating" })
 	}
 	check(t, f.StopGit())
+	for _, n := range nodes { // a poll in its trial tells the node, which waits then
+		n.wait("promoted, or waiting", func(s control.Status) bool {
+			_, shows := s.Checks["follow: poll"]
+			return shows || ended(reconcile.ResultPromoted, commit)(s)
+		})
+	}
+	check(t, f.StartGit())
 	for _, n := range nodes {
 		s := n.wait("promoted", ended(reconcile.ResultPromoted, commit))
 		n.expect(string(s.Good.Toplevel))
@@ -143,6 +150,37 @@ func TestAgentDeploysWhileItsMetricsPortIsTaken(t *testing.T) {
 	web.wait("promoted", ended(reconcile.ResultPromoted, commit))
 	must[string](t)(web.Run(t.Context(), "systemctl", "stop", "squatter"))
 	web.wait("mended", func(s control.Status) bool { return s.Running && len(s.Warnings) == 0 })
+	if got := must[string](t)(web.Run(t.Context(), "python3", "-c", scrape, "127.0.0.1:10119")); !strings.Contains(got, "\ninfra_agent_troubles 0\n") {
+		t.Errorf("a scrape of the port that is free again says\n%s\nwant no troubles", got)
+	}
+}
+
+// scrape is a program that asks for the metrics at host:port or on a unix socket; the lab's Python has no http.
+const scrape = `import socket, sys
+host, _, port = sys.argv[1].partition(":")
+if port:
+    s = socket.create_connection((host, port))
+else:
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(host)
+s.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+print(s.makefile().read())`
+
+// A socket for scrapes is of one group, though the agent's unit has no right to give files away.
+func TestMetricsSocketOfAGroup(t *testing.T) {
+	f := newFleet(t)
+	f.edit("config.toml", "[control]", "[metrics]\nlisten = \"/run/infra-agent/metrics.sock\"\nsocket_group = \"daemon\"\n\n[control]")
+	web := f.up("web1")[0]
+	web.wait("running", func(s control.Status) bool { return s.Running && len(s.Warnings) == 0 })
+	as := func(group string) (string, error) {
+		return web.Run(t.Context(), "setpriv", "--reuid=nobody", "--regid="+group, "--clear-groups", "python3", "-c", scrape, "/run/infra-agent/metrics.sock")
+	}
+	if got, err := as("daemon"); err != nil || !strings.Contains(got, "\ninfra_agent_troubles 0\n") {
+		t.Errorf("a scrape by the group says %v\n%s\nwant metrics without troubles", err, got)
+	}
+	if _, err := as("nogroup"); err == nil || !strings.Contains(err.Error(), "Permission denied") {
+		t.Errorf("a scrape by others: %v, want it refused", err)
+	}
 }
 
 // No trial begins while the node is still booting, and it begins when it is up.

@@ -61,6 +61,10 @@ in
         message = "services.infra-agent needs NixOS 24.11 or newer, and this is ${config.system.nixos.release}: older ones lack the switch-to-configuration whose exit codes it reads.";
       }
       {
+        assertion = config.system.switch.enable;
+        message = "services.infra-agent switches this system: it needs system.switch.enable.";
+      }
+      {
         assertion = config.nix.enable;
         message = "services.infra-agent builds with Nix: it needs nix.enable.";
       }

@@ -70,6 +70,8 @@ func optionType(key config.Key) string {
 	switch key.Name {
 	case "control.group":
 		word = "name of a group"
+	case "metrics.socket_group":
+		word = "name of a group, or empty"
 	case "checks.NAME.status":
 		word = "integer between 100 and 599 (both inclusive)"
 	}

@@ -50,23 +50,35 @@ func TestUnit(t *testing.T) {
 	}
 }
 
-// TestNewSettingsReload: switch-to-configuration reloads a unit of which nothing but X-Reload-Triggers has changed.
+// TestNewSettingsReload: switch-to-configuration reloads a unit of which nothing but X-Reload-Triggers has changed, and restarts
+// one that changed otherwise.
 func TestNewSettingsReload(t *testing.T) {
-	var units [2]string
-	for i, window := range []string{"1m", "2m"} {
-		agent := remote + `settings.confirm.window = "` + window + `";`
-		check(t, evaluate(t, system(agent, "")+`.systemd.units."infra-agent.service".text`, &units[i]))
+	lines := func(settings string) []string {
+		var unit string
+		check(t, evaluate(t, system(remote+settings, "")+`.systemd.units."infra-agent.service".text`, &unit))
+		return strings.Split(unit, "\n")
 	}
-	a, b := strings.Split(units[0], "\n"), strings.Split(units[1], "\n")
-	var differ []string
-	for i, line := range a {
-		if line != b[i] {
-			key, _, _ := strings.Cut(line, "=")
-			differ = append(differ, key)
+	before := lines("")
+	const reload, restart = "X-Reload-Triggers", "X-Restart-Triggers"
+	for settings, want := range map[string][]string{
+		`settings.confirm.window = "2m";`:              {reload},
+		`settings.metrics.listen = "127.0.0.1:9999";`:  {reload, restart},
+		`settings.log.level = "debug";`:                {reload, restart},
+		`settings.control.group = "wheel";`:            {"Group", reload, restart},
+		`settings.run_dir = "/run/fleet";`:             {"RequiresMountsFor", "RuntimeDirectory", reload, restart},
+		`settings.state_dir = "/var/lib/fleet/agent";`: {"RequiresMountsFor", "StateDirectory", reload, restart},
+	} {
+		var differ []string
+		for i, line := range lines(settings) {
+			if line != before[i] {
+				key, _, _ := strings.Cut(line, "=")
+				differ = append(differ, key)
+			}
 		}
-	}
-	if want := []string{"X-Reload-Triggers"}; !slices.Equal(differ, want) {
-		t.Errorf("with other settings, the unit differs in %v, want %v", differ, want)
+		slices.Sort(differ)
+		if slices.Sort(want); !slices.Equal(differ, want) {
+			t.Errorf("with %s the unit differs in %v, want %v", settings, differ, want)
+		}
 	}
 }
 
@@ -78,6 +90,7 @@ func TestAssertions(t *testing.T) {
 		{"comin", remote, `imports = [ { options.services.comin.enable = lib.mkOption { default = true; }; } ];`, "services.comin.enable would both switch"},
 		{"older NixOS", remote, `system.nixos.release = "24.05";`, "needs NixOS 24.11 or newer, and this is 24.05"},
 		{"newer NixOS", remote, `system.nixos.release = "25.11";`, ""},
+		{"no switch", remote, "system.switch.enable = false;", "needs system.switch.enable"},
 		{"no Nix", remote, "nix.enable = false;", "needs nix.enable"},
 		{
 			"unknown credential", `credentials.other = "/run/secrets/token"; settings.source.remotes = [ { url = "https://x/y"; token_file = "/run/credentials/infra-agent.service/forge"; } ];`,
@@ -130,6 +143,7 @@ func TestRefusedByType(t *testing.T) {
 		{`settings.checks.web = { kind = "http"; target = "http://x/"; status = 20; };`, "integer between 100 and 599"},
 		{`settings.limits.tree_entries = 0;`, "positive integer"},
 		{`settings.limits.fetch_bytes = "0B";`, "services.infra-agent.settings.limits.fetch_bytes"},
+		{`settings.metrics.socket_group = "a group";`, "services.infra-agent.settings.metrics.socket_group"},
 		{`settings.control.group = "";`, "services.infra-agent.settings.control.group"},
 		{`settings.confirm.window = "5 minutes";`, `is not of type ` + "`duration: numbers with the units h, m, s or ms, such as"},
 	} {
@@ -192,6 +206,27 @@ func TestDirectoriesElsewhere(t *testing.T) {
 		}
 		if want := "\nRequiresMountsFor=/persist/agent\nRequiresMountsFor=/srv/run\n"; tc.state == "" && !strings.Contains(unit, want) {
 			t.Errorf("with %s the unit is\n%s\nwant %s", tc.settings, unit, want)
+		}
+	}
+}
+
+// TestScrapersHaveAGroup: the agent may give its socket to a group only where that is one of the unit's.
+func TestScrapersHaveAGroup(t *testing.T) {
+	const socket = `settings.metrics = { listen = "/run/infra-agent/metrics.sock"; socket_group = "prometheus"; };`
+	for agent, want := range map[string]struct {
+		groups []string
+		lines  string
+	}{
+		remote:          {[]string{"infra-agent"}, ""},
+		remote + socket: {[]string{"infra-agent", "prometheus"}, "\nSupplementaryGroups=prometheus\nSystemCallArchitectures=native\nSystemCallErrorNumber=EPERM\nSystemCallFilter=@system-service\nSystemCallFilter=~@privileged @resources\nSystemCallFilter=fchownat\n"},
+	} {
+		var got struct {
+			Groups []string
+			Unit   string
+		}
+		check(t, evaluate(t, "let c = "+system(agent, "")+`; in { groups = builtins.attrNames c.users.groups; unit = c.systemd.units."infra-agent.service".text; }`, &got))
+		if !slices.Equal(got.Groups, want.groups) || !strings.Contains(got.Unit, want.lines) || want.lines == "" && strings.Contains(got.Unit, "fchownat") {
+			t.Errorf("with %s: groups %q, want %q; the unit is\n%s\nwant%s", agent, got.Groups, want.groups, got.Unit, want.lines)
 		}
 	}
 }
@@ -278,7 +313,7 @@ func TestFlake(t *testing.T) {
 		unit = checks.unit.text;
 		settings = checks.settings.name;
 	}`, &got))
-	if want := []string{"checks", "devShells", "lib", "nixosModules", "overlays", "packages"}; !slices.Equal(got.Outputs, want) {
+	if want := []string{"checks", "devShells", "formatter", "lib", "nixosModules", "overlays", "packages"}; !slices.Equal(got.Outputs, want) {
 		t.Errorf("outputs are %q, want %q", got.Outputs, want)
 	}
 	for _, system := range []string{"x86_64-linux", "aarch64-linux"} {
@@ -296,6 +331,18 @@ func TestFlake(t *testing.T) {
 	}
 	if want := "infra-agent-config.toml"; got.Settings != want {
 		t.Errorf("the check of the settings builds %q, want %q", got.Settings, want)
+	}
+}
+
+// TestPackageHasTests: of its own version, and on a machine with the very package.
+func TestPackageHasTests(t *testing.T) {
+	var got struct{ Version, VM string }
+	check(t, evaluate(t, `let tests = (import (dir + "/../packaging/source.nix")).passthru.tests; in {
+		version = tests.version.package.pname;
+		vm = (builtins.head (tests.vm.nodes.machine { pkgs.git = "/usr"; }).imports).services.infra-agent.package.pname;
+	}`, &got))
+	if got.Version != "infra-agent" || got.VM != "infra-agent" {
+		t.Errorf("the tests are of the packages %q and %q, want infra-agent", got.Version, got.VM)
 	}
 }
 

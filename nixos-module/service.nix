@@ -6,13 +6,15 @@ let
 
   # systemd makes directories in its own places; elsewhere the agent does, once what they are on is mounted.
   inherit (cfg.settings) state_dir run_dir;
+  # Who may scrape a unix socket: the agent may give it to a group that is its own.
+  scrapers = lib.optional (cfg.settings.metrics.socket_group != "") cfg.settings.metrics.socket_group;
   within = place: path: lib.optional (lib.hasPrefix place path) (lib.removePrefix place path);
 in
 {
   config = lib.mkIf cfg.enable {
     environment.systemPackages = [ cfg.package ];
     environment.etc."infra-agent/config.toml".source = file;
-    users.groups.${cfg.settings.control.group} = { };
+    users.groups = builtins.listToAttrs (map (name: { inherit name; value = { }; }) ([ cfg.settings.control.group ] ++ scrapers));
 
     systemd.services.infra-agent = {
       description = "GitOps pull agent";
@@ -28,6 +30,8 @@ in
       stopIfChanged = false;
       # New settings need no restart. The agent sees them by itself, but not where /etc is an overlay (system.etc.overlay).
       reloadTriggers = [ file ];
+      # But for these, which do not move under a deployment.
+      restartTriggers = [ (builtins.toJSON { inherit (cfg.settings) state_dir run_dir metrics log control; }) ];
 
       path = [
         config.nix.package
@@ -39,6 +43,8 @@ in
       environment = config.networking.proxy.envVars // {
         # Builds belong to the daemon and its control group, and the store stays out of this unit's reach.
         NIX_REMOTE = "daemon";
+        # The database of time zones, which maintenance windows name.
+        ZONEINFO = "${pkgs.tzdata}/share/zoneinfo";
         # Nix's caches: root's home is read-only here.
         XDG_CACHE_HOME = "/var/cache/infra-agent";
       };
@@ -70,6 +76,7 @@ in
 
         # The group that may read the status owns what the agent makes; without capabilities it could not give it away.
         Group = cfg.settings.control.group;
+        SupplementaryGroups = scrapers;
         UMask = "0077";
 
         # Whatever needs the run of the machine has a unit of its own: Nix, the switch, its pre-switch checks, checks of the
@@ -95,7 +102,8 @@ in
         RestrictSUIDSGID = true;
         SystemCallArchitectures = "native";
         SystemCallErrorNumber = "EPERM";
-        SystemCallFilter = [ "@system-service" "~@privileged @resources" ];
+        SystemCallFilter = [ "@system-service" "~@privileged @resources" ]
+          ++ lib.optional (scrapers != [ ]) "fchownat"; # to its own groups: it has no CAP_CHOWN
         # What is missing, and why:
         # - RootDirectory: it looks at the links of the machine itself, and talks to its sockets.
         # - DeviceAllow: what PrivateDevices leaves; the clock is read by systemd's own rule for ProtectClock.

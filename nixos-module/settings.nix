@@ -153,8 +153,11 @@ open {
   checks = option (types.attrsOf (types.submodule check)) { } { web = { kind = "http"; target = "http://localhost/health"; }; }
     "Health checks of this node, by name, beside those of the registry.";
 
-  metrics.listen = str "127.0.0.1:10119" "/run/infra-agent/metrics.sock"
-    "host:port, absolute path of a unix socket, or empty for none.";
+  metrics = {
+    listen = str "127.0.0.1:10119" "/run/infra-agent/metrics.sock" "host:port, absolute path of a unix socket, or empty for none.";
+    socket_group = option (described "name of a group, or empty" "[^: \t\n/]*") "" "prometheus"
+      "Group that may connect to the unix socket; empty: root alone.";
+  };
 
   log = {
     level = word [ "debug" "info" "warn" "error" ] "info" "debug" "Least severe message to log.";

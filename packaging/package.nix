@@ -1,13 +1,13 @@
 # The agent. It needs Go 1.26; where buildGoModule has an older one: infra-agent.override { buildGoModule = buildGo126Module; }
 # The flake says of which commit it is.
-{ lib, stdenv, buildGoModule, installShellFiles, infra-agent-commit ? "" }:
+{ lib, stdenv, buildGoModule, installShellFiles, testers, infra-agent-commit ? "" }:
 let
   version = "0.1.0" + lib.optionalString (infra-agent-commit != "") "+${infra-agent-commit}";
   runs = stdenv.buildPlatform.canExecute stdenv.hostPlatform;
   inherit (lib) fileset;
   sources = fileset.fileFilter (file: file.hasExt "go" && !lib.hasSuffix "_test.go" file.name);
 in
-buildGoModule {
+buildGoModule (finalAttrs: {
   pname = "infra-agent";
   inherit version;
 
@@ -50,6 +50,18 @@ buildGoModule {
     runHook postInstallCheck
   '';
 
+  # What nixpkgs builds beside a package: its program, and a machine that runs it (it needs KVM).
+  passthru.tests = {
+    version = testers.testVersion { package = finalAttrs.finalPackage; };
+    vm = testers.runNixOSTest (import ../nixos-module/vm-test.nix {
+      module = {
+        key = "infra-agent under test"; # the test imports it twice
+        imports = [ ../nixos-module ];
+        services.infra-agent.package = finalAttrs.finalPackage;
+      };
+    });
+  };
+
   meta = {
     description = "GitOps pull agent for NixOS that proves each system healthy, or puts the node back";
     homepage = "https://github.com/infra-agent/infra-agent";
@@ -58,4 +70,4 @@ buildGoModule {
     mainProgram = "infra-agent";
     platforms = lib.platforms.linux;
   };
-}
+})

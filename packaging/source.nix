@@ -27,10 +27,11 @@ let
     };
     stdenv = { hostPlatform = { }; buildPlatform.canExecute = _: true; };
     installShellFiles = null;
-    buildGoModule = arguments: arguments;
+    testers = { testVersion = test: test; runNixOSTest = test: test; };
+    buildGoModule = of: let package = of { finalPackage = package; }; in package;
   };
 in
 {
-  inherit (package) vendorHash;
+  inherit (package) vendorHash passthru;
   files = builtins.concatStringsSep "\n" package.src;
 }

@@ -2,19 +2,6 @@ package reconcile
 
 import "slices"
 
-// A Purpose says what a commit on its way is for.
-type Purpose string
-
-// The purposes. Commits of the branch become the good system, and so does one that the
-// branch has left behind; those of the testing branch are only tried; a rollback is what
-// a person asked for.
-const (
-	PurposeBranch   Purpose = "branch"
-	PurposeEarlier  Purpose = "earlier"
-	PurposeTesting  Purpose = "testing"
-	PurposeRollback Purpose = "rollback"
-)
-
 // A Candidate is a commit on its way to its trial, whatever it is for.
 type Candidate struct {
 	Purpose Purpose
@@ -73,100 +60,6 @@ func (r Record) testing() Candidate {
 	return c
 }
 
-// room lists the reasons for which a branch that waits lets others go on: "" is a branch
-// that wants nothing.
-var room = map[Purpose][]Gate{
-	PurposeEarlier: {GateUnverified, GateSource, GateIdentity, GateEvaluate, GateBuild, GateBlocked},
-	PurposeTesting: {"", GateBlocked, GateEvaluate, GateBuild},
-}
-
-// bringOn takes the first candidate that may go on one step further. The hold is the
-// branch's.
-func bringOn(r Record, o Observation) (Action, Hold) {
-	rest, branch, firm := Wait{}, Hold{}, false
-	asked := false // the branch
-	for _, c := range candidates(r) {
-		if asked && (firm || !slices.Contains(room[c.Purpose], branch.Gate)) {
-			continue
-		}
-		act, h := next(c, r, o)
-		if c.Purpose == PurposeBranch {
-			asked, branch, firm = true, h, usableTip(c, r, o).Gate != ""
-		}
-		wait, waits := act.(Wait)
-		if !waits {
-			return act, branch
-		}
-		rest.Until = sooner(rest.Until, wait.Until)
-	}
-	return rest, branch
-}
-
-// next takes a candidate one step further towards its trial, or says what holds it.
-func next(c Candidate, r Record, o Observation) (Action, Hold) {
-	if c.Purpose == PurposeTesting && !untried(c, r) {
-		return Wait{}, Hold{}
-	}
-	if h := closed(c, toFetch, r, o); h.Gate != "" {
-		return held(h)
-	}
-	if c.Step == nil {
-		return Run{Fetch{Tip: c.Tip, Purpose: c.Purpose, Anchor: r.Anchor, Accepted: r.Accepted, Rewind: r.Rewind}}, Hold{}
-	}
-	if s, ok := evaluatedOf(c.Step); ok && s.Toplevel == r.Good.Toplevel {
-		return converged(c, s, r, o), Hold{}
-	}
-	if h := closed(c, stepOf(c), r, o); h.Gate != "" {
-		return held(h)
-	}
-	switch s := c.Step.(type) {
-	case Fetched:
-		return Run{Resolve{s}}, Hold{}
-	case Resolved:
-		return Run{Evaluate{s}}, Hold{}
-	case Evaluated:
-		return Run{Build{s}}, Hold{}
-	case Built:
-		return Run{Preflight{From: s, Old: o.Slots.Running}}, Hold{}
-	case Ready:
-		d := deployment(c.Purpose, r.Good, System{s.Toplevel, s.Revision.Commit, s.Checks, careOf(s.Target)}, o)
-		return enter(Arming{Trial: Trial{Deployment: d}}, o), Hold{}
-	}
-	panic(unknown("step", c.Step))
-}
-
-func held(h Hold) (Action, Hold) { return Wait{Until: h.Until}, h }
-
-// converged: the commit describes the system that is good already.
-func converged(c Candidate, s Evaluated, r Record, o Observation) Action {
-	if c.Purpose == PurposeTesting || r.Good.Revision == s.Revision.Commit {
-		return Wait{}
-	}
-	return Note{Converged{Revision: s.Revision, Checks: MergeChecks(o.Policy.Checks, s.Target.Checks), Care: careOf(s.Target), At: o.Now}}
-}
-
-// deployment starts the attempt to bring the node from old to new. What it does to the
-// node is what the system says that is replaced, for a rollback, and else the new one.
-func deployment(p Purpose, old, new System, o Observation) Deployment {
-	care := new.Care
-	if p == PurposeRollback {
-		care = old.Care
-	}
-	mode := care.Rollback
-	switch {
-	case p == PurposeTesting:
-		mode = RollbackAlways
-	case mode == "":
-		mode = o.Policy.Rollback
-	}
-	return Deployment{
-		ID: o.Now.UTC().Format("20060102T150405"), Purpose: p, Old: old, New: new, Boot: o.Boot,
-		Started: o.Now, Rollback: mode, Confirm: o.Policy.Confirm, Drain: care.Drain, Undrain: care.Undrain,
-	}
-}
-
-func careOf(t Target) Care { return Care{Rollback: t.Rollback, Drain: t.Drain, Undrain: t.Undrain} }
-
 func isBuilt(s Step) bool {
 	switch s.(type) {
 	case Built, Ready:
@@ -204,4 +97,23 @@ func eachStep(r Record, change func(Step) Step) map[Purpose]Step {
 		all[p] = change(s)
 	}
 	return all
+}
+
+// untried reports whether the testing branch shows a commit that is neither accepted nor
+// tried.
+func untried(c Candidate, r Record) bool {
+	commit := c.Tip.Commit
+	return commit != "" && commit != r.Anchor && !slices.Contains(r.Accepted, commit) && !slices.Contains(r.Tested, commit)
+}
+
+// testingTip returns what the testing branch points to at the first remote of the
+// settings: a mirror that lags must not end a trial, nor begin an old one. It is not
+// known while that one is silent.
+func testingTip(r Record) (tip Tip, known bool) {
+	for _, a := range r.Work.Remotes {
+		if a.Order == 0 && a.Commit != "" {
+			return Tip{Commit: a.Testing, Remote: a.Remote, At: a.At}, true
+		}
+	}
+	return Tip{}, false
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
@@ -24,6 +25,12 @@ const (
 
 // CheckKinds lists every kind, in the order of the documentation.
 var CheckKinds = []CheckKind{CheckUnit, CheckTCP, CheckHTTP, CheckDNS, CheckExec, CheckMount, CheckFile}
+
+// Runnable returns the checks of the kinds that this agent knows. What a newer one brought
+// is run by the newer one, and says nothing here.
+func Runnable(checks []Check) []Check {
+	return slices.DeleteFunc(slices.Clone(checks), func(c Check) bool { return !slices.Contains(CheckKinds, c.Kind) })
+}
 
 // A Check is one question about the node's health.
 type Check struct {
@@ -99,4 +106,17 @@ type CheckResult struct {
 	Detail string        `json:"detail,omitempty"` // why it is red, one line
 	Took   time.Duration `json:"took"`
 	At     time.Time     `json:"at,omitzero"` // when it ended
+}
+
+// MergeChecks returns both sets sorted by name; a check of the second replaces
+// one of the first that has its name.
+func MergeChecks(first, second []Check) []Check {
+	merged := slices.Clone(second)
+	for _, c := range first {
+		if !slices.ContainsFunc(second, func(s Check) bool { return s.Name == c.Name }) {
+			merged = append(merged, c)
+		}
+	}
+	slices.SortFunc(merged, func(a, b Check) int { return strings.Compare(a.Name, b.Name) })
+	return merged
 }

@@ -5,32 +5,6 @@ import (
 	"time"
 )
 
-// A Debt is what the node is owed since something was begun. It is on disk before
-// the effect that makes it due, and is paid in Idle, however the deployment ended.
-type Debt struct {
-	Kind     DebtKind   `json:"kind"`
-	Commands [][]string `json:"commands,omitempty"` // undrain: programs and their arguments
-	System   Toplevel   `json:"system,omitempty"`   // restore: what profile and boot default are to be
-	Since    time.Time  `json:"since"`
-	Tries    int        `json:"tries,omitempty"`
-	Tried    time.Time  `json:"tried,omitzero"` // the last time
-	Why      string     `json:"why,omitempty"`  // that failed
-	After    time.Time  `json:"after,omitzero"` // the next try
-}
-
-// A DebtKind says what is owed. The set is closed: it is a label of the metric
-// infra_agent_debts.
-type DebtKind string
-
-// The kinds of debts.
-const (
-	DebtUndrain DebtKind = "undrain" // the node was drained
-	DebtRestore DebtKind = "restore" // a promotion had begun: profile or boot default may be the new system
-)
-
-// DebtKinds lists every kind, in the order in which debts are paid.
-var DebtKinds = []DebtKind{DebtRestore, DebtUndrain}
-
 // debtBackoff is when a debt that could not be paid is tried again. It is never given
 // up, and keeps nothing else from being done: its mend may be a commit.
 var debtBackoff = []time.Duration{

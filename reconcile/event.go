@@ -2,28 +2,6 @@ package reconcile
 
 import "time"
 
-// An Action is the one thing to do now.
-//
-//sumtype:decl
-type Action interface{ action() }
-
-type (
-	// Wait: nothing to do before Until, or before the next event. A zero Until
-	// waits for an event.
-	Wait struct{ Until time.Time }
-	// Note: write the event down; nothing needs doing for it.
-	Note struct{ Event Event }
-	// Run: start the job, unless it runs already.
-	Run struct{ Job Job }
-	// Cancel: end the running job; something else is wanted now.
-	Cancel struct{}
-)
-
-func (Wait) action()   {}
-func (Note) action()   {}
-func (Run) action()    {}
-func (Cancel) action() {}
-
 // An Event is a fact for the record.
 //
 //sumtype:decl

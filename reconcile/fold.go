@@ -29,6 +29,8 @@ func Fold(r Record, e Event) Record {
 			r = paid(r, DebtUndrain)
 		case Restore:
 			r = paid(r, DebtRestore)
+		case Poll:
+			r.Work.Following.Polled = true
 		default: // nothing but its end
 		}
 		return took(r, e.Job.Key().Kind, e.Took)
@@ -215,46 +217,7 @@ func sampled(r Record, e Sampled) Record {
 	return r
 }
 
-// outcomeOf counts a failure before anything was tried. It is no deployment, so it
-// has no place in the history. A failure of the testing branch is news to nobody
-// but who pushed it.
-func outcomeOf(r Record, res Result, of Purpose, at time.Time) Record {
-	if of == PurposeTesting {
-		return r
-	}
-	r.Tally.Deployments = plus(r.Tally.Deployments, res)
-	r.Tally.LastDeployment = with(r.Tally.LastDeployment, res, at)
-	r.Tally.Consecutive++
-	return r
-}
-
 func ended(r Record, end JobEnd) Record {
 	r.Work.Last, r.Work.Errors, r.Work.Pause = end, 0, Pause{}
 	return r
-}
-
-func took(r Record, what string, d time.Duration) Record {
-	r.Tally.Took = with(r.Tally.Took, what, d)
-	return r
-}
-
-func mark(r Record, s Stage, rev Revision, at time.Time) Record {
-	if old := r.Tally.Marks[s]; old.Revision == rev.Commit && !old.Time.IsZero() {
-		return r
-	}
-	r.Tally.Marks = with(r.Tally.Marks, s, Mark{Revision: rev.Commit, Time: rev.Time, Reached: at})
-	return r
-}
-
-// revisionOf returns the revision that t came from, when the node deployed it before.
-func revisionOf(r Record, t Toplevel) Commit {
-	for _, o := range slices.Backward(r.History) {
-		if o.To == t {
-			return o.Revision
-		}
-	}
-	if r.Previous.Toplevel == t {
-		return r.Previous.Revision
-	}
-	return ""
 }

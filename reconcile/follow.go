@@ -11,37 +11,11 @@ import (
 // with its own settings, credentials, keys and tools it polls a remote, fetches and
 // verifies the commit that brought it, finds itself in the registry and evaluates the very
 // same system. Otherwise no fix could ever arrive. Where nothing of that changed with the
-// system, nothing is asked.
-
-// A Following is what the agent of a system on trial has shown so far.
-type Following struct {
-	Newer Commit // a newer commit of the branch, which descends from the one on trial
-	Step  Step   // how far the commit on trial has come
-	Why   string // the step after it failed
-	Fails int    // in a row
-	Wrong bool   // and trying again cannot help
-	Pause Pause  // after a failure
-	// Old says whether the old system's settings reach a remote, as far as they were asked.
-	Old   OldPoll
-	Asked time.Duration // boot-time clock
-	At    time.Time     // when they were asked
-}
-
-// An OldPoll is what came of a poll by the old system's agent and settings.
-type OldPoll string
-
-// The outcomes.
-const (
-	OldNotAsked OldPoll = ""
-	OldAnswered OldPoll = "answered" // a remote answers them: the new settings are at fault
-	OldSilent   OldPoll = "silent"   // none does: an outage, or a network that the commit broke for git alone
-)
+// system, it is enough that one of the polls that go on anyway reached a remote since the
+// activation: a firewall may keep git alone out.
 
 // askOldAgain is how long a silence of the old settings is believed.
 const askOldAgain = 30 * time.Second
-
-// PurposeFollow is of jobs that show that a system on trial follows the branch.
-const PurposeFollow Purpose = "follow"
 
 // followFails is how often in a row a step may fail before it is the commit's own fault:
 // the pauses between them last a quarter of a minute and more.
@@ -69,8 +43,11 @@ type proof struct {
 // follows looks at what the new system's agent has shown.
 func follows(p Confirming, r Record, o Observation) proof {
 	d, f := p.Deployment, r.Work.Following
-	if d.Testing() || o.Following.Print == p.Baseline.Print {
+	switch {
+	case !mustShow(p, r, o):
 		return proof{done: true}
+	case o.Following.Print == p.Baseline.Print:
+		return reached(p, r, o)
 	}
 	if o.Following.Stale != "" {
 		return proof{step: stepSettings, why: o.Following.Stale}
@@ -90,7 +67,7 @@ func follows(p Confirming, r Record, o Observation) proof {
 	}
 	switch s := f.Step.(type) {
 	case nil:
-		return f.taking(stepFetch, Fetch{Tip: Tip{Commit: d.New.Revision, Remote: a.Remote}, Purpose: PurposeFollow, Anchor: d.Old.Revision})
+		return f.taking(stepFetch, Fetch{Tip: Tip{Commit: d.New.Revision, Remote: a.Remote}, Purpose: PurposeFollow, Anchor: d.Old.Revision, Rewind: f.Rewind})
 	case Fetched:
 		return f.taking(stepRegistry, Resolve{s})
 	case Resolved:
@@ -102,6 +79,37 @@ func follows(p Confirming, r Record, o Observation) proof {
 	case Built, Ready: // of no job that shows anything
 	}
 	return proof{done: true}
+}
+
+// mustShow reports whether a system must show that its agent follows. A node that stays
+// on its system whatever happens does not leave it for an outage.
+func mustShow(p Confirming, r Record, o Observation) bool {
+	if p.Deployment.Testing() {
+		return false
+	}
+	return o.Following.Print != p.Baseline.Print || rule(p.Deployment.Rollback, troubleLate) == rulingBack && len(r.Work.Remotes) > 0
+}
+
+// reached looks for a remote that has answered since the activation. When nothing else is
+// waited for, they are asked at once.
+func reached(p Confirming, r Record, o Observation) proof {
+	since, silent := at(p.Since, o), 0
+	for _, a := range r.Work.Remotes {
+		switch {
+		case !a.Asked.After(since):
+		case a.Commit != "" || a.Missing: // that the branch is gone is not the commit's fault
+			return proof{done: true}
+		default:
+			silent++
+		}
+	}
+	switch {
+	case silent == len(r.Work.Remotes):
+		return polls(p.Deployment, r, o)
+	case r.Work.Watch.stable(p.Deployment.Confirm.Window) && !r.Work.Following.Polled:
+		return proof{step: stepPoll, job: Poll{p.Deployment}}
+	}
+	return proof{step: stepPoll}
 }
 
 // taking is a proof that takes a step with a job.
@@ -170,6 +178,8 @@ func stepFailed(r Record, e Failed) Record {
 	j, fetch := e.Job.(Fetch)
 	newer := fetch && j.Tip.Commit != d.New.Revision
 	switch {
+	case fetch && !newer && e.Verdict == VerdictNotDescendant && f.Rewind == "":
+		f.Rewind, f.Why = d.New.Revision, e.Why
 	case newer && e.Gate == GateUnverified && e.Verdict != VerdictNotDescendant:
 		f.Newer, f.Why, f.Fails = j.Tip.Commit, "", 0
 	case newer && e.Gate == "": // the remote went away meanwhile: the next poll says so
@@ -194,7 +204,7 @@ func askedOld(r Record, e AskedOld) Record {
 // nothing need be shown.
 func Follow(r Record, o Observation) map[string]CheckResult {
 	p, confirming := r.Phase.(Confirming)
-	if !confirming || p.Deployment.Testing() || o.Following.Print == p.Baseline.Print {
+	if !confirming || !mustShow(p, r, o) {
 		return nil
 	}
 	results, now := map[string]CheckResult{}, follows(p, r, o)

@@ -3,7 +3,6 @@ package reconcile
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -192,11 +191,4 @@ func undone(c Candidate, r Record, o Observation) Hold {
 func unready(c Candidate, r Record, o Observation) Hold {
 	s, _ := evaluatedOf(c.Step)
 	return failure(r, o, toplevelKey(s.Toplevel))
-}
-
-// untried reports whether the testing branch shows a commit that is neither accepted nor
-// tried.
-func untried(c Candidate, r Record) bool {
-	commit := c.Tip.Commit
-	return commit != "" && commit != r.Anchor && !slices.Contains(r.Accepted, commit) && !slices.Contains(r.Tested, commit)
 }

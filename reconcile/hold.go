@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -12,46 +11,6 @@ type Hold struct {
 	Why   string    `json:"why"`
 	Hint  string    `json:"hint,omitempty"` // what a person can do
 	Until time.Time `json:"until,omitzero"` // when it is looked at again by itself; zero: when something changes
-}
-
-// Holds returns every reason why the node does not deploy, the deciding one first.
-func Holds(r Record, o Observation) []Hold {
-	if r.Unreadable != "" {
-		return []Hold{{Gate: GateState, Why: r.Unreadable, Hint: "read the runbook in docs/state.md before you move the record away"}}
-	}
-	var all []Hold
-	if _, ok := r.Phase.(Idle); ok {
-		act, h := idle(r, o)
-		if run, wanted := act.(Run); wanted && run.Job.purpose() != PurposeTesting && o.Job == nil && r.Work.Pause.lasts(o.Now) {
-			h = pausing(r)
-		}
-		all = append(all, h)
-		if h.Gate != "" {
-			all = append(all, allClosed(r.branch(), r, o)...)
-		}
-	}
-	var holds []Hold
-	for _, h := range append(all, suspended(r), silentSource(r)) {
-		if h.Gate != "" && !slices.ContainsFunc(holds, func(k Hold) bool { return k.Gate == h.Gate }) {
-			holds = append(holds, h)
-		}
-	}
-	return holds
-}
-
-// pausing says what failed for the moment, and when it is tried again.
-func pausing(r Record) Hold {
-	h := Hold{Gate: GatePreflight, Why: r.Work.Last.Why, Until: r.Work.Pause.Until}
-	if h.Why == "" { // no job failed, but what one found could not be written down
-		return Hold{Gate: GateState, Why: "the record could not be written", Hint: "the journal says why: is the disk full?", Until: h.Until}
-	}
-	switch r.Work.Last.Job.Kind {
-	case Fetch{}.Key().Kind:
-		h.Gate = GateSource
-	case Resolve{}.Key().Kind:
-		h.Gate = GateIdentity
-	}
-	return h
 }
 
 func suspended(r Record) Hold {
@@ -87,4 +46,18 @@ func failure(r Record, o Observation, key FailureKey) Hold {
 		h.Hint = `push a fix, or run "infra-agent retry"`
 	}
 	return h
+}
+
+// silentSource tells that no remote answered the last poll.
+func silentSource(r Record) Hold {
+	for _, a := range r.Work.Remotes {
+		if a.Commit != "" {
+			return Hold{}
+		}
+	}
+	if len(r.Work.Remotes) == 0 {
+		return Hold{}
+	}
+	a := r.Work.Remotes[0]
+	return Hold{Gate: GateSource, Why: a.Remote + ": " + a.Why}
 }

@@ -3,8 +3,6 @@ package reconcile
 import (
 	"fmt"
 	"slices"
-	"strings"
-	"time"
 )
 
 // idle decides while nothing is in flight: first what earlier deployments left is tidied
@@ -28,14 +26,6 @@ func idle(r Record, o Observation) (Action, Hold) {
 		act = Wait{Until: sooner(rest.Until, nextDebt(r, o))}
 	}
 	return act, h
-}
-
-// sooner returns the earlier time; zero is never.
-func sooner(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
 }
 
 // ownSystem makes sure that the running system is the good one: it adopts, or
@@ -70,17 +60,4 @@ func keep(r Record, o Observation) []Toplevel {
 	all := []Toplevel{o.Slots.Running, o.Booted, r.Good.Toplevel, r.Previous.Toplevel}
 	slices.Sort(all)
 	return slices.DeleteFunc(slices.Compact(all), func(t Toplevel) bool { return t == "" })
-}
-
-// MergeChecks returns both sets sorted by name; a check of the second replaces
-// one of the first that has its name.
-func MergeChecks(first, second []Check) []Check {
-	merged := slices.Clone(second)
-	for _, c := range first {
-		if !slices.ContainsFunc(second, func(s Check) bool { return s.Name == c.Name }) {
-			merged = append(merged, c)
-		}
-	}
-	slices.SortFunc(merged, func(a, b Check) int { return strings.Compare(a.Name, b.Name) })
-	return merged
 }

@@ -73,6 +73,8 @@ type (
 		Checks     []Check
 		Baseline   Baseline
 	}
+	// Poll has the remotes polled at once. What they answer comes as every poll's answer.
+	Poll struct{ Deployment Deployment }
 	// AskOld has the old system's agent poll with the old settings.
 	AskOld struct{ Deployment Deployment }
 	// Promote disarms the guard, sets profile and boot default, and reads them back.
@@ -104,6 +106,7 @@ func (j Arm) Key() JobKey       { return JobKey{"arm", j.Deployment.ID} }
 func (j Activate) Key() JobKey  { return JobKey{"activate", attempt(j.Deployment, j.Attempt)} }
 func (j SetGuard) Key() JobKey  { return JobKey{"guard", j.Deployment.ID} }
 func (j Sample) Key() JobKey    { return JobKey{"sample", j.Deployment.ID} }
+func (j Poll) Key() JobKey      { return JobKey{"poll", j.Deployment.ID} }
 func (j AskOld) Key() JobKey    { return JobKey{"ask-old", j.Deployment.ID} }
 func (j Promote) Key() JobKey   { return JobKey{"promote", attempt(j.Deployment, j.Try)} }
 func (j GoBack) Key() JobKey    { return JobKey{"goback", attempt(j.Deployment, j.Attempt)} }
@@ -124,6 +127,7 @@ func (Arm) purpose() Purpose         { return "" }
 func (Activate) purpose() Purpose    { return "" }
 func (SetGuard) purpose() Purpose    { return "" }
 func (Sample) purpose() Purpose      { return "" }
+func (Poll) purpose() Purpose        { return "" }
 func (AskOld) purpose() Purpose      { return "" }
 func (Promote) purpose() Purpose     { return "" }
 func (GoBack) purpose() Purpose      { return "" }

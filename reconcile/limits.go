@@ -59,7 +59,7 @@ func Limit(j Job, p Policy) time.Duration {
 		return limitAsk + lookTakes(j.Deployment.Old.Checks)
 	case Arm:
 		return limitAsk + time.Duration(len(j.Deployment.Drain))*limitCommand
-	case SetGuard:
+	case SetGuard, Poll:
 		return limitAsk
 	case Activate: // ends in a rollback
 		return 0

@@ -62,20 +62,6 @@ func decide(r Record, o Observation) Action {
 	panic(unknown("phase", r.Phase))
 }
 
-// foreign reports whether a person switched to a third system.
-func foreign(d Deployment, o Observation) bool {
-	run := o.Slots.Running
-	return run != "" && run != d.Old.Toplevel && run != d.New.Toplevel
-}
-
-// guardActs reports whether the deployment's guard is going back just now.
-func guardActs(d Deployment, o Observation) bool { return o.Guard.ID == d.ID && o.Guard.Claimed }
-
-func enter(p Phase, o Observation) Action { return Note{Entered{Phase: p, At: o.Now}} }
-
-// at turns a point on the boot-time clock into wall-clock time.
-func at(uptime time.Duration, o Observation) time.Time { return o.Now.Add(uptime - o.Uptime) }
-
 // phaseEnd returns when the phase's own deadline passes; zero: it has none.
 func phaseEnd(p Phase, o Observation) time.Time {
 	switch p := p.(type) {

@@ -48,38 +48,5 @@ type FollowState struct {
 	Stale string // why the settings on disk are not those in force; empty: they are
 }
 
-// Policy is what the agent's settings say about deployments.
-type Policy struct {
-	Limits     Limits
-	Confirm    Confirm
-	Rollback   RollbackMode
-	LastResort LastResort
-	Checks     []Check // of the settings that run now; adopted systems are judged by them
-}
-
-// LastResort says what to do when the old system cannot be brought back.
-type LastResort string
-
-// The last resorts.
-const (
-	LastResortReboot LastResort = "reboot"
-	LastResortStuck  LastResort = "stuck"
-)
-
-// Limits bound how long each step may take.
-type Limits struct {
-	Fetch, Evaluate, Build, Activate, Promote, Rollback, VerifyRollback time.Duration
-}
-
 // PromoteTries is how often a promotion is tried.
 const PromoteTries = 3
-
-// Confirm says when a trial is healthy.
-type Confirm struct {
-	Settle      time.Duration `json:"settle"`       // after activation, before the first look
-	Window      time.Duration `json:"window"`       // how long everything must be green
-	Deadline    time.Duration `json:"deadline"`     // from the end of the activation
-	DeadlineMax time.Duration `json:"deadline_max"` // furthest that "extend" can move it
-	Targets     []string      `json:"targets,omitempty"`
-	IgnoreUnits []string      `json:"ignore_units,omitempty"` // globs
-}

@@ -204,3 +204,16 @@ func DeploymentOf(p Phase) (Deployment, bool) {
 	}
 	panic(unknown("phase", p))
 }
+
+// GoingBack reports whether the old system is being brought back, or should be.
+func GoingBack(p Phase) bool {
+	switch p.(type) {
+	case RollingBack, VerifyingRollback, RebootingBack, Stuck:
+		return true
+	default:
+		return false
+	}
+}
+
+// Testing reports whether d is of the testing branch.
+func (d Deployment) Testing() bool { return d.Purpose == PurposeTesting }

@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"fmt"
 	"time"
 )
 
@@ -72,43 +71,6 @@ type Outcome struct {
 	Ended    time.Time `json:"ended"`
 }
 
-// A Result says in one word how a deployment ended. The set is closed: it is a
-// label of the metric infra_agent_deployments_total.
-type Result string
-
-// The results of a deployment.
-const (
-	ResultPromoted         Result = "promoted"
-	ResultRolledBack       Result = "rolled_back"
-	ResultRollbackFailed   Result = "rollback_failed"
-	ResultEvaluationFailed Result = "evaluation_failed"
-	ResultBuildFailed      Result = "build_failed"
-	ResultCancelled        Result = "cancelled"
-	ResultTested           Result = "tested"       // of the testing branch, and gone back as planned
-	ResultSteppedBack      Result = "stepped_back" // a person's "rollback": the system before is good again
-)
-
-// Results lists every result, in the order of the documentation.
-var Results = []Result{
-	ResultPromoted, ResultRolledBack, ResultRollbackFailed,
-	ResultEvaluationFailed, ResultBuildFailed, ResultCancelled, ResultTested, ResultSteppedBack,
-}
-
-// A Stage is a milestone that a revision reaches on a node.
-type Stage string
-
-// The stages that the record remembers.
-const (
-	StageSeen     Stage = "seen"
-	StageVerified Stage = "verified"
-	StageBuilt    Stage = "built"
-	StageRunning  Stage = "running"
-	StageGood     Stage = "good"
-)
-
-// Stages lists every stage, in order.
-var Stages = []Stage{StageSeen, StageVerified, StageBuilt, StageRunning, StageGood}
-
 // A Mark says which revision reached a stage, and when.
 type Mark struct {
 	Revision Commit    `json:"revision"`
@@ -140,4 +102,28 @@ const (
 	keepFailures = 50
 )
 
-func unknown(what string, v any) string { return fmt.Sprintf("unknown %s %T", what, v) }
+// A Debt is what the node is owed since something was begun. It is on disk before
+// the effect that makes it due, and is paid in Idle, however the deployment ended.
+type Debt struct {
+	Kind     DebtKind   `json:"kind"`
+	Commands [][]string `json:"commands,omitempty"` // undrain: programs and their arguments
+	System   Toplevel   `json:"system,omitempty"`   // restore: what profile and boot default are to be
+	Since    time.Time  `json:"since"`
+	Tries    int        `json:"tries,omitempty"`
+	Tried    time.Time  `json:"tried,omitzero"` // the last time
+	Why      string     `json:"why,omitempty"`  // that failed
+	After    time.Time  `json:"after,omitzero"` // the next try
+}
+
+// A DebtKind says what is owed. The set is closed: it is a label of the metric
+// infra_agent_debts.
+type DebtKind string
+
+// The kinds of debts.
+const (
+	DebtUndrain DebtKind = "undrain" // the node was drained
+	DebtRestore DebtKind = "restore" // a promotion had begun: profile or boot default may be the new system
+)
+
+// DebtKinds lists every kind, in the order in which debts are paid.
+var DebtKinds = []DebtKind{DebtRestore, DebtUndrain}

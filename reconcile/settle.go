@@ -2,8 +2,6 @@ package reconcile
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 )
 
@@ -55,31 +53,6 @@ func measured(r Record, base Baseline, at time.Time) Record {
 			r = owe(r, Debt{Kind: DebtUndrain, Commands: undrain, Since: at})
 		}
 	}
-	return r
-}
-
-// builtRevision is the revision of a deployment, with its date where that is known.
-func builtRevision(r Record, d Deployment) Revision {
-	rev := Revision{Commit: d.New.Revision}
-	if built := r.Tally.Marks[StageBuilt]; built.Revision == rev.Commit {
-		rev.Time = built.Time
-	}
-	return rev
-}
-
-// GoingBack reports whether the old system is being brought back, or should be.
-func GoingBack(p Phase) bool {
-	switch p.(type) {
-	case RollingBack, VerifyingRollback, RebootingBack, Stuck:
-		return true
-	default:
-		return false
-	}
-}
-
-func counted(r Record, c Cause, at time.Time) Record {
-	r.Tally.Rollbacks = plus(r.Tally.Rollbacks, c.Reason)
-	r.Tally.LastRollback = at
 	return r
 }
 
@@ -169,25 +142,6 @@ func rolledBack(r Record, e RolledBack) Record {
 	return idleAgain(outcome(r, res, cause, e.At), e.At)
 }
 
-// outcome counts the deployment in flight and adds it to the history.
-func outcome(r Record, res Result, c Cause, at time.Time) Record {
-	d, _ := DeploymentOf(r.Phase)
-	r.Tally.Deployments = plus(r.Tally.Deployments, res)
-	r.Tally.LastDeployment = with(r.Tally.LastDeployment, res, at)
-	if d.Testing() {
-		r.Tested = append(slices.Clone(r.Tested), d.New.Revision)
-		r.Tested = r.Tested[max(0, len(r.Tested)-keepTested):]
-	} else if res != ResultPromoted && res != ResultSteppedBack {
-		r.Tally.Consecutive++
-	}
-	r.History = append(slices.Clone(r.History), Outcome{
-		ID: d.ID, Result: res, Cause: c, Revision: d.New.Revision,
-		From: d.Old.Toplevel, To: d.New.Toplevel, Started: d.Started, Ended: at,
-	})
-	r.History = r.History[max(0, len(r.History)-keepHistory):]
-	return r
-}
-
 // idleAgain ends a deployment. What was prepared is looked at again.
 func idleAgain(r Record, at time.Time) Record {
 	r = entered(r, Entered{Phase: Idle{}, At: at})
@@ -198,32 +152,6 @@ func idleAgain(r Record, at time.Time) Record {
 		return s
 	})
 	return r
-}
-
-func with[K comparable, V any](m map[K]V, k K, v V) map[K]V {
-	m = cloned(m)
-	m[k] = v
-	return m
-}
-
-func plus[K comparable](m map[K]int, k K) map[K]int { return with(m, k, m[k]+1) }
-
-func dropped[K comparable, V any](m map[K]V, k K) map[K]V {
-	if _, is := m[k]; !is {
-		return m
-	}
-	m = maps.Clone(m)
-	delete(m, k)
-	return m
-}
-
-func without[K comparable, V any](m map[K]V, drop func(K, V) bool) map[K]V {
-	for k, v := range m {
-		if drop(k, v) {
-			m = dropped(m, k)
-		}
-	}
-	return m
 }
 
 // Retreat returns r in the direction of the old system: its phase, of that name, is one

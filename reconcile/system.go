@@ -59,3 +59,12 @@ type Care struct {
 	Drain    [][]string   `json:"drain,omitempty"`    // commands before the activation
 	Undrain  [][]string   `json:"undrain,omitempty"`  // commands after the end
 }
+
+// A Newcomer is what a system says of itself before it is tried.
+type Newcomer struct {
+	Checks   []Check // of its own settings; nil: they are not known
+	HostName string  // that it brings; empty: the one that the node has, or it is not known
+	// Identity is how its settings find the node in the registry, as a text that is equal
+	// for settings that do so in the same way; empty: it is not known.
+	Identity string
+}

@@ -9,21 +9,6 @@ import (
 // the time of its trial is over: it never becomes the good system. It waits until
 // the branch itself wants nothing, and makes way as soon as it does.
 
-// Testing reports whether d is of the testing branch.
-func (d Deployment) Testing() bool { return d.Purpose == PurposeTesting }
-
-// testingTip returns what the testing branch points to at the first remote of the
-// settings: a mirror that lags must not end a trial, nor begin an old one. It is not
-// known while that one is silent.
-func testingTip(r Record) (tip Tip, known bool) {
-	for _, a := range r.Work.Remotes {
-		if a.Order == 0 && a.Commit != "" {
-			return Tip{Commit: a.Testing, Remote: a.Remote, At: a.At}, true
-		}
-	}
-	return Tip{}, false
-}
-
 // verdict tells at the end of a trial that nothing speaks against. An agent that was
 // restarted just before has not seen much.
 func (w Watch) verdict(window time.Duration) string {

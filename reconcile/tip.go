@@ -111,17 +111,3 @@ func ends(wanted, running Job, r Record) bool {
 func behind(c Commit, r Record) bool {
 	return c != r.Anchor && c != r.Rewind && slices.Contains(r.Accepted, c)
 }
-
-// silentSource tells that no remote answered the last poll.
-func silentSource(r Record) Hold {
-	for _, a := range r.Work.Remotes {
-		if a.Commit != "" {
-			return Hold{}
-		}
-	}
-	if len(r.Work.Remotes) == 0 {
-		return Hold{}
-	}
-	a := r.Work.Remotes[0]
-	return Hold{Gate: GateSource, Why: a.Remote + ": " + a.Why}
-}

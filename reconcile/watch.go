@@ -20,49 +20,6 @@ const redsToFail = 3
 // rollback of the whole fleet.
 const minHosts = 2
 
-// A Sampling is one look at the node's health.
-type Sampling struct {
-	Known   bool // the units could be listed; what is not known is neither red nor green
-	Units   Units
-	Checks  map[string]CheckResult
-	Targets map[string]bool // of the baseline's targets: did it answer
-}
-
-// Units is a look at all units of the node.
-type Units struct {
-	Failed   []string          // failed units
-	Active   []string          // active services
-	Restarts map[string]uint32 // automatic restarts so far, of services that had any
-	// Restarting are the services that restarted by themselves a short while ago.
-	Restarting []string
-	// Outside are failed services that the commit cannot have broken: a timer starts
-	// them, and their units are the same in both systems.
-	Outside []string
-	// Of the services of a baseline: those that exist and are wanted but
-	// inactive, and those that are starting or stopping just now.
-	Stopped, Pending []string
-}
-
-// A Watch sums up the samplings of one phase.
-type Watch struct {
-	Last       time.Duration // boot-time clock of the newest sampling; 0: none
-	GreenSince time.Duration // boot-time clock; 0: not green now
-	Red        map[string]Red
-	Greens     map[string]int           // successes in a row, by check
-	Ran        map[string]time.Duration // boot-time clock, by check
-	Results    map[string]CheckResult   // newest, by check
-	Silent     bool                     // every target of the baseline is silent
-	restarts   map[string]uint32        // nil: the units were not seen yet
-	flaps      map[string]int
-}
-
-// A Red is something that is not healthy now.
-type Red struct {
-	Cause
-	Times int           // in a row
-	Grace time.Duration // how long after the activation it is no failure
-}
-
 // with returns w after one more sampling, judged by the given checks.
 func (w Watch) with(t Trial, checks []Check, s Sampling, now time.Duration) Watch {
 	next := Watch{
@@ -131,7 +88,7 @@ func (w *Watch) units(before Watch, t Trial, s Sampling) (pending bool) {
 
 // checks keeps the results, and reports whether a check was not green often enough yet.
 func (w *Watch) checks(before Watch, t Trial, checks []Check, results map[string]CheckResult) (pending bool) {
-	for _, c := range checks {
+	for _, c := range Runnable(checks) {
 		res, ran := results[c.Name]
 		if ran {
 			w.Ran[c.Name], w.Results[c.Name] = w.Last, res
@@ -221,7 +178,7 @@ func (w Watch) unconfirmed(what, unwritten string) Cause {
 // due returns the checks that are to run at now.
 func (w Watch) due(checks []Check, now time.Duration) []Check {
 	var due []Check
-	for _, c := range checks {
+	for _, c := range Runnable(checks) {
 		if ran, known := w.Ran[c.Name]; !known || now >= ran+c.Interval {
 			due = append(due, c)
 		}
@@ -237,7 +194,7 @@ func pace(window time.Duration) time.Duration {
 // nextSampling returns when the next sampling is due.
 func (w Watch) nextSampling(c Confirm, checks []Check) time.Duration {
 	next := w.Last + pace(c.Window)
-	for _, k := range checks {
+	for _, k := range Runnable(checks) {
 		next = min(next, w.Ran[k.Name]+max(k.Interval, 100*time.Millisecond))
 	}
 	return next
@@ -281,13 +238,6 @@ func triage(t Trial, a Activation) []string {
 	}
 	slices.Sort(fresh)
 	return slices.Compact(fresh)
-}
-
-func cloned[K comparable, V any](m map[K]V) map[K]V {
-	if m == nil {
-		return map[K]V{}
-	}
-	return maps.Clone(m)
 }
 
 // Reds lists what is not healthy, sorted.

@@ -26,27 +26,6 @@ type Work struct {
 	Following  Following
 }
 
-// A Tip is what a remote says the tracked branch points to.
-type Tip struct {
-	Commit Commit
-	Remote string
-	At     time.Time // when it was first seen
-}
-
-// An Answer is what one remote said to the last poll.
-type Answer struct {
-	Remote  string
-	Order   int    // of preference, from 0
-	Commit  Commit // empty: see Why
-	Testing Commit // of the testing branch; empty: there is none, or none is followed
-	Missing bool   // it answered, and has no such branch
-	Why     string
-	Asked   time.Time
-	At      time.Time // it answered
-	Failed  int       // fetches of Commit from it, in a row
-	Pause   Pause     // after that many: what it shows is no news
-}
-
 // A JobEnd is how a job ended.
 type JobEnd struct {
 	Job      JobKey
@@ -64,3 +43,31 @@ type Activation struct {
 	Hold    Gate     // lock or reboot: nothing was changed, and nothing failed
 	Why     string   // last lines of its output
 }
+
+// A Following is what the agent of a system on trial has shown so far.
+type Following struct {
+	Polled bool   // at once, beside the polls that go on anyway
+	Newer  Commit // a newer commit of the branch, which descends from the one on trial
+	Step   Step   // how far the commit on trial has come
+	Why    string // the step after it failed
+	Fails  int    // in a row
+	Wrong  bool   // and trying again cannot help
+	// Rewind is the commit on trial, where it does not come after the old one's: a person
+	// allowed it, or it would not have come this far.
+	Rewind Commit
+	Pause  Pause // after a failure
+	// Old says whether the old system's settings reach a remote, as far as they were asked.
+	Old   OldPoll
+	Asked time.Duration // boot-time clock
+	At    time.Time     // when they were asked
+}
+
+// An OldPoll is what came of a poll by the old system's agent and settings.
+type OldPoll string
+
+// The outcomes.
+const (
+	OldNotAsked OldPoll = ""
+	OldAnswered OldPoll = "answered" // a remote answers them: the new settings are at fault
+	OldSilent   OldPoll = "silent"   // none does: an outage, or a network that the commit broke for git alone
+)

@@ -44,7 +44,7 @@ func (f guardFile) Update(change func(*guard.File) error) error {
 // guardClient is the agent's side.
 func (p *Process) guardClient(boot reconcile.BootID) *guard.Client {
 	write := func(file guard.File) error {
-		return p.effect("guard "+file.Mode, func() error {
+		return p.effect(context.Background(), "guard "+file.Mode, func() error {
 			if p.n.DiskFull {
 				return errFull
 			}
@@ -56,9 +56,9 @@ func (p *Process) guardClient(boot reconcile.BootID) *guard.Client {
 }
 
 // StartGuard starts the guard.
-func (p *Process) StartGuard(_ context.Context, d reconcile.Deployment, _ string) error {
+func (p *Process) StartGuard(ctx context.Context, d reconcile.Deployment, _ string) error {
 	name := "guard-" + d.ID
-	return p.effect("start "+name, func() error {
+	return p.effect(ctx, "start "+name, func() error {
 		if u := p.n.units[name]; u == nil || u.killed.Err() != nil {
 			boot := p.n.bootID()
 			p.n.start(name, func(u *unit) int { return p.n.runGuard(u, d.ID, boot) })

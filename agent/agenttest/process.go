@@ -40,7 +40,7 @@ func (n *Node) spawn(boot context.Context, s *System) *Process {
 		defer close(p.done)
 		defer end()
 		a := agent.New(agent.Options{
-			Ports:  agent.Ports{Source: p, Registry: p, Nix: nix{p}, System: p, Guard: p.guardClient(id), Health: p, Store: p, Follower: p},
+			Ports:  agent.Ports{Source: p, Registry: p, Nix: nix{p}, Links: p, Units: p, Switch: p, Programs: p, Guard: p.guardClient(id), Health: p, Store: p, Follower: p},
 			Policy: n.Policy, Record: record, StateDir: "/var/lib/infra-agent", Boot: id, Self: s.Agent,
 			Uptime: func() time.Duration {
 				n.mu.Lock()
@@ -81,8 +81,8 @@ func (p *Process) kill() {
 	p.end()
 }
 
-// effect does something to the node, between two numbered points.
-func (p *Process) effect(name string, do func() error) error {
+// effect does something to the node, between two numbered points. It ends with ctx.
+func (p *Process) effect(ctx context.Context, name string, do func() error) error {
 	p.n.mu.Lock()
 	defer p.n.mu.Unlock()
 	if p.dead {
@@ -93,8 +93,16 @@ func (p *Process) effect(name string, do func() error) error {
 		p.kill() // or its instant would never end
 		return errDead
 	}
-	if p.n.pass("before " + name); p.dead {
+	if stalled := p.n.pass("before " + name); stalled && ctx.Done() != nil {
+		p.n.mu.Unlock()
+		<-ctx.Done()
+		p.n.mu.Lock()
+	}
+	if p.dead {
 		return errDead
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	err := do()
 	if p.n.pass("after " + name); p.dead {
@@ -111,134 +119,6 @@ func (p *Process) hot() bool {
 	}
 	p.n.effects++
 	return p.n.effects > 500
-}
-
-// poll asks the remotes again and again.
-func (p *Process) poll(ctx context.Context, a *agent.Agent, wake chan struct{}) {
-	for ctx.Err() == nil {
-		var answers []reconcile.Answer
-		p.n.Do(func() {
-			for i, r := range p.n.Order {
-				a := reconcile.Answer{Remote: r, Order: i, Commit: p.n.Remotes[r], Testing: p.n.Testing, Asked: time.Now(), At: time.Now()}
-				if p.n.cutOff() || p.n.Systems[p.n.loaded].Deaf || a.Commit == "" {
-					a.Commit, a.Testing, a.Why = "", "", "no answer"
-				}
-				answers = append(answers, a)
-			}
-		})
-		for _, answer := range answers {
-			a.Polled(ctx, reconcile.Polled{Answer: answer})
-		}
-		select {
-		case <-ctx.Done():
-		case <-wake:
-		case <-time.After(PollInterval):
-		}
-	}
-}
-
-// cutOff reports whether the node has no network. The caller holds mu.
-func (n *Node) cutOff() bool { return n.Offline || n.Systems[n.loaded].Cut }
-
-// Fetch verifies a commit: its signature, and that it comes after the anchor.
-func (p *Process) Fetch(_ context.Context, j reconcile.Fetch) (agent.Tree, error) {
-	c := j.Tip.Commit
-	err := p.effect("fetch", func() error {
-		what, exists := p.n.Commits[c]
-		switch {
-		case p.n.cutOff() || p.n.Systems[p.n.loaded].Deaf || p.n.Remotes[j.Tip.Remote] == "" || !exists:
-			return errors.New("no answer")
-		case p.n.Systems[p.n.loaded].Distrust:
-			return reconcile.Rejected(reconcile.GateUnverified, errors.New("the keys are not there"))
-		case p.n.Faulty[j.Tip.Remote] == Silent:
-			return errors.New("no answer")
-		case p.n.Faulty[j.Tip.Remote] == Lying:
-			return reconcile.Suspected(reconcile.GateUnverified, errors.New("too many bytes"))
-		case what.Unsigned:
-			return reconcile.Rejected(reconcile.GateUnverified, errors.New("no good signature"))
-		case !p.n.descends(c, j.Anchor) && c != j.Rewind:
-			return reconcile.Rejected(reconcile.GateUnverified, errors.New("no descendant of the anchor"))
-		}
-		p.n.verified[c] = true
-		return nil
-	})
-	return agent.Tree{Revision: reconcile.Revision{Commit: c, Time: time.Now()}, Dir: "tree"}, err
-}
-
-// Resolve finds nothing but the configuration's name.
-func (p *Process) Resolve(_ context.Context, rev reconcile.Revision) (reconcile.Target, error) {
-	p.n.mu.Lock()
-	defer p.n.mu.Unlock()
-	if p.n.Commits[rev.Commit].Trips {
-		panic("index out of range")
-	}
-	if p.n.Systems[p.n.loaded].Lost {
-		return reconcile.Target{}, reconcile.Rejected(reconcile.GateIdentity, errors.New("not in the registry"))
-	}
-	t := p.n.Commits[rev.Commit].Target
-	t.Node, t.Configuration = "n", "n"
-	return t, nil
-}
-
-// nix is the process as the agent's Nix: a name of its own, for Nix and the
-// registry both add and evaluate.
-type nix struct{ *Process }
-
-func (p nix) Add(context.Context, string, string) (string, error) {
-	return "/nix/store/tree", p.effect("add the tree", func() error { return nil })
-}
-
-func (p nix) Evaluate(ctx context.Context, rev reconcile.Revision, _ string) (reconcile.Derivation, reconcile.Toplevel, error) {
-	var top reconcile.Toplevel
-	err := p.effect("evaluate", func() error {
-		if !p.n.verified[rev.Commit] {
-			p.n.Diary.Unverified = append(p.n.Diary.Unverified, "evaluated "+string(rev.Commit))
-		}
-		top = p.n.Commits[rev.Commit].System
-		if p.n.Systems[top].Unevaluable {
-			return reconcile.Rejected(reconcile.GateEvaluate, errors.New("undefined variable"))
-		}
-		if p.n.Systems[p.n.loaded].Strays {
-			top += "'"
-		}
-		return nil
-	})
-	return reconcile.Derivation(top + ".drv"), top, errors.Join(err, ctx.Err())
-}
-
-func (p nix) Build(ctx context.Context, rev reconcile.Revision, _ string, want reconcile.Toplevel, report func(reconcile.Progress)) error {
-	var s System
-	p.n.Do(func() { s = *p.n.Systems[want] })
-	report(reconcile.Progress{ToBuild: 1})
-	sleep(ctx, s.BuildTakes)
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return p.effect("build", func() error {
-		if !p.n.verified[rev.Commit] {
-			p.n.Diary.Unverified = append(p.n.Diary.Unverified, "built "+string(rev.Commit))
-		}
-		if s.Unbuildable {
-			return reconcile.Rejected(reconcile.GateBuild, errors.New("exit 1"))
-		}
-		p.n.roots[string(want)] = true
-		return nil
-	})
-}
-
-func (p nix) Root(_ context.Context, _, path string) error {
-	return p.effect("root "+path, func() error { p.n.roots[path] = true; return nil })
-}
-
-func (p nix) Unroot(keep ...string) error {
-	return p.effect("unroot", func() error {
-		for path := range p.n.roots {
-			if !slices.Contains(keep, path) {
-				delete(p.n.roots, path)
-			}
-		}
-		return nil
-	})
 }
 
 // Slots returns the links.
@@ -282,8 +162,8 @@ func (p *Process) Units(_ context.Context, _ reconcile.Deployment, was []string)
 
 // Preflight finds the switch lock taken, as often as the system says, or a change
 // that only a reboot can bring.
-func (p *Process) Preflight(_ context.Context, next reconcile.Toplevel, _ string) ([]reconcile.Check, error) {
-	return checks, p.effect("preflight", func() error {
+func (p *Process) Preflight(ctx context.Context, next reconcile.Toplevel, _ string) (reconcile.Newcomer, error) {
+	return reconcile.Newcomer{Checks: checks}, p.effect(ctx, "preflight", func() error {
 		s := p.n.Systems[next]
 		if s.Reboot {
 			return reconcile.Rejected(reconcile.GateReboot, errors.New("the init system changes"))
@@ -303,8 +183,8 @@ func (p *Process) FollowState() (s reconcile.FollowState) {
 }
 
 // AskOld reports whether a remote answers the old system's settings.
-func (p *Process) AskOld(_ context.Context, d reconcile.Deployment) (answered bool, err error) {
-	err = p.effect("ask the old settings", func() error {
+func (p *Process) AskOld(ctx context.Context, d reconcile.Deployment) (answered bool, err error) {
+	err = p.effect(ctx, "ask the old settings", func() error {
 		for _, name := range p.n.Order {
 			answered = answered || p.n.Remotes[name] != "" && !p.n.cutOff() && !p.n.Systems[d.Old.Toplevel].Deaf
 		}
@@ -326,23 +206,34 @@ func (p *Process) Secrets(_ context.Context, secrets []reconcile.Secret) error {
 }
 
 // Exec notes the command.
-func (p *Process) Exec(_ context.Context, argv []string) error {
-	return p.effect("exec "+argv[0], func() error {
+func (p *Process) Exec(ctx context.Context, argv []string) error {
+	return p.effect(ctx, "exec "+argv[0], func() error {
 		p.n.Diary.Commands = append(p.n.Diary.Commands, argv[0])
 		if p.n.Broken[argv[0]] {
 			return errors.New("exit status 1")
 		}
+		p.n.drained = argv[0] == "drain"
 		return nil
 	})
 }
 
-// Run runs checks.
-func (p *Process) Run(_ context.Context, checks []reconcile.Check) map[string]reconcile.CheckResult {
+// Run runs checks, each of which ends at its timeout.
+func (p *Process) Run(ctx context.Context, checks []reconcile.Check) map[string]reconcile.CheckResult {
+	var takes map[string]time.Duration
+	p.n.Do(func() { takes = p.n.Systems[p.n.loaded].CheckTakes })
+	longest := time.Duration(0)
+	checks = reconcile.Runnable(checks)
+	for _, c := range checks {
+		longest = max(longest, min(takes[c.Name], c.Timeout))
+	}
+	sleep(ctx, longest)
 	p.n.mu.Lock()
 	defer p.n.mu.Unlock()
 	results := map[string]reconcile.CheckResult{}
 	for _, c := range checks {
-		results[c.Name] = reconcile.CheckResult{OK: !p.n.Systems[p.n.loaded].Red, Detail: "status 500"}
+		s := p.n.Systems[p.n.loaded]
+		red := s.Red || s.Drains && p.n.drained || takes[c.Name] > c.Timeout || ctx.Err() != nil
+		results[c.Name] = reconcile.CheckResult{OK: !red, Detail: "status 500"}
 	}
 	return results
 }

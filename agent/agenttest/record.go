@@ -2,6 +2,7 @@ package agenttest
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -67,7 +68,7 @@ func (p *Process) Save(rec reconcile.Record) (bool, error) {
 	if same {
 		return false, nil
 	}
-	err := p.effect("write "+reconcile.Name(rec.Phase), func() error {
+	err := p.effect(context.Background(), "write "+reconcile.Name(rec.Phase), func() error {
 		if p.n.DiskFull {
 			return errFull
 		}

@@ -23,7 +23,7 @@ func (p *Process) attach(ctx context.Context, name string, begin func(start func
 	p.n.Do(func() { u = p.n.units[name] })
 	if u == nil {
 		err := begin(func() error {
-			return p.effect("start "+name, func() error { u = p.n.start(name, work); return nil })
+			return p.effect(ctx, "start "+name, func() error { u = p.n.start(name, work); return nil })
 		})
 		if err != nil {
 			return nil, err
@@ -34,7 +34,7 @@ func (p *Process) attach(ctx context.Context, name string, begin func(start func
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	return u, p.effect("end of "+name, func() error { return nil })
+	return u, p.effect(ctx, "end of "+name, func() error { return nil })
 }
 
 // start begins the unit. The caller holds mu.
@@ -59,7 +59,11 @@ func (n *Node) step(u *unit, name string, happen func()) bool {
 	sleep(u.killed, 500*time.Millisecond)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.pass("before " + name)
+	if stalled := n.pass("before " + name); stalled {
+		n.mu.Unlock()
+		<-u.killed.Done()
+		n.mu.Lock()
+	}
 	if u.killed.Err() != nil {
 		return false
 	}
@@ -246,9 +250,9 @@ func (p *Process) makeDefault(ctx context.Context, t reconcile.Toplevel, name st
 }
 
 // Stop ends the unit and forgets it.
-func (p *Process) Stop(_ context.Context, name string) error {
+func (p *Process) Stop(ctx context.Context, name string) error {
 	var u *unit
-	err := p.effect("stop "+name, func() error {
+	err := p.effect(ctx, "stop "+name, func() error {
 		if u = p.n.units[name]; u != nil {
 			u.kill()
 		}
@@ -270,8 +274,8 @@ func (p *Process) Stop(_ context.Context, name string) error {
 func (p *Process) Leftovers(context.Context) ([]string, error) { return p.n.Units(), nil }
 
 // Reboot reboots the machine into its default.
-func (p *Process) Reboot(context.Context) error {
-	return p.effect("reboot", func() error {
+func (p *Process) Reboot(ctx context.Context) error {
+	return p.effect(ctx, "reboot", func() error {
 		p.n.Diary.Reboots[p.n.guard.ID]++
 		p.n.cut()
 		return nil

@@ -73,6 +73,7 @@ func Keys() []Key {
 		{"confirm.ignore_units", "list", `[]`, "Globs of units whose failure does not count."},
 	}, append(checkKeys("checks.NAME."), []Key{
 		{"metrics.listen", "string", `"127.0.0.1:10119"`, "host:port, absolute path of a unix socket, or empty for none."},
+		{"metrics.socket_group", "string", `""`, "Group that may connect to the unix socket; empty: root alone."},
 		{"log.level", "debug, info, warn, error", `"info"`, "Least severe message to log."},
 		{"log.format", "auto, text, json", `"auto"`, "auto: text for the journal and terminals."},
 		{"control.group", "string", `"infra-agent"`, "Group that may read the status."},

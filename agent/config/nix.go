@@ -65,7 +65,7 @@ var ownSettings = map[string]string{
 
 var settingName = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 
-func judgeNix(d *strict.Document, n Nix) {
+func validateNix(d *strict.Document, n Nix) {
 	at := strict.Path("nix.extra_args")
 	for i := 0; i < len(n.ExtraArgs); {
 		arg := n.ExtraArgs[i]
@@ -80,7 +80,7 @@ func judgeNix(d *strict.Document, n Nix) {
 		case i+values >= len(n.ExtraArgs):
 			d.Problemf(at.Elem(i), "", "%q lacks what must follow it", arg)
 		case arg == "--option":
-			judgeSetting(d, at, i+1, n.ExtraArgs[i+1], n.ExtraArgs[i+2])
+			validateSetting(d, at, i+1, n.ExtraArgs[i+1], n.ExtraArgs[i+2])
 		}
 		i += 1 + values
 	}
@@ -93,8 +93,8 @@ func judgeNix(d *strict.Document, n Nix) {
 	}
 }
 
-// judgeSetting looks at a setting of Nix, which will be a line of its own.
-func judgeSetting(d *strict.Document, at strict.Path, i int, name, value string) {
+// validateSetting looks at a setting of Nix, which will be a line of its own.
+func validateSetting(d *strict.Document, at strict.Path, i int, name, value string) {
 	hint, own := ownSettings[strings.TrimPrefix(name, "extra-")]
 	switch {
 	case own:

@@ -25,7 +25,7 @@ func Parse(name string, data []byte) (Settings, error) {
 	}
 	s := Default()
 	d.Decode(&s)
-	judge(d, s)
+	validate(d, s)
 	if err := d.Err(); err != nil {
 		return Settings{}, err
 	}

@@ -100,7 +100,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 				Timeout: 5 * time.Second, Successes: 2, Target: "http://localhost:8080/health", Status: 204, Contains: "ok",
 			},
 		},
-		Metrics: Metrics{Listen: "/run/metrics.sock"},
+		Metrics: Metrics{Listen: "/run/metrics.sock", SocketGroup: "prometheus"},
 		Log:     Log{Level: "debug", Format: "json"},
 		Control: Control{Group: "wheel"},
 	}
@@ -183,6 +183,8 @@ func TestEachProblem(t *testing.T) {
 			`config.toml:1:25: nix.override_inputs.a: "" is not a flake reference for an input (write NAME = "github:owner/repository/REVISION", or another flake reference)`,
 		},
 		{"override that is a number", "nix.override_inputs = { a = 1 }", "config.toml:1:25: nix.override_inputs.a: want a string, got an integer"},
+		{"socket group", "metrics = { listen = \"/run/m.sock\", socket_group = \"a:b\" }", `config.toml:1:37: metrics.socket_group: "a:b" is not the name of a group`},
+		{"group of a port", "metrics.socket_group = \"prometheus\"", `config.toml:1:1: metrics.socket_group: metrics.listen is no unix socket: whoever reaches its port may read (remove it, or listen at a path such as "/run/infra-agent/metrics.sock")`},
 		{"listen", "metrics.listen = \"10119\"", `config.toml:1:1: metrics.listen: "10119" is neither host:port nor an absolute path (write "127.0.0.1:10119", "/run/infra-agent/metrics.sock", or "" for none)`},
 		{"group", "control.group = \"a b\"", `config.toml:1:1: control.group: "a b" is not the name of a group`},
 		{"target", "confirm.targets = [\"example.org\"]", "config.toml:1:20: confirm.targets[0]: want host:port or an http or https URL without user and password"},

@@ -9,7 +9,7 @@ import (
 	"github.com/infra-agent/infra-agent/agent/strict"
 )
 
-func judgeRemote(d *strict.Document, at strict.Path, r Remote) {
+func validateRemote(d *strict.Document, at strict.Path, r Remote) {
 	if r.Name == "" {
 		d.Problemf(at.Child("name"), "", "is empty")
 	}

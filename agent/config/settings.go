@@ -1,6 +1,6 @@
 // Package config reads the agent's settings file.
 //
-// The file is judged as a whole: [Parse] reports every problem at once, with file,
+// The file is validated as a whole: [Parse] reports every problem at once, with file,
 // line, key and a hint. What leaves this package is complete and valid. [Keys] is
 // the schema: documentation and the NixOS module are compared with it.
 package config
@@ -172,9 +172,10 @@ type Confirm struct {
 	IgnoreUnits []string      `toml:"ignore_units"` // globs
 }
 
-// Metrics says where metrics are served.
+// Metrics says where metrics are served, and to whom.
 type Metrics struct {
-	Listen string `toml:"listen"` // host:port, absolute path of a unix socket, or "" = off
+	Listen      string `toml:"listen"`       // host:port, absolute path of a unix socket, or "" = off
+	SocketGroup string `toml:"socket_group"` // may connect to the unix socket; "" = only root
 }
 
 // Log says what is logged, and how.
@@ -209,7 +210,7 @@ func (c *Checks) DecodeTOML(d *strict.Document, at strict.Path, v any) {
 	d.Value(at, v, &tables)
 	for name, table := range tables {
 		check := d.Check(at.Child(name), name, table)
-		d.Judge(at.Child(name), check)
+		d.Validate(at.Child(name), check)
 		*c = append(*c, check)
 	}
 	slices.SortFunc(*c, func(a, b reconcile.Check) int { return strings.Compare(a.Name, b.Name) })

@@ -12,11 +12,11 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/infra-agent/infra-agent/agent/socket"
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
@@ -51,21 +51,12 @@ func Listen(dir, group string) (net.Listener, error) {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
 	path := filepath.Join(dir, SocketName)
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("control socket: %w", err)
+	l, err := socket.Listen(path, group)
+	if _, unknown := errors.AsType[user.UnknownGroupError](err); unknown {
+		l, err = socket.Listen(path, "")
 	}
-	mask := unix.Umask(0o177) // nobody but the owner, until the group is set
-	l, err := new(net.ListenConfig).Listen(context.Background(), "unix", path)
-	unix.Umask(mask)
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
-	}
-	if g, err := user.LookupGroup(group); err == nil {
-		gid, _ := strconv.Atoi(g.Gid)
-		if err := errors.Join(giveTo(path, gid), os.Chmod(path, 0o660)); err != nil {
-			_ = l.Close()
-			return nil, fmt.Errorf("control socket: %w", err)
-		}
 	}
 	return l, nil
 }
@@ -80,19 +71,6 @@ func MakeDir(dir string) error {
 		return err
 	}
 	return os.Chmod(dir, 0o755)
-}
-
-// giveTo makes the group the file's. In the agent's unit it is already: there root
-// may not change owners.
-func giveTo(path string, gid int) error {
-	var stat unix.Stat_t
-	if err := unix.Stat(path, &stat); err != nil {
-		return err
-	}
-	if int(stat.Gid) == gid {
-		return nil
-	}
-	return os.Chown(path, -1, gid)
 }
 
 type peerKey struct{}

@@ -22,6 +22,9 @@ type Answer struct {
 	Schema  int               `json:"schema"`
 	Refusal string            `json:"refusal,omitempty"` // why the new agent cannot take over; empty: it can
 	Checks  []reconcile.Check `json:"checks"`            // of the new system's own settings, sorted by name
+	// Identity is how the new settings find the node in the registry, as a text that is
+	// equal for settings that do so in the same way.
+	Identity string `json:"identity,omitempty"`
 }
 
 // Args returns the command line that asks: agent is the new system's program, record the

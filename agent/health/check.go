@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -35,7 +34,7 @@ const maxBody = 1 << 20
 // Run runs each check once, several at a time, and returns the results by name. A kind
 // that this agent does not know is left out: the newer agent that brought it runs it.
 func (p *Prober) Run(ctx context.Context, checks []reconcile.Check) map[string]reconcile.CheckResult {
-	checks = slices.DeleteFunc(slices.Clone(checks), func(c reconcile.Check) bool { return !slices.Contains(reconcile.CheckKinds, c.Kind) })
+	checks = reconcile.Runnable(checks)
 	results := make([]reconcile.CheckResult, len(checks))
 	each(len(checks), reconcile.ParallelChecks, func(i int) { results[i] = p.run(ctx, checks[i]) })
 	byName := make(map[string]reconcile.CheckResult, len(checks))

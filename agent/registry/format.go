@@ -186,7 +186,7 @@ func (s *Secret) DecodeTOML(d *strict.Document, at strict.Path, v any) {
 	d.Value(at, v, (*reconcile.Secret)(s))
 }
 
-// Parse reads and judges a registry written in TOML; name is its name in
+// Parse reads and validates a registry written in TOML; name is its name in
 // problems. The error is a [*strict.Error] with every problem.
 func Parse(name string, data []byte) (*File, error) {
 	d, err := strict.Parse(name, data)
@@ -204,14 +204,14 @@ func decode(d *strict.Document) (*File, error) {
 	return f, nil
 }
 
-// read decodes and judges the tables of a registry. What is wrong with them is noted in d.
+// read decodes and validates the tables of a registry. What is wrong with them is noted in d.
 func read(d *strict.Document, root map[string]any) *File {
 	f := File{doc: d}
 	if isLater(root) {
 		d.Later()
 	}
 	d.Value("", root, &f)
-	judge(d, &f)
+	validate(d, &f)
 	f.leave(d.Err())
 	return &f
 }

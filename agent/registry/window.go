@@ -38,11 +38,24 @@ func (w *Window) UnmarshalText(text []byte) error {
 	if got.From == got.To || got.From == 24*time.Hour {
 		return fmt.Errorf("%q has no length: for whole days write 00:00-24:00", fields[1])
 	}
-	if got.Zone, err = time.LoadLocation(fields[2]); err != nil || fields[2] == "Local" {
-		return fmt.Errorf("%q is not a time zone such as Europe/Berlin or UTC", fields[2])
+	if got.Zone, err = zone(fields[2], time.LoadLocation); err != nil {
+		return err
 	}
 	w.Window = got
 	return nil
+}
+
+// zone finds a time zone in the system's database, which load reads, or says that there is none:
+// where $ZONEINFO is, else at the places that package time knows.
+func zone(name string, load func(string) (*time.Location, error)) (*time.Location, error) {
+	found, err := load(name)
+	if err == nil && name != "Local" {
+		return found, nil
+	}
+	if _, none := load("Etc/UTC"); none != nil && name != "Local" {
+		return nil, fmt.Errorf("%q cannot be looked up: this machine has no database of time zones (hint: install tzdata, or name the directory of one in ZONEINFO)", name)
+	}
+	return nil, fmt.Errorf("%q is not a time zone such as Europe/Berlin or UTC", name)
 }
 
 var weekdays = []string{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"} // by [time.Weekday]

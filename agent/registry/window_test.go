@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"testing"
 	"time"
 )
@@ -40,5 +41,31 @@ func TestWindows(t *testing.T) {
 		if err := new(Window).UnmarshalText([]byte(text)); err == nil {
 			t.Errorf("%q is taken, want an error", text)
 		}
+	}
+}
+
+// A machine without a database of time zones says that, and does not blame the registry.
+func TestNoDatabaseOfTimeZones(t *testing.T) {
+	none := func(name string) (*time.Location, error) {
+		if name == "UTC" {
+			return time.UTC, nil
+		}
+		return nil, errors.New("unknown time zone " + name)
+	}
+	for name, want := range map[string]string{
+		"UTC":           "",
+		"Europe/Berlin": `"Europe/Berlin" cannot be looked up: this machine has no database of time zones (hint: install tzdata, or name the directory of one in ZONEINFO)`,
+		"Local":         `"Local" is not a time zone such as Europe/Berlin or UTC`,
+	} {
+		got := ""
+		if _, err := zone(name, none); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	if _, err := zone("Mars/Olympus", time.LoadLocation); err == nil || err.Error() != `"Mars/Olympus" is not a time zone such as Europe/Berlin or UTC` {
+		t.Errorf("with a database: %v", err)
 	}
 }

@@ -1,5 +1,3 @@
-//go:build !schemanext
-
 package store
 
 // Schema is the version of the record that this agent writes; MinReader the

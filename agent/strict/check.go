@@ -20,8 +20,8 @@ func (d *Document) Check(at Path, name string, v any) reconcile.Check {
 	return c
 }
 
-// Judge notes what is wrong with a check that was read at a path.
-func (d *Document) Judge(at Path, c reconcile.Check) {
+// Validate notes what is wrong with a check that was read at a path.
+func (d *Document) Validate(at Path, c reconcile.Check) {
 	for _, p := range c.Problems() {
 		if p.Key == "kind" && c.Kind != "" {
 			d.Unknownf(at.Child(p.Key), string(c.Kind), kinds(), "", "%s", p.Text)

@@ -160,7 +160,9 @@ func failedUnits(output []string) []string {
 	return units
 }
 
-// obstacle recognizes a switch that refused to begin.
+// obstacle recognizes a switch that refused to begin, by what switch-to-configuration-ng says (nixpkgs 00401fd7e581 and
+// 0145c6da2896). Inhibitors are a pre-switch check by that name, and were a program of their own before, which spoke in
+// lower case.
 func obstacle(exit int, output []string) reconcile.Gate {
 	switch exit {
 	case 11:
@@ -172,7 +174,7 @@ func obstacle(exit int, output []string) reconcile.Gate {
 			switch {
 			case strings.Contains(line, "Could not acquire lock"):
 				return reconcile.GateLock
-			case strings.Contains(line, "'switchInhibitors' failed"):
+			case strings.Contains(line, "'switchInhibitors' failed"), strings.Contains(line, "here are changes to critical components of the system"):
 				return reconcile.GateReboot
 			}
 		}

@@ -65,6 +65,22 @@ func TestFailedUnits(t *testing.T) {
 	}
 }
 
+// What the program for inhibitors said before nixpkgs made it a pre-switch check (nixos/modules/system/activation, text of
+// check-switch-inhibitors). No release of NixOS is known to have it.
+const oldInhibitors = `checking switch inhibitors...
+there are changes to critical components of the system:
+
+dbus-implementation : dbus -> broker
+
+switching into this system is not recommended
+you probably want to run 'nixos-rebuild boot' and reboot your system instead
+
+if you really want to switch into this configuration directly, then
+you can set NIXOS_NO_CHECK=1 to ignore switch inhibitors
+
+WARNING: doing so might cause the switch to fail or your system to become unstable
+`
+
 func TestObstacle(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -76,6 +92,9 @@ func TestObstacle(t *testing.T) {
 		{"Rust's lock", 1, "Could not acquire lock", reconcile.GateLock},
 		{"another init", 100, initInterface, reconcile.GateReboot},
 		{"inhibitors", 1, inhibitors, reconcile.GateReboot},
+		{"inhibitors, before they were a pre-switch check", 1, oldInhibitors, reconcile.GateReboot},
+		{"a daemon-reload that never ends, in the middle of the activation", 1, "activating the configuration...\nError: systemd daemon reload failed, timeout after 60s", ""},
+		{"a user's unit failed", 4, "warning: user activation for me failed", ""},
 		{"a check of one's own", 1, ownCheck, ""},
 		{"units failed", 4, perlUnitsFailed, ""},
 		{"the words alone", 4, inhibitors, ""},

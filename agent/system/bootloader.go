@@ -12,36 +12,41 @@ import (
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
-// bootMounts are where NixOS mounts the EFI system partition; a second one beside
-// it holds the entries and kernels when the first is small (XBOOTLDR).
-var bootMounts = []string{"/boot", "/efi", "/boot/efi"}
-
 // bootDefault returns the system that the boot loader starts by default, or ""
 // when that cannot be read. NixOS's boot entries name it in the kernel argument
 // init=TOPLEVEL/init.
 func (n *Node) bootDefault() reconcile.Toplevel {
-	for _, esp := range bootMounts {
-		if t := n.systemdBoot(esp); t != "" {
-			return t
+	mounts := n.bootMounts()
+	for _, esp := range mounts {
+		if _, entry := n.systemdBoot(esp, mounts); entry != "" {
+			if t := firstInit(entry); t != "" {
+				return t
+			}
 		}
 	}
 	// GRUB's first entry and extlinux's DEFAULT are the newest generation
 	// (nixos/modules/system/boot/loader/{grub,generic-extlinux-compatible}).
-	for _, conf := range []string{"/boot/grub/grub.cfg", "/boot/extlinux/extlinux.conf"} {
-		if t := firstInit(n.Root + conf); t != "" {
-			return t
+	for _, mount := range mounts {
+		for _, conf := range []string{grubConf, extlinuxConf} {
+			if t := firstInit(n.Root + mount + conf); t != "" {
+				return t
+			}
 		}
 	}
 	return ""
 }
 
-// systemdBoot reads loader.conf and the entry that it names
+// What GRUB and extlinux read, below the file system of /boot.
+const grubConf, extlinuxConf = "/grub/grub.cfg", "/extlinux/extlinux.conf"
+
+// systemdBoot returns the file of the entry that systemd-boot starts by default, and the file
+// system that it is on; "" where there is none. It reads loader.conf and the entry that it names
 // (nixos/modules/system/boot/loader/systemd-boot/systemd-boot-builder.py). With
 // boot counting that one is "preferred", and "default" is a pattern for the rest.
-func (n *Node) systemdBoot(esp string) reconcile.Toplevel {
+func (n *Node) systemdBoot(esp string, mounts []string) (on, file string) {
 	loader, err := os.ReadFile(n.Root + esp + "/loader/loader.conf")
 	if err != nil {
-		return ""
+		return "", ""
 	}
 	named := map[string]string{}
 	for line := range strings.Lines(string(loader)) {
@@ -51,10 +56,10 @@ func (n *Node) systemdBoot(esp string) reconcile.Toplevel {
 	}
 	entry := cmp.Or(named["preferred"], named["default"])
 	if entry == "" || filepath.Base(entry) != entry || strings.ContainsAny(entry, `*?[\`) {
-		return ""
+		return "", ""
 	}
 	stem := strings.TrimSuffix(entry, ".conf")
-	for _, mount := range bootMounts {
+	for _, mount := range mounts {
 		matches, _ := filepath.Glob(n.Root + mount + "/loader/entries/" + stem + "*.conf") // the pattern is well-formed
 		for _, m := range matches {
 			// With boot counting the file is named NAME+LEFT.conf or
@@ -62,11 +67,11 @@ func (n *Node) systemdBoot(esp string) reconcile.Toplevel {
 			name, left, counted := strings.Cut(strings.TrimSuffix(filepath.Base(m), ".conf"), "+")
 			left, _, _ = strings.Cut(left, "-")
 			if name == stem && (!counted || left != "0") {
-				return firstInit(m)
+				return mount, m
 			}
 		}
 	}
-	return ""
+	return "", ""
 }
 
 // entryDefault returns the entry that a person chose with "bootctl set-default", which
@@ -85,32 +90,64 @@ func (n *Node) entryDefault() string {
 	return string(utf16.Decode(units))
 }
 
-// kernels returns the directory of the file system that the boot loader keeps kernels
-// on: systemd-boot puts them into EFI/nixos where its entries are.
-func (n *Node) kernels() string {
-	for _, mount := range bootMounts {
-		if _, err := os.Stat(n.Root + mount + "/EFI/nixos"); err == nil {
-			return n.Root + mount
+// kernels returns the directories of the file systems that the boot loader copies kernels to:
+// where those of its default entry are, whatever another boot loader has left elsewhere.
+//   - systemd-boot: where its entries are;
+//   - GRUB: each of its mirrors, or none where it starts kernels from the store itself
+//     (install-grub.pl, copyKernels);
+//   - extlinux: where its configuration is.
+//
+// Of an unknown one nothing is known but /boot.
+func (n *Node) kernels() []string {
+	mounts := n.bootMounts()
+	for _, esp := range mounts {
+		if on, entry := n.systemdBoot(esp, mounts); entry != "" && firstInit(entry) != "" {
+			return []string{n.Root + on}
 		}
 	}
-	return n.Root + "/boot"
+	grub := false
+	var copied []string
+	for _, mount := range mounts {
+		kernel, top := firstEntry(n.Root + mount + grubConf)
+		grub = grub || top != ""
+		if top != "" && strings.Contains(kernel, "/kernels/") {
+			copied = append(copied, n.Root+mount)
+		}
+	}
+	if grub {
+		return copied
+	}
+	for _, mount := range mounts {
+		if firstInit(n.Root+mount+extlinuxConf) != "" {
+			return []string{n.Root + mount}
+		}
+	}
+	return []string{n.Root + "/boot"}
 }
 
 // firstInit returns the system of the first init= argument in a file.
 func firstInit(path string) reconcile.Toplevel {
+	_, t := firstEntry(path)
+	return t
+}
+
+// firstEntry returns the system of the first init= argument in a file, and the first argument
+// of its line: the kernel, in a GRUB configuration.
+func firstEntry(path string) (kernel string, t reconcile.Toplevel) {
 	f, err := os.Open(path)
 	if err != nil {
-		return ""
+		return "", ""
 	}
 	defer f.Close()
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
-		for arg := range strings.FieldsSeq(lines.Text()) {
+		args := strings.Fields(lines.Text())
+		for _, arg := range args {
 			init, is := strings.CutPrefix(arg, "init=")
 			if top, ok := strings.CutSuffix(init, "/init"); is && ok && strings.HasPrefix(top, "/nix/store/") {
-				return reconcile.Toplevel(top)
+				return args[min(1, len(args)-1)], reconcile.Toplevel(top)
 			}
 		}
 	}
-	return ""
+	return "", ""
 }

@@ -129,6 +129,10 @@ func TestBootDefault(t *testing.T) {
 			"/boot/" + entries + "4.conf":  entry("4", other),
 			"/boot/" + entries + "42.conf": entry("42", topB),
 		}, topB},
+		{"systemd-boot elsewhere", map[string]string{
+			"/proc/self/mountinfo": mountinfo("8:1 /boot/EFI vfat"), "/boot/EFI/loader/loader.conf": plainLoader, "/boot/EFI/" + entries + "42.conf": entry("42", topB),
+		}, topB},
+		{"GRUB on two disks", map[string]string{"/proc/self/mountinfo": mountinfo("8:1 /boot1 vfat"), "/boot1/grub/grub.cfg": grub}, topB},
 		{"GRUB", map[string]string{"/boot/grub/grub.cfg": grub}, topB},
 		{"extlinux", map[string]string{"/boot/extlinux/extlinux.conf": extlinux}, topB},
 		{"extlinux without NixOS", map[string]string{"/boot/extlinux/extlinux.conf": "DEFAULT l0\nLABEL l0\n  APPEND root=/dev/sda1\n"}, ""},
@@ -161,14 +165,41 @@ func TestABootEntryThatAPersonChose(t *testing.T) {
 	}
 }
 
-// Space is asked of the file system that the kernels go to.
+// Space is asked of the file systems that the boot loader copies kernels to: those of its
+// default entry, and not of what another one has left.
 func TestWhereKernelsGo(t *testing.T) {
-	for _, tt := range []struct{ dir, want string }{
-		{"/boot/EFI/nixos/k.efi", "/boot"}, {"/efi/EFI/nixos/k.efi", "/efi"}, {"/boot/efi/EFI/nixos/k.efi", "/boot/efi"}, {"/boot/kernels/k", "/boot"},
+	fromStore := strings.ReplaceAll(grub, "//kernels/", "/nix/store/")
+	mounted := mountinfo("8:1 /boot1 vfat", "8:17 /boot2 vfat", "8:33 /srv/usb vfat")
+	for name, tt := range map[string]struct {
+		files map[string]string
+		want  string
+	}{
+		"systemd-boot":         {map[string]string{"/boot/loader/loader.conf": plainLoader, "/boot/" + entries + "42.conf": entry("42", topB)}, "/boot"},
+		"systemd-boot at /efi": {map[string]string{"/efi/loader/loader.conf": plainLoader, "/efi/" + entries + "42.conf": entry("42", topB)}, "/efi"},
+		"systemd-boot at /boot/efi": {map[string]string{
+			"/boot/efi/loader/loader.conf": plainLoader, "/boot/efi/" + entries + "42.conf": entry("42", topB),
+		}, "/boot/efi"},
+		"XBOOTLDR, and what was copied before there was one": {map[string]string{
+			"/efi/loader/loader.conf": plainLoader, "/efi/EFI/nixos/k.efi": "", "/boot/" + entries + "42.conf": entry("42", topB),
+		}, "/boot"},
+		"an EFI system partition of another name": {map[string]string{
+			"/proc/self/mountinfo": mounted, "/boot1/loader/loader.conf": plainLoader, "/boot1/" + entries + "42.conf": entry("42", topB),
+		}, "/boot1"},
+		"GRUB":                                 {map[string]string{"/boot/grub/grub.cfg": grub, "/boot/kernels/k": ""}, "/boot"},
+		"GRUB, and what systemd-boot has left": {map[string]string{"/boot/grub/grub.cfg": grub, "/efi/EFI/nixos/k.efi": ""}, "/boot"},
+		"GRUB that starts kernels from the store": {map[string]string{"/boot/grub/grub.cfg": fromStore, "/boot/kernels/k": ""}, ""},
+		"GRUB with Xen": {map[string]string{
+			"/boot/grub/grub.cfg": strings.Replace(grub, "  linux ", "  multiboot ($drive1)//kernels/xen.gz dom0_mem=1G\n  module ", 1),
+		}, "/boot"},
+		"GRUB on two disks": {map[string]string{
+			"/proc/self/mountinfo": mounted, "/boot1/grub/grub.cfg": grub, "/boot2/grub/grub.cfg": grub, "/srv/usb/grub/grub.cfg": grub,
+		}, "/boot1 /boot2"},
+		"extlinux": {map[string]string{"/boot/extlinux/extlinux.conf": extlinux}, "/boot"},
+		"unknown":  {nil, "/boot"},
 	} {
-		n := root(t, map[string]string{tt.dir: ""})
-		if got := n.kernels(); got != n.Root+tt.want {
-			t.Errorf("with %s: %s, want %s", tt.dir, got, tt.want)
+		n := root(t, tt.files)
+		if got := strings.ReplaceAll(strings.Join(n.kernels(), " "), n.Root, ""); got != tt.want {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
 		}
 	}
 }

@@ -28,6 +28,8 @@ type Node struct {
 	// LookAtSecrets is the program, and its arguments, that reads secrets as JSON and
 	// prints what [Node.Amiss] says of them; it is only used where programs run apart.
 	LookAtSecrets []string
+
+	lastBoot bootReading
 }
 
 // Well-known places of NixOS, nixos/modules/system/boot/stage-2-init.sh and
@@ -46,11 +48,8 @@ func (n *Node) Watched() []string {
 // Slots reads which system runs, and which will run after a reboot. What cannot
 // be read is empty.
 func (n *Node) Slots() reconcile.Slots {
-	return reconcile.Slots{
-		Running: n.toplevel(currentSystem),
-		Profile: n.toplevel(systemProfile),
-		Default: n.bootDefault(),
-	}
+	running, profile := n.toplevel(currentSystem), n.toplevel(systemProfile)
+	return reconcile.Slots{Running: running, Profile: profile, Default: n.defaultOf(running, profile)}
 }
 
 // Booted returns the system that the node booted.
@@ -165,7 +164,7 @@ func (n *Node) Generations() map[reconcile.Toplevel]int {
 
 // SyncBoot writes the boot partitions' file systems to the disk.
 func (n *Node) SyncBoot() error {
-	for _, dir := range bootMounts {
+	for _, dir := range n.bootMounts() {
 		f, err := os.Open(n.Root + dir)
 		if errors.Is(err, os.ErrNotExist) {
 			continue

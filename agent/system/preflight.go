@@ -25,19 +25,22 @@ const minStoreFree = 64 << 20
 const switchLock = "/run/nixos/switch-to-configuration.lock"
 
 // Preflight looks for reasons not to activate next now. Each comes back as a
-// [reconcile.RejectedError] with its gate. It returns the checks of the new system's own
-// settings; nil: they are not known.
-func (n *Node) Preflight(ctx context.Context, next reconcile.Toplevel, record string) ([]reconcile.Check, error) {
+// [reconcile.RejectedError] with its gate. It returns what the new system says of itself.
+func (n *Node) Preflight(ctx context.Context, next reconcile.Toplevel, record string) (reconcile.Newcomer, error) {
 	if err := n.possible(next); err != nil {
-		return nil, err
+		return reconcile.Newcomer{}, err
 	}
 	if err := n.booted(ctx); err != nil {
-		return nil, err
+		return reconcile.Newcomer{}, err
 	}
 	if err := n.switchCheck(ctx, next); err != nil {
-		return nil, err
+		return reconcile.Newcomer{}, err
 	}
-	return n.ask(ctx, next, record)
+	if err := n.nixWorks(ctx, next); err != nil {
+		return reconcile.Newcomer{}, reconcile.Rejected(reconcile.GatePreflight, err)
+	}
+	answer, err := n.ask(ctx, next, record)
+	return reconcile.Newcomer{Checks: answer.Checks, HostName: n.hostName(next), Identity: answer.Identity}, err
 }
 
 // booted holds while systemd still starts what the boot asked for: a switch of before
@@ -133,7 +136,12 @@ func (n *Node) space(next reconcile.Toplevel) error {
 	if need == 0 {
 		return nil
 	}
-	return free(n.kernels(), need+1<<20)
+	for _, dir := range n.kernels() {
+		if err := free(dir, need+1<<20); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func free(path string, need uint64) error {
@@ -195,20 +203,20 @@ const SettingsFile = "etc/infra-agent/config.toml"
 // ask asks the new system's agent whether it can take over, and by which checks of its
 // own settings it wants to be judged. An agent that gives no answer is for the trial to
 // find out.
-func (n *Node) ask(ctx context.Context, next reconcile.Toplevel, record string) ([]reconcile.Check, error) {
+func (n *Node) ask(ctx context.Context, next reconcile.Toplevel, record string) (handover.Answer, error) {
 	agent, settings := n.AgentOf(next), filepath.Join(string(next), SettingsFile)
 	if agent == "" {
-		return nil, nil
+		return handover.Answer{}, nil
 	}
 	out, err := n.Look(ctx, "handover", command.Command{Args: handover.Args(agent, record, settings), Dir: "/"})
 	if _, ran := errors.AsType[*command.ExitError](err); err != nil && !ran {
-		return nil, err
+		return handover.Answer{}, err
 	}
 	answer, err := handover.Parse(out)
 	if err == nil && answer.Refusal != "" {
-		return nil, reconcile.Rejected(reconcile.GatePreflight, fmt.Errorf("the new system's infra-agent cannot take over: %s", answer.Refusal))
+		return handover.Answer{}, reconcile.Rejected(reconcile.GatePreflight, fmt.Errorf("the new system's infra-agent cannot take over: %s", answer.Refusal))
 	}
-	return answer.Checks, nil
+	return answer, nil
 }
 
 // followed refuses a system that would not follow its branch: one without an agent, or

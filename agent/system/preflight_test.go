@@ -195,14 +195,14 @@ func TestTheNewAgentIsAsked(t *testing.T) {
 		{"prints something else", "echo hello", 0, ""},
 	}
 	for _, tt := range tests {
-		checks, err := new(Node).ask(t.Context(), withAgent(t, tt.script), "/var/lib/infra-agent/state.json")
+		answer, err := new(Node).ask(t.Context(), withAgent(t, tt.script), "/var/lib/infra-agent/state.json")
 		gate, rejected := reconcile.RejectedBy(err)
-		if len(checks) != tt.checks || (err == nil) != (tt.want == "") || err != nil && (err.Error() != tt.want || !rejected || gate != reconcile.GatePreflight) {
-			t.Errorf("%s: got %v, %v, gate %q, want %d checks, %q", tt.name, checks, err, gate, tt.checks, tt.want)
+		if len(answer.Checks) != tt.checks || (err == nil) != (tt.want == "") || err != nil && (err.Error() != tt.want || !rejected || gate != reconcile.GatePreflight) {
+			t.Errorf("%s: got %v, %v, gate %q, want %d checks, %q", tt.name, answer, err, gate, tt.checks, tt.want)
 		}
 	}
-	if checks, err := new(Node).ask(t.Context(), reconcile.Toplevel(t.TempDir()), "state.json"); checks != nil || err != nil {
-		t.Errorf("a system without an agent: %v, %v", checks, err)
+	if answer, err := new(Node).ask(t.Context(), reconcile.Toplevel(t.TempDir()), "state.json"); answer.Checks != nil || err != nil {
+		t.Errorf("a system without an agent: %v, %v", answer, err)
 	}
 }
 

@@ -75,12 +75,11 @@ func (n *Node) makeDefault(ctx context.Context, t reconcile.Toplevel, name strin
 
 // isDefault reads back what was set, and brings it to the disk.
 func (n *Node) isDefault(t reconcile.Toplevel) error {
-	slots := n.Slots()
-	if slots.Profile != t {
-		return fmt.Errorf("the system profile is %s after it was set to %s", slots.Profile, t)
+	if profile := n.toplevel(systemProfile); profile != t {
+		return fmt.Errorf("the system profile is %s after it was set to %s", profile, t)
 	}
-	if slots.Default != "" && slots.Default != t {
-		return fmt.Errorf("the boot default is %s after %s was installed", slots.Default, t)
+	if now := n.bootDefault(); now != "" && now != t {
+		return fmt.Errorf("the boot default is %s after %s was installed", now, t)
 	}
 	return n.SyncBoot()
 }

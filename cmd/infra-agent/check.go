@@ -21,7 +21,7 @@ func checkCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			record, _ := c.Flags().GetString("record")
 			asked, _ := c.Flags().GetBool("handover")
-			path := defaultSettings
+			path, _ := c.Flags().GetString("config")
 			if len(args) == 1 {
 				path = args[0]
 			}
@@ -59,6 +59,6 @@ func answer(record, path string) handover.Answer {
 		a.Refusal = err.Error()
 		return a
 	}
-	a.Checks = settings.Checks
+	a.Checks, a.Identity = settings.Checks, identity(settings)
 	return a
 }

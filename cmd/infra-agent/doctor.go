@@ -48,7 +48,6 @@ nothing is built.`,
 			return d.examine(c.Context())
 		},
 	}
-	c.Flags().String("config", defaultSettings, "settings file")
 	c.Flags().String("node", "", "take this machine for that node")
 	return c
 }
@@ -241,10 +240,10 @@ func (d *doctor) target(ctx context.Context, s config.Settings, nx *nix.Nix, nix
 		}
 	}
 	if d.checkout != "" && s.Node == "" {
-		d.everyNode(ctx, s, registryPort{r, nx}, rev)
+		d.everyNode(ctx, s, registryPort{Resolver: r, nix: nx}, rev)
 		return
 	}
-	target, err := registryPort{r, nx}.Resolve(ctx, rev)
+	target, err := registryPort{Resolver: r, nix: nx}.Resolve(ctx, rev)
 	if err != nil {
 		d.fail("registry", err)
 		return
@@ -296,7 +295,7 @@ func (d *doctor) machine(ctx context.Context, settings config.Settings) {
 	default:
 		d.ok("boot", "running system, profile and boot default agree")
 	}
-	s, err := control.Client{RunDir: d.runDir}.Status(ctx)
+	s, err := control.Client{RunDir: cmp.Or(d.runDir, settings.RunDir)}.Status(ctx)
 	if err != nil {
 		d.warn("agent", "%v", err)
 		return

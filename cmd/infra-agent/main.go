@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	_ "time/tzdata" // windows name zones, and a small system has no zoneinfo
 
 	"github.com/spf13/cobra"
 
@@ -99,8 +98,7 @@ func root() *cobra.Command {
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.SetFlagErrorFunc(usageError)
-	c.PersistentFlags().String("run-dir", "/run/infra-agent", "directory of the agent's control socket")
-	c.PersistentFlags().String("state-dir", "/var/lib/infra-agent", "directory of the agent's record")
+	dirFlags(c)
 	c.AddGroup(groups...)
 	in := func(group string, cmds ...*cobra.Command) {
 		for _, cmd := range cmds {

@@ -24,7 +24,10 @@ func guardCommand() *cobra.Command {
 		Use: "guard DEPLOYMENT", Short: "Bring the old system back at the deadline (the agent starts this)",
 		Args: cobra.ExactArgs(1), Hidden: true,
 		RunE: func(c *cobra.Command, args []string) error {
-			dir, _ := c.Flags().GetString("state-dir")
+			dir, err := stateDir(c)
+			if err != nil {
+				return err
+			}
 			boot, err := (&system.Node{}).Boot()
 			if err != nil {
 				return err
@@ -57,7 +60,7 @@ const look, lookAtSecrets, lookAtFile, lookAtRemotes = "look", "secrets", "file"
 
 // lookCommand reads what to look at as JSON.
 func lookCommand() *cobra.Command {
-	c := &cobra.Command{
+	return &cobra.Command{
 		Use: look + " " + lookAtSecrets + "|" + lookAtFile + "|" + lookAtRemotes, Short: "Look at something for the agent, which starts this", Hidden: true,
 		Args: cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs), ValidArgs: []string{lookAtSecrets, lookAtFile, lookAtRemotes},
 		RunE: func(c *cobra.Command, args []string) error {
@@ -84,6 +87,4 @@ func lookCommand() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().String("config", defaultSettings, "settings file")
-	return c
 }

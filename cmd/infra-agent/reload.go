@@ -6,18 +6,21 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/infra-agent/infra-agent/agent/config"
 )
 
-// A reloader keeps the settings in force the ones of a file. One goroutine owns it.
+// A reloader keeps the settings in force the ones of a file.
 type reloader struct {
-	path    string
-	inForce config.Settings
-	failed  bool // the file was refused last
-	log     *slog.Logger
-	apply   func(config.Settings)
-	refuse  func(error)
+	path   string
+	log    *slog.Logger
+	apply  func(config.Settings) // one call at a time
+	refuse func(error)
+
+	mu      sync.Mutex
+	inForce config.Settings // guarded by mu
+	failed  bool            // guarded by mu: the file was refused last
 }
 
 // inPlace returns next with what only counts at the next start: directories that hold the
@@ -48,6 +51,8 @@ func restartNeeded(started, next config.Settings) string {
 
 // reload reads the file again.
 func (r *reloader) reload() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	next, err := config.Load(r.path)
 	if err != nil {
 		r.failed = true

@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -40,6 +41,40 @@ func TestReload(t *testing.T) {
 		r.reload()
 		if !slices.Equal(told, step.want) {
 			t.Errorf("after writing %q it told %q, want %q", step.text, told, step.want)
+		}
+	}
+}
+
+// TestRestartNeeded: what does not move under a deployment is told until the next start, and does not count before.
+func TestRestartNeeded(t *testing.T) {
+	const remote = "source.remotes = [{ url = \"/srv/fleet\" }]\n"
+	parse := func(text string) config.Settings {
+		t.Helper()
+		s, err := config.Parse("config.toml", []byte(text+remote))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	started := parse("")
+	const later = " will count at the next start (hint: systemctl restart infra-agent)"
+	for text, want := range map[string]string{
+		"state_dir = \"/persist/agent\"\n":                               "state_dir" + later,
+		"run_dir = \"/run/fleet\"\n":                                     "run_dir" + later,
+		"metrics.listen = \"\"\n":                                        "metrics" + later,
+		"metrics = { listen = \"/run/m\", socket_group = \"daemon\" }\n": "metrics" + later,
+		"log.level = \"debug\"\n":                                        "log" + later,
+		"log.format = \"json\"\n":                                        "log" + later,
+		"control.group = \"wheel\"\n":                                    "control" + later,
+		"log.format = \"json\"\nrun_dir = \"/r\"\n":                      "log, run_dir" + later,
+		"confirm.window = \"2m\"\n":                                      "",
+	} {
+		next := parse(text)
+		if got := restartNeeded(started, next); got != want {
+			t.Errorf("with %s it tells %q, want %q", text, got, want)
+		}
+		if reflect.DeepEqual(inPlace(next, started), started) != (want != "") {
+			t.Errorf("with %s in force are %+v", text, inPlace(next, started))
 		}
 	}
 }

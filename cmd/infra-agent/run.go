@@ -27,15 +27,13 @@ import (
 )
 
 func runCommand() *cobra.Command {
-	c := &cobra.Command{
+	return &cobra.Command{
 		Use: "run", Short: "Run the agent (systemd does this)", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			path, _ := c.Flags().GetString("config")
 			return run(c.Context(), path)
 		},
 	}
-	c.Flags().String("config", defaultSettings, "settings file")
-	return c
 }
 
 // run is the agent's life, from reading the settings to the end of ctx.
@@ -96,7 +94,7 @@ func run(ctx context.Context, path string) error {
 		return server.Serve(ctx, listener)
 	})
 	helper("metrics", func(ready func()) error {
-		return metrics.Serve(ctx, settings.Metrics.Listen, metrics.New(version, a.Snapshot), ready)
+		return serveMetrics(ctx, settings.Metrics, metrics.New(version, a.Snapshot), ready)
 	})
 	polls.start(settings, a)
 	settingsFile := reloader{
@@ -112,8 +110,9 @@ func run(ctx context.Context, path string) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
+	all.Go(func() { onHangup(ctx, hup, settingsFile.reload, polls.now) })
 	w := watcher{
-		file: path, trigger: filepath.Join(settings.RunDir, "sync"), dirs: n.system.Watched(), hup: hup,
+		file: path, trigger: filepath.Join(settings.RunDir, "sync"), dirs: n.system.Watched(),
 		reload: settingsFile.reload, poll: polls.now, look: func() { a.Look(ctx) },
 	}
 	helper("watch on files", func(ready func()) error { return w.run(ctx, ready) })

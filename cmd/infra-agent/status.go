@@ -34,13 +34,19 @@ func statusCommand() *cobra.Command {
 
 // readStatus asks the agent, or reads its record when none runs.
 func readStatus(c *cobra.Command) (control.Status, error) {
-	runDir, _ := c.Flags().GetString("run-dir")
-	stateDir, _ := c.Flags().GetString("state-dir")
-	s, err := control.Client{RunDir: runDir}.Status(c.Context())
+	run, err := runDir(c)
+	if err != nil {
+		return control.Status{}, err
+	}
+	s, err := control.Client{RunDir: run}.Status(c.Context())
 	if !errors.Is(err, control.ErrDown) {
 		return s, err
 	}
-	record, err := store.Read(stateDir)
+	state, err := stateDir(c)
+	if err != nil {
+		return control.Status{}, err
+	}
+	record, err := store.Read(state)
 	if err != nil {
 		return control.Status{}, err
 	}

@@ -62,9 +62,11 @@ func (v verb) command() *cobra.Command {
 	return &cobra.Command{
 		Use: v.use, Short: v.short, Args: args, GroupID: v.group,
 		RunE: func(c *cobra.Command, args []string) error {
-			dir, _ := c.Flags().GetString("run-dir")
+			dir, err := runDir(c)
+			if err != nil {
+				return err
+			}
 			client, made := control.Client{RunDir: dir}, done{arg: strings.Join(args, "")}
-			var err error
 			if made.before, err = client.Status(c.Context()); err != nil {
 				return err
 			}

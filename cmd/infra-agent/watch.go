@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,10 +15,9 @@ import (
 
 // A watcher tells what happened, one thing after the other.
 type watcher struct {
-	file    string           // settings
-	trigger string           // touched by whoever knows of a new commit
-	dirs    []string         // where links change when a person switches
-	hup     <-chan os.Signal // SIGHUP: read the settings again, and poll
+	file    string   // settings
+	trigger string   // touched by whoever knows of a new commit
+	dirs    []string // where links change when a person switches
 	reload  func()
 	poll    func()
 	look    func()
@@ -32,11 +33,15 @@ func (w watcher) run(ctx context.Context, ready func()) error {
 	// On NixOS /etc/infra-agent/config.toml is a link through /etc/static, which
 	// is what a switch replaces.
 	settings := map[string]bool{filepath.Clean(w.file): true, "/etc/static": true}
+	dirs := append([]string{filepath.Dir(w.trigger)}, w.dirs...)
 	for path := range settings {
-		_ = files.Add(filepath.Dir(path)) // may not exist: SIGHUP does it then
+		dirs = append(dirs, filepath.Dir(path))
 	}
-	for _, dir := range append(w.dirs, filepath.Dir(w.trigger)) {
-		_ = files.Add(dir)
+	for _, dir := range dirs {
+		// What is not there changes nothing; SIGHUP does it where the settings are made later.
+		if err := files.Add(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("watch %s: %w", dir, err)
+		}
 	}
 	ready()
 	const calm = 200 * time.Millisecond // a change is often several
@@ -45,9 +50,6 @@ func (w watcher) run(ctx context.Context, ready func()) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-w.hup:
-			w.reload()
-			w.poll()
 		case e := <-files.Events:
 			name := filepath.Clean(e.Name)
 			switch {
@@ -67,6 +69,19 @@ func (w watcher) run(ctx context.Context, ready func()) error {
 			}
 			later = time.After(calm)
 			w.look()
+		}
+	}
+}
+
+// onHangup reads the settings again and polls at each SIGHUP, until ctx ends: whether or not files can be watched.
+func onHangup(ctx context.Context, hup <-chan os.Signal, reload, poll func()) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+			reload()
+			poll()
 		}
 	}
 }

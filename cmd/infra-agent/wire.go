@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -40,9 +42,12 @@ func (n node) ports(s config.Settings) agent.Ports {
 	check := func(ctx context.Context, c command.Command) ([]byte, error) { return n.system.Run(ctx, "check", c) }
 	return agent.Ports{
 		Source:   sourcePort{source.NewFetcher(n.sourceOptions(s)), n.log, new(sync.Once)},
-		Registry: registryPort{resolver(s), nx},
+		Registry: registryPort{resolver(s), nx, identity(s)},
 		Nix:      nx,
-		System:   n.system,
+		Links:    n.system,
+		Units:    n.system,
+		Switch:   n.system,
+		Programs: n.system,
 		Guard:    &guard.Client{Place: guard.Dir(s.StateDir), Boot: n.boot, TrialUnits: system.TrialUnits},
 		Health:   healthPort{&health.Prober{UnitState: n.system.ActiveState, Program: check, LookAtFile: []string{n.self, look, lookAtFile}}, nx, s, n.log},
 		Store:    n.store,
@@ -149,12 +154,30 @@ func resolver(s config.Settings) registry.Resolver {
 
 type registryPort struct {
 	registry.Resolver
-	nix *nix.Nix
+	nix      *nix.Nix
+	identity string // see [reconcile.Newcomer]
 }
 
 func (p registryPort) Resolve(ctx context.Context, rev reconcile.Revision) (reconcile.Target, error) {
 	p.Hostname, p.FQDN = hostnames() // a system may change them
 	return p.Resolver.Resolve(ctx, rev.Tree, p.flake(rev))
+}
+
+// ResolveAs knows what the host name of n leads to where n's settings find the node in the
+// same way as these.
+func (p registryPort) ResolveAs(ctx context.Context, rev reconcile.Revision, n reconcile.Newcomer) (t reconcile.Target, known bool, err error) {
+	if n.Identity != p.identity {
+		return t, false, nil
+	}
+	p.Hostname, p.FQDN = splitName(n.HostName)
+	t, err = p.Resolver.Resolve(ctx, rev.Tree, p.flake(rev))
+	return t, true, err
+}
+
+// identity tells how settings find the node in the registry.
+func identity(s config.Settings) string {
+	text, err := json.Marshal(resolver(s)) // plain data
+	return fmt.Sprint(string(text), err)
 }
 
 func (p registryPort) flake(rev reconcile.Revision) registry.Flake {
@@ -170,6 +193,10 @@ func hostnames() (short, full string) {
 	if err != nil {
 		return "", ""
 	}
+	return splitName(name)
+}
+
+func splitName(name string) (short, full string) {
 	short, _, dotted := strings.Cut(name, ".")
 	if !dotted {
 		name = ""

@@ -19,6 +19,7 @@ let
       startLimitIntervalSec = mkOption { type = types.int; };
       stopIfChanged = value types.bool true;
       reloadTriggers = list;
+      restartTriggers = list;
       path = list;
       environment = set;
       unitConfig = set;
@@ -33,6 +34,7 @@ let
       Documentation = concatStringsSep " " config.documentation;
       StartLimitIntervalSec = config.startLimitIntervalSec;
       X-Reload-Triggers = "${pkgs.writeText "X-Reload-Triggers" (concatStringsSep " " (map toString config.reloadTriggers))}";
+      X-Restart-Triggers = "${pkgs.writeText "X-Restart-Triggers" (concatStringsSep " " (map toString config.restartTriggers))}";
     };
   };
 
@@ -69,6 +71,7 @@ in
     programs.ssh.package = string "/usr";
     system.autoUpgrade.enable = value types.bool false;
     system.build = set;
+    system.switch.enable = value types.bool true;
     system.nixos.release = string "24.11";
     systemd.services = value (types.attrsOf (types.submodule service)) { };
     systemd.units = value (types.attrsOf (types.submodule unit)) { };

@@ -23,5 +23,6 @@ in
     testers.runNixOSTest = test: test;
     stdenv.hostPlatform = { inherit system; };
     mkShell = shell: shell;
+    nixfmt-tree = "/usr";
   });
 }

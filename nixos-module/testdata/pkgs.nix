@@ -25,6 +25,7 @@ rec {
   # The machine's programs stand for packages.
   coreutils = "/usr";
   gitMinimal = "/usr";
+  tzdata = "/usr";
 
   runCommand = name: attributes: script: derivation ({
     inherit name system;

@@ -118,7 +118,7 @@ func ParseNaming(name string, data []byte) (Naming, error) {
 	}
 	n := Naming{Format: Shape{Mode: "default", Digits: 2, First: 1, Last: 99, Length: 15}}
 	d.Decode(&n)
-	judgeSchema(d, n.Schema)
+	validateSchema(d, n.Schema)
 	at := strict.Path("format")
 	pattern, key := n.Format.Pattern, at.Child("pattern")
 	switch n.Format.Mode {
@@ -153,14 +153,14 @@ func ParseVMID(name string, data []byte) (VMID, error) {
 	}
 	var v VMID
 	d.Decode(&v)
-	judgeSchema(d, v.Schema)
+	validateSchema(d, v.Schema)
 	for i, c := range v.Classes {
 		at := strict.Path("class").Elem(i)
 		if !slices.Contains([]string{allow, forbid, templateOnly, allowEphemeral}, c.Policy) {
 			d.Problemf(at.Child("policy"), "", "%q is none of %s, %s, %s, %s", c.Policy, allow, forbid, templateOnly, allowEphemeral)
 		}
 		for _, other := range v.Classes[:i] {
-			judgeSpan(d, at, c.ID, c.From, c.To, other.ID, other.From, other.To)
+			validateSpan(d, at, c.ID, c.From, c.To, other.ID, other.From, other.To)
 		}
 	}
 	for i, r := range v.Ranges {
@@ -172,20 +172,20 @@ func ParseVMID(name string, data []byte) (VMID, error) {
 			d.Problemf(at, "", "%s, %d-%d, is not inside of the class %q", r.ID, r.From, r.To, r.Class)
 		}
 		for _, other := range v.Ranges[:i] {
-			judgeSpan(d, at, r.ID, r.From, r.To, other.ID, other.From, other.To)
+			validateSpan(d, at, r.ID, r.From, r.To, other.ID, other.From, other.To)
 		}
 	}
 	return v, d.Err()
 }
 
-func judgeSchema(d *strict.Document, schema int) {
+func validateSchema(d *strict.Document, schema int) {
 	if schema != 1 {
 		d.Problemf("schema", "write schema = 1", "this version reads schema 1, not %d", schema)
 	}
 }
 
-// judgeSpan compares one class or range with an earlier one.
-func judgeSpan(d *strict.Document, at strict.Path, id string, from, to int, other string, otherFrom, otherTo int) {
+// validateSpan compares one class or range with an earlier one.
+func validateSpan(d *strict.Document, at strict.Path, id string, from, to int, other string, otherFrom, otherTo int) {
 	switch {
 	case id == "" || id == other:
 		d.Problemf(at, "", "its id %q is empty or given twice", id)

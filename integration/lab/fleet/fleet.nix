@@ -18,7 +18,7 @@ let
     buildSeconds = 0;
     activateExit = 0;
     initInterface = "systemd 2"; # another one makes a switch exit 100
-    inhibitors = "systemd 257"; # another one makes a switch exit 1 at the pre-switch check
+    inhibitors = { systemd = "257"; }; # another value of a key makes a switch exit 1 at the pre-switch check
     kernel = "6.12.1";
     systemd = "257.13";
     configurationRevision = null;

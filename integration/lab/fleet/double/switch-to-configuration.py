@@ -1,8 +1,11 @@
 #!/usr/bin/python3
 """A double of NixOS's switch-to-configuration that really stops, starts, restarts and reloads units.
 
-Exit codes: 0 done; 1 usage, pre-switch check or boot loader; 2 activation script; 3 daemon-reload;
-4 a unit failed (the new system is active all the same); 11 another switch holds the lock; 100 a reboot is needed.
+Exit codes, with the words beside them, are those of switch-to-configuration-ng (nixpkgs 00401fd7e581 and 0145c6da2896,
+pkgs/by-name/sw/switch-to-configuration-ng/src): 0 done; 1 usage, "Pre-switch checks failed", "Failed to install bootloader";
+2 "Failed to run activate script"; 4 a unit failed (the new system is active all the same); 100 a reboot is needed; 11, the
+errno of flock(2), "Could not acquire lock". But 3, a daemon-reload that failed, is of the Perl one before NixOS 25.05: the
+other one waits, and exits 1 in the middle of the activation.
 While /run/lab-pause exists, it stops between activation and starting units, and says so in /run/lab-paused.
 """
 import fcntl
@@ -131,11 +134,14 @@ def acquire_lock():
 
 
 def check_inhibitors():
-    booted, new = read("/run/booted-system/switch-inhibitors"), read(f"{OUT}/switch-inhibitors")
-    if os.environ.get("NIXOS_NO_CHECK") != "1" and booted and new and booted != new:
-        raise Exit(1, "Checking switch inhibitors...\nThere are changes to critical components of the system.\n"
-                      "You probably want to run 'nixos-rebuild boot' and reboot your system instead.\n"
-                      "Pre-switch check 'switchInhibitors' failed\nPre-switch checks failed")
+    """Compares what both systems have, key by key, as preSwitchChecks.switchInhibitors of switchable-system.nix does."""
+    old, new = (json.loads(read(f"{system}/switch-inhibitors") or "{}") for system in ("/run/current-system", OUT))
+    changed = [f"{key} : {old[key]} -> {new[key]}" for key in sorted(old) if key in new and old[key] != new[key]]
+    if os.environ.get("NIXOS_NO_CHECK") != "1" and changed:
+        raise Exit(1, "Checking switch inhibitors...\nThere are changes to critical components of the system:\n\n" + "\n".join(changed)
+                   + "\n\nSwitching into this system is not recommended.\n"
+                     "You probably want to run 'nixos-rebuild boot' and reboot your system instead.\n\n"
+                     "Pre-switch check 'switchInhibitors' failed\nPre-switch checks failed")
 
 
 def check_init_interface():

@@ -45,7 +45,7 @@ if attrs["buildFails"]:
 write("nixos-version", attrs["version"])
 write("system", attrs["system"])
 write("init-interface-version", attrs["initInterface"])
-write("switch-inhibitors", attrs["inhibitors"])
+write("switch-inhibitors", json.dumps(attrs["inhibitors"]))
 write("activate-exit", str(attrs["activateExit"]))
 if attrs.get("configurationRevision"):
     write("configuration-revision", attrs["configurationRevision"])

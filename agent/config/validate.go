@@ -15,26 +15,37 @@ import (
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
-// judge notes the values of s that have the right type but are not usable.
-func judge(d *strict.Document, s Settings) {
-	judgeWords(d, s)
-	judgeNumbers(d, s)
-	judgePaths(d, s)
-	judgeSource(d, s.Source)
-	judgeTrust(d, s.Trust)
-	judgeConfirm(d, s.Confirm)
-	judgeNix(d, s.Nix)
+// validate notes the values of s that have the right type but are not usable.
+func validate(d *strict.Document, s Settings) {
+	validateWords(d, s)
+	validateNumbers(d, s)
+	validatePaths(d, s)
+	validateSource(d, s.Source)
+	validateTrust(d, s.Trust)
+	validateConfirm(d, s.Confirm)
+	validateNix(d, s.Nix)
 	if l := s.Metrics.Listen; l != "" && !filepath.IsAbs(l) && !isHostPort(l) {
 		d.Problemf("metrics.listen", `write "127.0.0.1:10119", "/run/infra-agent/metrics.sock", or "" for none`,
 			"%q is neither host:port nor an absolute path", l)
 	}
-	if strings.ContainsAny(s.Control.Group, ": \t\n/") || s.Control.Group == "" {
+	if !isGroup(s.Control.Group) {
 		d.Problemf("control.group", "", "%q is not the name of a group", s.Control.Group)
+	}
+	switch group := s.Metrics.SocketGroup; {
+	case group == "":
+	case !isGroup(group):
+		d.Problemf("metrics.socket_group", "", "%q is not the name of a group", group)
+	case !filepath.IsAbs(s.Metrics.Listen):
+		d.Problemf("metrics.socket_group", `remove it, or listen at a path such as "/run/infra-agent/metrics.sock"`,
+			"metrics.listen is no unix socket: whoever reaches its port may read")
 	}
 }
 
-// judgeWords checks the values that are one of a list.
-func judgeWords(d *strict.Document, s Settings) {
+// isGroup holds what group(5) and a path can hold of a name.
+func isGroup(s string) bool { return s != "" && !strings.ContainsAny(s, ": \t\n/") }
+
+// validateWords checks the values that are one of a list.
+func validateWords(d *strict.Document, s Settings) {
 	for _, w := range []struct {
 		key     strict.Path
 		got     string
@@ -55,8 +66,8 @@ func judgeWords(d *strict.Document, s Settings) {
 	}
 }
 
-// judgeNumbers checks ranges.
-func judgeNumbers(d *strict.Document, s Settings) {
+// validateNumbers checks ranges.
+func validateNumbers(d *strict.Document, s Settings) {
 	const day = 24 * time.Hour
 	for _, r := range []struct {
 		key           strict.Path
@@ -93,7 +104,7 @@ func judgeNumbers(d *strict.Document, s Settings) {
 	}
 }
 
-func judgePaths(d *strict.Document, s Settings) {
+func validatePaths(d *strict.Document, s Settings) {
 	for _, p := range []struct {
 		key strict.Path
 		got string
@@ -116,7 +127,7 @@ func judgePaths(d *strict.Document, s Settings) {
 	}
 }
 
-func judgeSource(d *strict.Document, s Source) {
+func validateSource(d *strict.Document, s Source) {
 	for _, branch := range []struct {
 		key  strict.Path
 		name string
@@ -145,12 +156,12 @@ func judgeSource(d *strict.Document, s Source) {
 			d.Problemf(at.Child("name"), "give each remote a name of its own", "%q is used twice", r.Name)
 		}
 		names = append(names, r.Name)
-		judgeRemote(d, at, r)
+		validateRemote(d, at, r)
 	}
 	judgeHosts(d, s.Hosts)
 }
 
-func judgeTrust(d *strict.Document, t Trust) {
+func validateTrust(d *strict.Document, t Trust) {
 	for _, file := range []struct{ key, path string }{
 		{"allowed_signers_file", t.AllowedSignersFile},
 		{"openpgp_keyring_file", t.OpenPGPKeyringFile},
@@ -176,7 +187,7 @@ func isBranch(s string) bool {
 		!strings.ContainsAny(s, " ~^:?*[\\{}\x7f") && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' })
 }
 
-func judgeConfirm(d *strict.Document, c Confirm) {
+func validateConfirm(d *strict.Document, c Confirm) {
 	if c.Deadline <= c.Settle+c.Window {
 		d.Problemf("confirm.deadline", "raise it, or lower confirm.settle or confirm.window",
 			"%s is not more than confirm.settle + confirm.window = %s", c.Deadline, c.Settle+c.Window)

@@ -19,39 +19,39 @@ var (
 	rollbacks = []string{"", string(reconcile.RollbackAuto), string(reconcile.RollbackHold), string(reconcile.RollbackNever)}
 )
 
-// judge notes the values of f that have the right type but make no sense.
-func judge(d *strict.Document, f *File) {
-	judgeSchema(d, f)
-	judgeHint(d, "fleet.naming", f.Fleet.Naming, levels)
-	judgeHost(d, "fleet.domain", f.Fleet.Domain)
-	judgeHint(d, "fleet.vmid", f.Fleet.VMID, levels)
-	judgeBranch(d, "fleet.branch", f.Fleet.Branch)
+// validate notes the values of f that have the right type but make no sense.
+func validate(d *strict.Document, f *File) {
+	validateSchema(d, f)
+	validateHint(d, "fleet.naming", f.Fleet.Naming, levels)
+	validateHost(d, "fleet.domain", f.Fleet.Domain)
+	validateHint(d, "fleet.vmid", f.Fleet.VMID, levels)
+	validateBranch(d, "fleet.branch", f.Fleet.Branch)
 	if f.Fleet.Subdir != "" && !filepath.IsLocal(f.Fleet.Subdir) {
 		d.Problemf("fleet.subdir", "", "%q is not a path inside the repository", f.Fleet.Subdir)
 	}
 	for name, r := range f.Roles {
 		at := strict.Path("roles").Child(name)
-		judgeNames(d, at, name)
-		judgeNames(d, at.Child("implies"), r.Implies...)
-		judgeNames(d, at.Child("conflicts"), r.Conflicts...)
-		judgeWord(d, at.Child("rollback"), string(r.Rollback), rollbacks)
-		judgeHint(d, at.Child("reboot"), r.Reboot, reboots)
-		judgeChecks(d, at, r.Checks)
-		judgeCommand(d, at.Child("drain"), r.Drain)
-		judgeCommand(d, at.Child("undrain"), r.Undrain)
+		validateNames(d, at, name)
+		validateNames(d, at.Child("implies"), r.Implies...)
+		validateNames(d, at.Child("conflicts"), r.Conflicts...)
+		validateWord(d, at.Child("rollback"), string(r.Rollback), rollbacks)
+		validateHint(d, at.Child("reboot"), r.Reboot, reboots)
+		validateChecks(d, at, r.Checks)
+		validateCommand(d, at.Child("drain"), r.Drain)
+		validateCommand(d, at.Child("undrain"), r.Undrain)
 		for i, secret := range r.Secrets {
-			judgeSecret(d, at.Child("secrets").Elem(i), secret)
+			validateSecret(d, at.Child("secrets").Elem(i), secret)
 		}
 		if r.MaxUnavailable < 0 {
 			d.Problemf(at.Child("max_unavailable"), "", "%d is negative", r.MaxUnavailable)
 		}
 	}
 	for name, n := range f.Nodes {
-		judgeNode(d, strict.Path("nodes").Child(name), name, n)
+		validateNode(d, strict.Path("nodes").Child(name), name, n)
 	}
 }
 
-func judgeSchema(d *strict.Document, f *File) {
+func validateSchema(d *strict.Document, f *File) {
 	switch {
 	case f.MinReader < 0 || f.MinReader > f.Schema:
 		d.Problemf("min_reader", "it is the oldest schema whose agents may read the file", "%d is not between 1 and schema = %d", f.MinReader, f.Schema)
@@ -67,25 +67,25 @@ func judgeSchema(d *strict.Document, f *File) {
 	}
 }
 
-func judgeNode(d *strict.Document, at strict.Path, name string, n Node) {
-	judgeNames(d, at, name)
-	judgeNames(d, at.Child("aliases"), n.Aliases...)
-	judgeNames(d, at.Child("roles"), n.Roles...)
-	judgeNames(d, at.Child("depends_on"), n.DependsOn...)
+func validateNode(d *strict.Document, at strict.Path, name string, n Node) {
+	validateNames(d, at, name)
+	validateNames(d, at.Child("aliases"), n.Aliases...)
+	validateNames(d, at.Child("roles"), n.Roles...)
+	validateNames(d, at.Child("depends_on"), n.DependsOn...)
 	for _, given := range []struct{ key, name string }{{"hostname", n.Hostname}, {"configuration", n.Configuration}} {
 		if given.name != "" {
-			judgeNames(d, at.Child(given.key), given.name)
+			validateNames(d, at.Child(given.key), given.name)
 		}
 	}
-	judgeHint(d, at.Child("kind"), n.Kind, kinds)
-	judgeWord(d, at.Child("rollback"), string(n.Rollback), rollbacks)
-	judgeHint(d, at.Child("reboot"), n.Reboot, reboots)
-	judgeChecks(d, at, n.Checks)
+	validateHint(d, at.Child("kind"), n.Kind, kinds)
+	validateWord(d, at.Child("rollback"), string(n.Rollback), rollbacks)
+	validateHint(d, at.Child("reboot"), n.Reboot, reboots)
+	validateChecks(d, at, n.Checks)
 	if n.System != "" && !isSystem(n.System) {
 		d.Problemf(at.Child("system"), "", "%q is not a system such as x86_64-linux", n.System)
 	}
-	judgeAddress(d, at.Child("address"), n.Address)
-	judgeBranch(d, at.Child("branch"), n.Branch)
+	validateAddress(d, at.Child("address"), n.Address)
+	validateBranch(d, at.Child("branch"), n.Branch)
 	if n.Pin != "" && (len(n.Pin) < 7 || len(n.Pin) > 40 || strings.Trim(n.Pin, "0123456789abcdef") != "") {
 		d.Problemf(at.Child("pin"), "write 7 to 40 digits of it", "%q is not a commit", n.Pin)
 	}
@@ -100,21 +100,21 @@ func judgeNode(d *strict.Document, at strict.Path, name string, n Node) {
 	}
 }
 
-func judgeBranch(d *strict.Document, at strict.Path, branch string) {
+func validateBranch(d *strict.Document, at strict.Path, branch string) {
 	if strings.ContainsAny(strings.Replace(branch, "{name}", "", 1), " ~^:?*[\\{}\t\n") || strings.Contains(branch, "..") || strings.HasPrefix(branch, "-") {
 		d.Problemf(at, "", "%q is not the name of a branch", branch)
 	}
 }
 
-// judgeCommand refuses what could mean another program than was meant: the agent
+// validateCommand refuses what could mean another program than was meant: the agent
 // runs it as root.
-func judgeCommand(d *strict.Document, at strict.Path, argv []string) {
+func validateCommand(d *strict.Document, at strict.Path, argv []string) {
 	if argv != nil && (len(argv) == 0 || !filepath.IsAbs(argv[0])) {
 		d.Problemf(at, `write ["/run/current-system/sw/bin/program", "argument"]`, "does not begin with the absolute path of a program")
 	}
 }
 
-func judgeSecret(d *strict.Document, at strict.Path, s Secret) {
+func validateSecret(d *strict.Document, at strict.Path, s Secret) {
 	if !filepath.IsAbs(s.Path) {
 		d.Problemf(at, "", "%q is not an absolute path", s.Path)
 	}
@@ -123,9 +123,9 @@ func judgeSecret(d *strict.Document, at strict.Path, s Secret) {
 	}
 }
 
-// judgeNames refuses names that could mean something else to Nix, to DNS or in a
+// validateNames refuses names that could mean something else to Nix, to DNS or in a
 // terminal.
-func judgeNames(d *strict.Document, at strict.Path, names ...string) {
+func validateNames(d *strict.Document, at strict.Path, names ...string) {
 	for _, name := range names {
 		if name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") != "" {
 			d.Problemf(at, "use letters, digits and . _ -", "%q is not a name", name)
@@ -133,17 +133,17 @@ func judgeNames(d *strict.Document, at strict.Path, names ...string) {
 	}
 }
 
-// judgeHost refuses what would end, or change, the host in a check's target.
-func judgeHost(d *strict.Document, at strict.Path, host string) {
+// validateHost refuses what would end, or change, the host in a check's target.
+func validateHost(d *strict.Document, at strict.Path, host string) {
 	if strings.ContainsAny(host, " /@[]{}?#\t\r\n") {
 		d.Problemf(at, "", "%q is not an address or host name", host)
 	}
 }
 
-// judgeAddress refuses what is neither an IP address nor a host name. A name whose
+// validateAddress refuses what is neither an IP address nor a host name. A name whose
 // last label is a number is none: it was to be an address.
-func judgeAddress(d *strict.Document, at strict.Path, address string) {
-	judgeHost(d, at, address)
+func validateAddress(d *strict.Document, at strict.Path, address string) {
+	validateHost(d, at, address)
 	if _, err := netip.ParseAddr(address); err == nil || address == "" {
 		return
 	}
@@ -153,33 +153,33 @@ func judgeAddress(d *strict.Document, at strict.Path, address string) {
 	}
 }
 
-// judgeHint judges a word that decides nothing about a deployment, so that a node may
+// validateHint validates a word that decides nothing about a deployment, so that a node may
 // pass over one that only a newer version knows.
-func judgeHint(d *strict.Document, at strict.Path, got string, allowed []string) {
+func validateHint(d *strict.Document, at strict.Path, got string, allowed []string) {
 	if !slices.Contains(allowed, got) {
 		d.Unknownf(at, got, allowed, "", "%q is none of %s", got, strings.Join(allowed[1:], ", "))
 	}
 }
 
-func judgeWord(d *strict.Document, at strict.Path, got string, allowed []string) {
+func validateWord(d *strict.Document, at strict.Path, got string, allowed []string) {
 	if !slices.Contains(allowed, got) {
 		d.Problemf(at, "", "%q is none of %s", got, strings.Join(allowed[1:], ", "))
 	}
 }
 
-// judgeChecks judges checks as they are with every placeholder filled in.
-func judgeChecks(d *strict.Document, at strict.Path, all Checks) {
+// validateChecks validates checks as they are with every placeholder filled in.
+func validateChecks(d *strict.Document, at strict.Path, all Checks) {
 	for name, c := range all {
 		if c == nil {
 			continue
 		}
 		at := at.Child("checks").Child(name)
-		judgeNames(d, at, name)
+		validateNames(d, at, name)
 		filled, left := placeholders{"address": "192.0.2.1", "node": "n", "domain": "d"}.fill(*c)
 		if left != "" {
 			d.Problemf(at, "known are {address}, {domain}, {node}", "%s stands for nothing", left)
 		}
-		d.Judge(at, filled)
+		d.Validate(at, filled)
 	}
 }
 

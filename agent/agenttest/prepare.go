@@ -1,0 +1,144 @@
+package agenttest
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/infra-agent/infra-agent/agent"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// poll asks the remotes again and again.
+func (p *Process) poll(ctx context.Context, a *agent.Agent, wake chan struct{}) {
+	for ctx.Err() == nil {
+		var answers []reconcile.Answer
+		p.n.Do(func() {
+			for i, r := range p.n.Order {
+				a := reconcile.Answer{Remote: r, Order: i, Commit: p.n.Remotes[r], Testing: p.n.Testing, Asked: time.Now(), At: time.Now()}
+				if p.n.cutOff() || p.n.Systems[p.n.loaded].Deaf || a.Commit == "" {
+					a.Commit, a.Testing, a.Why = "", "", "no answer"
+				}
+				answers = append(answers, a)
+			}
+		})
+		for _, answer := range answers {
+			a.Polled(ctx, reconcile.Polled{Answer: answer})
+		}
+		select {
+		case <-ctx.Done():
+		case <-wake:
+		case <-time.After(PollInterval):
+		}
+	}
+}
+
+// cutOff reports whether the node has no network. The caller holds mu.
+func (n *Node) cutOff() bool { return n.Offline || n.Systems[n.loaded].Cut }
+
+// Fetch verifies a commit: its signature, and that it comes after the anchor.
+func (p *Process) Fetch(ctx context.Context, j reconcile.Fetch) (agent.Tree, error) {
+	c := j.Tip.Commit
+	err := p.effect(ctx, "fetch", func() error {
+		what, exists := p.n.Commits[c]
+		switch {
+		case p.n.cutOff() || p.n.Systems[p.n.loaded].Deaf || p.n.Remotes[j.Tip.Remote] == "" || !exists:
+			return errors.New("no answer")
+		case p.n.Systems[p.n.loaded].Distrust:
+			return reconcile.Rejected(reconcile.GateUnverified, errors.New("the keys are not there"))
+		case p.n.Faulty[j.Tip.Remote] == Silent:
+			return errors.New("no answer")
+		case p.n.Faulty[j.Tip.Remote] == Lying:
+			return reconcile.Suspected(reconcile.GateUnverified, errors.New("too many bytes"))
+		case what.Unsigned:
+			return reconcile.Rejected(reconcile.GateUnverified, errors.New("no good signature"))
+		case !p.n.descends(c, j.Anchor) && c != j.Rewind:
+			return &reconcile.RejectedError{Gate: reconcile.GateUnverified, Err: errors.New("no descendant of the anchor"), Verdict: reconcile.VerdictNotDescendant}
+		}
+		p.n.verified[c] = true
+		return nil
+	})
+	return agent.Tree{Revision: reconcile.Revision{Commit: c, Time: time.Now()}, Dir: "tree"}, err
+}
+
+// Resolve finds nothing but the configuration's name.
+func (p *Process) Resolve(_ context.Context, rev reconcile.Revision) (reconcile.Target, error) {
+	p.n.mu.Lock()
+	defer p.n.mu.Unlock()
+	if p.n.Commits[rev.Commit].Trips {
+		panic("index out of range")
+	}
+	if p.n.Systems[p.n.loaded].Lost {
+		return reconcile.Target{}, reconcile.Rejected(reconcile.GateIdentity, errors.New("not in the registry"))
+	}
+	t := p.n.Commits[rev.Commit].Target
+	t.Node, t.Configuration = "n", "n"
+	return t, nil
+}
+
+// ResolveAs is not asked: no system brings another host name.
+func (p *Process) ResolveAs(context.Context, reconcile.Revision, reconcile.Newcomer) (t reconcile.Target, known bool, err error) {
+	return t, false, nil
+}
+
+// nix is the process as the agent's Nix: a name of its own, for Nix and the
+// registry both add and evaluate.
+type nix struct{ *Process }
+
+func (p nix) Add(ctx context.Context, _, _ string) (string, error) {
+	return "/nix/store/tree", p.effect(ctx, "add the tree", func() error { return nil })
+}
+
+func (p nix) Evaluate(ctx context.Context, rev reconcile.Revision, _ string) (reconcile.Derivation, reconcile.Toplevel, error) {
+	var top reconcile.Toplevel
+	err := p.effect(ctx, "evaluate", func() error {
+		if !p.n.verified[rev.Commit] {
+			p.n.Diary.Unverified = append(p.n.Diary.Unverified, "evaluated "+string(rev.Commit))
+		}
+		top = p.n.Commits[rev.Commit].System
+		if p.n.Systems[top].Unevaluable {
+			return reconcile.Rejected(reconcile.GateEvaluate, errors.New("undefined variable"))
+		}
+		if p.n.Systems[p.n.loaded].Strays {
+			top += "'"
+		}
+		return nil
+	})
+	return reconcile.Derivation(top + ".drv"), top, err
+}
+
+func (p nix) Build(ctx context.Context, rev reconcile.Revision, _ string, want reconcile.Toplevel, report func(reconcile.Progress)) error {
+	var s System
+	p.n.Do(func() { s = *p.n.Systems[want] })
+	report(reconcile.Progress{ToBuild: 1})
+	sleep(ctx, s.BuildTakes)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return p.effect(ctx, "build", func() error {
+		if !p.n.verified[rev.Commit] {
+			p.n.Diary.Unverified = append(p.n.Diary.Unverified, "built "+string(rev.Commit))
+		}
+		if s.Unbuildable {
+			return reconcile.Rejected(reconcile.GateBuild, errors.New("exit 1"))
+		}
+		p.n.roots[string(want)] = true
+		return nil
+	})
+}
+
+func (p nix) Root(ctx context.Context, _, path string) error {
+	return p.effect(ctx, "root "+path, func() error { p.n.roots[path] = true; return nil })
+}
+
+func (p nix) Unroot(keep ...string) error {
+	return p.effect(context.Background(), "unroot", func() error {
+		for path := range p.n.roots {
+			if !slices.Contains(keep, path) {
+				delete(p.n.roots, path)
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,89 @@
+//go:build integration
+
+package integration
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/infra-agent/infra-agent/integration/lab"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// A commit that takes the node's access to the repository away goes back, and the fix arrives.
+func TestACommitThatLosesItsAccessGoesBack(t *testing.T) {
+	f := newSourceFleet(t, secretToken)
+	authority := must[string](t)(f.ServeTLS())
+	ssh := must[*lab.SSH](t)(f.ServeSSH())
+	const access = "token_file = \"/etc/git-token\"\nca_file = \"/etc/git-ca.pem\""
+	f.follow(lab.HTTPSURL, access)
+	web := f.upWith(map[string]string{
+		"/etc/git-token": secretToken, "/etc/git-ca.pem": authority, "/etc/old-token": "wr0ng-lab-token", "/etc/old-ca.pem": expired(t),
+		"/etc/deploy-key": ssh.Key, "/etc/no-hosts": "other.example ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ2a0mQbF9mZqnW4rKpYv7m1m3kOq3cE6X7bJpQvXh1T\n",
+	})
+	good := web.toplevel(lab.CurrentSystem)
+	settings := must[string](t)(f.Repo().File("config.toml"))
+	for _, c := range []struct{ name, old, text, why string }{
+		{"another token", "/etc/git-token", "/etc/old-token", "is the token in /etc/old-token still valid?"},
+		{"an authority of long ago", "/etc/git-ca.pem", "/etc/old-ca.pem", "certificate"},
+		{"a server that no known host is", fmt.Sprintf("url = %q\n%s", lab.HTTPSURL, access), fmt.Sprintf("url = %q\nssh_key_file = \"/etc/deploy-key\"\nknown_hosts_file = \"/etc/no-hosts\"", ssh.URL), "/etc/no-hosts"},
+	} {
+		bad := f.push(c.name, map[string]string{"config.toml": strings.Replace(settings, c.old, c.text, 1)})
+		s := web.rolledBack(bad, good, reconcile.ReasonFollow)
+		if o, _ := last(s); !strings.Contains(o.Cause.Why, "it does not follow its branch: poll: lab: ") || !strings.Contains(o.Cause.Why, c.why) {
+			t.Errorf("%s: rolled back for %q, want %q", c.name, o.Cause.Why, c.why)
+		}
+		fix := f.push("access again", map[string]string{"config.toml": settings})
+		web.wait("in sync", inSync(fix))
+	}
+}
+
+// expired returns the certificate of an authority whose time is over.
+func expired(t *testing.T) string {
+	t.Helper()
+	key := must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "lab of long ago"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2021, 1, 1, 0, 0, 0, 0, time.UTC),
+	}
+	der := must[[]byte](t)(x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key))
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
+// Keys change in two commits: the first, by the old key, allows both; the second, by the new one, takes the old one out.
+// A commit that nobody could follow by its own keys goes back.
+func TestKeysChangeInTwoCommits(t *testing.T) {
+	f := newFleet(t)
+	ann, next := must[lab.Signer](t)(f.SSHSigner("ann")), must[lab.Signer](t)(f.SSHSigner("next"))
+	f.signAs(&ann)
+	f.push("ann may sign", trusting("allowed_signers", ann.Allowed))
+	f.edit("config.toml", "[confirm]", "[trust]\npolicy = \"all\"\nallowed_signers_file = \"/etc/infra-agent/allowed_signers\"\n\n[confirm]")
+	web := f.up("web1")[0]
+	good := web.toplevel(lab.CurrentSystem)
+
+	t.Log("next alone, in a commit of ann: its own keys do not verify it")
+	deaf := f.push("next alone may sign", trusting("allowed_signers", next.Allowed))
+	s := web.rolledBack(deaf, good, reconcile.ReasonFollow)
+	if o, _ := last(s); !strings.Contains(o.Cause.Why, "fetch: ") || !strings.Contains(o.Cause.Why, "not allowed") {
+		t.Errorf("rolled back for %q", o.Cause.Why)
+	}
+
+	t.Log("both, then next alone")
+	both := f.push("next may sign, too", trusting("allowed_signers", ann.Allowed+next.Allowed))
+	web.wait("promoted", ended(reconcile.ResultPromoted, both))
+	f.signAs(&next)
+	alone := f.push("ann may not sign any more", trusting("allowed_signers", next.Allowed))
+	web.wait("promoted", ended(reconcile.ResultPromoted, alone))
+	f.signAs(&ann)
+	f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
+	web.wait("held", held(reconcile.GateUnverified, "not allowed"))
+}

@@ -1,0 +1,100 @@
+package reconcile
+
+import "slices"
+
+// A candidate is brought on one step at a time, as far as the gates let it; back.go is the
+// way back.
+
+// room lists the reasons for which a branch that waits lets others go on: "" is a branch
+// that wants nothing.
+var room = map[Purpose][]Gate{
+	PurposeEarlier: {GateUnverified, GateSource, GateIdentity, GateEvaluate, GateBuild, GateBlocked},
+	PurposeTesting: {"", GateBlocked, GateEvaluate, GateBuild},
+}
+
+// bringOn takes the first candidate that may go on one step further. The hold is the
+// branch's.
+func bringOn(r Record, o Observation) (Action, Hold) {
+	rest, branch, firm := Wait{}, Hold{}, false
+	asked := false // the branch
+	for _, c := range candidates(r) {
+		if asked && (firm || !slices.Contains(room[c.Purpose], branch.Gate)) {
+			continue
+		}
+		act, h := next(c, r, o)
+		if c.Purpose == PurposeBranch {
+			asked, branch, firm = true, h, usableTip(c, r, o).Gate != ""
+		}
+		wait, waits := act.(Wait)
+		if !waits {
+			return act, branch
+		}
+		rest.Until = sooner(rest.Until, wait.Until)
+	}
+	return rest, branch
+}
+
+// next takes a candidate one step further towards its trial, or says what holds it.
+func next(c Candidate, r Record, o Observation) (Action, Hold) {
+	if c.Purpose == PurposeTesting && !untried(c, r) {
+		return Wait{}, Hold{}
+	}
+	if h := closed(c, toFetch, r, o); h.Gate != "" {
+		return held(h)
+	}
+	if c.Step == nil {
+		return Run{Fetch{Tip: c.Tip, Purpose: c.Purpose, Anchor: r.Anchor, Accepted: r.Accepted, Rewind: r.Rewind}}, Hold{}
+	}
+	if s, ok := evaluatedOf(c.Step); ok && s.Toplevel == r.Good.Toplevel {
+		return converged(c, s, r, o), Hold{}
+	}
+	if h := closed(c, stepOf(c), r, o); h.Gate != "" {
+		return held(h)
+	}
+	switch s := c.Step.(type) {
+	case Fetched:
+		return Run{Resolve{s}}, Hold{}
+	case Resolved:
+		return Run{Evaluate{s}}, Hold{}
+	case Evaluated:
+		return Run{Build{s}}, Hold{}
+	case Built:
+		return Run{Preflight{From: s, Old: o.Slots.Running}}, Hold{}
+	case Ready:
+		d := deployment(c.Purpose, r.Good, System{s.Toplevel, s.Revision.Commit, s.Checks, careOf(s.Target)}, o)
+		return enter(Arming{Trial: Trial{Deployment: d}}, o), Hold{}
+	}
+	panic(unknown("step", c.Step))
+}
+
+func held(h Hold) (Action, Hold) { return Wait{Until: h.Until}, h }
+
+// converged: the commit describes the system that is good already.
+func converged(c Candidate, s Evaluated, r Record, o Observation) Action {
+	if c.Purpose == PurposeTesting || r.Good.Revision == s.Revision.Commit {
+		return Wait{}
+	}
+	return Note{Converged{Revision: s.Revision, Checks: MergeChecks(o.Policy.Checks, s.Target.Checks), Care: careOf(s.Target), At: o.Now}}
+}
+
+// deployment starts the attempt to bring the node from old to new. What it does to the
+// node is what the system says that is replaced, for a rollback, and else the new one.
+func deployment(p Purpose, old, new System, o Observation) Deployment {
+	care := new.Care
+	if p == PurposeRollback {
+		care = old.Care
+	}
+	mode := care.Rollback
+	switch {
+	case p == PurposeTesting:
+		mode = RollbackAlways
+	case mode == "":
+		mode = o.Policy.Rollback
+	}
+	return Deployment{
+		ID: o.Now.UTC().Format("20060102T150405"), Purpose: p, Old: old, New: new, Boot: o.Boot,
+		Started: o.Now, Rollback: mode, Confirm: o.Policy.Confirm, Drain: care.Drain, Undrain: care.Undrain,
+	}
+}
+
+func careOf(t Target) Care { return Care{Rollback: t.Rollback, Drain: t.Drain, Undrain: t.Undrain} }

@@ -1,0 +1,81 @@
+package reconcile
+
+import (
+	"slices"
+	"time"
+)
+
+// What is counted and timed for people: metrics, history, milestones.
+
+// outcomeOf counts a failure before anything was tried. It is no deployment, so it
+// has no place in the history. A failure of the testing branch is news to nobody
+// but who pushed it.
+func outcomeOf(r Record, res Result, of Purpose, at time.Time) Record {
+	if of == PurposeTesting {
+		return r
+	}
+	r.Tally.Deployments = plus(r.Tally.Deployments, res)
+	r.Tally.LastDeployment = with(r.Tally.LastDeployment, res, at)
+	r.Tally.Consecutive++
+	return r
+}
+
+func took(r Record, what string, d time.Duration) Record {
+	r.Tally.Took = with(r.Tally.Took, what, d)
+	return r
+}
+
+func mark(r Record, s Stage, rev Revision, at time.Time) Record {
+	if old := r.Tally.Marks[s]; old.Revision == rev.Commit && !old.Time.IsZero() {
+		return r
+	}
+	r.Tally.Marks = with(r.Tally.Marks, s, Mark{Revision: rev.Commit, Time: rev.Time, Reached: at})
+	return r
+}
+
+// revisionOf returns the revision that t came from, when the node deployed it before.
+func revisionOf(r Record, t Toplevel) Commit {
+	for _, o := range slices.Backward(r.History) {
+		if o.To == t {
+			return o.Revision
+		}
+	}
+	if r.Previous.Toplevel == t {
+		return r.Previous.Revision
+	}
+	return ""
+}
+
+// builtRevision is the revision of a deployment, with its date where that is known.
+func builtRevision(r Record, d Deployment) Revision {
+	rev := Revision{Commit: d.New.Revision}
+	if built := r.Tally.Marks[StageBuilt]; built.Revision == rev.Commit {
+		rev.Time = built.Time
+	}
+	return rev
+}
+
+func counted(r Record, c Cause, at time.Time) Record {
+	r.Tally.Rollbacks = plus(r.Tally.Rollbacks, c.Reason)
+	r.Tally.LastRollback = at
+	return r
+}
+
+// outcome counts the deployment in flight and adds it to the history.
+func outcome(r Record, res Result, c Cause, at time.Time) Record {
+	d, _ := DeploymentOf(r.Phase)
+	r.Tally.Deployments = plus(r.Tally.Deployments, res)
+	r.Tally.LastDeployment = with(r.Tally.LastDeployment, res, at)
+	if d.Testing() {
+		r.Tested = append(slices.Clone(r.Tested), d.New.Revision)
+		r.Tested = r.Tested[max(0, len(r.Tested)-keepTested):]
+	} else if res != ResultPromoted && res != ResultSteppedBack {
+		r.Tally.Consecutive++
+	}
+	r.History = append(slices.Clone(r.History), Outcome{
+		ID: d.ID, Result: res, Cause: c, Revision: d.New.Revision,
+		From: d.Old.Toplevel, To: d.New.Toplevel, Started: d.Started, Ended: at,
+	})
+	r.History = r.History[max(0, len(r.History)-keepHistory):]
+	return r
+}

@@ -35,7 +35,8 @@ func newServers(t *testing.T) servers {
 	check(t, os.Chmod(dir, 0o755))
 	s := servers{t, tree, strings.TrimPrefix(dir, tree)}
 	for _, args := range [][]string{
-		{"init", "-q", "--bare", "-b", "main", dir + "/fleet.git"}, {"init", "-q", "-b", "main", dir + "/work"},
+		{"init", "-q", "--bare", "-b", "main", dir + "/fleet.git"},
+		{"init", "-q", "-b", "main", dir + "/work"},
 		{"-C", dir + "/work", "remote", "add", "origin", dir + "/fleet.git"},
 	} {
 		s.git(args...)
@@ -67,13 +68,13 @@ func (s servers) pushed(content string) reconcile.Commit {
 }
 
 // run starts a program in the tree until the test ends.
-func (s servers) run(env []string, args ...string) {
+func (s servers) run(args ...string) {
 	s.t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, "chroot", append([]string{s.tree}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // with its workers
-	cmd.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, env...)
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	said := new(strings.Builder)
 	cmd.Stdout, cmd.Stderr = said, said
 	check(s.t, cmd.Start())
@@ -154,9 +155,9 @@ func TestNginx(t *testing.T) {
 	t.Parallel()
 	s := newServers(t)
 	p := port(t)
-	s.run(nil, "fcgiwrap", "-s", "unix:"+s.dir+"/fcgi")
+	s.run("fcgiwrap", "-s", "unix:"+s.dir+"/fcgi")
 	s.up("unix", s.path("fcgi"))
-	s.run(nil, "nginx", "-c", s.write("nginx.conf", fmt.Sprintf(`
+	s.run("nginx", "-c", s.write("nginx.conf", fmt.Sprintf(`
 daemon off; user root; pid DIR/nginx.pid; error_log stderr;
 events { }
 http {
@@ -184,7 +185,7 @@ http {
 func (s servers) lighttpd(program, env string) int {
 	s.t.Helper()
 	p := port(s.t)
-	s.run(nil, "lighttpd", "-D", "-f", s.write("lighttpd.conf", fmt.Sprintf(`
+	s.run("lighttpd", "-D", "-f", s.write("lighttpd.conf", fmt.Sprintf(`
 server.modules = ("mod_alias", "mod_cgi", "mod_setenv")
 server.document-root = "DIR"
 server.bind = "127.0.0.1"
@@ -240,7 +241,7 @@ func TestGitolite(t *testing.T) {
 	check(t, os.WriteFile(s.path(".ssh/authorized_keys"), []byte(strings.Replace(keys, `command="`, `command="`+home+" ", 1)), 0o600))
 	s.git("-C", s.path("work"), "remote", "set-url", "origin", s.path("repositories/testing.git"))
 	p := port(t)
-	s.run(nil, "/bin/sh", "-c", "mkdir -p /run/sshd; exec /usr/sbin/sshd -D -e -f "+s.write("sshd_config", fmt.Sprintf(`
+	s.run("/bin/sh", "-c", "mkdir -p /run/sshd; exec /usr/sbin/sshd -D -e -f "+s.write("sshd_config", fmt.Sprintf(`
 ListenAddress 127.0.0.1:%d
 HostKey DIR/host
 AuthorizedKeysFile DIR/.ssh/authorized_keys

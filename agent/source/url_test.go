@@ -37,8 +37,8 @@ func TestURLsAsGitReadsThem(t *testing.T) {
 		}
 		ours := map[string]string{"url": url, "protocol": e.Protocol, "path": repositoryPath(e.Path)}
 		host := strings.Trim(e.Host, "[]")
-		switch {
-		case e.Protocol == "git":
+		switch e.Protocol {
+		case "git":
 			ours["hostandport"] = e.Host
 			if e.Port != 0 {
 				ours["hostandport"] += fmt.Sprint(":", e.Port)

@@ -246,7 +246,7 @@ func TestLimitsOfTheChild(t *testing.T) {
 		"Max cpu time 120 120 seconds", // a minute to fetch, and one more
 		"Max file size 171966464 171966464 bytes",
 		"Max core file size 0 0 bytes",
-		"Max open files 256 256 files",
+		"Max open files 1024 1024 files",
 	} {
 		if !strings.Contains(limits, want) {
 			t.Errorf("limits of the child: %s, want %s", limits, want)

@@ -78,7 +78,7 @@ func TestRevertRestoresAnOldFile(t *testing.T) {
 	w.push()
 	w.run(w.bare, "git", "repack", "-adbq")
 	w.mustFetch(w.head(), anchor)
-	w.run(w.store, "git", "fsck", "--connectivity-only", "--no-dangling")
+	w.wholeTip()
 }
 
 func TestSameTipAgainAsksNobody(t *testing.T) {

@@ -269,3 +269,10 @@ func suspicious(err error) bool {
 	rejected, is := errors.AsType[*reconcile.RejectedError](err)
 	return is && rejected.Suspect
 }
+
+// wholeTip lets git read all of the newest commit in the store, bit by bit. Of older ones
+// the store may have no more than the commits.
+func (w *world) wholeTip() {
+	w.t.Helper()
+	w.run(w.store, "sh", "-ec", "git rev-list --objects --no-walk "+string(w.head())+" >tip; cut -c1-40 tip | git cat-file --batch >contents; ! grep -a ' missing$' contents; rm tip contents")
+}

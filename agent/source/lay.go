@@ -78,8 +78,7 @@ func (l *layout) clear() error {
 	for _, p := range l.plan {
 		was, there := l.old[p.path]
 		same := was.Mode == p.mode && was.Hash == p.hash.String() || isDirectory(was.Mode) && isDirectory(p.mode)
-		above := path.Dir(p.path)
-		stays[p.path] = there && was.Same && same && (above == "." || stays[above])
+		stays[p.path] = there && was.Same && same
 		if p.mode == filemode.Submodule && l.checkout.Submodules != SubmodulesFetch {
 			stays[p.path] = false
 		}

@@ -325,6 +325,10 @@ func TestRemoteAt(t *testing.T) {
 			t.Errorf("remoteAt(%q) = %+v, %v, want %+v", s.at, got, err, s.want)
 		}
 	}
+	web := Remote{URL: "https://h:8443/fleet.git", TokenFile: "/t"}
+	if got, err := c.remoteAt("http://h:8443/lib.git", web); err != nil || got.TokenFile != "" {
+		t.Errorf("remoteAt = %+v, %v: the token goes over http", got, err)
+	}
 }
 
 // What all submodules send counts together.

@@ -13,6 +13,7 @@ fail() { echo "integration/setup.sh: $*" >&2; exit 1; }
 base=/var/cache/infra-agent-lab/trixie-$(sha256sum lab/packages | cut -c1-12)
 
 install_programs() {
+  echo "installing the lab's programs: systemd-nspawn, mmdebstrap, git and others" >&2
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq
   apt-get install -y -qq --no-install-recommends systemd-container mmdebstrap iproute2 git openssh-server gnupg >/dev/null
@@ -28,6 +29,7 @@ mirror() {
 
 make_base() {
   local new=$base.new log=$base.log
+  echo "making the tree that the nodes share, once: a minimal Debian 13 with systemd and Nix; some minutes, log in $log" >&2
   mkdir -p "$(dirname "$base")"
   rm -rf "$base" "$new"
   mmdebstrap --variant=essential --include="$(paste -sd, lab/packages)" \

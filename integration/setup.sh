@@ -17,6 +17,7 @@ base=/var/cache/infra-agent-lab/trixie-$(sha256sum lab/packages | cut -c1-12)
 servers=/var/cache/infra-agent-lab/servers-$(sha256sum lab/servers-packages | cut -c1-12)
 
 install_programs() {
+  echo "installing the lab's programs: systemd-nspawn, mmdebstrap, git and others" >&2
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq
   apt-get install -y -qq --no-install-recommends systemd-container mmdebstrap iproute2 git openssh-server gnupg >/dev/null
@@ -30,9 +31,10 @@ mirror() {
   echo "${uri:-http://deb.debian.org/debian}"
 }
 
-# make_tree TREE PACKAGES
+# make_tree TREE PACKAGES WHAT
 make_tree() {
   local tree=$1 new=$1.new log=$1.log
+  echo "making the tree $3; some minutes, log in $log" >&2
   mkdir -p "$(dirname "$tree")"
   rm -rf "$tree" "$new"
   mmdebstrap --variant=essential --include="$(paste -sd, "$2")" \
@@ -45,5 +47,6 @@ make_tree() {
 for program in systemd-nspawn mmdebstrap ip git sshd gpg; do
   command -v "$program" >/dev/null || { install_programs; break; }
 done
-[ -e "$base/.done" ] || make_tree "$base" lab/packages
-[ "${1-}" != servers ] || [ -e "$servers/.done" ] || make_tree "$servers" lab/servers-packages
+[ -e "$base/.done" ] || make_tree "$base" lab/packages "that the nodes share, once: a minimal Debian 13 with systemd and Nix"
+[ "${1-}" != servers ] || [ -e "$servers/.done" ] ||
+  make_tree "$servers" lab/servers-packages "of git servers, once: Debian 13's nginx, lighttpd, cgit and gitolite"

@@ -118,6 +118,8 @@ open {
 
   nix = {
     configuration = str "" "web" "Output of nixosConfigurations; empty: by the node's identity.";
+    file = str "" "default.nix" "Nix file that gives the systems, relative to source.subdir, as of nixos-rebuild --file; empty: the repository is a flake.";
+    attr = str "" "nodes" "Attribute of nix.file that has the systems by name; empty: what the file evaluates to.";
     impure = bool false true "Evaluations may look at the node: its files, environment and time.";
     override_inputs = option (types.attrsOf types.str) { } { secrets = "path:/etc/fleet-secrets"; }
       "Flake references by the name of the input that they stand for.";

@@ -51,6 +51,8 @@ func Keys() []Key {
 		{"registry.map.hostname", "string", `""`, "map: key of a node's host name; empty: the node's name."},
 		{"registry.map.managed_when", "string", `""`, "map: key, !key, key=value or key!=value of managed nodes; empty: all."},
 		{"nix.configuration", "string", `""`, "Output of nixosConfigurations; empty: by the node's identity."},
+		{"nix.file", "path", `""`, "Nix file that gives the systems, relative to source.subdir, as of nixos-rebuild --file; empty: the repository is a flake."},
+		{"nix.attr", "string", `""`, "Attribute of nix.file that has the systems by name; empty: what the file evaluates to."},
 		{"nix.impure", "bool", `false`, "Evaluations may look at the node: its files, environment and time."},
 		{"nix.override_inputs", "table", `{}`, "Flake references by the name of the input that they stand for."},
 		{"nix.extra_args", "list", `[]`, "More arguments for every evaluation and the build, such as --show-trace, or --option with a setting of Nix and its value."},

@@ -179,6 +179,16 @@ func TestEachProblem(t *testing.T) {
 		},
 		{"setting that is none", "nix.extra_args = [\"--option\", \"include /x\", \"\"]", `config.toml:1:31: nix.extra_args[1]: "include /x" is not the name of a setting of Nix (nix.conf(5) lists them)`},
 		{
+			"file that is none of the repository", "nix = { file = \"/etc/x.nix\", attr = \"a b\", override_inputs = { a = \"b\" } }",
+			`config.toml:1:9: nix.file: "/etc/x.nix" is not a path inside the repository` + "\n" +
+				`config.toml:1:30: nix.attr: "a b" is not a path of attributes such as nixosConfigurations` + "\n" +
+				"config.toml:1:44: nix.override_inputs: are inputs of a flake, and nix.file says that the repository is none",
+		},
+		{
+			"attribute without a file", "nix.attr = \"nodes\"",
+			"config.toml:1:1: nix.attr: is where the systems are in nix.file, which is not set (of a flake they are nixosConfigurations)",
+		},
+		{
 			"override of nothing", "nix.override_inputs = { a = \"\" }",
 			`config.toml:1:25: nix.override_inputs.a: "" is not a flake reference for an input (write NAME = "github:owner/repository/REVISION", or another flake reference)`,
 		},

@@ -79,7 +79,7 @@ func TestAttribute(t *testing.T) {
 		"a#b?c%d": `nixosConfigurations."a%23b%3Fc%25d"`,
 		"ü":       `nixosConfigurations."%C3%BC"`,
 	} {
-		if got := attribute(name); got != want {
+		if got := new(Nix).attribute(name); got != want {
 			t.Errorf("attribute(%q) = %s, want %s", name, got, want)
 		}
 	}

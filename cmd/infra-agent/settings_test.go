@@ -178,6 +178,8 @@ var effects = []effect{
 	{"registry.map.hostname", `registry.map.hostname = "name"`, theResolver},
 	{"registry.map.managed_when", `registry.map.managed_when = "!appliance"`, theResolver},
 	{"nix.configuration", `nix.configuration = "web"`, theResolver},
+	{"nix.file", `nix.file = "default.nix"`, theEvaluation},
+	{"nix.attr", "nix.file = \"default.nix\"\nnix.attr = \"nodes\"", theEvaluation},
 	{"nix.impure", `nix.impure = true`, theEvaluation},
 	{"nix.override_inputs", `nix.override_inputs = { secrets = "path:/etc/s" }`, theEvaluation},
 	{"nix.extra_args", `nix.extra_args = ["--show-trace"]`, theEvaluation},

@@ -58,7 +58,7 @@ func (n node) ports(s config.Settings) agent.Ports {
 func nixOf(s config.Settings) *nix.Nix {
 	args, settings := s.Nix.Arguments()
 	return &nix.Nix{
-		Roots: filepath.Join(s.StateDir, "roots"), Subdir: s.Source.Subdir,
+		Roots: filepath.Join(s.StateDir, "roots"), Subdir: s.Source.Subdir, File: nix.File{Path: s.Nix.File, Attr: s.Nix.Attr},
 		Impure: s.Nix.Impure, Overrides: s.Nix.OverrideInputs, ExtraArgs: args, Settings: settings,
 		HideRev: !s.Source.ExposeRevision, Memory: uint64(s.Limits.EvaluateMemory),
 	}

@@ -118,6 +118,7 @@ func (a *Agent) command(ctx context.Context, v reconcile.Verb) error {
 			return errors.New("the record could not be written; see the journal")
 		}
 	}
+	a.publish(a.observe(ctx)) // who asks next sees what this one did
 	if _, sync := v.(reconcile.Sync); sync {
 		a.PollNow()
 	}

@@ -98,7 +98,7 @@ func (n *Node) runGuard(u *unit, id string, boot reconcile.BootID) int {
 		Place: guardFile{n, write}, ID: id, Boot: boot, Log: slog.New(slog.DiscardHandler), Ready: func() {},
 		Uptime:  func() (up time.Duration) { n.Do(func() { up = n.uptime() }); return up },
 		Current: func() string { return string(n.Slots().Running) },
-		Program: func(_ context.Context, args ...string) error { return n.program(u, id, args) },
+		Program: func(ctx context.Context, args ...string) error { return n.program(ctx, id, args) },
 	}
 	for u.killed.Err() == nil && g.Run(u.killed) != nil {
 		sleep(u.killed, time.Second)
@@ -106,21 +106,21 @@ func (n *Node) runGuard(u *unit, id string, boot reconcile.BootID) int {
 	return 0
 }
 
-// program runs one of the guard's programs.
-func (n *Node) program(u *unit, id string, args []string) error {
+// program runs one of the guard's programs, which ends with ctx.
+func (n *Node) program(ctx context.Context, id string, args []string) error {
 	switch what := path.Base(args[0]) + " " + args[1]; what {
 	case "systemctl stop":
 		n.stopUnits(args[2])
 	case "systemctl reboot":
 		n.Do(func() {
-			if u.killed.Err() == nil {
+			if ctx.Err() == nil {
 				n.Diary.Reboots[id]++
 				n.cut()
 			}
 		})
 	case "switch-to-configuration test":
 		top := reconcile.Toplevel(path.Dir(path.Dir(args[0])))
-		if n.unreturnable(top) || !n.activate(u, top, false, false) {
+		if n.unreturnable(top) || !n.activate(&unit{killed: ctx}, top, false, false) {
 			return errors.New("exit status 1")
 		}
 	default:

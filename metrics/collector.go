@@ -90,12 +90,13 @@ func (x scrape) progress() {
 	for _, s := range reconcile.States {
 		x.put(x.d.state, truth(s == now), s)
 	}
-	x.put(x.d.stateEntered, seconds(x.s.Record.Tally.Entered))
+	x.put(x.d.stateEntered, seconds(x.s.Entered()))
 	var deadline time.Time
-	if p, ok := x.s.Record.Phase.(reconcile.Confirming); ok {
+	if p, ok := x.s.Record.Phase.(reconcile.Confirming); ok && p.Held == "" {
 		deadline = x.s.Observation.Now.Add(p.Until - x.s.Observation.Uptime)
 	}
 	x.put(x.d.confirmDeadline, seconds(deadline))
+	x.put(x.d.suspendedSince, seconds(x.s.Record.Suspended.Since))
 	for _, g := range reconcile.Gates {
 		held := slices.ContainsFunc(x.s.Holds, func(h reconcile.Hold) bool { return h.Gate == g })
 		x.put(x.d.gateBlocked, truth(held), string(g))

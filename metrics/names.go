@@ -20,7 +20,7 @@ type descs struct {
 	polls, lastPoll, lastPollSuccess, verifications                               desc
 	lastPhaseDuration, deployments, lastDeployment, rollbacks, lastRollback       desc
 	consecutiveFailures, rollbackFailed, blockedSystems, debts, troubles          desc
-	checkSuccess, checkDuration, checkRuns, gateBlocked                           desc
+	checkSuccess, checkDuration, checkRuns, gateBlocked, suspendedSince           desc
 	generation, drift, rebootRequired, reloadSuccessful, reloadSuccessTime        desc
 }
 
@@ -50,8 +50,8 @@ func newDescs() (descs, []*prometheus.Desc) {
 		revisionWarnings:    gauge("revision_warnings", "Warnings about the newest verified commit: files that are not what their authors see, and the like."),
 		commitsBehind:       gauge("commits_behind", "First-parent commits between the good revision and the newest verified one."),
 		state:               gauge("state", "What the agent is doing: 1 for the current state, 0 for all others.", "state"),
-		stateEntered:        gauge("state_entered_timestamp_seconds", "When the current phase was entered."),
-		confirmDeadline:     gauge("confirm_deadline_timestamp_seconds", "When the system on trial is rolled back unless it is confirmed, 0 if none is."),
+		stateEntered:        gauge("state_entered_timestamp_seconds", "When the current state was entered; idle and held count as one."),
+		confirmDeadline:     gauge("confirm_deadline_timestamp_seconds", "When the system on trial is rolled back unless it is confirmed, 0 if none is, or if a person is to decide."),
 		polls:               counter("polls_total", "Polls of the remotes by result, since the agent started.", "result"),
 		lastPoll:            gauge("last_poll_timestamp_seconds", "When a remote was polled last, 0 if none was."),
 		lastPollSuccess:     gauge("last_poll_success_timestamp_seconds", "When a poll was answered last, 0 if none was."),
@@ -70,6 +70,7 @@ func newDescs() (descs, []*prometheus.Desc) {
 		checkDuration:       gauge("health_check_duration_seconds", "Duration of the last run of the health check.", "check"),
 		checkRuns:           counter("health_check_runs_total", "Runs of the health check by result, since the agent started.", "check", "result"),
 		gateBlocked:         gauge("gate_blocked", "Whether the gate keeps the node from deploying (1) or not (0).", "gate"),
+		suspendedSince:      gauge("suspended_since_timestamp_seconds", "Since when a person keeps the node from deploying, 0 if nobody does."),
 		generation:          gauge("generation", "Number of the system profile's generation in each slot, 0 if it has none.", "slot"),
 		drift:               gauge("drift", "Whether the system differs from what the agent deployed (1) or not (0), by kind.", "kind"),
 		rebootRequired:      gauge("reboot_required", "Whether the component is newer than the one that was booted (1) or not (0).", "component"),

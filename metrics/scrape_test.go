@@ -59,7 +59,8 @@ func full() reconcile.Snapshot {
 	return reconcile.Snapshot{
 		Record: reconcile.Record{
 			Phase: reconcile.Confirming{Trial: reconcile.Trial{Deployment: d}, Until: 700 * time.Second}, Anchor: "bbbb", Good: d.Old, Heights: map[reconcile.Commit]int{"aaaa": 4, "bbbb": 7},
-			Blocked: map[reconcile.Toplevel]reconcile.Block{"/nix/store/ccc": {}, "/nix/store/ddd": {}}, Owed: []reconcile.Debt{{Kind: reconcile.DebtUndrain}},
+			Suspended: reconcile.Suspension{Reason: "the database moves", Since: at(1950)},
+			Blocked:   map[reconcile.Toplevel]reconcile.Block{"/nix/store/ccc": {}, "/nix/store/ddd": {}}, Owed: []reconcile.Debt{{Kind: reconcile.DebtUndrain}},
 			Tally: reconcile.Tally{
 				Deployments:    map[reconcile.Result]int{reconcile.ResultPromoted: 12, reconcile.ResultRolledBack: 2},
 				LastDeployment: map[reconcile.Result]time.Time{reconcile.ResultPromoted: at(1000)},
@@ -215,6 +216,7 @@ infra_agent_state{state="stuck"} 0
 infra_agent_state{state="verifying"} 0
 infra_agent_state{state="verifying_rollback"} 0
 infra_agent_state_entered_timestamp_seconds 1200.5
+infra_agent_suspended_since_timestamp_seconds 1950.5
 infra_agent_troubles 0
 infra_agent_verifications_total{result="bad_signature"} 0
 infra_agent_verifications_total{result="good"} 9

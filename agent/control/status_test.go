@@ -32,7 +32,7 @@ func TestStatusOf(t *testing.T) {
 		Counters: reconcile.Counters{Checks: map[string]reconcile.CheckCount{"web": {Last: reconcile.CheckResult{OK: true}}}},
 	}
 	want := Status{
-		Version: "1.2.3", Running: true, Node: "web", Roles: []reconcile.Role{"dns"}, State: "building", Since: now.Add(-time.Hour),
+		Version: "1.2.3", Running: true, Node: "web", Roles: []reconcile.Role{"dns"}, State: "building", Since: now.Add(-time.Second),
 		Doing: "build bbbb", DoingSince: now.Add(-time.Second), Build: &reconcile.Progress{Built: 1, ToBuild: 2},
 		Tip: "bbbb", Anchor: "bbbb", Subject: "dns: add a zone", Behind: 3, LastPoll: now.Add(-time.Minute), Good: good,
 		Slots: reconcile.Slots{Running: "/nix/store/aaa"}, Booted: "/nix/store/old", Reboot: []string{"kernel"},

@@ -76,6 +76,7 @@ func (x scrape) revisions() {
 		x.put(x.d.revisionCommitTime, seconds(m.Time), string(stage))
 		x.put(x.d.revisionReachedTime, seconds(m.Reached), string(stage))
 	}
+	x.put(x.d.revisionInfo, 1, "booted", string(reconcile.RevisionOf(r, x.s.Observation.Booted)))
 	x.put(x.d.inSync, truth(x.s.InSync()))
 	x.put(x.d.outOfSyncSince, seconds(r.Tally.OutOfSync))
 	tip := r.Work.Tip.Commit

@@ -41,7 +41,7 @@ func newDescs() (descs, []*prometheus.Desc) {
 		nodeInfo:            gauge("node_info", "What the registry calls this node. Constant 1.", "config", "environment", "wave"),
 		nodeRole:            gauge("node_role", "Roles of this node, one series a role. Constant 1.", "role"),
 		registered:          gauge("registered", "Whether the node is in the registry and managed (1) or not (0)."),
-		revisionInfo:        gauge("revision_info", "Commit that this node has at each stage. Constant 1.", "stage", "revision"),
+		revisionInfo:        gauge("revision_info", "Commit that this node has at each stage; of the one that was booted, as far as it is remembered. Constant 1.", "stage", "revision"),
 		revisionCommitTime:  gauge("revision_commit_timestamp_seconds", "Committer date of the commit at each stage, 0 if it is not known.", "stage"),
 		revisionReachedTime: gauge("revision_reached_timestamp_seconds", "When this node's commit reached each stage, 0 if none did.", "stage"),
 		inSync:              gauge("in_sync", "Whether the node runs the newest verified revision, confirmed (1) or not (0)."),
@@ -81,6 +81,6 @@ func newDescs() (descs, []*prometheus.Desc) {
 
 // closed sets of label values; every series exists from the start, at 0.
 var (
-	phases     = []string{"fetch", "evaluate", "build", "activate", "confirm", "promote", "goback"}
+	phases     = []string{"fetch", "evaluate", "build", "preflight", "activate", "confirm", "promote", "goback"}
 	components = []string{"kernel", "initrd", "modules", "systemd"}
 )

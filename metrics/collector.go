@@ -98,6 +98,7 @@ func (x scrape) progress() {
 	}
 	x.put(x.d.confirmDeadline, seconds(deadline))
 	x.put(x.d.suspendedSince, seconds(x.s.Record.Suspended.Since))
+	x.put(x.d.suspendedUntil, seconds(x.s.Record.Suspended.Until))
 	for _, g := range reconcile.Gates {
 		held := slices.ContainsFunc(x.s.Holds, func(h reconcile.Hold) bool { return h.Gate == g })
 		x.put(x.d.gateBlocked, truth(held), string(g))

@@ -20,7 +20,8 @@ type descs struct {
 	polls, lastPoll, lastPollSuccess, verifications                               desc
 	lastPhaseDuration, deployments, lastDeployment, rollbacks, lastRollback       desc
 	consecutiveFailures, rollbackFailed, blockedSystems, debts, troubles          desc
-	checkSuccess, checkDuration, checkRuns, gateBlocked, suspendedSince           desc
+	checkSuccess, checkDuration, checkRuns                                        desc
+	gateBlocked, suspendedSince, suspendedUntil                                   desc
 	generation, drift, rebootRequired, reloadSuccessful, reloadSuccessTime        desc
 }
 
@@ -71,6 +72,7 @@ func newDescs() (descs, []*prometheus.Desc) {
 		checkRuns:           counter("health_check_runs_total", "Runs of the health check by result, since the agent started.", "check", "result"),
 		gateBlocked:         gauge("gate_blocked", "Whether the gate keeps the node from deploying (1) or not (0).", "gate"),
 		suspendedSince:      gauge("suspended_since_timestamp_seconds", "Since when a person keeps the node from deploying, 0 if nobody does."),
+		suspendedUntil:      gauge("suspended_until_timestamp_seconds", "When the suspension ends by itself, 0 if there is none or if a person must end it."),
 		generation:          gauge("generation", "Number of the system profile's generation in each slot, 0 if it has none.", "slot"),
 		drift:               gauge("drift", "Whether the system differs from what the agent deployed (1) or not (0), by kind.", "kind"),
 		rebootRequired:      gauge("reboot_required", "Whether the component is newer than the one that was booted (1) or not (0).", "component"),

@@ -59,7 +59,7 @@ func full() reconcile.Snapshot {
 	return reconcile.Snapshot{
 		Record: reconcile.Record{
 			Phase: reconcile.Confirming{Trial: reconcile.Trial{Deployment: d}, Until: 700 * time.Second}, Anchor: "bbbb", Good: d.Old, Heights: map[reconcile.Commit]int{"aaaa": 4, "bbbb": 7},
-			Suspended: reconcile.Suspension{Reason: "the database moves", Since: at(1950)},
+			Suspended: reconcile.Suspension{Reason: "the database moves", Since: at(1950), Until: at(2950)},
 			Blocked:   map[reconcile.Toplevel]reconcile.Block{"/nix/store/ccc": {}, "/nix/store/ddd": {}}, Owed: []reconcile.Debt{{Kind: reconcile.DebtUndrain}},
 			Tally: reconcile.Tally{
 				Deployments:    map[reconcile.Result]int{reconcile.ResultPromoted: 12, reconcile.ResultRolledBack: 2},
@@ -219,6 +219,7 @@ infra_agent_state{state="verifying"} 0
 infra_agent_state{state="verifying_rollback"} 0
 infra_agent_state_entered_timestamp_seconds 1200.5
 infra_agent_suspended_since_timestamp_seconds 1950.5
+infra_agent_suspended_until_timestamp_seconds 2950.5
 infra_agent_troubles 0
 infra_agent_verifications_total{result="bad_signature"} 0
 infra_agent_verifications_total{result="good"} 9

@@ -87,7 +87,7 @@ func Fold(r Record, e Event) Record {
 		r = mark(r, StageRunning, e.Revision, e.At)
 		return mark(r, StageGood, e.Revision, e.At)
 	case Suspended:
-		r.Suspended = Suspension{Reason: e.Reason, Since: e.At}
+		r.Suspended = Suspension{Reason: e.Reason, Since: e.At, Until: e.Until}
 	case Barred:
 		r.Blocked = with(r.Blocked, e.Toplevel, e.Block)
 	case Resumed:

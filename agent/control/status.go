@@ -103,6 +103,9 @@ func StatusOf(s reconcile.Snapshot, version string, running bool) Status {
 	if t, ok := reconcile.TestingOf(r, o); ok {
 		st.Testing = &t
 	}
+	if r.Suspended.Endless() {
+		st.Warnings = append(slices.Clip(st.Warnings), "the suspension has no end: no fix reaches this node until somebody resumes")
+	}
 	for _, what := range slices.Sorted(maps.Keys(s.Troubles)) {
 		st.Warnings = append(slices.Clip(st.Warnings), what+": "+s.Troubles[what])
 	}

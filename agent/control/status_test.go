@@ -47,6 +47,24 @@ func TestStatusOf(t *testing.T) {
 	}
 }
 
+func TestASuspensionWithoutAnEndIsAWarning(t *testing.T) {
+	since := time.Date(2026, 3, 29, 1, 0, 0, 0, time.UTC)
+	const warning = "the suspension has no end: no fix reaches this node until somebody resumes"
+	for _, tt := range []struct {
+		suspended reconcile.Suspension
+		want      []string
+	}{
+		{reconcile.Suspension{}, nil},
+		{reconcile.Suspension{Reason: "x", Since: since}, []string{warning}},
+		{reconcile.Suspension{Reason: "x", Since: since, Until: since.Add(time.Hour)}, nil},
+	} {
+		s := reconcile.Snapshot{Record: reconcile.Record{Phase: reconcile.Idle{}, Suspended: tt.suspended}}
+		if diff := cmp.Diff(tt.want, StatusOf(s, "", true).Warnings); diff != "" {
+			t.Errorf("%+v: warnings (-want +got):\n%s", tt.suspended, diff)
+		}
+	}
+}
+
 func TestTheDeploymentInFlight(t *testing.T) {
 	now := time.Date(2026, 3, 29, 1, 0, 0, 0, time.UTC)
 	d := reconcile.Deployment{

@@ -30,34 +30,34 @@ func fleet() board {
 
 	b.row("Now")
 	b.add(6, 4, tile("Newest revision", "The newest revision that any node has verified, and how old it is. A click opens the commit.",
-		now("A", short(`topk(1, max by (revision) (revision:infra_agent_verified_commit_timestamp_seconds:max{`+job+`})) * 1000`), "{{short}}"),
+		now(short(`topk(1, max by (revision) (revision:infra_agent_verified_commit_timestamp_seconds:max{`+job+`})) * 1000`), "{{short}}"),
 		look{
 			Unit: "dateTimeFromNow", Color: object{"mode": "fixed", "fixedColor": "blue"},
 			Links: []object{{"title": "Open the commit", "url": "${commit_url}${__field.labels.revision}", "targetBlank": true}},
 		}, true))
 	b.add(3, 4, tile("In sync", "Share of the nodes that run the newest verified revision.",
-		now("A", `sum(environment_wave:infra_agent_in_sync:sum{`+cell+`}) / sum(environment_wave:infra_agent_nodes:count{`+cell+`})`, "in sync"),
+		now(`sum(environment_wave:infra_agent_in_sync:sum{`+cell+`}) / sum(environment_wave:infra_agent_nodes:count{`+cell+`})`, "in sync"),
 		look{Unit: "percentunit", Min: zero, Max: one, Color: byThreshold, Thresholds: share}, false))
 	b.add(3, 4, tile("Nodes", "Nodes whose agent reports.",
-		now("A", `sum(environment_wave:infra_agent_nodes:count{`+cell+`})`, "nodes"), look{Unit: "short", NoValue: "0", Color: fixed}, false))
+		now(`sum(environment_wave:infra_agent_nodes:count{`+cell+`})`, "nodes"), look{Unit: "short", NoValue: "0", Color: fixed}, false))
 	b.add(3, 4, tile("Unreachable", "Nodes that Prometheus cannot scrape.",
-		now("A", `sum(job:infra_agent_unreachable:sum{`+job+`})`, "unreachable"), count("red"), false))
+		now(`sum(job:infra_agent_unreachable:sum{`+job+`})`, "unreachable"), count("red"), false))
 	b.add(3, 4, tile("Failing", "Nodes whose last deployment failed.",
-		now("A", `sum(environment_wave:infra_agent_failing:sum{`+cell+`})`, "failing"), count("red"), false))
+		now(`sum(environment_wave:infra_agent_failing:sum{`+cell+`})`, "failing"), count("red"), false))
 	b.add(3, 4, tile("Held", "Nodes that a gate keeps from deploying.",
-		now("A", `sum(environment_wave:infra_agent_held:sum{`+cell+`})`, "held"), count("yellow"), false))
+		now(`sum(environment_wave:infra_agent_held:sum{`+cell+`})`, "held"), count("yellow"), false))
 	following := count("red")
 	following.NoValue = "no reference"
 	b.add(3, 4, tile("Not following", "Nodes that have not seen the head of the branch. \"No reference\": nobody but the nodes says what the head is.",
-		now("A", `sum(following:infra_agent_nodes:count{`+job+`, following="no"}) or 0 * sum(following:infra_agent_nodes:count{`+job+`, following="yes"})`, "not following"),
+		now(`sum(following:infra_agent_nodes:count{`+job+`, following="no"}) or 0 * sum(following:infra_agent_nodes:count{`+job+`, following="yes"})`, "not following"),
 		following, false))
 
 	b.row("Rollout")
 	b.add(15, 9, stacked("Nodes by running revision", "One band a revision: a healthy rollout is a band that replaces another.",
-		over("A", short(`sum by (revision) (environment_wave_revision:infra_agent_running:count{`+cell+`})`), "{{short}}")))
+		over(short(`sum by (revision) (environment_wave_revision:infra_agent_running:count{`+cell+`})`), "{{short}}")))
 	b.add(9, 9, panel{
 		Type: "bargauge", Title: "In sync by wave", Description: "Share of each wave's nodes that run the newest verified revision.",
-		Targets:     []target{now("A", `sum by (wave) (environment_wave:infra_agent_in_sync:sum{`+cell+`}) / sum by (wave) (environment_wave:infra_agent_nodes:count{`+cell+`})`, "{{wave}}")},
+		Targets:     []target{now(`sum by (wave) (environment_wave:infra_agent_in_sync:sum{`+cell+`}) / sum by (wave) (environment_wave:infra_agent_nodes:count{`+cell+`})`, "{{wave}}")},
 		FieldConfig: &fields{look{Unit: "percentunit", Min: zero, Max: one, Color: byThreshold, Thresholds: share}, []override{}},
 		Options: object{
 			"orientation": "horizontal", "displayMode": "lcd", "showUnfilled": true,
@@ -65,26 +65,26 @@ func fleet() board {
 		},
 	})
 	b.add(12, 8, stacked("Nodes by state", "What the agents are doing; those that rest are left out.",
-		over("A", `sum by (state) (environment_wave_state:infra_agent_state:sum{`+cell+`, state!="idle"})`, "{{state}}"),
+		over(`sum by (state) (environment_wave_state:infra_agent_state:sum{`+cell+`, state!="idle"})`, "{{state}}"),
 		coloured("stuck", "dark-red"), coloured("rolling_back", "red"), coloured("verifying_rollback", "orange"), coloured("held", "yellow"),
 		coloured("confirming", "green"), coloured("building", "blue"), coloured("evaluating", "light-blue"), coloured("activating", "purple")))
 	b.add(12, 8, stacked("Nodes held, by gate", "Why the newest revision is not deployed. A node can be held by several gates.",
-		over("A", `sum by (gate) (environment_wave_gate:infra_agent_gate_blocked:sum{`+cell+`})`, "{{gate}}")))
+		over(`sum by (gate) (environment_wave_gate:infra_agent_gate_blocked:sum{`+cell+`})`, "{{gate}}")))
 
 	b.row("Nodes that need attention")
 	b.add(24, 10, behind(job, cell))
 
 	b.row("Speed and source")
 	b.add(12, 8, lines("Duration of each phase, 95th percentile", "Over the last run of each phase on each node.", "s",
-		over("A", `phase:infra_agent_last_phase_duration_seconds:p95{`+job+`}`, "{{phase}}")))
+		over(`phase:infra_agent_last_phase_duration_seconds:p95{`+job+`}`, "{{phase}}")))
 	b.add(6, 8, lines("Failed polls", "Share of the polls that no remote answered.", "percentunit",
-		over("A", `sum(result:infra_agent_polls:rate5m{`+job+`, result="error"}) / sum(result:infra_agent_polls:rate5m{`+job+`})`, "failed")))
+		over(`sum(result:infra_agent_polls:rate5m{`+job+`, result="error"}) / sum(result:infra_agent_polls:rate5m{`+job+`})`, "failed")))
 	b.add(6, 8, lines("Longest silence", "Of the node whose remotes have been silent for longest.", "s",
-		over("A", `time() - (job:infra_agent_last_poll_success_timestamp_seconds:min{`+job+`} > 0)`, "silent")))
+		over(`time() - (job:infra_agent_last_poll_success_timestamp_seconds:min{`+job+`} > 0)`, "silent")))
 
 	b.row("Node by node")
 	b.add(24, 16, timeline("At most 40 nodes: those that are behind, then others", "Environment and wave narrow it down. More rows than this overlap.",
-		over("A", `instance:infra_agent_standing:state{`+cell+`} and on (instance) topk(40, 1 - instance:infra_agent_standing:state{`+cell+`} @ end())`, "{{instance}}"),
+		over(`instance:infra_agent_standing:state{`+cell+`} and on (instance) topk(40, 1 - instance:infra_agent_standing:state{`+cell+`} @ end())`, "{{instance}}"),
 		values("1", "in sync", "green", "0", "behind", "yellow", "-1", "behind, and its last deployment failed", "red")))
 	return b
 }

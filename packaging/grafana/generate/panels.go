@@ -4,12 +4,12 @@ import "fmt"
 
 // The kinds of panels, each as it reads best.
 
-func over(ref, expr, legend string) target {
-	return target{RefID: ref, Datasource: source, Expr: expr, LegendFormat: legend, Range: true}
+func over(expr, legend string) target {
+	return target{RefID: "A", Datasource: source, Expr: expr, LegendFormat: legend, Range: true}
 }
 
-func now(ref, expr, legend string) target {
-	return target{RefID: ref, Datasource: source, Expr: expr, LegendFormat: legend, Instant: true}
+func now(expr, legend string) target {
+	return target{RefID: "A", Datasource: source, Expr: expr, LegendFormat: legend, Instant: true}
 }
 
 func column(ref, expr string) target {

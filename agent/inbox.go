@@ -44,15 +44,16 @@ func (a *Agent) Polled(ctx context.Context, p reconcile.Polled) {
 }
 
 // Reconfigure puts new settings into force. A deployment goes on with the old
-// ones; what only prepares one begins anew.
-func (a *Agent) Reconfigure(ctx context.Context, ports Ports, policy reconcile.Policy) {
+// ones; what only prepares one begins anew. Elsewhere says that the branch or its remotes
+// are other ones: then nothing goes on before one of them has answered.
+func (a *Agent) Reconfigure(ctx context.Context, ports Ports, policy reconcile.Policy, elsewhere bool) {
 	_ = a.do(ctx, func() {
 		a.Ports, a.Policy = ports, policy
 		if _, inFlight := reconcile.DeploymentOf(a.rec.Phase); a.job != nil && !inFlight {
 			a.cancelJob()
 		}
 		a.reload = reconcile.Reload{At: time.Now()}
-		a.note(reconcile.Reloaded{})
+		a.note(reconcile.Reloaded{Elsewhere: elsewhere})
 	})
 }
 
@@ -117,6 +118,7 @@ func (a *Agent) command(ctx context.Context, v reconcile.Verb) error {
 			return errors.New("the record could not be written; see the journal")
 		}
 	}
+	a.publish(a.observe(ctx)) // who asks next sees what this one did
 	if _, sync := v.(reconcile.Sync); sync {
 		a.PollNow()
 	}

@@ -57,7 +57,8 @@ func I3(w *world, _ []reconcile.Record) string {
 // I4: a blocked toplevel is not activated.
 func I4(w *world, _ []reconcile.Record) string {
 	for _, trial := range w.diary().Trials {
-		if why, blocked := trial.Record.Blocked[trial.Toplevel]; blocked {
+		d, _ := reconcile.DeploymentOf(trial.Record.Phase)
+		if why, blocked := trial.Record.Blocked[trial.Toplevel]; blocked && (!why.OfRevision || why.Revision == d.New.Revision) {
 			return fmt.Sprintf("I4: %s was activated, which is blocked: %v", trial.Toplevel, why)
 		}
 	}

@@ -28,6 +28,9 @@ type Tree struct {
 	Revision reconcile.Revision // without the store path
 	Dir      string
 	Behind   int // first-parent commits since the anchor
+
+	// Verify shows that a copy of Dir is the revision's tree, and nothing else.
+	Verify func(dir string) error
 }
 
 // Source fetches revisions. A revision that must not be used is a

@@ -21,6 +21,11 @@ func fetch(ctx context.Context, j reconcile.Fetch, p Ports) (reconcile.Event, er
 	if rev.Tree, err = p.Nix.Add(ctx, tree.Dir, root); err != nil {
 		return nil, err
 	}
+	if tree.Verify != nil {
+		if err := tree.Verify(rev.Tree); err != nil {
+			return nil, err
+		}
+	}
 	return reconcile.Advanced{Step: reconcile.Fetched{Revision: rev, Behind: tree.Behind, Purpose: j.Purpose}}, nil
 }
 

@@ -288,3 +288,25 @@ func TestANodeIsDrainedAroundAnActivation(t *testing.T) {
 		t.Errorf("it ran %q, want drain and undrain around each activation", got)
 	}
 }
+
+// A repository that is no flake deploys by its file: registry, evaluation, build, and what is told of a mistake.
+func TestARepositoryWithoutAFlakeDeploys(t *testing.T) {
+	f := newFleet(t)
+	settings := must[string](t)(f.Repo().File("config.toml"))
+	f.push("a file beside the flake", map[string]string{
+		"default.nix": "import ./fleet.nix { self = { outPath = ./.; }; }\n",
+		"config.toml": settings + "\n[nix]\nfile = \"default.nix\"\nattr = \"nixosConfigurations\"\n",
+	})
+	web := f.up("web1")[0]
+	must[string](t)(f.Repo().Delete("without the flake", "flake.nix"))
+	if got := roles(f.deploys(web)); got != "default web" {
+		t.Errorf("roles %q, want those of the registry", got)
+	}
+	good := web.toplevel(lab.CurrentSystem)
+	role := must[string](t)(f.Repo().File("roles/web.nix"))
+	f.push("NIX_PATH", map[string]string{"roles/web.nix": "{ ... }: { etc.x = toString <nixpkgs>; }\n"})
+	web.wait("held", held(reconcile.GateEvaluate, "default.nix looks something up in NIX_PATH"))
+	web.expect(good)
+	fix := f.push("back", map[string]string{"roles/web.nix": role})
+	web.wait("in sync", inSync(fix))
+}

@@ -23,6 +23,7 @@ rec {
   # Every file that is named, with the words for it.
   all = filter (file: file.path != "") (
     concatMap (remote: map (key: named "remote ${remote.name}" key remote.${key}) ofRemote) cfg.settings.source.remotes
+    ++ concatMap (host: map (key: named "host ${host.host}" key host.${key}) ofRemote) cfg.settings.source.hosts
     ++ map (key: named "trust" key cfg.settings.trust.${key}) ofTrust
   );
 
@@ -32,7 +33,10 @@ rec {
 
   # The settings with the copies of the files that the agent would not see.
   settings = cfg.settings // {
-    source = cfg.settings.source // { remotes = map (seenIn ofRemote) cfg.settings.source.remotes; };
+    source = cfg.settings.source // {
+      remotes = map (seenIn ofRemote) cfg.settings.source.remotes;
+      hosts = map (seenIn ofRemote) cfg.settings.source.hosts;
+    };
     trust = seenIn ofTrust cfg.settings.trust;
   };
 }

@@ -83,7 +83,7 @@ func optionType(key config.Key) string {
 		return "one of " + strings.Join(quoted, ", ")
 	}
 	switch {
-	case key.Default != "" || key.Name == "source.remotes[].url":
+	case key.Default != "" || key.Name == "source.remotes[].url", key.Name == "source.hosts[].host":
 		return word
 	case key.Type == "list":
 		return "null or (" + word + ")"

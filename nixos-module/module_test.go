@@ -97,6 +97,10 @@ func TestAssertions(t *testing.T) {
 			"", "credentials has nothing of that name",
 		},
 		{
+			"unknown credential of a host", remote + `settings.source.hosts = [ { host = "h"; token_file = "/run/credentials/infra-agent.service/h"; } ];`,
+			"", "token_file of host h is /run/credentials/infra-agent.service/h, but services.infra-agent.credentials has nothing of that name",
+		},
+		{
 			"unknown key", `credentials.other = "/run/secrets/key"; settings.source.remotes = [ { url = "ssh://git@x/y"; ssh_key_file = "/run/credentials/infra-agent.service/key"; known_hosts_file = "/etc/ssh/ssh_known_hosts"; } ];`,
 			"", "the ssh_key_file of remote origin is /run/credentials/infra-agent.service/key, but services.infra-agent.credentials has nothing of that name",
 		},
@@ -238,13 +242,14 @@ func TestFilesInHomesAreHandedOver(t *testing.T) {
 			{ url = "https://x/y"; token_file = "/root/token"; ca_file = "/etc/ca.pem"; }
 			{ name = "b"; url = "ssh://git@x/y"; ssh_key_file = "/run/secrets/key"; known_hosts_file = "/home/me/.ssh/known_hosts"; }
 		];
+		source.hosts = [ { host = "h"; token_file = "/root/modules"; ca_file = "/etc/ca.pem"; } ];
 		trust = { policy = "tip"; allowed_signers_file = "/root/signers"; };
 		state_dir = "/var/lib/x";
 	}; credentials.forge = "/run/secrets/forge";`
 	var got struct {
 		Unit     string
 		Settings struct {
-			Source struct{ Remotes []map[string]string }
+			Source struct{ Remotes, Hosts []map[string]string }
 			Trust  map[string]string
 		}
 	}
@@ -256,6 +261,7 @@ func TestFilesInHomesAreHandedOver(t *testing.T) {
 	remotes, trust := got.Settings.Source.Remotes, got.Settings.Trust
 	for what, at := range map[string]struct{ path, from string }{
 		"token_file":           {remotes[0]["token_file"], "/root/token"},
+		"token_file of a host": {got.Settings.Source.Hosts[0]["token_file"], "/root/modules"},
 		"known_hosts_file":     {remotes[1]["known_hosts_file"], "/home/me/.ssh/known_hosts"},
 		"allowed_signers_file": {trust["allowed_signers_file"], "/root/signers"},
 	} {

@@ -33,6 +33,17 @@ let
     timeout = duration "1m" "20s" "Limit of one poll, and of the remote's silence in a fetch, 1s to 1h.";
   };
 
+  host = open {
+    host = required types.str "modules.example.org"
+      "Server of submodules or of Git LFS that is not a remote's: its name, or name:port.";
+    username = str "git" "fleet-bot" "User name that goes with the token, or of ssh where the url names none.";
+    token_file = str "" "/run/credentials/infra-agent.service/modules"
+      "File with the access token, for https; empty: no authentication.";
+    ssh_key_file = str "" "/run/credentials/infra-agent.service/modules-key" "File with the private key for ssh, without a passphrase.";
+    known_hosts_file = str "" "/etc/ssh/ssh_known_hosts" "File with the host keys that the host may show over ssh.";
+    ca_file = str "" "/etc/ssl/certs/modules.pem" "PEM file with the certificate authorities to trust; empty: the system's.";
+  };
+
   check = open {
     kind = required (types.enum [ "unit" "tcp" "http" "dns" "exec" "mount" "file" ]) "http" "What the check looks at.";
     required = bool true false "false: only reported.";
@@ -70,6 +81,14 @@ open {
     interval = duration "1m" "30s" "Between two polls, 5s to 24h.";
     expose_revision = bool true false
       "Hand the commit to Nix as self.rev; false where configurationRevision must not make every commit a new system.";
+    submodules = word [ "empty" "refuse" "fetch" ] "empty" "fetch"
+      "What becomes of submodules: empty directories, as for Nix, with a warning; the commit is held; or they are fetched.";
+    lfs = bool false true
+      "Pointers of Git LFS are replaced by the files that they stand for; false: Nix gets the pointers, with a warning.";
+    hosts = option (types.listOf (types.submodule host)) [ ] [ { host = "modules.example.org"; token_file = "/run/secrets/modules"; } ]
+      "Credentials for what a commit has from other hosts than the remotes'.";
+    encrypted = word [ "warn" "refuse" ] "warn" "refuse"
+      "What becomes of a commit with files that git-crypt, git-annex or another filter would have to make readable.";
   };
 
   trust = {
@@ -99,6 +118,8 @@ open {
 
   nix = {
     configuration = str "" "web" "Output of nixosConfigurations; empty: by the node's identity.";
+    file = str "" "default.nix" "Nix file that gives the systems, relative to source.subdir, as of nixos-rebuild --file; empty: the repository is a flake.";
+    attr = str "" "nodes" "Attribute of nix.file that has the systems by name; empty: what the file evaluates to.";
     impure = bool false true "Evaluations may look at the node: its files, environment and time.";
     override_inputs = option (types.attrsOf types.str) { } { secrets = "path:/etc/fleet-secrets"; }
       "Flake references by the name of the input that they stand for.";
@@ -117,7 +138,8 @@ open {
     evaluate_memory = size "8GiB" "16GiB" "Most memory of an evaluation.";
     tree_bytes = size "1GiB" "4GiB" "Most bytes in the files of a revision; a single one has at most 100MiB.";
     tree_entries = count 200000 1000000 "Most files and directories in a revision.";
-    fetch_bytes = size "256MiB" "1GiB" "Most bytes in one answer of a remote.";
+    fetch_bytes = size "256MiB" "1GiB"
+      "Most bytes in one answer of a remote; of old commits, whose files are skipped, 8 times as many.";
   };
 
   confirm = {

@@ -151,7 +151,7 @@ var anyEvent = rapid.Custom(func(t *rapid.T) Event {
 	events := map[string]Event{
 		"polled":   Polled{Answer{Remote: "origin", Commit: anyCommit.Draw(t, "commit"), Testing: anyCommit.Draw(t, "testing"), At: now}},
 		"mirror":   Polled{Answer{Remote: "mirror", Order: 1, Commit: anyCommit.Draw(t, "commit"), At: now}},
-		"reloaded": Reloaded{}, "cancelled": Cancelled{job}, "advanced": Advanced{Job: job, Step: step, At: now}, "done": Done{Job: job},
+		"reloaded": Reloaded{rapid.Bool().Draw(t, "elsewhere")}, "cancelled": Cancelled{job}, "advanced": Advanced{Job: job, Step: step, At: now}, "done": Done{Job: job},
 		"failed":   Failed{Job: job, Gate: rapid.SampledFrom([]Gate{"", GateEvaluate}).Draw(t, "gate"), Why: "why", At: now, Spread: 1},
 		"measured": Measured{At: now}, "paid": Paid{DebtUndrain}, "asked old": AskedOld{boot, anyDuration.Draw(t, "asked"), now}, "armed": Armed{}, "activated": Activated{Activation: Activation{Attempt: 1}}, "sampled": Sampled{anySampling.Draw(t, "sampling"), anyDuration.Draw(t, "uptime")},
 		"entered": Entered{anyPhase.Draw(t, "phase"), now}, "aborted": Aborted{Gate: GateLock, At: now}, "promoted": Promoted{now},

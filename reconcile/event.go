@@ -11,8 +11,9 @@ type Event interface{ event() }
 type (
 	// Polled: a remote answered, or did not.
 	Polled struct{ Answer Answer }
-	// Reloaded: the settings changed; the tip is looked at again.
-	Reloaded struct{}
+	// Reloaded: the settings changed; the tip is looked at again. Elsewhere: the branch or
+	// its remotes are other ones, and nothing of the old ones is wanted any more.
+	Reloaded struct{ Elsewhere bool }
 )
 
 // Ends of jobs.

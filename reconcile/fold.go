@@ -17,6 +17,9 @@ func Fold(r Record, e Event) Record {
 		r.Work.Steps = eachStep(r, func(s Step) Step { return s.fetched() })
 		r.Work.Pause, r.Work.Errors = Pause{}, 0
 		r.Work.Remotes, r.Work.Following = nil, Following{}
+		if e.Elsewhere {
+			r.Work.Tip, r.Work.Steps = Tip{}, nil
+		}
 		r = forget(r, func(key FailureKey, _ Failure) bool { return memories[key.Kind].reload })
 	case Advanced:
 		return advanced(r, e)

@@ -154,7 +154,7 @@ func (p proof) cause() Cause {
 	if p.why != "" {
 		why += ": " + p.why
 	}
-	return Cause{Reason: ReasonFollow, Why: why, Outside: p.outage}
+	return Cause{Reason: ReasonFollow, Why: why, Outside: p.outage, OfRevision: p.step != stepSettings && p.step != stepPoll}
 }
 
 // stepShown keeps what a job has shown.

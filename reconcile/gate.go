@@ -158,6 +158,9 @@ func onlyTried(c Candidate, _ Record, o Observation) Hold {
 // failedHere holds a system that was tried here, and failed.
 func failedHere(c Candidate, r Record, _ Observation) Hold {
 	s, _ := evaluatedOf(c.Step)
+	if b := r.Blocked[s.Toplevel]; b.OfRevision && b.Revision != s.Revision.Commit {
+		return Hold{}
+	}
 	return blocked(s.Toplevel, r)
 }
 

@@ -16,7 +16,7 @@ func TestAClosedGateKeepsItsStepFromBeingTaken(t *testing.T) {
 			act, _ := next(c, r, o)
 			_, runs := act.(Run)
 			note, notes := act.(Note)
-			if _, enters := note.Event.(Entered); !runs && !(notes && enters) {
+			if _, enters := note.Event.(Entered); !runs && (!notes || !enters) {
 				continue
 			}
 			for i, g := range gates {

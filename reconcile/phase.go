@@ -153,6 +153,9 @@ type Cause struct {
 	// Outside says that the commit cannot have caused it: its system is not blocked,
 	// and tried again after a while.
 	Outside bool `json:"outside,omitempty"`
+	// OfRevision says that another commit of the same system may fare better: by its
+	// signature, its branch or its registry. The block counts for this one alone.
+	OfRevision bool `json:"of_revision,omitempty"`
 }
 
 // Name returns the phase's name as it stands in the record, the metrics and the status.

@@ -22,7 +22,7 @@ func (w *script) happens(verb, rest string, args []string) {
 		w.obs.Now, w.obs.Uptime = w.obs.Now.Add(time.Minute), 30*time.Second
 		w.obs.Slots.Running, w.obs.Booted, w.obs.Guard = w.obs.Slots.Default, w.obs.Slots.Default, GuardState{}
 	case "reload":
-		w.take(Reloaded{})
+		w.take(Reloaded{Elsewhere: rest == "elsewhere"})
 	case "poll":
 		a := Answer{Remote: args[0], Order: slices.Index(remotes, args[0]), Asked: w.obs.Now, At: w.obs.Now}
 		switch args[1] {

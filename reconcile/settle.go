@@ -103,6 +103,7 @@ func promoted(r Record, e Promoted) Record {
 	r.Work.Steps = dropped(r.Work.Steps, PurposeEarlier)
 	r.Previous, r.Good = d.Old, d.New
 	r.Foreign = Foreign{}
+	r.Blocked = dropped(r.Blocked, d.New.Toplevel)
 	r.Losses, r.Failures = nil, dropped(r.Failures, trialKey(d.New.Toplevel))
 	// The new system may bring other keys.
 	r = forget(r, func(_ FailureKey, f Failure) bool { return f.Gate == GateUnverified })

@@ -200,10 +200,14 @@ func (w Watch) nextSampling(c Confirm, checks []Check) time.Duration {
 	return next
 }
 
+// blessBoot marks the boot, not the system, and can do so once: every switch that restarts
+// it has it fail until the next boot, in the old system as in the new one, nixpkgs#561855.
+const blessBoot = "systemd-bless-boot.service"
+
 // ignoredUnit reports whether a unit's state says nothing about the trial.
 // The agent's own transient units never do.
 func ignoredUnit(unit string, globs []string) bool {
-	if strings.HasPrefix(unit, "infra-agent-") {
+	if strings.HasPrefix(unit, "infra-agent-") || unit == blessBoot {
 		return true
 	}
 	return slices.ContainsFunc(globs, func(g string) bool { ok, _ := path.Match(g, unit); return ok })

@@ -51,7 +51,7 @@ func fieldNames(prefix string, typ reflect.Type) []string {
 // TestDefaultsAreAsDocumented writes each documented default into a file: it must
 // change nothing.
 func TestDefaultsAreAsDocumented(t *testing.T) {
-	const base = remote + "[checks.NAME]\nkind = \"unit\"\nunit = \"a.service\"\n"
+	const base = remote + "[[source.hosts]]\nhost = \"h\"\n[checks.NAME]\nkind = \"unit\"\nunit = \"a.service\"\n"
 	want, err := Parse("base", []byte(base))
 	if err != nil {
 		t.Fatal(err)
@@ -64,6 +64,9 @@ func TestDefaultsAreAsDocumented(t *testing.T) {
 		text := line + base
 		if name, ok := strings.CutPrefix(key.Name, "source.remotes[]."); ok {
 			text = strings.Replace(base, "url", name+" = "+key.Default+"\nurl", 1)
+		}
+		if name, ok := strings.CutPrefix(key.Name, "source.hosts[]."); ok {
+			text = strings.Replace(base, "host =", name+" = "+key.Default+"\nhost =", 1)
 		}
 		if name, ok := strings.CutPrefix(key.Name, "checks.NAME."); ok {
 			text = base + name + " = " + key.Default + "\n"

@@ -2,6 +2,7 @@ package config
 
 import (
 	"maps"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,6 +13,8 @@ import (
 // Nix says what to build and how.
 type Nix struct {
 	Configuration  string   `toml:"configuration"`   // output name; "" = from the identity
+	File           string   `toml:"file"`            // that gives the systems, relative to source.subdir; "" = the repository is a flake
+	Attr           string   `toml:"attr"`            // of the file: the set of systems; "" = what the file evaluates to
 	Impure         bool     `toml:"impure"`          // evaluations may look at the node
 	OverrideInputs Inputs   `toml:"override_inputs"` // of the flake
 	ExtraArgs      []string `toml:"extra_args"`      // of every evaluation, and of the build
@@ -83,6 +86,18 @@ func validateNix(d *strict.Document, n Nix) {
 			validateSetting(d, at, i+1, n.ExtraArgs[i+1], n.ExtraArgs[i+2])
 		}
 		i += 1 + values
+	}
+	if n.File != "" && (!filepath.IsLocal(n.File) || n.File == ".") {
+		d.Problemf("nix.file", "", "%q is not a path inside the repository", n.File)
+	}
+	if strings.Trim(n.Attr, attributeCharacters) != "" {
+		d.Problemf("nix.attr", "", "%q is not a path of attributes such as nixosConfigurations", n.Attr)
+	}
+	if n.File == "" && n.Attr != "" {
+		d.Problemf("nix.attr", "of a flake they are nixosConfigurations", "is where the systems are in nix.file, which is not set")
+	}
+	if n.File != "" && len(n.OverrideInputs) > 0 {
+		d.Problemf("nix.override_inputs", "", "are inputs of a flake, and nix.file says that the repository is none")
 	}
 	for _, name := range slices.Sorted(maps.Keys(n.OverrideInputs)) {
 		reference := n.OverrideInputs[name]

@@ -38,7 +38,12 @@ func TestEveryKeyIsRead(t *testing.T) {
 		Node: "dns-01", StateDir: "/s", RunDir: "/r",
 		Rollback: reconcile.RollbackHold, LastResort: reconcile.LastResortStuck,
 		Source: Source{
-			Branch: "release-{name}", TestingBranch: "testing-{name}", Subdir: "nix/fleet", Interval: 30 * time.Second,
+			Branch: "release-{name}", TestingBranch: "testing-{name}", Subdir: "nix/fleet", Interval: 30 * time.Second, Encrypted: EncryptedRefuse,
+			Submodules: SubmodulesFetch, LFS: true,
+			Hosts: []Host{{
+				Host: "modules.example.org:8443", Username: "fleet", TokenFile: "/run/modules",
+				SSHKeyFile: "/run/modules-key", KnownHostsFile: "/etc/modules-hosts", CAFile: "/etc/modules.pem",
+			}},
 			Remotes: []Remote{
 				{
 					Name: "forge", URL: "https://git.example.org/fleet.git", Username: "bot",
@@ -174,6 +179,16 @@ func TestEachProblem(t *testing.T) {
 		},
 		{"setting that is none", "nix.extra_args = [\"--option\", \"include /x\", \"\"]", `config.toml:1:31: nix.extra_args[1]: "include /x" is not the name of a setting of Nix (nix.conf(5) lists them)`},
 		{
+			"file that is none of the repository", "nix = { file = \"/etc/x.nix\", attr = \"a b\", override_inputs = { a = \"b\" } }",
+			`config.toml:1:9: nix.file: "/etc/x.nix" is not a path inside the repository` + "\n" +
+				`config.toml:1:30: nix.attr: "a b" is not a path of attributes such as nixosConfigurations` + "\n" +
+				"config.toml:1:44: nix.override_inputs: are inputs of a flake, and nix.file says that the repository is none",
+		},
+		{
+			"attribute without a file", "nix.attr = \"nodes\"",
+			"config.toml:1:1: nix.attr: is where the systems are in nix.file, which is not set (of a flake they are nixosConfigurations)",
+		},
+		{
 			"override of nothing", "nix.override_inputs = { a = \"\" }",
 			`config.toml:1:25: nix.override_inputs.a: "" is not a flake reference for an input (write NAME = "github:owner/repository/REVISION", or another flake reference)`,
 		},
@@ -254,6 +269,27 @@ func TestFilesOfARemote(t *testing.T) {
 		{"url = \"git@h:x\"\nssh_key_file = \"k\"\nknown_hosts_file = \"/h\"", `source.remotes[0].ssh_key_file: "k" is not an absolute path`},
 	} {
 		_, err := Parse("c", []byte("[[source.remotes]]\n"+c.text))
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("Parse(%q): %v, want %q", c.text, err, c.want)
+		}
+	}
+}
+
+func TestHosts(t *testing.T) {
+	const host = "host = \"git.example.org\"\n"
+	for _, c := range []struct{ text, want string }{
+		{host, ""},
+		{"host = \"[2001:db8::1]:8443\"\ntoken_file = \"/t\"", ""},
+		{"token_file = \"/t\"", "source.hosts[0].host: is missing"},
+		{"host = \"https://git.example.org\"", "is not the name of a host"},
+		{"host = \"bot@git.example.org\"", "is not the name of a host"},
+		{"host = \"Git.example.org\"", "is not the name of a host"},
+		{host + "[[source.hosts]]\n" + host, `source.hosts[1].host: "git.example.org" is there twice`},
+		{host + "token_file = \"t\"", `source.hosts[0].token_file: "t" is not an absolute path`},
+		{host + "ssh_key_file = \"/k\"", "source.hosts[0].known_hosts_file: is missing: without it, any server could answer"},
+		{host + "username = \"\"", "source.hosts[0].username: is empty"},
+	} {
+		_, err := Parse("c", []byte(remote+"[[source.hosts]]\n"+c.text))
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("Parse(%q): %v, want %q", c.text, err, c.want)
 		}

@@ -48,6 +48,36 @@ func validateRemote(d *strict.Document, at strict.Path, r Remote) {
 	}
 }
 
+func judgeHosts(d *strict.Document, hosts []Host) {
+	known := map[string]bool{}
+	for i, h := range hosts {
+		at := strict.Path("source.hosts").Elem(i)
+		u, err := url.Parse("https://" + h.Host)
+		switch {
+		case h.Host == "":
+			d.Problemf(at.Child("host"), `write the server's name, such as "git.example.org"`, "is missing")
+		case err != nil || u.Host != h.Host || strings.ToLower(h.Host) != h.Host:
+			d.Problemf(at.Child("host"), `write the server's name, such as "git.example.org", or name:port`, "%q is not the name of a host", h.Host)
+		case known[h.Host]:
+			d.Problemf(at.Child("host"), "write one table for it", "%q is there twice", h.Host)
+		}
+		known[h.Host] = true
+		for _, file := range []struct{ key, path string }{
+			{"token_file", h.TokenFile}, {"ssh_key_file", h.SSHKeyFile}, {"known_hosts_file", h.KnownHostsFile}, {"ca_file", h.CAFile},
+		} {
+			if file.path != "" && !filepath.IsAbs(file.path) {
+				d.Problemf(at.Child(file.key), "", "%q is not an absolute path", file.path)
+			}
+		}
+		if h.SSHKeyFile != "" && h.KnownHostsFile == "" {
+			d.Problemf(at.Child("known_hosts_file"), "name a file that holds the server's host key", "is missing: without it, any server could answer")
+		}
+		if h.Username == "" {
+			d.Problemf(at.Child("username"), `leave it out for "git"`, "is empty")
+		}
+	}
+}
+
 // badURL never quotes the URL: it may hold a password.
 func badURL(s string) (problem, hint string) {
 	const forms = `write "https://host/path", "ssh://git@host/path", "git@host:path", "git://host/path", "file:///path" or "/path"`

@@ -43,7 +43,44 @@ type Source struct {
 	TestingBranch string `toml:"testing_branch"` // only ever tried; may contain {name}; "" = none
 
 	ExposeRevision bool `toml:"expose_revision"` // to Nix, as self.rev
+
+	Encrypted  Encrypted  `toml:"encrypted"` // what becomes of commits with files that only a filter of git makes readable
+	Submodules Submodules `toml:"submodules"`
+	LFS        bool       `toml:"lfs"`   // fetch what pointers of Git LFS stand for
+	Hosts      []Host     `toml:"hosts"` // beside those of the remotes
 }
+
+// A Host is a server that a commit sends the node to: of a submodule, or of Git LFS.
+type Host struct {
+	Host           string `toml:"host"` // may have a port
+	Username       string `toml:"username"`
+	TokenFile      string `toml:"token_file"`       // for https
+	SSHKeyFile     string `toml:"ssh_key_file"`     // for ssh
+	KnownHostsFile string `toml:"known_hosts_file"` // for ssh
+	CAFile         string `toml:"ca_file"`          // for https
+}
+
+// SetDefaults implements [strict.Defaulter].
+func (h *Host) SetDefaults() { *h = Host{Username: "git"} }
+
+// Submodules is what becomes of a commit's submodules.
+type Submodules string
+
+// What becomes of submodules.
+const (
+	SubmodulesEmpty  Submodules = "empty"
+	SubmodulesRefuse Submodules = "refuse"
+	SubmodulesFetch  Submodules = "fetch"
+)
+
+// Encrypted is what becomes of files that Nix would get as ciphertexts or pointers.
+type Encrypted string
+
+// What becomes of such files.
+const (
+	EncryptedWarn   Encrypted = "warn"
+	EncryptedRefuse Encrypted = "refuse"
+)
 
 // BranchOf returns the branch that the node called name follows.
 func (s Source) BranchOf(name string) string {
@@ -158,6 +195,9 @@ func (s Settings) Files() []string {
 	for _, r := range s.Source.Remotes {
 		files = append(files, r.TokenFile, r.SSHKeyFile, r.KnownHostsFile, r.CAFile)
 	}
+	for _, h := range s.Source.Hosts {
+		files = append(files, h.TokenFile, h.SSHKeyFile, h.KnownHostsFile, h.CAFile)
+	}
 	return slices.DeleteFunc(files, func(f string) bool { return f == "" })
 }
 
@@ -183,7 +223,7 @@ func Default() Settings {
 		RunDir:     "/run/infra-agent",
 		Rollback:   reconcile.RollbackAuto,
 		LastResort: reconcile.LastResortReboot,
-		Source:     Source{Branch: "main", Interval: time.Minute, ExposeRevision: true},
+		Source:     Source{Branch: "main", Interval: time.Minute, ExposeRevision: true, Encrypted: EncryptedWarn, Submodules: SubmodulesEmpty},
 		Trust:      Trust{Policy: reconcile.TrustNone},
 		Registry:   Registry{Source: RegistryAuto, File: "infrastructure.toml", Attr: "infraAgent.registry"},
 		Limits: Limits{

@@ -53,6 +53,8 @@ func validateWords(d *strict.Document, s Settings) {
 	}{
 		{"rollback", string(s.Rollback), []string{string(reconcile.RollbackAuto), string(reconcile.RollbackHold), string(reconcile.RollbackNever)}},
 		{"last_resort", string(s.LastResort), []string{string(reconcile.LastResortReboot), string(reconcile.LastResortStuck)}},
+		{"source.encrypted", string(s.Source.Encrypted), []string{string(EncryptedWarn), string(EncryptedRefuse)}},
+		{"source.submodules", string(s.Source.Submodules), []string{string(SubmodulesEmpty), string(SubmodulesRefuse), string(SubmodulesFetch)}},
 		{"trust.policy", string(s.Trust.Policy), []string{string(reconcile.TrustNone), string(reconcile.TrustTip), string(reconcile.TrustAll)}},
 		{"registry.source", string(s.Registry.Source), []string{string(RegistryAuto), string(RegistryTOML), string(RegistryNix), string(RegistryMap), string(RegistryNone)}},
 		{"log.level", s.Log.Level, []string{"debug", "info", "warn", "error"}},
@@ -156,6 +158,7 @@ func validateSource(d *strict.Document, s Source) {
 		names = append(names, r.Name)
 		validateRemote(d, at, r)
 	}
+	judgeHosts(d, s.Hosts)
 }
 
 func validateTrust(d *strict.Document, t Trust) {

@@ -49,12 +49,16 @@ func (n *Nix) diagnose(ctx context.Context, rev reconcile.Revision, lines []stri
 		return found(reconcile.GateEvaluate, "upgrade Nix on this node, or lock with the older one", "this node's Nix is too old for flake.lock, which is of version %s", m[1])
 	}
 	switch {
-	case strings.Contains(said, noAttribute):
-		hint := "add the configuration to the flake, or correct the node in the registry"
+	case lacksAttribute(said):
+		hint := "add the configuration to " + cmp.Or(n.File.Path, "the flake") + ", or correct the node in the registry"
 		if m := meant.FindString(said); m != "" {
 			hint = "d" + m[1:] + " A" + hint[1:]
 		}
-		return found(reconcile.GateIdentity, hint, "the flake does not have this output")
+		return found(reconcile.GateIdentity, hint, "%s does not have this output", cmp.Or(n.File.Path, "the flake"))
+	case n.File.Path != "" && strings.Contains(said, "was not found in the Nix search path"):
+		return found(reconcile.GateEvaluate, "pin it in the repository (npins, niv, fetchTarball with a hash), or set nix.impure", "%s looks something up in NIX_PATH, which is another one on every machine", n.File.Path)
+	case n.File.Path != "" && !isFile(n.file(rev)):
+		return found(reconcile.GateEvaluate, "correct nix.file or source.subdir", "there is no %s in the repository's %s", n.File.Path, cmp.Or(n.Subdir, "root"))
 	case strings.Contains(said, "flake.nix' does not exist") && !isFile(filepath.Join(dir, "flake.nix")): // else it is an input's
 		return found(reconcile.GateEvaluate, "set source.subdir to the flake's directory", "there is no flake.nix in the repository's %s", cmp.Or(n.Subdir, "root"))
 	case strings.Contains(said, "while updating the lock file"): // it may fail to get a new input before it says why it wants it
@@ -133,8 +137,11 @@ func (n *Nix) readsEncrypted(tree, said string) bool {
 
 const lockAgain = `run "nix flake lock" and commit flake.lock`
 
-// noAttribute is what Nix says of an attribute path that leads nowhere.
-const noAttribute = "does not provide attribute"
+// lacksAttribute recognizes what Nix says of an attribute path of a flake, and of a file,
+// that leads nowhere.
+func lacksAttribute(said string) bool {
+	return strings.Contains(said, "does not provide attribute") || strings.Contains(said, "in selection path")
+}
 
 // locked are the inputs that flake.lock pins.
 type locked struct {

@@ -9,11 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/infra-agent/infra-agent/agent/command"
@@ -27,7 +25,8 @@ type Nix struct {
 	Run func(ctx context.Context, c command.Command) ([]byte, error)
 
 	Roots   string // directory of the GC roots
-	Subdir  string // of the flake in the source tree
+	Subdir  string // of the flake, or of the file, in the source tree
+	File    File   // zero: the repository is a flake
 	HideRev bool   // Nix does not learn the commit: there is no self.rev
 	Memory  uint64 // most bytes of an evaluation; 0 = no limit
 
@@ -49,13 +48,20 @@ var lockFlags = []string{"--no-update-lock-file"}
 // name is the one that counts. The repository cannot bring settings of its own.
 func (n *Nix) environment() []string {
 	lines := append([]string{os.Getenv("NIX_CONFIG")}, n.Settings...)
-	return []string{"NIX_CONFIG=" + strings.Join(append(lines, "accept-flake-config = false"), "\n")}
+	env := []string{"NIX_CONFIG=" + strings.Join(append(lines, "accept-flake-config = false"), "\n")}
+	if n.File.Path != "" && !n.Impure { // every node is to find the same, in the repository alone
+		env = append(env, "NIX_PATH=")
+	}
+	return env
 }
 
 // arguments are those of every evaluation and of the build: what the settings say,
 // and last what must hold.
 func (n *Nix) arguments() []string {
 	args := slices.Clone(n.ExtraArgs)
+	if n.File.Path != "" {
+		return args
+	}
 	if n.Impure {
 		args = append(args, "--impure")
 	}
@@ -65,10 +71,11 @@ func (n *Nix) arguments() []string {
 	return append(args, lockFlags...)
 }
 
-// Add copies the directory into the store under the name "source" and keeps it
-// from being garbage collected, by the root of that name. It returns the store path.
+// Add copies the directory into the store under its name and keeps it from being
+// garbage collected, by the root of that name. It returns the store path. Nix 2.26 reads
+// the directory once for it, and "nix store add" twice.
 func (n *Nix) Add(ctx context.Context, dir, root string) (string, error) {
-	out, err := n.run(ctx, append([]string{"nix"}, append(flags, "store", "add-path", "--name", "source", dir)...))
+	out, err := n.run(ctx, []string{"nix-store", "--add", dir})
 	if err != nil {
 		return "", fmt.Errorf("add %s to the store: %w", dir, err)
 	}
@@ -76,45 +83,26 @@ func (n *Nix) Add(ctx context.Context, dir, root string) (string, error) {
 	return path, n.Root(ctx, root, path)
 }
 
-// FlakeRef returns the reference by which Nix evaluates a revision: with the
-// commit in it self.rev works, and Nix's evaluation cache answers the build. A
-// revision without a commit is a checkout, of which Nix sees what git tracks.
-func (n *Nix) FlakeRef(rev reconcile.Revision) string {
-	q := url.Values{}
-	if n.Subdir != "" {
-		q.Set("dir", n.Subdir)
-	}
-	if rev.Commit == "" {
-		return "git+file://" + (&url.URL{Path: rev.Tree}).EscapedPath() + "?" + q.Encode()
-	}
-	if !n.HideRev {
-		q.Set("rev", string(rev.Commit))
-	}
-	q.Set("lastModified", strconv.FormatInt(rev.Time.Unix(), 10))
-	return "path:" + rev.Tree + "?" + q.Encode()
-}
-
-// Configurations lists the names of the flake's nixosConfigurations; none when it
-// has no such output.
+// Configurations lists the names of the systems; none when there is no such attribute.
 func (n *Nix) Configurations(ctx context.Context, rev reconcile.Revision) ([]string, error) {
-	out, err := n.Value(ctx, rev, "nixosConfigurations", "--apply", "builtins.attrNames")
+	out, err := n.Value(ctx, rev, n.set(), "--apply", "builtins.attrNames")
 	if out == nil || err != nil {
 		return nil, err
 	}
 	var names []string
 	if err := json.Unmarshal(out, &names); err != nil {
-		return nil, fmt.Errorf("list nixosConfigurations: %w", err)
+		return nil, fmt.Errorf("list %s: %w", n.systems(), err)
 	}
 	return names, nil
 }
 
-// Value returns an attribute of the flake as JSON; nil when the flake does not have
-// it. A failure that the revision caused is rejected with [reconcile.GateEvaluate].
+// Value returns an attribute of the flake, or of the file, as JSON; nil when it does not
+// have it. A failure that the revision caused is rejected with [reconcile.GateEvaluate].
 func (n *Nix) Value(ctx context.Context, rev reconcile.Revision, attr string, more ...string) ([]byte, error) {
 	args := append([]string{"nix"}, flags...)
-	args = append(args, "eval", "--json", n.FlakeRef(rev)+"#"+attr)
+	args = append(append(args, "eval", "--json"), n.evaluated(rev, attr)...)
 	out, err := n.evaluateFlake(ctx, rev, append(append(args, more...), n.arguments()...))
-	if exit, ran := errors.AsType[*command.ExitError](err); ran && strings.Contains(strings.Join(exit.Tail, "\n"), noAttribute) {
+	if exit, ran := errors.AsType[*command.ExitError](err); ran && lacksAttribute(strings.Join(exit.Tail, "\n")) {
 		return nil, nil
 	}
 	if err != nil {
@@ -127,12 +115,12 @@ func (n *Nix) Value(ctx context.Context, rev reconcile.Revision, attr string, mo
 // that it will have. Nothing is built. A failure that the revision caused is
 // rejected with [reconcile.GateEvaluate].
 func (n *Nix) Evaluate(ctx context.Context, rev reconcile.Revision, configuration string) (reconcile.Derivation, reconcile.Toplevel, error) {
-	attr := attribute(configuration) + ".config.system.build.toplevel.drvPath"
+	attr := n.attribute(configuration) + ".config.system.build.toplevel.drvPath"
 	args := append([]string{"nix"}, flags...)
-	args = append(args, "eval", "--raw", n.FlakeRef(rev)+"#"+attr)
+	args = append(append(args, "eval", "--raw"), n.evaluated(rev, attr)...)
 	out, err := n.evaluateFlake(ctx, rev, append(args, n.arguments()...))
 	if err != nil {
-		return "", "", n.classify(ctx, rev, "evaluate "+attribute(configuration), err)
+		return "", "", n.classify(ctx, rev, "evaluate "+n.attribute(configuration), err)
 	}
 	drv := strings.TrimSpace(string(out))
 	out, err = n.run(ctx, []string{"nix-store", "--query", "--outputs", drv})
@@ -154,15 +142,12 @@ func (n *Nix) Build(ctx context.Context, rev reconcile.Revision, configuration s
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("build: %w", err)
 	}
-	args := []string{
-		"nixos-rebuild", "build", "--flake", n.FlakeRef(rev) + "#" + url.PathEscape(configuration),
-		"--log-format", "internal-json", "-v",
-	}
-	args = append(args, n.arguments()...)
+	args := append([]string{"nixos-rebuild", "build"}, n.built(rev, configuration)...)
+	args = append(append(args, "--log-format", "internal-json", "-v"), n.arguments()...)
 	log := newBuildLog(report)
 	_, err := n.apart(ctx, command.Command{Args: args, Dir: dir, Memory: n.Memory, Stderr: log.line})
 	if err != nil {
-		return log.explain("build "+attribute(configuration), err)
+		return log.explain("build "+n.attribute(configuration), err)
 	}
 	got, err := os.Readlink(filepath.Join(dir, "result"))
 	if err != nil {
@@ -220,13 +205,6 @@ func (n *Nix) Substituters(ctx context.Context) ([]string, error) {
 		return nil, fmt.Errorf("read substituters: %w", err)
 	}
 	return strings.Fields(string(out)), nil
-}
-
-// attribute names a configuration in the fragment of a flake reference. Names may
-// hold dots, so it is always quoted; Nix knows no escapes between the quotes, but
-// decodes the fragment as that of a URL.
-func attribute(configuration string) string {
-	return `nixosConfigurations."` + url.PathEscape(configuration) + `"`
 }
 
 // evaluateFlake evaluates what a flake has. Where inputs are overridden, it first makes sure

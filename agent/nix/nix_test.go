@@ -79,29 +79,29 @@ func TestAttribute(t *testing.T) {
 		"a#b?c%d": `nixosConfigurations."a%23b%3Fc%25d"`,
 		"ü":       `nixosConfigurations."%C3%BC"`,
 	} {
-		if got := attribute(name); got != want {
+		if got := new(Nix).attribute(name); got != want {
 			t.Errorf("attribute(%q) = %s, want %s", name, got, want)
 		}
 	}
 }
 
 func TestAdd(t *testing.T) {
-	calls := programs(t, map[string]string{"nix": "echo /nix/store/sss-source", "nix-store": ""})
+	calls := programs(t, map[string]string{"nix-store": `[ "$1" != --add ] || echo /nix/store/sss-source`})
 	roots := filepath.Join(t.TempDir(), "roots")
-	got, err := (&Nix{Roots: roots}).Add(t.Context(), "/var/lib/infra-agent/tree", "source")
+	got, err := (&Nix{Roots: roots}).Add(t.Context(), "/var/lib/infra-agent/source", "source")
 	if got != "/nix/store/sss-source" || err != nil {
 		t.Errorf("Add() = %q, %v, want the store path", got, err)
 	}
 	called(t, calls(),
-		"nix "+features+" [store] [add-path] [--name] [source] [/var/lib/infra-agent/tree]",
+		"nix-store [--add] [/var/lib/infra-agent/source]",
 		"nix-store [--realise] [/nix/store/sss-source] [--add-root] ["+roots+"/source]",
 	)
 }
 
 func TestAddFails(t *testing.T) {
-	programs(t, map[string]string{"nix": "echo 'error: disk full' >&2; exit 1"})
+	programs(t, map[string]string{"nix-store": "echo 'error: disk full' >&2; exit 1"})
 	_, err := new(Nix).Add(t.Context(), "/tree", "source")
-	if err == nil || err.Error() != "add /tree to the store: nix: exit status 1: error: disk full" {
+	if err == nil || err.Error() != "add /tree to the store: nix-store: exit status 1: error: disk full" {
 		t.Errorf("got %v", err)
 	}
 	if gate, rejected := reconcile.RejectedBy(err); rejected {

@@ -28,15 +28,13 @@ type job struct {
 	Dir         string
 	Limits      Limits
 	Trust       Trust
+	Checkout    Checkout
 	Tip         reconcile.Commit
 	Anchor      reconcile.Commit
 	Accepted    []reconcile.Commit
 	Env         []string // KEY=VALUE, of a unit
 	AllowRewind reconcile.Commit
 }
-
-func (j job) store() string { return filepath.Join(j.Dir, "git") }
-func (j job) tree() string  { return filepath.Join(j.Dir, "tree") }
 
 // An answer is what the child writes to its standard output.
 type answer struct {
@@ -174,14 +172,14 @@ func (j job) run() (Result, error) {
 	}
 	defer unlock()
 	if j.Anew {
-		if err := os.RemoveAll(j.store()); err != nil {
-			return Result{}, fmt.Errorf("delete the git store: %w", err)
+		if err := j.forget(); err != nil {
+			return Result{}, err
 		}
 	}
 	result, err := j.attempt()
 	if _, damaged := errors.AsType[*damagedError](err); damaged {
-		if err := os.RemoveAll(j.store()); err != nil {
-			return Result{}, fmt.Errorf("delete the git store: %w", err)
+		if err := j.forget(); err != nil {
+			return Result{}, err
 		}
 		if result, err = j.attempt(); err != nil {
 			if _, again := errors.AsType[*damagedError](err); again { // it is not the store
@@ -190,7 +188,7 @@ func (j job) run() (Result, error) {
 		}
 	}
 	if err != nil {
-		_ = os.RemoveAll(j.tree()) // what is there is of no use
+		_ = os.RemoveAll(j.treeDir()) // what is there is of no use
 	}
 	return result, err
 }
@@ -229,14 +227,16 @@ func (j job) attempt() (Result, error) {
 	if at.Year() < 1970 || at.Year() > 9999 {
 		return Result{}, refused("commit %s: its date, year %d, cannot be right", j.Tip.Short(), at.Year())
 	}
-	warnings, err := writeTree(s, commit.TreeHash, j.tree(), at, j.Limits)
+	warnings, err := j.writeTree(ctx, s, tip)
 	if err != nil {
 		return Result{}, err
 	}
 	if r.session != nil {
 		warnings = append(warnings, r.session.warnings...)
 	}
-	r.compact(ctx, s, tip)
+	if r.session != nil {
+		s.compact(tip)
+	}
 	subject, _, _ := strings.Cut(commit.Message, "\n")
 	if j.Anchor == "" {
 		commits = 0

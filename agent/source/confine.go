@@ -18,7 +18,7 @@ import (
 
 const (
 	maxMemory = 1 << 30  // bytes beyond what the process starts with: honest fetches take 30 MB
-	maxFiles  = 256      // a store has at most some dozens of packs
+	maxFiles  = 1024     // a store has at most some dozens of packs, and each submodule one
 	margin    = 64 << 20 // bytes of a file beyond the largest that a fetch writes: the pack
 )
 

@@ -65,7 +65,7 @@ func probe(stdin io.Reader, stdout io.Writer) error {
 		{"run a program", func() error { return exec.Command("/bin/true").Run() }}, //nolint:noctx // it ends with the process
 		{"dump core", func() error { return positive(unix.RLIMIT_CORE) }},
 		{"open many files", func() error {
-			for range 300 {
+			for range 1100 {
 				if _, err := os.Open(j.Dir); err != nil {
 					return err
 				}
@@ -206,7 +206,7 @@ open many files: no
 	}
 
 	t.Log("and it can fetch")
-	w := &world{t: t, bare: dir + "/fleet.git", work: dir + "/work", store: dir + "/own/git", tree: dir + "/own/tree"}
+	w := &world{t: t, bare: dir + "/fleet.git", work: dir + "/work", store: dir + "/own/git", tree: dir + "/own/tree/source"}
 	w.run(dir, "git", "init", "-q", "--bare", "-b", "main", w.bare)
 	w.run(dir, "git", "init", "-q", "-b", "main", w.work)
 	w.git("remote", "add", "origin", w.bare)
@@ -246,7 +246,7 @@ func TestLimitsOfTheChild(t *testing.T) {
 		"Max cpu time 120 120 seconds", // a minute to fetch, and one more
 		"Max file size 171966464 171966464 bytes",
 		"Max core file size 0 0 bytes",
-		"Max open files 256 256 files",
+		"Max open files 1024 1024 files",
 	} {
 		if !strings.Contains(limits, want) {
 			t.Errorf("limits of the child: %s, want %s", limits, want)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/infra-agent/infra-agent/agent/command"
@@ -16,7 +17,10 @@ import (
 )
 
 // A Fetcher gets commits. Only one fetch may be under way for a store.
-type Fetcher struct{ opts Options }
+type Fetcher struct {
+	opts Options
+	anew atomic.Bool // the last fetch was not what it should be
+}
 
 // NewFetcher returns a fetcher for the remotes and the store of o.
 func NewFetcher(o Options) *Fetcher { return &Fetcher{opts: o} }
@@ -67,12 +71,13 @@ func (f *Fetcher) Fetch(ctx context.Context, req Request) (Result, error) {
 	defer cancel()
 	remote := f.opts.Remotes[i]
 	j := job{
-		Remote: remote, Branches: f.opts.Branches, Dir: f.opts.dir(remote), Limits: f.opts.Limits, Trust: f.opts.Trust,
+		Remote: remote, Branches: f.opts.Branches, Dir: f.opts.dir(remote), Limits: f.opts.Limits, Trust: f.opts.Trust, Checkout: f.opts.Checkout,
 		Tip: req.Tip, Anchor: req.Anchor, Accepted: req.Accepted, AllowRewind: req.AllowRewind,
 	}
 	if req.Testing {
 		j.Branches = Branches{Branch: f.opts.Testing}
 	}
+	j.Anew = f.anew.Swap(false)
 	result, err := f.opts.run(ctx, j)
 	if _, crashed := errors.AsType[*crashError](err); crashed {
 		// A damaged store can crash the git library. Without the store it is not the store.
@@ -80,7 +85,7 @@ func (f *Fetcher) Fetch(ctx context.Context, req Request) (Result, error) {
 		result, err = f.opts.run(ctx, j)
 	}
 	if err != nil {
-		_ = os.RemoveAll(j.tree()) // of a child that was killed; a unit's own files stay for its next fetch to delete
+		_ = os.RemoveAll(j.treeDir()) // of a child that was killed; a unit's own files stay for its next fetch to delete
 		return Result{}, fmt.Errorf("fetch %s from %s: %w", req.Tip.Short(), req.Remote, err)
 	}
 	return result, nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -33,10 +34,6 @@ func TestFirstFetchHasDepthOne(t *testing.T) {
 	}
 	if n := w.run(w.store, "git", "rev-list", "--count", string(tip)); n != "1" {
 		t.Errorf("commits in the store = %s, want 1", n)
-	}
-	info, err := os.Stat(filepath.Join(w.tree, "b/c"))
-	if err != nil || !info.ModTime().Equal(got.Time) {
-		t.Errorf("file time %v (%v), want the commit's %v", info.ModTime(), err, got.Time)
 	}
 }
 
@@ -81,7 +78,7 @@ func TestRevertRestoresAnOldFile(t *testing.T) {
 	w.push()
 	w.run(w.bare, "git", "repack", "-adbq")
 	w.mustFetch(w.head(), anchor)
-	w.run(w.store, "git", "fsck", "--connectivity-only", "--no-dangling")
+	w.wholeTip()
 }
 
 func TestSameTipAgainAsksNobody(t *testing.T) {
@@ -147,7 +144,10 @@ func TestLyingChild(t *testing.T) {
 	tip := w.pushed("a", "1")
 	says := func(answer string) { w.fetcher.opts.Child = []string{"/bin/echo", answer} }
 	says(`{"result": {"commit": "1111111111111111111111111111111111111111", "tree": "/etc", "subject": "a\u001b[2Jb", "time": "2024-01-01T00:00:00Z"}}`)
-	got, err := w.fetch(tip, "")
+	got, err := w.fetcher.Fetch(t.Context(), Request{Remote: "origin", Tip: tip})
+	if w.fetcher.Verify(got, t.TempDir()) == nil {
+		t.Error("a directory without files is verified")
+	}
 	if err != nil || got.Commit != tip || got.Tree != w.tree || got.Subject != "a[2Jb" {
 		t.Errorf("Fetch = %+v, %v, want the commit and the directory that were asked for", got, err)
 	}
@@ -184,7 +184,7 @@ func TestUnit(t *testing.T) {
 	}}
 	w.fetcher.opts.Remotes[0].TokenFile = token
 	got, err := w.fetch(tip, "")
-	if err != nil || got.Tree != own+"/tree" || ran != 1 {
+	if err != nil || got.Tree != own+"/tree/source" || ran != 1 {
 		t.Errorf("Fetch = %+v, %v, %d units, want one that writes to %s", got, err, ran, own)
 	}
 	w.follow(Remote{Name: "origin", URL: w.bare}, w.fetcher.opts.Limits)
@@ -232,25 +232,91 @@ func TestUnknownRemote(t *testing.T) {
 }
 
 // What a commit in between brought does not count: the next commit mends it, for a
-// node that has followed all along and for one that was off.
+// node that has followed all along and for one that was off, whether the server can
+// leave the files of old commits out or not.
 func TestACommitThatBreaksALimitIsMendedByTheNext(t *testing.T) {
-	w := newWorld(t)
-	w.git("-C", w.bare, "config", "uploadpack.allowFilter", "true")
-	anchor := w.pushed("a", "1")
-	w.mustFetch(anchor, "")
-	for _, c := range []struct{ name, content, limit string }{
-		{"more bytes than an answer may have", random(9 << 20), "limits.fetch_bytes"},
-		{"more bytes than files may have, well packed", strings.Repeat("x", 9<<20), "limits.tree_bytes"},
-		{"a larger object than any may be", strings.Repeat("x", maxObject+1), "at most 104857600 are accepted"},
-	} {
-		large := w.pushed("large", c.content)
-		_, err := w.fetch(large, anchor)
-		wantRejected(t, err, reconcile.GateUnverified, c.limit)
-		w.git("rm", "-q", "large")
-		tip := w.pushed("a", c.name)
-		if got := w.mustFetch(tip, anchor); got.Commits != 2 {
-			t.Errorf("%s: Commits = %d, want 2", c.name, got.Commits)
-		}
-		anchor = tip
+	for _, filter := range []string{"true", "false"} {
+		t.Run("filter "+filter, func(t *testing.T) {
+			w := newWorld(t)
+			w.git("-C", w.bare, "config", "uploadpack.allowFilter", filter)
+			anchor := w.pushed("a", "1")
+			w.mustFetch(anchor, "")
+			for _, c := range []struct{ name, content, limit string }{
+				{"more bytes than an answer may have", random(9 << 20), "limits.fetch_bytes"},
+				{"more bytes than files may have, well packed", strings.Repeat("x", 9<<20), "limits.tree_bytes"},
+				{"a larger object than any may be", strings.Repeat("x", maxObject+1), "at most 104857600 are accepted"},
+				{"a path that cannot be written", "", `the name ".git"`},
+				{"more files than may be", "", "limits.tree_entries"},
+			} {
+				switch {
+				case c.content != "":
+					w.pushed("large", c.content)
+				case c.name == "more files than may be":
+					for i := range 1001 {
+						w.write(fmt.Sprint("many/", i), fmt.Sprint(i))
+					}
+					w.pushed("many/x", "x")
+				default:
+					tree := w.run(w.work, "sh", "-c", `printf '100644 blob '$(git hash-object -w --stdin </dev/null)'\t.git\n' | git mktree`)
+					w.git("reset", "-q", "--soft", w.git("commit-tree", "-p", "HEAD", "-m", "x", tree))
+					w.push()
+				}
+				_, err := w.fetch(w.head(), anchor)
+				wantRejected(t, err, reconcile.GateUnverified, c.limit)
+				w.git("read-tree", string(anchor))
+				w.run(w.work, "rm", "-rf", "large", "many")
+				tip := w.pushed("a", c.name)
+				if got := w.mustFetch(tip, anchor); got.Commits != 2 {
+					t.Errorf("%s: Commits = %d, want 2", c.name, got.Commits)
+				}
+				anchor = tip
+			}
+		})
 	}
+}
+
+// Of a pack, the commits are taken: those that git has packed as changes of others, too.
+func TestTakeCommits(t *testing.T) {
+	w := newWorld(t)
+	w.imported(300)
+	long := strings.Repeat("a message that is there again and again\n", 50)
+	w.git("fetch", "-q", "origin", "main")
+	w.git("reset", "-q", "--hard", "FETCH_HEAD")
+	for i := range 5 {
+		w.write("f", random(1000*i))
+		w.git("add", "f")
+		w.git("commit", "-q", "--allow-empty", "-m", long+fmt.Sprint(i))
+	}
+	w.push()
+	for _, args := range []string{"--no-reuse-delta --window=50", "--no-reuse-delta --window=50 --delta-base-offset"} {
+		pack := w.run(w.bare, "sh", "-c", "git rev-list --objects main | git pack-objects -q --stdout "+args+" >taken.pack; git index-pack -o taken.idx taken.pack >/dev/null; git verify-pack -v taken.idx | grep -c ' commit .* [0-9]* [0-9a-f]*$'; rm taken.idx")
+		data, err := os.ReadFile(filepath.Join(w.bare, "taken.pack"))
+		if err != nil || pack == "0" {
+			t.Fatalf("%v, %s commits are packed as changes, want some", err, pack)
+		}
+		s, err := openStore(filepath.Join(t.TempDir(), "git"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := takeCommits(bytes.NewReader(data), s, roomy); err != nil {
+			t.Fatal(err)
+		}
+		got := w.run("/", "git", "--git-dir="+s.dir, "rev-list", "--count", string(w.head()))
+		if objects := w.run("/", "sh", "-c", "git --git-dir="+s.dir+" count-objects -v | grep in-pack"); got != "305" || objects != "in-pack: 305" {
+			t.Errorf("%s commits of history, %s; want 305 of both", got, objects)
+		}
+	}
+}
+
+func FuzzTakeCommits(f *testing.F) {
+	commit := packed{1, 4, nil, []byte("tree")}
+	f.Add(pack(2, commit, packed{6, 8, []byte{15}, []byte{4, 4, 0x90, 4, 0x90, 4, 0, 0}}))
+	f.Add(pack(2, commit, blob("x")))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := openStore(filepath.Join(t.TempDir(), "git"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = takeCommits(bytes.NewReader(data), s, roomy)
+	})
 }

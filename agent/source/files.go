@@ -17,15 +17,20 @@ type namedFile struct{ key, path string }
 
 // files lists those that a job may read.
 func (j job) files() (named []namedFile) {
-	for _, f := range []namedFile{
-		{"token_file", j.Remote.TokenFile},
-		{"ssh_key_file", j.Remote.SSHKeyFile},
-		{"known_hosts_file", j.Remote.KnownHostsFile},
-		{"ca_file", j.Remote.CAFile},
+	remotes := []Remote{j.Remote}
+	if (j.Checkout.LFS || j.Checkout.Submodules == SubmodulesFetch) && !j.Ask {
+		remotes = append(remotes, j.Checkout.Hosts...)
+	}
+	var all []namedFile
+	for _, r := range remotes {
+		all = append(all, namedFile{"token_file", r.TokenFile}, namedFile{"ssh_key_file", r.SSHKeyFile},
+			namedFile{"known_hosts_file", r.KnownHostsFile}, namedFile{"ca_file", r.CAFile})
+	}
+	for _, f := range append(all, []namedFile{
 		{"allowed_signers_file", j.Trust.Files.AllowedSigners},
 		{"openpgp_keyring_file", j.Trust.Files.Keyring},
 		{"revocation_file", j.Trust.Files.Revocation},
-	} {
+	}...) {
 		if f.path != "" {
 			named = append(named, f)
 		}

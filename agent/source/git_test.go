@@ -72,7 +72,7 @@ func newWorld(t *testing.T) *world {
 	dir := t.TempDir()
 	w := &world{
 		t: t, bare: dir + "/fleet.git", work: dir + "/work",
-		store: dir + "/state/git", tree: dir + "/state/tree",
+		store: dir + "/state/git", tree: dir + "/state/tree/source",
 	}
 	w.run(dir, "git", "init", "-q", "--bare", "-b", "main", w.bare)
 	w.run(dir, "git", "init", "-q", "-b", "main", w.work)
@@ -186,7 +186,13 @@ func (w *world) pushed(name, content string) reconcile.Commit {
 }
 
 func (w *world) fetch(tip, anchor reconcile.Commit) (Result, error) {
-	return w.fetcher.Fetch(context.Background(), Request{Remote: "origin", Tip: tip, Anchor: anchor})
+	got, err := w.fetcher.Fetch(context.Background(), Request{Remote: "origin", Tip: tip, Anchor: anchor})
+	if err == nil {
+		if err := w.fetcher.Verify(got, got.Tree); err != nil {
+			w.t.Errorf("what was fetched is not the commit: %v", err)
+		}
+	}
+	return got, err
 }
 
 // mustFetch fetches, and lets git judge the tree that was written.
@@ -262,4 +268,11 @@ func wantVerdict(t *testing.T, err error, want reconcile.Verdict) {
 func suspicious(err error) bool {
 	rejected, is := errors.AsType[*reconcile.RejectedError](err)
 	return is && rejected.Suspect
+}
+
+// wholeTip lets git read all of the newest commit in the store, bit by bit. Of older ones
+// the store may have no more than the commits.
+func (w *world) wholeTip() {
+	w.t.Helper()
+	w.run(w.store, "sh", "-ec", "git rev-list --objects --no-walk "+string(w.head())+" >tip; cut -c1-40 tip | git cat-file --batch >contents; ! grep -a ' missing$' contents; rm tip contents")
 }

@@ -18,7 +18,7 @@ import (
 // gitprotocol-pack(5). A server may have any number of them; one or two count.
 type listing struct {
 	capabilities *capability.List
-	commits      map[string]string // of the refs that were looked for, as far as the server has them; of [head], the target
+	commits      map[string]string // of the refs that were looked for, as far as the server has them; of [head], the target; of "refs/heads/", each below it
 	empty        bool              // it has no ref at all
 }
 
@@ -50,7 +50,7 @@ func readListing(r io.Reader, refs []string) (listing, error) {
 		}
 		hash, name, _ := bytes.Cut(line, []byte(" "))
 		said.empty = said.empty && string(name) == noRefs
-		if slices.Contains(refs, string(name)) {
+		if slices.ContainsFunc(refs, func(ref string) bool { return looksFor(ref, string(name)) && len(said.commits) < maxRefs }) {
 			said.commits[string(name)] = string(hash)
 		}
 	}
@@ -61,6 +61,15 @@ func readListing(r io.Reader, refs []string) (listing, error) {
 		return listing{}, fmt.Errorf("the server's list of refs: %w", err)
 	}
 	return listing{}, fmt.Errorf("the server's list of refs: %w", io.ErrUnexpectedEOF)
+}
+
+// maxRefs is how many refs of a listing are kept at most.
+const maxRefs = 1000
+
+// looksFor reports whether a ref that is looked for, or all below "refs/heads/", has
+// that name.
+func looksFor(ref, name string) bool {
+	return name == ref || strings.HasSuffix(ref, "/") && strings.HasPrefix(name, ref) && !strings.HasSuffix(name, "^{}")
 }
 
 func serverSays(text string) error {

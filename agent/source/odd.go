@@ -8,7 +8,8 @@ import (
 
 // Some files are not what their authors see: git replaces them when it checks a
 // commit out. Nix takes such files as they are stored, and so does the agent, but
-// says so: a node that gets a ciphertext for a key learns it too late.
+// says so, or refuses the commit: a node that gets a ciphertext for a key learns it
+// too late.
 
 // An oddity is a kind of such files.
 type oddity string
@@ -18,20 +19,39 @@ const (
 	oddSubmodule oddity = "submodules are empty directories"
 	oddLFS       oddity = "Git LFS pointers are not the files that they stand for"
 	oddGitCrypt  oddity = "files are locked by git-crypt and stay so"
+	oddSalted    oddity = "files are locked by transcrypt, or by openssl enc, and stay so"
 	oddAnnex     oddity = "git-annex pointers are not the files that they stand for"
 	oddFilter    oddity = "filters of .gitattributes are not run"
 )
 
 // oddities are in the order of the warnings.
 var oddities = []struct {
-	kind oddity
-	hint string
+	kind    oddity
+	hint    string
+	refused func(Checkout) string // the setting that refuses them; "" = they are only told
 }{
-	{oddSubmodule, "where Nix needs one, make it a flake input"},
-	{oddLFS, "where Nix needs one, commit the file itself, or fetch it in Nix"},
-	{oddGitCrypt, "nothing that Nix evaluates may need them; use sops-nix or agenix for secrets"},
-	{oddAnnex, "where Nix needs one, commit the file itself, or fetch it in Nix"},
-	{oddFilter, "their files reach the node as git stores them"},
+	{oddSubmodule, "where Nix needs one, make it a flake input, or set source.submodules", submodules},
+	{oddLFS, "where Nix needs one, set source.lfs, or commit the file itself", nothing},
+	{oddGitCrypt, "nothing that Nix evaluates may need them; use sops-nix or agenix for secrets", encrypted},
+	{oddSalted, "nothing that Nix evaluates may need them; use sops-nix or agenix for secrets", encrypted},
+	{oddAnnex, "where Nix needs one, commit the file itself, or fetch it in Nix", encrypted},
+	{oddFilter, "their files reach the node as git stores them", encrypted},
+}
+
+func nothing(Checkout) string { return "" }
+
+func submodules(c Checkout) string {
+	if c.Submodules == SubmodulesRefuse {
+		return "source.submodules"
+	}
+	return ""
+}
+
+func encrypted(c Checkout) string {
+	if c.RefuseEncrypted {
+		return "source.encrypted"
+	}
+	return ""
 }
 
 // markBytes is how much of a file says what it is.
@@ -44,27 +64,30 @@ func oddStart(start []byte) oddity {
 		return oddLFS
 	case bytes.HasPrefix(start, []byte("\x00GITCRYPT\x00")):
 		return oddGitCrypt
+	case bytes.HasPrefix(start, []byte("U2FsdGVkX1")): // base64 of "Salted__", openssl-enc(1)
+		return oddSalted
 	case bytes.HasPrefix(start, []byte("/annex/objects/")):
 		return oddAnnex
 	}
 	return ""
 }
 
-// filters lists the filters that a .gitattributes names, gitattributes(5), but for
-// those whose files are known by how they begin.
-func filters(attributes []byte) (names []string) {
+// filters lists the lines of a .gitattributes that name a filter, gitattributes(5), as
+// "PATTERN filter=NAME", but for the filters whose files are known by how they begin.
+func filters(attributes []byte) (lines []string) {
 	for line := range strings.Lines(string(attributes)) {
-		if strings.HasPrefix(strings.TrimSpace(line), "#") {
+		words := strings.Fields(line)
+		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
 			continue
 		}
-		for _, word := range strings.Fields(line) {
+		for _, word := range words[1:] {
 			name, is := strings.CutPrefix(word, "filter=")
 			if is && name != "lfs" && name != "annex" && !strings.HasPrefix(name, "git-crypt") {
-				names = append(names, name)
+				lines = append(lines, words[0]+" "+word)
 			}
 		}
 	}
-	return names
+	return lines
 }
 
 // named is what is remembered of one oddity: its first files, and how many.
@@ -75,7 +98,7 @@ type named struct {
 
 const maxNamed = 5
 
-// note counts a file, or a filter, which many files of attributes may name.
+// note counts a file, or a line that names a filter.
 func (w *writer) note(kind oddity, name string) {
 	if w.odd == nil {
 		w.odd = map[oddity]*named{}
@@ -95,24 +118,32 @@ func (w *writer) note(kind oddity, name string) {
 	}
 }
 
-// warnings says what was noted, one sentence a kind.
-func (w *writer) warnings() (all []string) {
+// judge says what was noted, one sentence a kind, and refuses what the settings do not
+// want to reach a node.
+func (w *writer) judge() (warnings []string, err error) {
 	for _, o := range oddities {
 		n := w.odd[o.kind]
 		if n == nil {
 			continue
 		}
-		var list strings.Builder
-		for i, name := range n.names {
-			if i > 0 {
-				list.WriteString(", ")
-			}
-			fmt.Fprintf(&list, "%q", name)
+		if setting := o.refused(w.checkout); setting != "" {
+			return nil, refused("%s: %s (hint: %s; or change %s on the nodes)", o.kind, n, o.hint, setting)
 		}
-		if more := n.count - len(n.names); more > 0 {
-			fmt.Fprintf(&list, " and %d more", more)
-		}
-		all = append(all, fmt.Sprintf("%s, as for Nix: %s (hint: %s)", o.kind, list.String(), o.hint))
+		warnings = append(warnings, fmt.Sprintf("%s, as for Nix: %s (hint: %s)", o.kind, n, o.hint))
 	}
-	return all
+	return warnings, nil
+}
+
+func (n *named) String() string {
+	var list strings.Builder
+	for i, name := range n.names {
+		if i > 0 {
+			list.WriteString(", ")
+		}
+		fmt.Fprintf(&list, "%q", name)
+	}
+	if more := n.count - len(n.names); more > 0 {
+		fmt.Fprintf(&list, " and %d more", more)
+	}
+	return list.String()
 }

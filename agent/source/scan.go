@@ -55,19 +55,15 @@ func spool(r io.Reader, dir string, l Limits) (_ *os.File, err error) {
 // scan reads one whole pack and nothing after it. The error is rejected by
 // [reconcile.GateUnverified] where the pack is over a limit.
 func scan(in *bufio.Reader, l Limits) error {
-	var head [12]byte
-	if _, err := io.ReadFull(in, head[:]); err != nil {
-		return broken(err)
+	count, err := packHeader(in)
+	if err != nil {
+		return err
 	}
-	if string(head[:4]) != "PACK" || binary.BigEndian.Uint32(head[4:]) != 2 {
-		return errPack
-	}
-	count := binary.BigEndian.Uint32(head[8:])
 	if most := inflations*int64(l.TreeEntries) + commits; int64(count) > most {
 		return tooMuch("%d objects, at most %d are accepted (hint: if that is right, raise limits.tree_entries)", count, most)
 	}
 	most, total := inflations*l.TreeBytes, int64(0)
-	s := scanner{in: in, chunk: make([]byte, 32<<10)}
+	s := scanner{in: in, chunk: make([]byte, 32<<10), most: maxObject}
 	for range count {
 		size, err := s.object()
 		if err != nil {
@@ -87,6 +83,18 @@ func scan(in *bufio.Reader, l Limits) error {
 	return nil
 }
 
+// packHeader reads how many objects a pack holds.
+func packHeader(in io.Reader) (count uint32, err error) {
+	var head [12]byte
+	if _, err := io.ReadFull(in, head[:]); err != nil {
+		return 0, broken(err)
+	}
+	if string(head[:4]) != "PACK" || binary.BigEndian.Uint32(head[4:]) != 2 {
+		return 0, errPack
+	}
+	return binary.BigEndian.Uint32(head[8:]), nil
+}
+
 func tooMuch(format string, args ...any) error { return suspected("the pack holds "+format, args...) }
 
 // broken keeps limits and network errors apart from a pack that just ends.
@@ -102,6 +110,7 @@ type scanner struct {
 	in      *bufio.Reader
 	inflate io.ReadCloser
 	chunk   []byte
+	most    int64 // bytes of an object
 }
 
 // object reads one object and returns its size, deltas resolved.
@@ -144,8 +153,8 @@ func (s *scanner) header() (kind byte, size int64, err error) {
 		}
 		size |= int64(b&0x7f) << shift
 	}
-	if size > maxObject {
-		return 0, 0, tooMuch("an object of %d bytes, at most %d are accepted (hint: have Nix fetch such a file)", size, maxObject)
+	if size > s.most {
+		return 0, 0, tooMuch("an object of %d bytes, at most %d are accepted (hint: have Nix fetch such a file)", size, s.most)
 	}
 	return kind, size, nil
 }
@@ -165,14 +174,8 @@ func (s *scanner) varint() (n int, err error) {
 
 // body inflates an object and returns its size; of a delta, that of its result.
 func (s *scanner) body(size int64, delta bool) (int64, error) {
-	var err error
-	if s.inflate == nil {
-		s.inflate, err = zlib.NewReader(s.in)
-	} else {
-		err = s.inflate.(zlib.Resetter).Reset(s.in, nil)
-	}
-	if err != nil {
-		return 0, fmt.Errorf("%w: %w", errPack, broken(err))
+	if err := s.begin(); err != nil {
+		return 0, err
 	}
 	result, read := size, int64(0)
 	for {
@@ -198,21 +201,43 @@ func (s *scanner) body(size int64, delta bool) (int64, error) {
 	return result, nil
 }
 
+// begin begins to inflate an object.
+func (s *scanner) begin() (err error) {
+	if s.inflate == nil {
+		s.inflate, err = zlib.NewReader(s.in)
+	} else {
+		err = s.inflate.(zlib.Resetter).Reset(s.in, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errPack, broken(err))
+	}
+	return nil
+}
+
 func ended(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
 
 // deltaResult reads the two sizes at the start of a delta: of the base, and of
 // what it makes. The error it was given comes back when there is none of its own.
 func deltaResult(start []byte, err error) (int64, error) {
-	_, n := binary.Uvarint(start)
-	if n <= 0 {
-		return 0, fmt.Errorf("%w: a delta without sizes", errPack)
-	}
-	size, m := binary.Uvarint(start[n:])
-	if m <= 0 {
-		return 0, fmt.Errorf("%w: a delta without sizes", errPack)
+	size, bad := deltaSize(start)
+	if bad != nil {
+		return 0, bad
 	}
 	if size > maxObject {
 		return 0, tooMuch("a delta that makes %d bytes, at most %d are accepted (hint: have Nix fetch such a file)", size, maxObject)
 	}
-	return int64(size), err
+	return size, err
+}
+
+// deltaSize reads the size of what a delta makes.
+func deltaSize(delta []byte) (int64, error) {
+	_, n := binary.Uvarint(delta)
+	if n <= 0 {
+		return 0, fmt.Errorf("%w: a delta without sizes", errPack)
+	}
+	size, m := binary.Uvarint(delta[n:])
+	if m <= 0 {
+		return 0, fmt.Errorf("%w: a delta without sizes", errPack)
+	}
+	return int64(min(size, 1<<62)), nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
@@ -30,9 +31,8 @@ type session struct {
 	warnings []string // about the files that the remote names
 }
 
-// connect opens a session about branches. The remote may send up to limit bytes in
-// it.
-func connect(ctx context.Context, remote Remote, b Branches, limit int64) (*session, error) {
+// connect opens a session about refs. The remote may send up to limit bytes in it.
+func connect(ctx context.Context, remote Remote, refs []string, limit int64) (*session, error) {
 	endpoint, err := remote.endpoint()
 	if err != nil {
 		return nil, err
@@ -55,7 +55,7 @@ func connect(ctx context.Context, remote Remote, b Branches, limit int64) (*sess
 	if err != nil {
 		return nil, err
 	}
-	if s.listing, err = s.list(ctx, b.refs()); err != nil {
+	if s.listing, err = s.list(ctx, refs); err != nil {
 		_ = s.Close()
 		return nil, s.explain(err)
 	}
@@ -64,16 +64,34 @@ func connect(ctx context.Context, remote Remote, b Branches, limit int64) (*sess
 
 // endpoint takes the URL apart. Its error does not repeat it.
 func (r Remote) endpoint() (*transport.Endpoint, error) {
-	if user, rest, is := strings.Cut(r.URL, "@["); is && !strings.Contains(user, "://") { // git's short form with an IPv6 address, which go-git does not know
-		if host, path, is := strings.Cut(rest, "]:"); is {
-			return &transport.Endpoint{Protocol: "ssh", User: user, Host: host, Path: path}, nil
-		}
+	if isShort(r.URL) {
+		return shortEndpoint(r.URL), nil
 	}
 	endpoint, err := transport.NewEndpoint(r.URL)
 	if err != nil {
 		return nil, fmt.Errorf("the URL of remote %s is not valid", r.Name)
 	}
 	return endpoint, nil
+}
+
+// shortEndpoint takes git's short form apart, USER@HOST:PATH. A host with colons is in
+// brackets, and so is one with a port.
+func shortEndpoint(at string) *transport.Endpoint {
+	server, path := splitURL(at)
+	server = strings.TrimSuffix(server, ":")
+	e := &transport.Endpoint{Protocol: "ssh", Host: server, Path: path}
+	if i := strings.LastIndex(server, "@"); i >= 0 {
+		e.User, e.Host = server[:i], server[i+1:]
+	}
+	if inside, is := strings.CutPrefix(e.Host, "["); is {
+		e.Host = strings.TrimSuffix(inside, "]")
+		if host, text, is := strings.Cut(e.Host, ":"); is {
+			if port, err := strconv.ParseUint(text, 10, 16); err == nil {
+				e.Host, e.Port = host, int(port)
+			}
+		}
+	}
+	return e
 }
 
 // tips returns what the remote said of the branches.

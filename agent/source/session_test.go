@@ -251,7 +251,7 @@ func TestShortFormWithAnIPv6Address(t *testing.T) {
 	for url, want := range map[string]transport.Endpoint{
 		"git@[2001:db8::1]:fleet.git":   {Protocol: "ssh", User: "git", Host: "2001:db8::1", Path: "fleet.git"},
 		"ssh://git@[::1]:2222/x.git":    {Protocol: "ssh", User: "git", Host: "[::1]", Port: 2222, Path: "/x.git"},
-		"git@host:fleet.git":            {Protocol: "ssh", User: "git", Host: "host", Port: 22, Path: "fleet.git"},
+		"git@host:fleet.git":            {Protocol: "ssh", User: "git", Host: "host", Path: "fleet.git"},
 		"https://[2001:db8::1]:1/x.git": {Protocol: "https", Host: "[2001:db8::1]", Port: 1, Path: "/x.git"},
 	} {
 		if got, err := (Remote{URL: url}).endpoint(); err != nil || !reflect.DeepEqual(*got, want) {

@@ -25,6 +25,7 @@ type Options struct {
 	Dir      string        // of the child alone: the git store, a cache, and the files of a commit
 	Limits   Limits
 	Trust    Trust
+	Checkout Checkout
 	Child    []string // program and arguments that call [Child]
 	Unit     *Unit    // runs the child with fewer rights than this process has; nil: it is a process of this one
 }
@@ -134,6 +135,15 @@ type Limits struct {
 	TreeEntries int           // files, links and directories of a commit
 	FetchBytes  int64         // of the answers to one fetch
 	Fetch       time.Duration // of a fetch, all steps included
+}
+
+// Checkout says what becomes of the files that git itself replaces when it checks a
+// commit out.
+type Checkout struct {
+	RefuseEncrypted bool // a commit with files that a filter would have to make readable; else they are told
+	Submodules      Submodules
+	LFS             bool     // pointers of Git LFS are replaced by what they stand for
+	Hosts           []Remote // credentials for what is fetched of other hosts; Name is the host, and there is no URL
 }
 
 // ErrNoBranch says that a remote answered, and does not have the branch.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -21,6 +20,27 @@ import (
 // fetched names the last commit that was fetched whole. A store without it was
 // never finished.
 const fetched plumbing.ReferenceName = "refs/infra-agent/fetched"
+
+// What a job keeps in its directory: the git store, those of submodules, objects of
+// Git LFS; and what it makes there: the tree, a list of what is in it, and what shows
+// that it is that of the commit.
+func (j job) store() string      { return filepath.Join(j.Dir, "git") }
+func (j job) modulesDir() string { return filepath.Join(j.Dir, "modules") }
+func (j job) lfsDir() string     { return filepath.Join(j.Dir, "lfs") }
+func (j job) treeDir() string    { return filepath.Join(j.Dir, "tree") }
+func (j job) tree() string       { return filepath.Join(j.treeDir(), "source") } // as its path in the Nix store ends
+func (j job) list() string       { return filepath.Join(j.treeDir(), "list.json") }
+func (j job) proofFile() string  { return filepath.Join(j.treeDir(), proofName) }
+
+const proofName = "proof.json"
+
+// forget deletes what was fetched before.
+func (j job) forget() error {
+	if err := errors.Join(os.RemoveAll(j.store()), os.RemoveAll(j.modulesDir()), os.RemoveAll(j.lfsDir()), os.RemoveAll(j.treeDir())); err != nil {
+		return fmt.Errorf("delete the git store: %w", err)
+	}
+	return nil
+}
 
 // A store is a bare, shallow git repository. It is a cache: whatever is wrong
 // with it ends as a [damagedError], and it is fetched anew.
@@ -59,27 +79,6 @@ func (s *store) sweep() {
 	for _, path := range append(left, s.next()) {
 		_ = os.RemoveAll(path) // it is only in the way
 	}
-}
-
-// grown reports whether the store has become too large for what it holds. Its
-// first pack is the whole tree of one commit, each other one what came later.
-func (s *store) grown() bool {
-	packs, err := filepath.Glob(filepath.Join(s.dir, "objects", "pack", "*.pack"))
-	if err != nil || len(packs) > maxPacks {
-		return err == nil
-	}
-	var first fs.FileInfo
-	var total int64
-	for _, path := range packs {
-		info, err := os.Stat(path)
-		if err != nil {
-			return false // the next reader finds out what is wrong
-		}
-		if total += info.Size(); first == nil || info.ModTime().Before(first.ModTime()) {
-			first = info
-		}
-	}
-	return first != nil && total > max(maxGrowth*first.Size(), minSize)
 }
 
 // next is where the store that will replace this one is made.
@@ -146,6 +145,19 @@ func (s *store) object(kind plumbing.ObjectType, h plumbing.Hash) (*plumbing.Mem
 		return nil, wrongName(kind, h)
 	}
 	return o, nil
+}
+
+// raw returns the bytes of an object, which have its name.
+func (s *store) raw(kind plumbing.ObjectType, h plumbing.Hash) ([]byte, error) {
+	o, err := s.object(kind, h)
+	if err != nil {
+		return nil, err
+	}
+	r, err := o.Reader()
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(r)
 }
 
 func wrongName(kind plumbing.ObjectType, h plumbing.Hash) error {

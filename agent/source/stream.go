@@ -30,14 +30,11 @@ type stream struct {
 
 // openStream connects, and has the server begin to serve the repository.
 func openStream(ctx context.Context, remote Remote, endpoint *transport.Endpoint, m *meter, params ...string) (*stream, error) {
-	port, open := 9418, openGit
+	open := openGit
 	if endpoint.Protocol == "ssh" {
-		port, open = 22, openSSH
+		open = openSSH
 	}
-	if endpoint.Port != 0 {
-		port = endpoint.Port
-	}
-	address := net.JoinHostPort(strings.Trim(endpoint.Host, "[]"), strconv.Itoa(port))
+	address := net.JoinHostPort(strings.Trim(endpoint.Host, "[]"), strconv.Itoa(portOf(endpoint)))
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
@@ -58,6 +55,14 @@ func openStream(ctx context.Context, remote Remote, endpoint *transport.Endpoint
 		return conn.Close()
 	}
 	return s, nil
+}
+
+// portOf returns the port of a URL, or else that of its protocol.
+func portOf(endpoint *transport.Endpoint) int {
+	if endpoint.Port != 0 {
+		return endpoint.Port
+	}
+	return map[string]int{"https": 443, "http": 80, "ssh": 22, "git": 9418}[endpoint.Protocol]
 }
 
 // openGit asks a git daemon. Nobody proves who they are: only signatures tell the

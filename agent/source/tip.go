@@ -82,7 +82,7 @@ func (j job) ask(ctx context.Context) (Tips, error) {
 	if endpoint.Protocol == "ssh" || endpoint.Protocol == "git" {
 		return streamTips(ctx, j.Remote, j.Branches, j.Limits.FetchBytes)
 	}
-	s, err := connect(ctx, j.Remote, j.Branches, j.Limits.FetchBytes)
+	s, err := connect(ctx, j.Remote, j.refs(), j.Limits.FetchBytes)
 	if err != nil {
 		return Tips{}, err
 	}

@@ -1,11 +1,13 @@
 package source
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"slices"
+	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
@@ -21,6 +23,7 @@ type remote struct {
 	job
 	session  *session
 	noFilter bool // the server has filters, and not the one that is asked for
+	pinned   bool // the tip is that of no branch, but named by another repository
 }
 
 func (r *remote) close() {
@@ -57,24 +60,25 @@ func (r *remote) bring(ctx context.Context, s *store, tip, anchor plumbing.Hash)
 //
 // Such an answer also has what a commit in between brought and the tip has not any
 // more. Over a limit it says nothing about the tip: it is the store that leads to it,
-// so that is made anew, with the tip's own files alone and, of servers that can, the
-// commits before it without theirs.
+// so that is made anew, with the tip's own files alone and the commits before it without
+// theirs: see [takeCommits] for servers that send them nevertheless.
 //
 // go-git's own Fetch is no use here: with a depth it downloads the tree anew for
 // each commit, and without one it takes such a store for whole.
 func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, depth int) error {
 	r.close() // a session answers one request
 	var err error
-	if r.session, err = connect(ctx, r.Remote, r.Branches, r.Limits.FetchBytes); err != nil {
+	if r.session, err = connect(ctx, r.Remote, r.looksAt(), r.Limits.FetchBytes); err != nil {
 		return err
 	}
-	switch now, err := r.session.tips(r.Branches); {
-	case err != nil:
+	wants, err := r.wants(tip)
+	if err != nil {
 		return err
-	case now.Commit != r.Tip:
-		return fmt.Errorf("branch %s moved on to %s", r.Branch, now.Commit.Short())
 	}
-	req, err := r.request(s, tip, depth)
+	if !slices.Contains(wants, tip) {
+		depth = 0 // it is somewhere below them
+	}
+	req, err := r.request(s, wants, depth)
 	if err != nil {
 		return err
 	}
@@ -96,43 +100,94 @@ func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, dept
 	if r.session.local {
 		pack = r.session.meter.reader(pack)
 	}
-	scanned, err := spool(pack, s.dir, r.Limits)
+	if depth > 1 && req.Filter == "" {
+		r.session.meter.limit = skipBytes * r.Limits.FetchBytes
+		err = r.failed(takeCommits(pack, s, r.Limits))
+	} else {
+		err = r.failed(r.keep(pack, s))
+	}
 	if err != nil {
-		err = r.failed(err)
+		s.sweep()
 		if _, limit := reconcile.RejectedBy(err); limit && depth == 0 && !s.fresh {
 			return &damagedError{err}
 		}
 		return err
 	}
-	defer scanned.Close()
-	if err := packfile.UpdateObjectStorage(s, scanned); err != nil {
-		s.sweep()
-		return r.failed(fmt.Errorf("store the pack: %w", err))
-	}
 	if there, err := s.has(tip); err != nil {
 		return err
 	} else if !there {
 		err := errors.New("the remote's pack does not hold the commit")
+		if r.pinned {
+			err = errNotThere
+		}
 		if !s.fresh { // the remote was told what the store should have
 			return &damagedError{err}
 		}
 		return err
 	}
-	edges, err := history{s}.edges(tip)
-	if err != nil {
+	if err := s.setTip(tip); err != nil {
 		return err
-	}
-	if err := s.SetShallow(edges); err != nil { // for people who look at it with git
-		return fmt.Errorf("write the git store: %w", err)
-	}
-	if err := s.SetReference(plumbing.NewHashReference(fetched, tip)); err != nil {
-		return fmt.Errorf("write the git store: %w", err)
 	}
 	s.fresh = false
 	return nil
 }
 
-func (r *remote) request(s *store, tip plumbing.Hash, depth int) (*packp.UploadPackRequest, error) {
+// keep stores what a pack holds, within the limits.
+func (r *remote) keep(pack io.Reader, s *store) error {
+	scanned, err := spool(pack, s.dir, r.Limits)
+	if err != nil {
+		return err
+	}
+	defer scanned.Close()
+	if err := packfile.UpdateObjectStorage(s, scanned); err != nil {
+		return fmt.Errorf("store the pack: %w", err)
+	}
+	return nil
+}
+
+// looksAt returns the refs that matter of what the remote has.
+func (r *remote) looksAt() []string {
+	if r.pinned {
+		return []string{head, "refs/heads/", "refs/tags/"}
+	}
+	return r.refs()
+}
+
+// wants returns what to ask for so as to get the tip. A server gives what a branch
+// points to, and few give any other commit by its name: of those that do not, a pinned
+// commit comes with the history of all that they have.
+func (r *remote) wants(tip plumbing.Hash) ([]plumbing.Hash, error) {
+	said := r.session.listing
+	if !r.pinned {
+		now, err := r.session.tips(r.Branches)
+		if err == nil && now.Commit != r.Tip {
+			err = fmt.Errorf("branch %s moved on to %s", r.Branch, now.Commit.Short())
+		}
+		return []plumbing.Hash{tip}, err
+	}
+	var all []plumbing.Hash
+	for name, commit := range said.commits {
+		if commit == tip.String() {
+			return []plumbing.Hash{tip}, nil
+		}
+		if name != head { // which may be the name of a branch
+			all = append(all, plumbing.NewHash(commit))
+		}
+	}
+	if said.capabilities.Supports(capability.AllowReachableSHA1InWant) {
+		return []plumbing.Hash{tip}, nil
+	}
+	if len(all) == 0 {
+		return nil, errNotThere
+	}
+	slices.SortFunc(all, func(a, b plumbing.Hash) int { return bytes.Compare(a[:], b[:]) })
+	return slices.Compact(all), nil
+}
+
+// errNotThere may pass: the commit is pushed after the one that names it.
+var errNotThere = errors.New("the repository does not have the commit, or on no branch (hint: push it there)")
+
+func (r *remote) request(s *store, wants []plumbing.Hash, depth int) (*packp.UploadPackRequest, error) {
 	req := packp.NewUploadPackRequestFromCapabilities(r.session.listing.capabilities)
 	for _, c := range []capability.Capability{capability.Shallow, capability.NoProgress} {
 		if !r.session.listing.capabilities.Supports(c) {
@@ -145,7 +200,7 @@ func (r *remote) request(s *store, tip plumbing.Hash, depth int) (*packp.UploadP
 	if !req.Capabilities.Supports(capability.Shallow) {
 		depth = 0 // all of the history, as far as the limits let it
 	}
-	req.Wants = []plumbing.Hash{tip}
+	req.Wants = wants
 	req.Depth = packp.DepthCommits(depth)
 	if s.fresh {
 		return req, nil
@@ -178,32 +233,15 @@ func (r *remote) request(s *store, tip plumbing.Hash, depth int) (*packp.UploadP
 // failed turns a limit that was reached into a rejection: getting the same
 // commit again would reach it again, unless the remote sends more than it takes.
 func (r *remote) failed(err error) error {
+	if err == nil {
+		return nil
+	}
 	err = r.session.explain(err)
+	if r.pinned && strings.Contains(err.Error(), "not our ref") {
+		return errNotThere
+	}
 	if limit, ok := errors.AsType[*limitError](err); ok {
 		return suspected("%w", limit)
 	}
 	return err
-}
-
-const (
-	maxPacks  = 50      // fetches that a store may collect before reading gets slow
-	maxGrowth = 3       // times its first size that a store may have
-	minSize   = 1 << 20 // bytes below which size does not matter
-)
-
-// compact replaces a store that has grown by one that holds only the tip. Where
-// that fails the old store is as good as before, and the next fetch tries again.
-func (r *remote) compact(ctx context.Context, s *store, tip plumbing.Hash) {
-	if r.session == nil || !s.grown() {
-		return
-	}
-	small := &store{dir: s.next()}
-	small.open()
-	defer small.close()
-	if small.reset() != nil || r.transfer(ctx, small, tip, 1) != nil {
-		return
-	}
-	if os.RemoveAll(s.dir) == nil {
-		_ = os.Rename(small.dir, s.dir)
-	}
 }

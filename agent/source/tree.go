@@ -1,15 +1,10 @@
 package source
 
 import (
-	"bytes"
-	"errors"
+	"context"
 	"fmt"
-	"io"
-	"os"
 	"path"
-	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
@@ -22,54 +17,85 @@ const (
 	maxDeep = 200  // directories in each other: opening a path takes as many steps
 )
 
-// writeTree writes the files of a tree object into dir, which is emptied first.
-// Every file and directory gets the time at. Nothing is written outside of dir,
-// whatever the tree says: names are judged, and symbolic links are written as
-// they are and never followed. The warnings name files that are not what their
-// authors see.
-func writeTree(s *store, tree plumbing.Hash, dir string, at time.Time, limits Limits) (warnings []string, err error) {
-	if err := os.RemoveAll(dir); err != nil {
-		return nil, fmt.Errorf("empty the tree's directory: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
-		return nil, fmt.Errorf("make the tree's directory: %w", err)
-	}
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("make the tree's directory: %w", err)
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, fmt.Errorf("open the tree's directory: %w", err)
-	}
-	defer func() { _ = root.Close() }()
-	w := &writer{store: s, root: root, at: at, limits: limits}
-	if err := w.directory(".", tree); err != nil {
+// writeTree makes the job's directory the tree of a commit. Nothing is written outside
+// of it, whatever the tree says: names are judged, and symbolic links are written as
+// they are and never followed. What is there of an earlier commit, and is the same,
+// stays. The warnings name files that are not what their authors see; where the
+// settings refuse such files, they are the error.
+func (j job) writeTree(ctx context.Context, s *store, commit plumbing.Hash) (warnings []string, err error) {
+	w := &writer{limits: j.Limits, checkout: j.Checkout, modules: newModules(j)}
+	w.lfs = lfsObjects{j.lfsDir(), &w.modules.left, map[string]bool{}, j.Checkout}
+	defer w.modules.close()
+	if err := w.repository(ctx, &repository{store: s, remote: j.Remote, root: "."}, commit, 0); err != nil {
 		return nil, err
 	}
-	return w.warnings(), nil
-}
-
-type writer struct {
-	store   *store
-	root    *os.Root
-	at      time.Time
-	limits  Limits
-	entries int
-	bytes   int64
-	odd     map[oddity]*named
-}
-
-func (w *writer) directory(dir string, tree plumbing.Hash) error {
-	raw, err := w.store.object(plumbing.TreeObject, tree)
-	if err != nil {
-		return fmt.Errorf("tree of %s: %w", dir, err)
+	if err := w.lay(ctx, j); err != nil {
+		return nil, err
 	}
-	t, err := object.DecodeTree(w.store, raw)
+	if warnings, err = w.judge(); err != nil {
+		return nil, err
+	}
+	w.modules.tidy()
+	w.lfs.tidy()
+	return warnings, nil
+}
+
+// A writer plans a tree, with the trees of submodules, before it touches the directory.
+type writer struct {
+	limits       Limits
+	checkout     Checkout
+	modules      *modules
+	lfs          lfsObjects
+	plan         []planned // a directory before what is in it
+	proof        proof
+	repositories []*repository
+	bytes        int64
+	odd          map[oddity]*named
+}
+
+// A planned file, link or directory.
+type planned struct {
+	path string // in the whole tree
+	mode filemode.FileMode
+	hash plumbing.Hash
+	from *repository
+}
+
+// A repository is where a part of the tree comes from.
+type repository struct {
+	store    *store
+	remote   Remote
+	root     string // its directory in the whole tree
+	pointers []pointed
+}
+
+// tree returns the entries of a tree object. One that git would write in another way is
+// refused: from the files nobody could tell that it is the same tree.
+func (r *repository) tree(dir string, tree plumbing.Hash) ([]object.TreeEntry, error) {
+	raw, err := r.store.object(plumbing.TreeObject, tree)
 	if err != nil {
-		return refused("directory %q: %w", dir, err)
+		return nil, fmt.Errorf("tree of %s: %w", dir, err)
+	}
+	t, err := object.DecodeTree(r.store, raw)
+	if err != nil {
+		return nil, refused("directory %q: %w", dir, err)
+	}
+	return t.Entries, nil
+}
+
+// asGitWrites reports whether entries make the tree object of that name.
+func asGitWrites(entries []object.TreeEntry, name plumbing.Hash) bool {
+	var o plumbing.MemoryObject
+	return (&object.Tree{Entries: entries}).Encode(&o) == nil && o.Hash() == name
+}
+
+func (w *writer) directory(r *repository, dir string, tree plumbing.Hash) error {
+	entries, err := r.tree(dir, tree)
+	if err != nil {
+		return err
 	}
 	names := map[string]bool{}
-	for _, entry := range t.Entries {
+	for _, entry := range entries {
 		name := path.Join(dir, entry.Name)
 		switch {
 		case !goodName(entry.Name):
@@ -82,14 +108,28 @@ func (w *writer) directory(dir string, tree plumbing.Hash) error {
 			return refused("directories are more than %d levels deep: %.40q…", maxDeep, name)
 		}
 		names[entry.Name] = true
-		if w.entries++; w.entries > w.limits.TreeEntries {
+		if len(w.plan) >= w.limits.TreeEntries {
 			return refused("%w", &limitError{"the commit has", int64(w.limits.TreeEntries), "files and directories", "limits.tree_entries"})
 		}
-		if err := w.entry(name, entry); err != nil {
-			return err
+		switch entry.Mode {
+		case filemode.Deprecated:
+			w.proof.Old = append(w.proof.Old, []byte(name))
+			entry.Mode = filemode.Regular
+		case filemode.Dir, filemode.Regular, filemode.Executable, filemode.Symlink, filemode.Submodule:
+		default:
+			return refused("%q has the unknown mode %s", name, entry.Mode)
+		}
+		w.plan = append(w.plan, planned{name, entry.Mode, entry.Hash, r})
+		if entry.Mode == filemode.Dir {
+			if err := w.directory(r, name, entry.Hash); err != nil {
+				return err
+			}
 		}
 	}
-	return w.touch(dir)
+	if !asGitWrites(entries, tree) {
+		return refused("directory %q is written as git does not write it (hint: git fsck; then git rm -r --cached . && git add . && git commit)", dir)
+	}
+	return nil
 }
 
 // goodName refuses what could leave the directory, and what git itself would
@@ -99,146 +139,24 @@ func goodName(name string) bool {
 		len(name) <= 255 && !strings.ContainsAny(name, "/\x00")
 }
 
-func (w *writer) entry(name string, entry object.TreeEntry) error {
-	switch entry.Mode {
-	case filemode.Dir:
-		if err := w.root.Mkdir(name, 0o755); err != nil {
-			return fmt.Errorf("write the tree: %w", err)
+// small returns a file of the repository that says something about others; nil where
+// there is none. As for git, a link is no such file.
+func (w *writer) small(r *repository, name string) ([]byte, error) {
+	const most = 1 << 20
+	name = path.Join(r.root, name)
+	for _, p := range w.plan {
+		if p.path != name {
+			continue
 		}
-		return w.directory(name, entry.Hash)
-	case filemode.Regular, filemode.Deprecated:
-		return w.file(name, entry.Hash, 0o644)
-	case filemode.Executable:
-		return w.file(name, entry.Hash, 0o755)
-	case filemode.Symlink:
-		return w.link(name, entry.Hash)
-	case filemode.Submodule:
-		if err := w.root.Mkdir(name, 0o755); err != nil {
-			return fmt.Errorf("write the tree: %w", err)
+		if p.mode != filemode.Regular && p.mode != filemode.Executable {
+			return nil, refused("%q is not a file", name)
 		}
-		w.note(oddSubmodule, name)
-		return w.touch(name)
-	default:
-		return refused("%q has the unknown mode %s", name, entry.Mode)
-	}
-}
-
-func (w *writer) file(name string, blob plumbing.Hash, mode os.FileMode) error {
-	content, err := w.open(name, blob)
-	if err != nil {
-		return err
-	}
-	defer content.Close()
-	start := make([]byte, markBytes)
-	n, err := io.ReadFull(content, start)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return err
-	}
-	if odd := oddStart(start[:n]); odd != "" {
-		w.note(odd, name)
-	}
-	f, err := w.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
-	if err != nil {
-		return fmt.Errorf("write the tree: %w", err)
-	}
-	_, err = io.Copy(f, io.MultiReader(bytes.NewReader(start[:n]), content))
-	if err == nil {
-		err = f.Chmod(mode) // whatever the umask is
-	}
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	if path.Base(name) == ".gitattributes" {
-		if err := w.filters(name); err != nil {
-			return err
+		if size, err := r.store.EncodedObjectSize(p.hash); err != nil {
+			return nil, &damagedError{fmt.Errorf("%s: %w", name, err)}
+		} else if size > most {
+			return nil, refused("%q is larger than %d bytes", name, most)
 		}
+		return r.store.raw(plumbing.BlobObject, p.hash)
 	}
-	return w.touch(name)
-}
-
-// filters notes what a file of attributes, just written, asks for.
-func (w *writer) filters(name string) error {
-	const most = 1 << 20 // bytes of it that are looked at
-	f, err := w.root.Open(name)
-	if err != nil {
-		return fmt.Errorf("read %s: %w", name, err)
-	}
-	defer f.Close()
-	attributes, err := io.ReadAll(io.LimitReader(f, most))
-	if err != nil {
-		return fmt.Errorf("read %s: %w", name, err)
-	}
-	for _, filter := range filters(attributes) {
-		w.note(oddFilter, filter)
-	}
-	return nil
-}
-
-func (w *writer) link(name string, blob plumbing.Hash) error {
-	content, err := w.open(name, blob)
-	if err != nil {
-		return err
-	}
-	defer content.Close()
-	target, err := io.ReadAll(io.LimitReader(content, maxLink+1))
-	if err != nil {
-		return err
-	}
-	if len(target) == 0 || len(target) > maxLink || bytes.IndexByte(target, 0) >= 0 {
-		return refused("the symbolic link %q has a target that cannot be written", name)
-	}
-	if strings.Contains(string(target), ".git/annex/objects/") {
-		w.note(oddAnnex, name)
-	}
-	if err := w.root.Symlink(string(target), name); err != nil {
-		return fmt.Errorf("write the tree: %w", err)
-	}
-	return nil
-}
-
-// open returns the content of a blob, and counts its size.
-func (w *writer) open(name string, blob plumbing.Hash) (io.ReadCloser, error) {
-	object, err := object.GetBlob(w.store, blob)
-	if err != nil {
-		return nil, &damagedError{fmt.Errorf("%s: %w", name, err)}
-	}
-	if w.bytes += object.Size; w.bytes > w.limits.TreeBytes {
-		return nil, refused("%w", &limitError{"the commit's files have", w.limits.TreeBytes, "bytes", "limits.tree_bytes"})
-	}
-	content, err := object.Reader()
-	if err != nil {
-		return nil, &damagedError{fmt.Errorf("%s: %w", name, err)}
-	}
-	return &stored{content, plumbing.NewHasher(plumbing.BlobObject, object.Size), blob, name}, nil
-}
-
-func (w *writer) touch(name string) error {
-	if err := w.root.Chtimes(name, w.at, w.at); err != nil {
-		return fmt.Errorf("write the tree: %w", err)
-	}
-	return nil
-}
-
-// stored is the content of a blob. It marks failures to read as damage of the
-// store, unlike failures to write, and so it does with a content of another name.
-type stored struct {
-	io.ReadCloser
-	sum  plumbing.Hasher
-	want plumbing.Hash
-	name string
-}
-
-func (s *stored) Read(p []byte) (int, error) {
-	n, err := s.ReadCloser.Read(p)
-	_, _ = s.sum.Write(p[:n]) // never fails
-	switch {
-	case errors.Is(err, io.EOF) && s.sum.Sum() != s.want:
-		err = wrongName(plumbing.BlobObject, s.want)
-	case err != nil && !errors.Is(err, io.EOF):
-		err = &damagedError{fmt.Errorf("%s: %w", s.name, err)}
-	}
-	return n, err
+	return nil, nil
 }

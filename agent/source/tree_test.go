@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
@@ -50,6 +49,14 @@ func tree(t *testing.T, s *store, entries ...entry) plumbing.Hash {
 	return stow(t, s, plumbing.TreeObject, raw.String())
 }
 
+// written writes a tree as a fetch does, into dir.
+func written(t *testing.T, s *store, tree plumbing.Hash, dir string, limits Limits) (warnings []string, err error) {
+	t.Helper()
+	const who = "a <a@example.org> 1700000000 +0000\n"
+	commit := stow(t, s, plumbing.CommitObject, "tree "+tree.String()+"\nauthor "+who+"committer "+who+"\nx\n")
+	return job{Dir: dir, Limits: limits}.writeTree(t.Context(), s, commit)
+}
+
 func TestHostileTrees(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -79,9 +86,9 @@ func TestHostileTrees(t *testing.T) {
 			}
 			outside := t.TempDir()
 			root := tree(t, s, c.entries...)
-			_, err = writeTree(s, root, outside+"/tree", time.Unix(0, 0), Limits{TreeBytes: 6000, TreeEntries: 50})
+			_, err = written(t, s, root, outside, Limits{TreeBytes: 6000, TreeEntries: 50})
 			wantRejected(t, err, reconcile.GateUnverified, c.want)
-			if files, err := os.ReadDir(outside); err != nil || len(files) != 1 {
+			if files, err := os.ReadDir(outside); err != nil || len(files) > 1 || len(files) == 1 && files[0].Name() != "tree" {
 				t.Errorf("beside the tree: %v (%v), want nothing", files, err)
 			}
 		})
@@ -110,21 +117,21 @@ func TestTreeBomb(t *testing.T) {
 		}
 		bomb = tree(t, s, ten...)
 	}
-	_, err = writeTree(s, bomb, t.TempDir()+"/tree", time.Unix(0, 0), Limits{TreeBytes: 1 << 20, TreeEntries: 2000})
+	_, err = written(t, s, bomb, t.TempDir(), Limits{TreeBytes: 1 << 20, TreeEntries: 2000})
 	wantRejected(t, err, reconcile.GateUnverified, "limits.tree_entries")
 
 	deep := tree(t, s, entry{"100644", "f", "x"})
 	for range 100 {
 		deep = tree(t, s, entry{"40000", strings.Repeat("d", 100), deep.String()})
 	}
-	_, err = writeTree(s, deep, t.TempDir()+"/tree", time.Unix(0, 0), Limits{TreeBytes: 1 << 20, TreeEntries: 2000})
+	_, err = written(t, s, deep, t.TempDir(), Limits{TreeBytes: 1 << 20, TreeEntries: 2000})
 	wantRejected(t, err, reconcile.GateUnverified, "a path is longer than 4000 bytes")
 
 	deep = tree(t, s, entry{"100644", "f", "x"})
 	for range 300 {
 		deep = tree(t, s, entry{"40000", "d", deep.String()})
 	}
-	_, err = writeTree(s, deep, t.TempDir()+"/tree", time.Unix(0, 0), Limits{TreeBytes: 1 << 20, TreeEntries: 2000})
+	_, err = written(t, s, deep, t.TempDir(), Limits{TreeBytes: 1 << 20, TreeEntries: 2000})
 	wantRejected(t, err, reconcile.GateUnverified, "directories are more than 200 levels deep")
 }
 
@@ -134,7 +141,7 @@ func TestMissingObjectsAreDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	root := tree(t, s, entry{"40000", "gone", "1111111111111111111111111111111111111111"})
-	_, err = writeTree(s, root, t.TempDir()+"/tree", time.Unix(0, 0), Limits{TreeBytes: 1000, TreeEntries: 50})
+	_, err = written(t, s, root, t.TempDir(), Limits{TreeBytes: 1000, TreeEntries: 50})
 	if _, ok := reconcile.RejectedBy(err); ok || err == nil || !strings.Contains(err.Error(), "tree of gone: read the git store: tree 1111111111") {
 		t.Errorf("writeTree: %v, want damage of the store", err)
 	}

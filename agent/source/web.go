@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -62,11 +63,22 @@ func (w *web) list(ctx context.Context, refs []string) (listing, error) {
 	}
 	defer resp.Body.Close()
 	w.url = strings.TrimSuffix(resp.Request.URL.String(), query)
-	prefix := pktline.NewScanner(resp.Body)
+	body := bufio.NewReader(resp.Body)
+	if isDumb(body) {
+		return listing{}, fmt.Errorf("%s serves the files of the repository (git's dumb protocol), which is not supported (hint: have git http-backend serve it)", w.url)
+	}
+	prefix := pktline.NewScanner(body)
 	if !prefix.Scan() || !bytes.HasPrefix(prefix.Bytes(), []byte("# service="+uploadPack)) || !prefix.Scan() {
 		return listing{}, fmt.Errorf("%s/… does not answer as a git server does (hint: is the url of remote %s right?)", w.url, w.remote.Name)
 	}
-	return readListing(resp.Body, refs)
+	return readListing(body, refs)
+}
+
+// isDumb reports whether an answer begins as info/refs of git-update-server-info(1): the
+// name of an object and a tab. A service would say how long its first line is.
+func isDumb(answer *bufio.Reader) bool {
+	start, err := answer.Peek(41)
+	return err == nil && start[40] == '\t' && strings.Trim(string(start[:40]), "0123456789abcdef") == ""
 }
 
 // UploadPack sends a request, and returns the answer.

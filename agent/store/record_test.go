@@ -44,7 +44,7 @@ var trial = reconcile.Trial{Deployment: deployment, Baseline: reconcile.Baseline
 	Checks: map[string]bool{"web <&>": true}, Targets: []string{"git.example.org:443"}, Print: "sha256",
 }}
 
-var cause = reconcile.Cause{Reason: reconcile.ReasonUnit, Why: `unit "nginx.service" failed`, Outside: true}
+var cause = reconcile.Cause{Reason: reconcile.ReasonUnit, Why: `unit "nginx.service" failed`, Outside: true, OfRevision: true}
 
 // phases holds every phase, with everything set.
 var phases = []reconcile.Phase{

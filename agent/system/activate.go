@@ -162,7 +162,7 @@ func failedUnits(output []string) []string {
 
 // obstacle recognizes a switch that refused to begin, by what switch-to-configuration-ng says (nixpkgs 00401fd7e581 and
 // 0145c6da2896). Inhibitors are a pre-switch check by that name, and were a program of their own before, which spoke in
-// lower case.
+// lower case; since nixpkgs#477800 they are compared by name.
 func obstacle(exit int, output []string) reconcile.Gate {
 	switch exit {
 	case 11:

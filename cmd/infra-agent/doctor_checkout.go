@@ -67,6 +67,7 @@ func (d *doctor) committed(ctx context.Context, s config.Settings, work string) 
 	}
 	opts := sourceOptions(s)
 	opts.Dir, opts.Branches, opts.Remotes = work, source.Branches{Branch: branch}, []source.Remote{{Name: "checkout", URL: copied}}
+	opts.Checkout.Submodules, opts.Checkout.LFS = source.SubmodulesEmpty, false // which are told: a copy on this disk has nothing to fetch
 	res, err := source.NewFetcher(opts).Fetch(ctx, source.Request{Remote: "checkout", Tip: commit})
 	if err != nil {
 		d.fail("commit", err)

@@ -15,7 +15,7 @@ import (
 type reloader struct {
 	path   string
 	log    *slog.Logger
-	apply  func(config.Settings) // one call at a time
+	apply  func(before, next config.Settings) // one call at a time
 	refuse func(error)
 
 	mu      sync.Mutex
@@ -63,7 +63,8 @@ func (r *reloader) reload() {
 	if !r.failed && reflect.DeepEqual(next, r.inForce) { // a switch replaces the link, not what it says
 		return
 	}
+	before := r.inForce
 	r.inForce, r.failed = next, false
 	r.log.Info("settings reloaded", "file", r.path)
-	r.apply(next)
+	r.apply(before, next)
 }

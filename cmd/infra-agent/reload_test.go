@@ -22,7 +22,7 @@ func TestReload(t *testing.T) {
 	var told []string
 	r := reloader{
 		path: path, inForce: settings, log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		apply:  func(s config.Settings) { told = append(told, s.Source.Remotes[0].URL) },
+		apply:  func(_, s config.Settings) { told = append(told, s.Source.Remotes[0].URL) },
 		refuse: func(error) { told = append(told, "refused") },
 	}
 	for _, step := range []struct {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"reflect"
 	"runtime/debug"
 	"sync"
 	"syscall"
@@ -100,10 +101,11 @@ func run(ctx context.Context, path string) error {
 	settingsFile := reloader{
 		path: path, inForce: settings, log: log,
 		refuse: func(err error) { a.ReloadFailed(ctx, err) },
-		apply: func(next config.Settings) {
+		apply: func(before, next config.Settings) {
 			a.Trouble(ctx, "settings", restartNeeded(settings, next))
 			next = inPlace(next, settings)
-			a.Reconfigure(ctx, n.ports(next), policy(next))
+			elsewhere := !reflect.DeepEqual(before.Source, next.Source) || before.Node != next.Node // the branch may be called after it
+			a.Reconfigure(ctx, n.ports(next), policy(next), elsewhere)
 			polls.start(next, a)
 		},
 	}

@@ -156,6 +156,15 @@ var effects = []effect{
 	{"source.subdir", `source.subdir = "nix"`, theEvaluation},
 	{"source.interval", `source.interval = "5s"`, theSource},
 	{"source.expose_revision", `source.expose_revision = false`, theEvaluation},
+	{"source.encrypted", `source.encrypted = "refuse"`, theSource},
+	{"source.submodules", `source.submodules = "fetch"`, theSource},
+	{"source.lfs", `source.lfs = true`, theSource},
+	{"source.hosts[].host", `source.hosts = [{ host = "other.example.org" }]`, theSource},
+	{"source.hosts[].username", `source.hosts = [{ host = "h", username = "bot" }]`, theSource},
+	{"source.hosts[].token_file", `source.hosts = [{ host = "h", token_file = "/run/token" }]`, theSource},
+	{"source.hosts[].ssh_key_file", `source.hosts = [{ host = "h", known_hosts_file = "/etc/hosts", ssh_key_file = "/run/key" }]`, theSource},
+	{"source.hosts[].known_hosts_file", `source.hosts = [{ host = "h", known_hosts_file = "/etc/hosts" }]`, theSource},
+	{"source.hosts[].ca_file", `source.hosts = [{ host = "h", ca_file = "/etc/ca.pem" }]`, theSource},
 	{"trust.policy", `trust = { policy = "tip", allowed_signers_file = "/etc/signers" }`, theSource},
 	{"trust.allowed_signers_file", `trust.allowed_signers_file = "/etc/signers"`, theSource},
 	{"trust.openpgp_keyring_file", `trust.openpgp_keyring_file = "/etc/keys"`, theSource},
@@ -169,6 +178,8 @@ var effects = []effect{
 	{"registry.map.hostname", `registry.map.hostname = "name"`, theResolver},
 	{"registry.map.managed_when", `registry.map.managed_when = "!appliance"`, theResolver},
 	{"nix.configuration", `nix.configuration = "web"`, theResolver},
+	{"nix.file", `nix.file = "default.nix"`, theEvaluation},
+	{"nix.attr", "nix.file = \"default.nix\"\nnix.attr = \"nodes\"", theEvaluation},
 	{"nix.impure", `nix.impure = true`, theEvaluation},
 	{"nix.override_inputs", `nix.override_inputs = { secrets = "path:/etc/s" }`, theEvaluation},
 	{"nix.extra_args", `nix.extra_args = ["--show-trace"]`, theEvaluation},
@@ -216,6 +227,12 @@ var effects = []effect{
 var without = map[string]string{
 	"source.remotes[].ssh_key_file":     sshRemote(""),
 	"source.remotes[].known_hosts_file": sshRemote(""),
+	"source.hosts[].host":               aHost(""),
+	"source.hosts[].username":           aHost(""),
+	"source.hosts[].token_file":         aHost(""),
+	"source.hosts[].ssh_key_file":       aHost(`, known_hosts_file = "/etc/hosts"`),
+	"source.hosts[].known_hosts_file":   aHost(""),
+	"source.hosts[].ca_file":            aHost(""),
 	"trust.policy":                      webRemote("") + `trust.allowed_signers_file = "/etc/signers"` + "\n",
 	"checks.NAME.kind":                  aCheck(`kind = "mount", path = "/a"`),
 	"checks.NAME.target":                aCheck(`kind = "http", target = "http://localhost/a"`),
@@ -250,6 +267,10 @@ func remoteOf(line string, lines ...string) string {
 		all = append(all, line)
 	}
 	return "source.remotes = [{ " + strings.Join(all, ", ") + " }]\n"
+}
+
+func aHost(more string) string {
+	return webRemote("") + `source.hosts = [{ host = "h"` + more + " }]\n"
 }
 
 func aCheck(text string) string { return webRemote("") + "checks.a = { " + text + " }\n" }

@@ -58,7 +58,7 @@ func (n node) ports(s config.Settings) agent.Ports {
 func nixOf(s config.Settings) *nix.Nix {
 	args, settings := s.Nix.Arguments()
 	return &nix.Nix{
-		Roots: filepath.Join(s.StateDir, "roots"), Subdir: s.Source.Subdir,
+		Roots: filepath.Join(s.StateDir, "roots"), Subdir: s.Source.Subdir, File: nix.File{Path: s.Nix.File, Attr: s.Nix.Attr},
 		Impure: s.Nix.Impure, Overrides: s.Nix.OverrideInputs, ExtraArgs: args, Settings: settings,
 		HideRev: !s.Source.ExposeRevision, Memory: uint64(s.Limits.EvaluateMemory),
 	}
@@ -98,12 +98,20 @@ func sourceOptions(s config.Settings) source.Options {
 		Trust: source.Trust{Policy: s.Trust.Policy, Files: signature.Files{
 			AllowedSigners: s.Trust.AllowedSignersFile, Keyring: s.Trust.OpenPGPKeyringFile, Revocation: s.Trust.RevocationFile,
 		}},
+		Checkout: source.Checkout{
+			RefuseEncrypted: s.Source.Encrypted == config.EncryptedRefuse, Submodules: source.Submodules(s.Source.Submodules), LFS: s.Source.LFS,
+		},
 		Child: []string{"/proc/self/exe", fetchChild},
 	}
 	for _, r := range s.Source.Remotes {
 		o.Remotes = append(o.Remotes, source.Remote{
 			Name: r.Name, URL: r.URL, Username: r.Username, TokenFile: r.TokenFile, SSHKeyFile: r.SSHKeyFile,
 			KnownHostsFile: r.KnownHostsFile, CAFile: r.CAFile, Timeout: r.Timeout,
+		})
+	}
+	for _, h := range s.Source.Hosts {
+		o.Checkout.Hosts = append(o.Checkout.Hosts, source.Remote{
+			Name: h.Host, Username: h.Username, TokenFile: h.TokenFile, SSHKeyFile: h.SSHKeyFile, KnownHostsFile: h.KnownHostsFile, CAFile: h.CAFile,
 		})
 	}
 	return o
@@ -219,7 +227,8 @@ func (p sourcePort) Fetch(ctx context.Context, j reconcile.Fetch) (agent.Tree, e
 		p.log.Warn("revision", "revision", res.Commit, "warning", warning)
 	}
 	rev := reconcile.Revision{Commit: res.Commit, Time: res.Time, Subject: res.Subject, Signer: res.Signer, Warnings: res.Warnings}
-	return agent.Tree{Revision: rev, Dir: res.Tree, Behind: res.Commits}, err
+	verify := func(dir string) error { return p.fetcher.Verify(res, dir) }
+	return agent.Tree{Revision: rev, Dir: res.Tree, Behind: res.Commits, Verify: verify}, err
 }
 
 type healthPort struct {

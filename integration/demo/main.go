@@ -35,7 +35,10 @@ func main() {
 	defer stop()
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	if err := demo(bounded, ctx); err != nil {
+	switch err := demo(bounded, ctx); {
+	case ctx.Err() != nil: // a person has seen enough
+		say("ended")
+	case err != nil:
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
@@ -52,6 +55,7 @@ func demo(ctx, forever context.Context) (err error) {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	say("building the agent")
 	agent, err := lab.BuildAgent(ctx, dir, version)
 	if err != nil {
 		return err
@@ -106,7 +110,7 @@ func demo(ctx, forever context.Context) (err error) {
 	if os.Getenv("KEEP") == "" {
 		return nil
 	}
-	fmt.Printf("\nKEEP is set: the nodes go on. Enter one with\n")
+	fmt.Printf("\nKEEP is set: the nodes go on. Enter one, where infra-agent is on the PATH, with\n")
 	for _, n := range nodes {
 		shell, err := n.Enter()
 		if err != nil {

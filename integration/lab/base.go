@@ -17,6 +17,11 @@ import (
 //go:embed packages
 var packages []byte
 
+// serversPackages is what the tree that git servers run in consists of.
+//
+//go:embed servers-packages
+var serversPackages []byte
+
 //go:embed layer
 var layerFiles embed.FS
 
@@ -33,10 +38,18 @@ func baseTree() (string, error) {
 	if os.Geteuid() != 0 {
 		return "", fmt.Errorf("the lab starts systemd machines: run it as root")
 	}
+	return tree("trixie", packages)
+}
+
+// ServersTree is the path of a Debian tree with nginx, lighttpd, cgit, gitolite and sshd.
+// No lab uses it; what runs in it writes below its /srv.
+func ServersTree() (string, error) { return tree("servers", serversPackages) }
+
+func tree(name string, packages []byte) (string, error) {
 	sum := sha256.Sum256(packages)
-	base := "/var/cache/infra-agent-lab/trixie-" + hex.EncodeToString(sum[:])[:12]
+	base := "/var/cache/infra-agent-lab/" + name + "-" + hex.EncodeToString(sum[:])[:12]
 	if _, err := os.Stat(filepath.Join(base, ".done")); err != nil {
-		return "", fmt.Errorf("the lab's Debian tree is missing: run integration/setup.sh as root: %w", err)
+		return "", fmt.Errorf("the lab's Debian tree %s is missing: run integration/setup.sh as root, with servers for that of git servers: %w", base, err)
 	}
 	return base, nil
 }

@@ -44,10 +44,10 @@ func (n *Node) Run(ctx context.Context, command ...string) (string, error) {
 	return n.output(commandIn(ctx, groups, append(enter, command...)...), command)
 }
 
-// Enter returns a shell command that gives a person a shell on the node.
+// Enter returns a shell command that gives a person a shell on the node, with the programs of its system.
 func (n *Node) Enter() (string, error) {
 	init, err := n.pid1()
-	return fmt.Sprintf("nsenter --target %d --mount --uts --ipc --net --pid --cgroup --wd=/ sh", init), err
+	return fmt.Sprintf("nsenter --target %d --mount --uts --ipc --net --pid --cgroup --wd=/ env PATH=%s/sw/bin:/usr/sbin:/usr/bin:/sbin:/bin sh", init, CurrentSystem), err
 }
 
 // output runs cmd, which runs command on the node.

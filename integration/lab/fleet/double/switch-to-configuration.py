@@ -5,7 +5,8 @@ Exit codes, with the words beside them, are those of switch-to-configuration-ng 
 pkgs/by-name/sw/switch-to-configuration-ng/src): 0 done; 1 usage, "Pre-switch checks failed", "Failed to install bootloader";
 2 "Failed to run activate script"; 4 a unit failed (the new system is active all the same); 100 a reboot is needed; 11, the
 errno of flock(2), "Could not acquire lock". But 3, a daemon-reload that failed, is of the Perl one before NixOS 25.05: the
-other one waits, and exits 1 in the middle of the activation.
+other one waits, and exits 1 in the middle of the activation. Since nixpkgs#541424 a logind or a bus that fails ends no switch
+half way any more: the rest is done, and the exit code says it.
 While /run/lab-pause exists, it stops between activation and starting units, and says so in /run/lab-paused.
 """
 import fcntl

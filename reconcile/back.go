@@ -35,8 +35,8 @@ func rollingBack(p RollingBack, r Record, o Observation) Action {
 	return lastResort(p.Trial, p.Cause, "the old system did not become current: "+wayBack(r), o)
 }
 
-// wellActivated reports whether a switch ended as it does on a node whose broken units
-// were broken before.
+// wellActivated reports whether a switch ended with 0, or with 4 because of units that
+// were broken before the trial.
 func wellActivated(t Trial, a *Activation) bool {
 	return a != nil && (a.Exit == 0 || a.Exit == 4 && len(triage(t, *a)) == 0)
 }

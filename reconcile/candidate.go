@@ -69,8 +69,9 @@ func isBuilt(s Step) bool {
 	}
 }
 
-// stepped keeps how far a commit has come. A new one of the branch leaves room for the
-// one before it, which may have come far; one that is built needs no other.
+// stepped records how far a commit has come. When the branch has moved on, the commit
+// before it stays as the earlier candidate if it was evaluated; once the newest commit
+// is built, the earlier candidate is dropped.
 func stepped(r Record, s Step) map[Purpose]Step {
 	all, f := r.Work.Steps, s.fetched()
 	if f.Purpose == PurposeTesting {

@@ -26,8 +26,9 @@ const (
 // CheckKinds lists every kind, in the order of the documentation.
 var CheckKinds = []CheckKind{CheckUnit, CheckTCP, CheckHTTP, CheckDNS, CheckExec, CheckMount, CheckFile}
 
-// Runnable returns the checks of the kinds that this agent knows. What a newer one brought
-// is run by the newer one, and says nothing here.
+// Runnable returns the checks of the kinds that this agent knows. A check of another
+// kind comes from a newer agent's settings or registry: that agent runs it, and this
+// one neither runs nor judges it.
 func Runnable(checks []Check) []Check {
 	return slices.DeleteFunc(slices.Clone(checks), func(c Check) bool { return !slices.Contains(CheckKinds, c.Kind) })
 }

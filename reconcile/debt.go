@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// debtBackoff is when a debt that could not be paid is tried again. It is never given
-// up, and keeps nothing else from being done: its mend may be a commit.
+// debtBackoff lists the pauses after which a debt that could not be paid is tried
+// again. It is tried for ever, since a later commit may mend what keeps it from being
+// paid, and nothing else waits for it.
 var debtBackoff = []time.Duration{
 	time.Second, 2 * time.Second, 5 * time.Second, 15 * time.Second, time.Minute, 10 * time.Minute, time.Hour, 6 * time.Hour,
 }
@@ -37,8 +38,8 @@ func unpaid(r Record, kind DebtKind, why string, at time.Time, spread float64) R
 	return r
 }
 
-// pay returns what to do for the first debt that is due; nil: none is. It ends no job
-// that runs: a build of two hours is worth more than another try.
+// pay returns what to do for the first debt that is due; nil: none is. A running job is
+// not ended for it: a build would begin anew.
 func pay(r Record, o Observation) Action {
 	for _, kind := range DebtKinds {
 		i := slices.IndexFunc(r.Owed, func(d Debt) bool { return d.Kind == kind })

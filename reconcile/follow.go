@@ -81,8 +81,9 @@ func follows(p Confirming, r Record, o Observation) proof {
 	return proof{done: true}
 }
 
-// mustShow reports whether a system must show that its agent follows. A node that stays
-// on its system whatever happens does not leave it for an outage.
+// mustShow reports whether a system must show that its agent follows the branch. Where
+// nothing of the agent changed, and the rollback mode never leaves a system that runs,
+// it need not: an outage of the git server must not end its trial.
 func mustShow(p Confirming, r Record, o Observation) bool {
 	if p.Deployment.Testing() {
 		return false
@@ -90,8 +91,8 @@ func mustShow(p Confirming, r Record, o Observation) bool {
 	return o.Following.Print != p.Baseline.Print || rule(p.Deployment.Rollback, troubleLate) == rulingBack && len(r.Work.Remotes) > 0
 }
 
-// reached looks for a remote that has answered since the activation. When nothing else is
-// waited for, they are asked at once.
+// reached looks for a remote that was asked after the activation and has answered. When
+// that is all that a confirmation still waits for, the remotes are asked at once.
 func reached(p Confirming, r Record, o Observation) proof {
 	since, silent := at(p.Since, o), 0
 	for _, a := range r.Work.Remotes {
@@ -127,8 +128,9 @@ func shown(d Deployment, r Record) (best Answer, polled bool) {
 	return best, best.Commit != ""
 }
 
-// polls: no remote has given the new settings a commit yet. A branch that is not there
-// is the commit's fault; of a silence the old settings say whose fault it is.
+// polls is the proof of a system whose agent has not reached a remote. That a branch is
+// missing is the commit's fault. Where no remote answers, the old system's settings are
+// asked too: if one answers them, the commit is at fault, and else it is an outage.
 func polls(d Deployment, r Record, o Observation) proof {
 	p := proof{step: stepPoll}
 	for _, a := range r.Work.Remotes {
@@ -170,8 +172,9 @@ func stepShown(r Record, s Step) Record {
 	return r
 }
 
-// stepFailed keeps why a job has not shown what it was to show. A newer commit may be
-// refused for what it is itself: that it is there, and descends, is enough.
+// stepFailed records why a job has not shown what it was to show. A newer commit of the
+// branch may be refused, by its signature for example: it has shown all the same that
+// the remote is reached, and that the branch goes on from the commit on trial.
 func stepFailed(r Record, e Failed) Record {
 	f := r.Work.Following
 	d, _ := DeploymentOf(r.Phase)

@@ -5,15 +5,15 @@ import "slices"
 // A candidate is brought on one step at a time, as far as the gates let it; back.go is the
 // way back.
 
-// room lists the reasons for which a branch that waits lets others go on: "" is a branch
-// that wants nothing.
+// room says which holds of the branch's own candidate let a candidate of another
+// purpose go on. The empty gate stands for a branch that has nothing to do.
 var room = map[Purpose][]Gate{
 	PurposeEarlier: {GateUnverified, GateSource, GateIdentity, GateEvaluate, GateBuild, GateBlocked},
 	PurposeTesting: {"", GateBlocked, GateEvaluate, GateBuild},
 }
 
-// bringOn takes the first candidate that may go on one step further. The hold is the
-// branch's.
+// bringOn takes the first candidate that may go on one step further. The hold that it
+// returns is the one of the branch's own candidate.
 func bringOn(r Record, o Observation) (Action, Hold) {
 	rest, branch, firm := Wait{}, Hold{}, false
 	asked := false // the branch
@@ -77,8 +77,9 @@ func converged(c Candidate, s Evaluated, r Record, o Observation) Action {
 	return Note{Converged{Revision: s.Revision, Checks: MergeChecks(o.Policy.Checks, s.Target.Checks), Care: careOf(s.Target), At: o.Now}}
 }
 
-// deployment starts the attempt to bring the node from old to new. What it does to the
-// node is what the system says that is replaced, for a rollback, and else the new one.
+// deployment starts the attempt to bring the node from old to new. Rollback mode, drain
+// and undrain are those of the system that is replaced when a person steps back to it,
+// and else those of the new one.
 func deployment(p Purpose, old, new System, o Observation) Deployment {
 	care := new.Care
 	if p == PurposeRollback {

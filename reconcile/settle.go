@@ -56,8 +56,9 @@ func measured(r Record, base Baseline, at time.Time) Record {
 	return r
 }
 
-// block remembers that the trial's system failed. The first loss of power says
-// nothing about it, and neither does what the commit cannot have caused.
+// block remembers that the trial's system failed, so that it is not tried again by
+// itself. The first loss of power during a trial does not block it, since it may be an
+// accident, and neither does a failure that the commit cannot have caused.
 func block(r Record, t Trial, c Cause, at time.Time) Record {
 	top := t.Deployment.New.Toplevel
 	switch c.Reason {

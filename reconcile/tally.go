@@ -7,9 +7,9 @@ import (
 
 // What is counted and timed for people: metrics, history, milestones.
 
-// outcomeOf counts a failure before anything was tried. It is no deployment, so it
-// has no place in the history. A failure of the testing branch is news to nobody
-// but who pushed it.
+// outcomeOf counts an evaluation or a build that failed. That is no deployment, so it
+// gets no entry in the history. Failures of commits of the testing branch are not
+// counted: they concern only who pushed them.
 func outcomeOf(r Record, res Result, of Purpose, at time.Time) Record {
 	if of == PurposeTesting {
 		return r

@@ -9,8 +9,9 @@ import (
 // the time of its trial is over: it never becomes the good system. It waits until
 // the branch itself wants nothing, and makes way as soon as it does.
 
-// verdict tells at the end of a trial that nothing speaks against. An agent that was
-// restarted just before has not seen much.
+// verdict says, when the time of a trial of the testing branch is over and nothing was
+// red, whether it was well for as long as a confirmation takes. An agent that was
+// restarted shortly before has seen too little to say so.
 func (w Watch) verdict(window time.Duration) string {
 	if w.stable(window) {
 		return "it was healthy"

@@ -33,12 +33,12 @@ of the settings, or of --url and --branch. Where none answers, nothing is printe
 			if opts.Dir, err = os.MkdirTemp("", "infra-agent-head-"); err != nil {
 				return err
 			}
-			defer os.RemoveAll(opts.Dir)
+			defer func() { _ = os.RemoveAll(opts.Dir) }()
 			poll, err := firstAnswer(c.Context(), opts)
 			if err != nil {
 				return err
 			}
-			return printHead(c.OutOrStdout(), opts.Branches.Branch, poll)
+			return printHead(c.OutOrStdout(), opts.Branch, poll)
 		},
 	}
 	c.Flags().String("url", "", "remote to ask instead of those of the settings")
@@ -58,12 +58,12 @@ func headOptions(c *cobra.Command) (source.Options, error) {
 		}
 	}
 	opts := sourceOptions(settings)
-	opts.Branches.Testing = ""
+	opts.Testing = ""
 	if url != "" {
 		opts.Remotes = []source.Remote{{Name: url, URL: url, Timeout: headTimeout}}
 	}
 	if branch != "" {
-		opts.Branches.Branch = branch
+		opts.Branch = branch
 	}
 	return opts, nil
 }

@@ -52,7 +52,7 @@ lab: | go
 nix: lab
 	.ci/nix
 
-# What Prometheus itself says of a scrape.
+# What Prometheus itself says of the rules, of the boards and of a scrape.
 promtool: build
 	.ci/promtool $(BINARY)
 

@@ -37,7 +37,11 @@ func (a *Agent) tell(before reconcile.Record, e reconcile.Event, after reconcile
 	case reconcile.Converged:
 		a.Log.Info("converged: this revision changes nothing here", "revision", e.Revision.Commit)
 	case reconcile.Suspended:
-		a.Log.Info("suspended", "reason", e.Reason)
+		until := "resume"
+		if !e.Until.IsZero() {
+			until = e.Until.Format(time.RFC3339)
+		}
+		a.Log.Info("suspended", "reason", e.Reason, "until", until)
 	case reconcile.Resumed:
 		a.Log.Info("resumed")
 	case reconcile.Retried:

@@ -76,6 +76,7 @@ func (x scrape) revisions() {
 		x.put(x.d.revisionCommitTime, seconds(m.Time), string(stage))
 		x.put(x.d.revisionReachedTime, seconds(m.Reached), string(stage))
 	}
+	x.put(x.d.revisionInfo, 1, "booted", string(reconcile.RevisionOf(r, x.s.Observation.Booted)))
 	x.put(x.d.inSync, truth(x.s.InSync()))
 	x.put(x.d.outOfSyncSince, seconds(r.Tally.OutOfSync))
 	tip := r.Work.Tip.Commit
@@ -90,12 +91,14 @@ func (x scrape) progress() {
 	for _, s := range reconcile.States {
 		x.put(x.d.state, truth(s == now), s)
 	}
-	x.put(x.d.stateEntered, seconds(x.s.Record.Tally.Entered))
+	x.put(x.d.stateEntered, seconds(x.s.Entered()))
 	var deadline time.Time
-	if p, ok := x.s.Record.Phase.(reconcile.Confirming); ok {
+	if p, ok := x.s.Record.Phase.(reconcile.Confirming); ok && p.Held == "" {
 		deadline = x.s.Observation.Now.Add(p.Until - x.s.Observation.Uptime)
 	}
 	x.put(x.d.confirmDeadline, seconds(deadline))
+	x.put(x.d.suspendedSince, seconds(x.s.Record.Suspended.Since))
+	x.put(x.d.suspendedUntil, seconds(x.s.Record.Suspended.Until))
 	for _, g := range reconcile.Gates {
 		held := slices.ContainsFunc(x.s.Holds, func(h reconcile.Hold) bool { return h.Gate == g })
 		x.put(x.d.gateBlocked, truth(held), string(g))

@@ -141,6 +141,43 @@ func TestExactlyOneStateIsSet(t *testing.T) {
 	}
 }
 
+// A state that is a job of an idle node begins with the job, not with the rest before it.
+func TestSinceWhenAStateLasts(t *testing.T) {
+	s := full()
+	s.Record.Phase, s.JobSince = reconcile.Idle{}, at(1990)
+	for _, tt := range []struct {
+		job  reconcile.Job
+		want float64
+	}{{nil, 1200.5}, {reconcile.Tidy{}, 1200.5}, {reconcile.Build{}, 1990.5}} {
+		s.Observation.Job = tt.job
+		if got := value(t, s, "state_entered_timestamp_seconds"); got != tt.want {
+			t.Errorf("with job %T the state is entered at %v, want %v", tt.job, got, tt.want)
+		}
+	}
+}
+
+// A trial that waits for a person has no deadline: nobody goes back then.
+func TestAHeldTrialHasNoDeadline(t *testing.T) {
+	s := full()
+	p := s.Record.Phase.(reconcile.Confirming)
+	p.Held = "check web is red"
+	s.Record.Phase = p
+	if got := value(t, s, "confirm_deadline_timestamp_seconds"); got != 0 {
+		t.Errorf("the deadline of a held trial is %v, want 0", got)
+	}
+}
+
+// The catalogue is what every node costs Prometheus, its checks and roles beside.
+func TestANodeHasAtMost125Series(t *testing.T) {
+	n := 0
+	for _, f := range gather(t, reconcile.Snapshot{Record: reconcile.New()}) {
+		n += len(f.GetMetric())
+	}
+	if n > 125 {
+		t.Errorf("a node has %d series, want at most 125", n)
+	}
+}
+
 func TestInSyncAndDrift(t *testing.T) {
 	s := full()
 	s.Record.Phase, s.Record.Good = reconcile.Idle{}, reconcile.System{Toplevel: topB, Revision: "bbbb"}

@@ -20,7 +20,8 @@ type descs struct {
 	polls, lastPoll, lastPollSuccess, verifications                               desc
 	lastPhaseDuration, deployments, lastDeployment, rollbacks, lastRollback       desc
 	consecutiveFailures, rollbackFailed, blockedSystems, debts, troubles          desc
-	checkSuccess, checkDuration, checkRuns, gateBlocked                           desc
+	checkSuccess, checkDuration, checkRuns                                        desc
+	gateBlocked, suspendedSince, suspendedUntil                                   desc
 	generation, drift, rebootRequired, reloadSuccessful, reloadSuccessTime        desc
 }
 
@@ -41,7 +42,7 @@ func newDescs() (descs, []*prometheus.Desc) {
 		nodeInfo:            gauge("node_info", "What the registry calls this node. Constant 1.", "config", "environment", "wave"),
 		nodeRole:            gauge("node_role", "Roles of this node, one series a role. Constant 1.", "role"),
 		registered:          gauge("registered", "Whether the node is in the registry and managed (1) or not (0)."),
-		revisionInfo:        gauge("revision_info", "Commit that this node has at each stage. Constant 1.", "stage", "revision"),
+		revisionInfo:        gauge("revision_info", "Commit that this node has at each stage; of the one that was booted, as far as it is remembered. Constant 1.", "stage", "revision"),
 		revisionCommitTime:  gauge("revision_commit_timestamp_seconds", "Committer date of the commit at each stage, 0 if it is not known.", "stage"),
 		revisionReachedTime: gauge("revision_reached_timestamp_seconds", "When this node's commit reached each stage, 0 if none did.", "stage"),
 		inSync:              gauge("in_sync", "Whether the node runs the newest verified revision, confirmed (1) or not (0)."),
@@ -50,8 +51,8 @@ func newDescs() (descs, []*prometheus.Desc) {
 		revisionWarnings:    gauge("revision_warnings", "Warnings about the newest verified commit: files that are not what their authors see, and the like."),
 		commitsBehind:       gauge("commits_behind", "First-parent commits between the good revision and the newest verified one."),
 		state:               gauge("state", "What the agent is doing: 1 for the current state, 0 for all others.", "state"),
-		stateEntered:        gauge("state_entered_timestamp_seconds", "When the current phase was entered."),
-		confirmDeadline:     gauge("confirm_deadline_timestamp_seconds", "When the system on trial is rolled back unless it is confirmed, 0 if none is."),
+		stateEntered:        gauge("state_entered_timestamp_seconds", "When the current state was entered; idle and held count as one."),
+		confirmDeadline:     gauge("confirm_deadline_timestamp_seconds", "When the system on trial is rolled back unless it is confirmed, 0 if none is, or if a person is to decide."),
 		polls:               counter("polls_total", "Polls of the remotes by result, since the agent started.", "result"),
 		lastPoll:            gauge("last_poll_timestamp_seconds", "When a remote was polled last, 0 if none was."),
 		lastPollSuccess:     gauge("last_poll_success_timestamp_seconds", "When a poll was answered last, 0 if none was."),
@@ -70,6 +71,8 @@ func newDescs() (descs, []*prometheus.Desc) {
 		checkDuration:       gauge("health_check_duration_seconds", "Duration of the last run of the health check.", "check"),
 		checkRuns:           counter("health_check_runs_total", "Runs of the health check by result, since the agent started.", "check", "result"),
 		gateBlocked:         gauge("gate_blocked", "Whether the gate keeps the node from deploying (1) or not (0).", "gate"),
+		suspendedSince:      gauge("suspended_since_timestamp_seconds", "Since when a person keeps the node from deploying, 0 if nobody does."),
+		suspendedUntil:      gauge("suspended_until_timestamp_seconds", "When the suspension ends by itself, 0 if there is none or if a person must end it."),
 		generation:          gauge("generation", "Number of the system profile's generation in each slot, 0 if it has none.", "slot"),
 		drift:               gauge("drift", "Whether the system differs from what the agent deployed (1) or not (0), by kind.", "kind"),
 		rebootRequired:      gauge("reboot_required", "Whether the component is newer than the one that was booted (1) or not (0).", "component"),
@@ -80,6 +83,6 @@ func newDescs() (descs, []*prometheus.Desc) {
 
 // closed sets of label values; every series exists from the start, at 0.
 var (
-	phases     = []string{"fetch", "evaluate", "build", "activate", "confirm", "promote", "goback"}
+	phases     = []string{"fetch", "evaluate", "build", "preflight", "activate", "confirm", "promote", "goback"}
 	components = []string{"kernel", "initrd", "modules", "systemd"}
 )

@@ -59,13 +59,14 @@ func full() reconcile.Snapshot {
 	return reconcile.Snapshot{
 		Record: reconcile.Record{
 			Phase: reconcile.Confirming{Trial: reconcile.Trial{Deployment: d}, Until: 700 * time.Second}, Anchor: "bbbb", Good: d.Old, Heights: map[reconcile.Commit]int{"aaaa": 4, "bbbb": 7},
-			Blocked: map[reconcile.Toplevel]reconcile.Block{"/nix/store/ccc": {}, "/nix/store/ddd": {}}, Owed: []reconcile.Debt{{Kind: reconcile.DebtUndrain}},
+			Suspended: reconcile.Suspension{Reason: "the database moves", Since: at(1950), Until: at(2950)},
+			Blocked:   map[reconcile.Toplevel]reconcile.Block{"/nix/store/ccc": {}, "/nix/store/ddd": {}}, Owed: []reconcile.Debt{{Kind: reconcile.DebtUndrain}},
 			Tally: reconcile.Tally{
 				Deployments:    map[reconcile.Result]int{reconcile.ResultPromoted: 12, reconcile.ResultRolledBack: 2},
 				LastDeployment: map[reconcile.Result]time.Time{reconcile.ResultPromoted: at(1000)},
 				Rollbacks:      map[reconcile.Reason]int{reconcile.ReasonCheck: 2}, LastRollback: at(1130), Consecutive: 1, RollbackFailed: true,
 				Verifications: map[reconcile.Verdict]int{reconcile.VerdictGood: 9, reconcile.VerdictNotDescendant: 1},
-				Entered:       at(1200), OutOfSync: at(1300), LastPollOK: at(1400), Took: map[string]time.Duration{"build": 90 * time.Second, "confirm": 1500 * time.Millisecond},
+				Entered:       at(1200), OutOfSync: at(1300), LastPollOK: at(1400), Took: map[string]time.Duration{"build": 90 * time.Second, "preflight": 2500 * time.Millisecond, "confirm": 1500 * time.Millisecond},
 				Marks: map[reconcile.Stage]reconcile.Mark{
 					reconcile.StageSeen:    {Revision: "cccc", Reached: at(1500)},
 					reconcile.StageRunning: {Revision: "bbbb", Time: at(1600), Reached: at(1700)},
@@ -157,6 +158,7 @@ infra_agent_last_phase_duration_seconds{phase="confirm"} 1.5
 infra_agent_last_phase_duration_seconds{phase="evaluate"} 0
 infra_agent_last_phase_duration_seconds{phase="fetch"} 0
 infra_agent_last_phase_duration_seconds{phase="goback"} 0
+infra_agent_last_phase_duration_seconds{phase="preflight"} 2.5
 infra_agent_last_phase_duration_seconds{phase="promote"} 0
 infra_agent_last_poll_success_timestamp_seconds 1400.5
 infra_agent_last_poll_timestamp_seconds 1800.5
@@ -179,6 +181,7 @@ infra_agent_revision_commit_timestamp_seconds{stage="running"} 1600.5
 infra_agent_revision_commit_timestamp_seconds{stage="seen"} 0
 infra_agent_revision_commit_timestamp_seconds{stage="verified"} 0
 infra_agent_revision_info{revision="",stage="built"} 1
+infra_agent_revision_info{revision="aaaa",stage="booted"} 1
 infra_agent_revision_info{revision="",stage="good"} 1
 infra_agent_revision_info{revision="",stage="verified"} 1
 infra_agent_revision_info{revision="bbbb",stage="running"} 1
@@ -215,6 +218,8 @@ infra_agent_state{state="stuck"} 0
 infra_agent_state{state="verifying"} 0
 infra_agent_state{state="verifying_rollback"} 0
 infra_agent_state_entered_timestamp_seconds 1200.5
+infra_agent_suspended_since_timestamp_seconds 1950.5
+infra_agent_suspended_until_timestamp_seconds 2950.5
 infra_agent_troubles 0
 infra_agent_verifications_total{result="bad_signature"} 0
 infra_agent_verifications_total{result="good"} 9

@@ -92,7 +92,7 @@ var anyRecord = rapid.Custom(func(t *rapid.T) Record {
 		Blocked:   map[Toplevel]Block{anyTop.Draw(t, "blocked"): {UntilPoll: rapid.Bool().Draw(t, "until poll")}},
 		Losses:    map[Toplevel]int{"B": 1},
 		Tested:    roomy(rapid.SliceOfN(anyCommit, 0, 2).Draw(t, "tested")),
-		Suspended: Suspension{Since: anyTime.Draw(t, "suspended")},
+		Suspended: Suspension{Since: anyTime.Draw(t, "suspended"), Until: rapid.SampledFrom([]time.Time{{}, anyTime.Draw(t, "until")}).Draw(t, "end")},
 		Foreign:   Foreign{Tip: anyCommit.Draw(t, "foreign")},
 		Owed:      roomy([]Debt{{Kind: rapid.SampledFrom(DebtKinds).Draw(t, "owed"), System: anyTop.Draw(t, "restore"), After: anyTime.Draw(t, "due")}}),
 		History:   roomy([]Outcome{{ID: "x", To: "B"}}),
@@ -156,7 +156,7 @@ var anyEvent = rapid.Custom(func(t *rapid.T) Event {
 		"measured": Measured{At: now}, "paid": Paid{DebtUndrain}, "asked old": AskedOld{boot, anyDuration.Draw(t, "asked"), now}, "armed": Armed{}, "activated": Activated{Activation: Activation{Attempt: 1}}, "sampled": Sampled{anySampling.Draw(t, "sampling"), anyDuration.Draw(t, "uptime")},
 		"entered": Entered{anyPhase.Draw(t, "phase"), now}, "aborted": Aborted{Gate: GateLock, At: now}, "promoted": Promoted{now},
 		"rolled back": RolledBack{At: now, Silent: boot}, "abandoned": Abandoned{now}, "adopted": Adopted{top, boot, now},
-		"converged": Converged{Revision: Revision{Commit: "c1"}, At: now}, "suspended": Suspended{"x", now}, "barred": Barred{top, Block{}},
+		"converged": Converged{Revision: Revision{Commit: "c1"}, At: now}, "suspended": Suspended{"x", rapid.SampledFrom([]time.Time{{}, now.Add(time.Minute)}).Draw(t, "until"), now}, "barred": Barred{top, Block{}},
 		"resumed": Resumed{}, "retried": Retried{}, "synced": Synced{}, "rewound": Rewound{"c1"}, "accepted": Accepted{Slots{Running: top}, now},
 	}
 	return events[rapid.SampledFrom(slices.Sorted(maps.Keys(events))).Draw(t, "event")]

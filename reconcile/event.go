@@ -112,9 +112,10 @@ type (
 
 // Operators' wishes that change no phase by themselves.
 type (
-	// Suspended: nothing leaves Idle until Resumed.
+	// Suspended: nothing leaves Idle until Resumed, which comes by itself where Until is not zero.
 	Suspended struct {
 		Reason string
+		Until  time.Time
 		At     time.Time
 	}
 	// Barred: a person does not want this system any more.

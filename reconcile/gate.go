@@ -52,7 +52,7 @@ var gates = []struct {
 	{toEvaluate, onlyTried},
 	{toBuild, failedHere},
 	{toBuild, unbuildable},
-	{toPreflight, func(_ Candidate, r Record, _ Observation) Hold { return suspended(r) }},
+	{toPreflight, func(_ Candidate, r Record, o Observation) Hold { return suspended(r, o) }},
 	{toPreflight, outsideWindows},
 	{toPreflight, undone},
 	{toPreflight, unready},

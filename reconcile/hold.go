@@ -13,11 +13,12 @@ type Hold struct {
 	Until time.Time `json:"until,omitzero"` // when it is looked at again by itself; zero: when something changes
 }
 
-func suspended(r Record) Hold {
-	if r.Suspended.Since.IsZero() {
+func suspended(r Record, o Observation) Hold {
+	s := r.Suspended
+	if s.Since.IsZero() || s.over(o.Now) {
 		return Hold{}
 	}
-	return Hold{Gate: GateSuspend, Why: "suspended: " + r.Suspended.Reason, Hint: `run "infra-agent resume"`}
+	return Hold{Gate: GateSuspend, Why: "suspended: " + s.Reason, Hint: `run "infra-agent resume"`, Until: s.Until}
 }
 
 func blocked(t Toplevel, r Record) Hold {

@@ -5,10 +5,13 @@ import (
 	"slices"
 )
 
-// idle decides while nothing is in flight: first what earlier deployments left is tidied
+// idle decides while nothing is in flight: a suspension that is over ends, what earlier deployments left is tidied
 // up, then debts are paid, then the running system must be the good one, and then the
 // first candidate that may go on is brought on. The hold says why the branch waits.
 func idle(r Record, o Observation) (Action, Hold) {
+	if r.Suspended.over(o.Now) {
+		return Note{Resumed{}}, Hold{}
+	}
 	if !r.Work.Tidied {
 		return Run{Tidy{Keep: keep(r, o)}}, Hold{}
 	}

@@ -47,6 +47,15 @@ type Block struct {
 type Suspension struct {
 	Reason string    `json:"reason,omitempty"`
 	Since  time.Time `json:"since,omitzero"`
+	Until  time.Time `json:"until,omitzero"` // when it ends by itself; zero: when somebody resumes
+}
+
+// Endless reports whether only a person can end s.
+func (s Suspension) Endless() bool { return !s.Since.IsZero() && s.Until.IsZero() }
+
+// over reports whether s has come to its end; see [Pause] for clocks that are set back.
+func (s Suspension) over(now time.Time) bool {
+	return !s.Until.IsZero() && !Pause{s.Since, s.Until}.lasts(now)
 }
 
 // Foreign remembers what people did by hand.

@@ -202,6 +202,9 @@ func (w *script) verb(name, arg string) {
 		"sync": Sync{}, "suspend": Suspend{Reason: arg}, "resume": Resume{}, "confirm": Approve{}, "cancel": CancelTrial{},
 		"rollback": StepBack{}, "retry": Retry{}, "adopt": Adopt{}, "allow-rewind": AllowRewind{To: Commit(arg)},
 	}
+	if until, reason, is := strings.Cut(strings.TrimPrefix(arg, "until="), " "); is && name == "suspend" && strings.HasPrefix(arg, "until=") {
+		verbs[name] = Suspend{Reason: reason, Until: w.obs.Now.Add(w.duration(until))}
+	}
 	if name == "extend" {
 		verbs[name] = Extend{By: w.duration(arg)}
 	}

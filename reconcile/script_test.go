@@ -35,7 +35,7 @@ import (
 //	sample [xN] [failed=U,U] [outside=U,U] [stopped=U,U] [pending=U,U] [restarts=U:N] [red=CHECKS] [silent] [unknown]
 //	                         N looks at the trial, each when it is due
 //	old answered|silent      the old settings were asked for a poll
-//	verb NAME [ARG]
+//	verb NAME [ARG]          suspend takes until=D before the reason
 type script struct {
 	t        failer
 	seen     coverage

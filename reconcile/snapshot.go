@@ -72,6 +72,16 @@ func (r Record) Behind() int {
 	return max(0, r.Heights[r.Anchor]-good)
 }
 
+// Entered returns since when the node is in its state: of a job that is a state since the job
+// began, else since the phase began.
+func (s Snapshot) Entered() time.Time {
+	switch s.State() {
+	case "verifying", "evaluating", "building":
+		return s.JobSince
+	}
+	return s.Record.Tally.Entered
+}
+
 // State returns the one word that says what the node is doing.
 func (s Snapshot) State() string {
 	if _, idle := s.Record.Phase.(Idle); !idle {

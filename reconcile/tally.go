@@ -33,8 +33,11 @@ func mark(r Record, s Stage, rev Revision, at time.Time) Record {
 	return r
 }
 
-// revisionOf returns the revision that t came from, when the node deployed it before.
-func revisionOf(r Record, t Toplevel) Commit {
+// RevisionOf returns the revision that t came from, as far as the node remembers deploying it.
+func RevisionOf(r Record, t Toplevel) Commit {
+	if t == r.Good.Toplevel {
+		return r.Good.Revision
+	}
 	for _, o := range slices.Backward(r.History) {
 		if o.To == t {
 			return o.Revision

@@ -12,8 +12,11 @@ type Verb interface{ verb() }
 
 // The verbs.
 type (
-	Sync        struct{}                   // poll now
-	Suspend     struct{ Reason string }    // no deployment leaves Idle
+	Sync    struct{} // poll now
+	Suspend struct { // no deployment leaves Idle
+		Reason string
+		Until  time.Time // zero: until Resume
+	}
 	Resume      struct{}                   // ends a suspension
 	Approve     struct{}                   // "confirm": skip the checks of the trial
 	CancelTrial struct{}                   // "cancel": roll back now
@@ -62,7 +65,10 @@ func Command(r Record, o Observation, v Verb) ([]Event, error) {
 	}
 	switch v := v.(type) {
 	case Suspend:
-		return []Event{Suspended{Reason: v.Reason, At: o.Now}}, nil
+		if !v.Until.IsZero() && !v.Until.After(o.Now) {
+			return nil, refuse("", "a suspension until %s would be over already", v.Until.Format(time.RFC3339))
+		}
+		return []Event{Suspended{Reason: v.Reason, Until: v.Until, At: o.Now}}, nil
 	case Resume:
 		if r.Suspended.Since.IsZero() {
 			return nil, refuse("", "not suspended")

@@ -25,8 +25,9 @@ const SocketName = "control.sock"
 
 // A Request is a wish to change something. Only root is heard.
 type Request struct {
-	Verb string `json:"verb"`
-	Arg  string `json:"arg,omitempty"` // suspend: reason; extend: duration; allow-rewind: commit
+	Verb  string    `json:"verb"`
+	Arg   string    `json:"arg,omitempty"`  // suspend: reason; extend: duration; allow-rewind: commit
+	Until time.Time `json:"until,omitzero"` // suspend: when it ends by itself
 }
 
 // A Reply to a request. An empty Error says that it was done.
@@ -146,6 +147,9 @@ func ParseRequest(body []byte) (reconcile.Verb, error) {
 	if _, err := in.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("request: more than one JSON value")
 	}
+	if !r.Until.IsZero() && r.Verb != "suspend" {
+		return nil, fmt.Errorf("%s: only a suspension has an end", r.Verb)
+	}
 	switch r.Verb {
 	case "sync":
 		return reconcile.Sync{}, nil
@@ -153,7 +157,7 @@ func ParseRequest(body []byte) (reconcile.Verb, error) {
 		if r.Arg == "" {
 			return nil, errors.New("suspend: say why, so that others know")
 		}
-		return reconcile.Suspend{Reason: r.Arg}, nil
+		return reconcile.Suspend{Reason: r.Arg, Until: r.Until}, nil
 	case "resume":
 		return reconcile.Resume{}, nil
 	case "confirm":

@@ -66,12 +66,14 @@ const commit = reconcile.Commit("0123456789012345678901234567890123456789")
 
 func TestVerbs(t *testing.T) {
 	asRoot(t)
+	end := time.Date(2026, 3, 29, 18, 0, 0, 0, time.UTC)
 	tests := []struct {
 		request Request
 		want    reconcile.Verb
 	}{
 		{Request{Verb: "sync"}, reconcile.Sync{}},
 		{Request{Verb: "suspend", Arg: "the database moves"}, reconcile.Suspend{Reason: "the database moves"}},
+		{Request{Verb: "suspend", Arg: "why", Until: end}, reconcile.Suspend{Reason: "why", Until: end}},
 		{Request{Verb: "resume"}, reconcile.Resume{}},
 		{Request{Verb: "confirm"}, reconcile.Approve{}},
 		{Request{Verb: "cancel"}, reconcile.CancelTrial{}},
@@ -106,6 +108,7 @@ func TestRefusals(t *testing.T) {
 		{"an error", Request{Verb: "sync"}, errors.New("the record could not be written"), reconcile.RefusedError{Why: "the record could not be written"}, true},
 		{"unknown verb", Request{Verb: "dance"}, nil, reconcile.RefusedError{Why: `unknown verb "dance"`}, false},
 		{"no reason", Request{Verb: "suspend"}, nil, reconcile.RefusedError{Why: "suspend: say why, so that others know"}, false},
+		{"an end of what has none", Request{Verb: "retry", Until: time.Date(2026, 3, 29, 18, 0, 0, 0, time.UTC)}, nil, reconcile.RefusedError{Why: "retry: only a suspension has an end"}, false},
 		{"no duration", Request{Verb: "extend", Arg: "soon"}, nil, reconcile.RefusedError{Why: `extend: time: invalid duration "soon"`}, false},
 		{"a short commit", Request{Verb: "allow-rewind", Arg: "0123"}, nil, reconcile.RefusedError{Why: `allow-rewind: commit "0123": want 40 or 64 hexadecimal digits`}, false},
 		{"oversize", Request{Verb: "suspend", Arg: strings.Repeat("x", maxRequest)}, nil, reconcile.RefusedError{Why: "http: request body too large"}, false},
@@ -179,7 +182,7 @@ func TestBadRequests(t *testing.T) {
 // What is accepted is one of the verbs, and says the same when it is sent again.
 func FuzzParseRequest(f *testing.F) {
 	for _, seed := range []string{
-		`{"verb":"sync"}`, `{"verb":"suspend","arg":"why"}`, `{"verb":"extend","arg":"90m"}`,
+		`{"verb":"sync"}`, `{"verb":"suspend","arg":"why"}`, `{"verb":"suspend","arg":"why","until":"2026-03-29T18:00:00Z"}`, `{"verb":"extend","arg":"90m"}`,
 		`{"verb":"allow-rewind","arg":"` + string(commit) + `"}`, `{"verb":"adopt"} x`, `[]`, `{"VERB":"retry"}`, `null`,
 	} {
 		f.Add([]byte(seed))

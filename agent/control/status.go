@@ -75,7 +75,7 @@ type Remote struct {
 func StatusOf(s reconcile.Snapshot, version string, running bool) Status {
 	r, o := s.Record, s.Observation
 	st := Status{
-		Version: version, Running: running, State: s.State(), Since: r.Tally.Entered, InSync: s.InSync(), Holds: s.Holds,
+		Version: version, Running: running, State: s.State(), Since: s.Entered(), InSync: s.InSync(), Holds: s.Holds,
 		Tip: r.Work.Tip.Commit, TipSeen: r.Work.Tip.At, Anchor: r.Anchor, LastPoll: r.Tally.LastPollOK, Good: r.Good, Previous: r.Previous, Behind: r.Behind(),
 		Slots: o.Slots, Booted: o.Booted, Reboot: s.Reboot, Suspended: r.Suspended, Blocked: r.Blocked,
 		Failures: r.Failures, Owed: r.Owed, History: r.History, Settings: s.Reload.Err, Checks: map[string]reconcile.CheckResult{},
@@ -102,6 +102,9 @@ func StatusOf(s reconcile.Snapshot, version string, running bool) Status {
 	}
 	if t, ok := reconcile.TestingOf(r, o); ok {
 		st.Testing = &t
+	}
+	if r.Suspended.Endless() {
+		st.Warnings = append(slices.Clip(st.Warnings), "the suspension has no end: no fix reaches this node until somebody resumes")
 	}
 	for _, what := range slices.Sorted(maps.Keys(s.Troubles)) {
 		st.Warnings = append(slices.Clip(st.Warnings), what+": "+s.Troubles[what])

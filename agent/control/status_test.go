@@ -32,7 +32,7 @@ func TestStatusOf(t *testing.T) {
 		Counters: reconcile.Counters{Checks: map[string]reconcile.CheckCount{"web": {Last: reconcile.CheckResult{OK: true}}}},
 	}
 	want := Status{
-		Version: "1.2.3", Running: true, Node: "web", Roles: []reconcile.Role{"dns"}, State: "building", Since: now.Add(-time.Hour),
+		Version: "1.2.3", Running: true, Node: "web", Roles: []reconcile.Role{"dns"}, State: "building", Since: now.Add(-time.Second),
 		Doing: "build bbbb", DoingSince: now.Add(-time.Second), Build: &reconcile.Progress{Built: 1, ToBuild: 2},
 		Tip: "bbbb", Anchor: "bbbb", Subject: "dns: add a zone", Behind: 3, LastPoll: now.Add(-time.Minute), Good: good,
 		Slots: reconcile.Slots{Running: "/nix/store/aaa"}, Booted: "/nix/store/old", Reboot: []string{"kernel"},
@@ -44,6 +44,24 @@ func TestStatusOf(t *testing.T) {
 	s.Observation.Job = reconcile.Tidy{}
 	if got := StatusOf(s, "1.2.3", true); got.Build != nil || got.Doing != "tidy" {
 		t.Errorf("while tidying: doing %q, build %v, want tidy and no progress", got.Doing, got.Build)
+	}
+}
+
+func TestASuspensionWithoutAnEndIsAWarning(t *testing.T) {
+	since := time.Date(2026, 3, 29, 1, 0, 0, 0, time.UTC)
+	const warning = "the suspension has no end: no fix reaches this node until somebody resumes"
+	for _, tt := range []struct {
+		suspended reconcile.Suspension
+		want      []string
+	}{
+		{reconcile.Suspension{}, nil},
+		{reconcile.Suspension{Reason: "x", Since: since}, []string{warning}},
+		{reconcile.Suspension{Reason: "x", Since: since, Until: since.Add(time.Hour)}, nil},
+	} {
+		s := reconcile.Snapshot{Record: reconcile.Record{Phase: reconcile.Idle{}, Suspended: tt.suspended}}
+		if diff := cmp.Diff(tt.want, StatusOf(s, "", true).Warnings); diff != "" {
+			t.Errorf("%+v: warnings (-want +got):\n%s", tt.suspended, diff)
+		}
 	}
 }
 

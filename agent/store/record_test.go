@@ -69,7 +69,7 @@ func full(p reconcile.Phase) reconcile.Record {
 		Owed: []reconcile.Debt{{
 			Kind: reconcile.DebtUndrain, Commands: [][]string{{"/bin/undrain"}}, System: topA, Since: clock(15), Tries: 1, Tried: clock(16), Why: "exit status 1", After: clock(17),
 		}},
-		Suspended: reconcile.Suspension{Reason: "the database moves", Since: clock(5)},
+		Suspended: reconcile.Suspension{Reason: "the database moves", Since: clock(5), Until: clock(18)},
 		Foreign:   reconcile.Foreign{Tip: revA, Accepted: reconcile.Slots{Running: topA, Profile: topB, Default: topB}},
 		Tally: reconcile.Tally{
 			Deployments:    map[reconcile.Result]int{reconcile.ResultPromoted: 7},

@@ -72,7 +72,7 @@ var leaves = []string{"agent/command", "agent/durable", "agent/handover", "agent
 func allowed(importer string) (may []string, why string) {
 	switch {
 	case strings.HasPrefix(importer, "cmd/"), strings.HasPrefix(importer, "integration"), strings.HasPrefix(importer, "agent/agenttest"),
-		strings.HasPrefix(importer, "nixos-module"):
+		strings.HasPrefix(importer, "nixos-module"), strings.HasPrefix(importer, "packaging"):
 		return []string{"*"}, ""
 	case importer == "reconcile":
 		return nil, "the core decides; it knows nothing of who asks"

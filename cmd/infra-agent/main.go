@@ -106,7 +106,7 @@ func root() *cobra.Command {
 		}
 		c.AddCommand(cmds...)
 	}
-	in(everyday, statusCommand(), planCommand(), doctorCommand())
+	in(everyday, statusCommand(), planCommand(), historyCommand(), logsCommand(), doctorCommand())
 	for _, v := range verbs() {
 		in(v.group, v.command())
 	}

@@ -39,7 +39,7 @@ func verbs() []verb {
 			}
 			return fmt.Sprintf("The node goes back to %s; %s is blocked.", label(c.before.Previous), label(c.before.Good))
 		}},
-		{"suspend REASON", "Deploy nothing until resume; what is in flight ends", operator, changedSuspension},
+		{"suspend REASON", "Deploy nothing until resume, or until a time; what is in flight ends", operator, changedSuspension},
 		{"resume", "End a suspension", operator, func(c done) string {
 			return fmt.Sprintf("No longer suspended: %s%s", c.before.Suspended.Reason, ago(", since ", c.before.Suspended.Since, time.Now()))
 		}},
@@ -59,18 +59,22 @@ func (v verb) command() *cobra.Command {
 	if arg != "" {
 		args = cobra.ExactArgs(1)
 	}
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: v.use, Short: v.short, Args: args, GroupID: v.group,
 		RunE: func(c *cobra.Command, args []string) error {
 			dir, err := runDir(c)
 			if err != nil {
 				return err
 			}
+			until, err := untilOf(c, time.Now())
+			if err != nil {
+				return usageError(c, err)
+			}
 			client, made := control.Client{RunDir: dir}, done{arg: strings.Join(args, "")}
 			if made.before, err = client.Status(c.Context()); err != nil {
 				return err
 			}
-			if err := client.Do(c.Context(), control.Request{Verb: name, Arg: made.arg}); err != nil {
+			if err := client.Do(c.Context(), control.Request{Verb: name, Arg: made.arg, Until: until}); err != nil {
 				return err
 			}
 			if made.after, err = client.Status(c.Context()); err != nil {
@@ -80,6 +84,45 @@ func (v verb) command() *cobra.Command {
 			return err
 		},
 	}
+	if name == "suspend" {
+		cmd.Flags().String("until", "", `when it ends by itself: 2h30m, 18:00 or 2026-03-29T18:00 in local time, or with a zone`)
+	}
+	return cmd
+}
+
+// untilOf returns the end that the flag names; zero where there is none.
+func untilOf(c *cobra.Command, now time.Time) (time.Time, error) {
+	f := c.Flags().Lookup("until")
+	if f == nil || !f.Changed {
+		return time.Time{}, nil
+	}
+	return parseEnd(f.Value.String(), now)
+}
+
+// parseEnd reads how long from now, or when: a time of day is the next one that comes.
+func parseEnd(text string, now time.Time) (time.Time, error) {
+	if d, err := time.ParseDuration(text); err == nil {
+		return now.Add(d), nil
+	}
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t, nil
+	}
+	for _, layout := range []string{"2006-01-02T15:04", "2006-01-02 15:04"} {
+		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
+			return t, nil
+		}
+	}
+	clock, err := time.Parse("15:04", text)
+	if err != nil {
+		return time.Time{}, fmt.Errorf(`until %q: want a duration like 2h30m, or a time like 18:00, 2026-03-29T18:00 or 2026-03-29T18:00:00Z`, text)
+	}
+	at := func(days int) time.Time {
+		return time.Date(now.Year(), now.Month(), now.Day()+days, clock.Hour(), clock.Minute(), 0, 0, now.Location())
+	}
+	if today := at(0); today.After(now) {
+		return today, nil
+	}
+	return at(1), nil
 }
 
 // inFlight is the deployment that the verb found.
@@ -102,6 +145,9 @@ func changedDeadline(c done) string {
 
 func changedSuspension(c done) string {
 	text := `Suspended: nothing is deployed until "infra-agent resume".`
+	if end := c.after.Suspended.Until; !end.IsZero() {
+		text = fmt.Sprintf(`Suspended: nothing is deployed until %s, or until "infra-agent resume".`, end.Local().Format("2006-01-02 15:04 MST"))
+	}
 	if c.before.Deployment != nil {
 		text += "\nIt ends first: " + c.inFlight()
 	}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/infra-agent/infra-agent/agent/control"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+func historyCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "history", Short: "Show the deployments of this node, newest first", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			s, err := readStatus(c)
+			if err != nil {
+				return err
+			}
+			slices.Reverse(s.History)
+			if asJSON, _ := c.Flags().GetBool("json"); asJSON {
+				if s.History == nil {
+					s.History = []reconcile.Outcome{}
+				}
+				return writeJSON(c.OutOrStdout(), s.History)
+			}
+			return printHistory(c.OutOrStdout(), s, time.Now())
+		},
+	}
+	c.Flags().Bool("json", false, "print JSON")
+	return c
+}
+
+// printHistory writes what was deployed, from which system to which, and why it ended as it did.
+func printHistory(w io.Writer, s control.Status, now time.Time) error {
+	if len(s.History) == 0 {
+		_, err := fmt.Fprintln(w, "Nothing was deployed yet.")
+		return err
+	}
+	var b bytes.Buffer
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, o := range s.History {
+		subject := ""
+		if o.Revision == s.Anchor {
+			subject = s.Subject
+		}
+		revision := titled(o.Revision, subject)
+		if o.Revision == "" {
+			revision = "of no known commit"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s%s%s\n", o.ID, strings.ReplaceAll(string(o.Result), "_", " "), revision, lasted(o), ago(", ", o.Ended, now))
+		fmt.Fprintf(t, "\t\t%s -> %s\n", base(o.From), base(o.To))
+		if o.Cause.Why != "" {
+			for line := range strings.SplitSeq(fmt.Sprintf("%s: %s", o.Cause.Reason, o.Cause.Why), "\n") {
+				fmt.Fprintf(t, "\t\t%s\n", line)
+			}
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+func lasted(o reconcile.Outcome) string {
+	if o.Started.IsZero() || o.Ended.Before(o.Started) { // the clock was set back meanwhile
+		return ""
+	}
+	return fmt.Sprintf(", took %v", o.Ended.Sub(o.Started).Round(time.Second))
+}
+
+func base(t reconcile.Toplevel) string {
+	if t == "" {
+		return "unknown"
+	}
+	return filepath.Base(string(t))
+}

@@ -62,12 +62,7 @@ func expired(t *testing.T) string {
 // Keys change in two commits: the first, by the old key, allows both; the second, by the new one, takes the old one out.
 // A commit that nobody could follow by its own keys goes back.
 func TestKeysChangeInTwoCommits(t *testing.T) {
-	f := newFleet(t)
-	ann, next := must[lab.Signer](t)(f.SSHSigner("ann")), must[lab.Signer](t)(f.SSHSigner("next"))
-	f.signAs(&ann)
-	f.push("ann may sign", trusting("allowed_signers", ann.Allowed))
-	f.edit("config.toml", "[confirm]", "[trust]\npolicy = \"all\"\nallowed_signers_file = \"/etc/infra-agent/allowed_signers\"\n\n[confirm]")
-	web := f.up("web1")[0]
+	f, web, ann, next := newSignedFleet(t)
 	good := web.toplevel(lab.CurrentSystem)
 
 	t.Log("next alone, in a commit of ann: its own keys do not verify it")

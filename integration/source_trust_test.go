@@ -19,13 +19,19 @@ func (f fleet) signAs(s *lab.Signer) {
 	check(f.t, f.Repo().SignAs(s))
 }
 
-func TestOnlySignedCommitsAreDeployed(t *testing.T) {
-	f := newFleet(t)
-	ann, next := must[lab.Signer](t)(f.SSHSigner("ann")), must[lab.Signer](t)(f.SSHSigner("next"))
+// newSignedFleet is a fleet that deploys what ann has signed, every commit of it; next has a key, too.
+func newSignedFleet(t *testing.T) (f fleet, web *node, ann, next lab.Signer) {
+	t.Helper()
+	f = newFleet(t)
+	ann, next = must[lab.Signer](t)(f.SSHSigner("ann")), must[lab.Signer](t)(f.SSHSigner("next"))
 	f.signAs(&ann)
 	f.push("ann may sign", trusting("allowed_signers", ann.Allowed))
 	f.edit("config.toml", "[confirm]", "[trust]\npolicy = \"all\"\nallowed_signers_file = \"/etc/infra-agent/allowed_signers\"\n\n[confirm]")
-	web := f.up("web1")[0]
+	return f, f.up("web1")[0], ann, next
+}
+
+func TestOnlySignedCommitsAreDeployed(t *testing.T) {
+	f, web, ann, next := newSignedFleet(t)
 	commit := f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
 	s := web.wait("promoted", ended(reconcile.ResultPromoted, commit))
 	good := string(s.Good.Toplevel)

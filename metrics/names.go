@@ -62,7 +62,7 @@ func newDescs() (descs, []*prometheus.Desc) {
 		lastDeployment:      gauge("last_deployment_timestamp_seconds", "When the last deployment with each result ended, 0 if none did.", "result"),
 		rollbacks:           counter("rollbacks_total", "Rollbacks by reason; kept across restarts.", "reason"),
 		lastRollback:        gauge("last_rollback_timestamp_seconds", "When the last rollback began, 0 if there was none."),
-		consecutiveFailures: gauge("consecutive_failures", "Failed deployments since the last promoted one."),
+		consecutiveFailures: gauge("consecutive_failures", "Failed deployments since the last promoted one, or since the branch describes the good system again."),
 		rollbackFailed:      gauge("rollback_failed", "Whether the last rollback left the node unhealthy or stuck (1): a person must act."),
 		blockedSystems:      gauge("blocked_systems", "Number of systems that failed here and are not tried again."),
 		debts:               gauge("debts", "Whether something is owed since a deployment (1) or not (0): a drained node, or a promotion that could not be undone.", "kind"),

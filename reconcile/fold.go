@@ -85,7 +85,7 @@ func Fold(r Record, e Event) Record {
 	case Converged:
 		r.Good.Revision, r.Good.Checks, r.Good.Care = e.Revision.Commit, e.Checks, e.Care
 		r.Work.Steps = dropped(r.Work.Steps, PurposeEarlier)
-		r.Foreign.Tip, r.Tally.OutOfSync = "", time.Time{}
+		r.Foreign.Tip, r.Tally.OutOfSync, r.Tally.Consecutive = "", time.Time{}, 0
 		r = mark(r, StageBuilt, e.Revision, e.At)
 		r = mark(r, StageRunning, e.Revision, e.At)
 		return mark(r, StageGood, e.Revision, e.At)

@@ -205,3 +205,12 @@ func TestVerificationsAreCounted(t *testing.T) {
 		t.Errorf("Verifications = %v, want %v", r.Tally.Verifications, want)
 	}
 }
+
+// A revert promotes nothing where the old system runs: it ends the failures in a row all the same.
+func TestARevertEndsTheFailuresInARow(t *testing.T) {
+	r := New()
+	r.Tally.Consecutive = 2
+	if r = Fold(r, Converged{Revision: Revision{Commit: "c2"}}); r.Tally.Consecutive != 0 {
+		t.Errorf("%d failures in a row after the branch describes the good system", r.Tally.Consecutive)
+	}
+}

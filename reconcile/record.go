@@ -53,9 +53,10 @@ type Suspension struct {
 // Endless reports whether only a person can end s.
 func (s Suspension) Endless() bool { return !s.Since.IsZero() && s.Until.IsZero() }
 
-// over reports whether s has come to its end; see [Pause] for clocks that are set back.
+// over reports whether s has come to its end. A clock that stands before its beginning ends
+// it no sooner: a machine without a clock of its own boots in the past.
 func (s Suspension) over(now time.Time) bool {
-	return !s.Until.IsZero() && !Pause{s.Since, s.Until}.lasts(now)
+	return !s.Until.IsZero() && !now.Before(s.Until)
 }
 
 // Foreign remembers what people did by hand.

@@ -14,20 +14,24 @@ import (
 // ahead.
 type meter struct {
 	read  atomic.Int64
-	limit int64
+	limit atomic.Int64
 }
 
-func newMeter(limit int64) *meter { return &meter{limit: limit} }
+func newMeter(limit int64) *meter {
+	m := &meter{}
+	m.limit.Store(limit)
+	return m
+}
 
-func (m *meter) over() bool { return m.read.Load() > m.limit }
+func (m *meter) over() bool { return m.read.Load() > m.limit.Load() }
 
 func (m *meter) err() error {
-	return &limitError{"the remote sends", m.limit, "bytes", "limits.fetch_bytes"}
+	return &limitError{"the remote sends", m.limit.Load(), "bytes", "limits.fetch_bytes"}
 }
 
 // count adds n bytes, and says so when they are too many.
 func (m *meter) count(n int) error {
-	if m.read.Add(int64(n)) > m.limit {
+	if m.read.Add(int64(n)) > m.limit.Load() {
 		return m.err()
 	}
 	return nil

@@ -101,7 +101,7 @@ func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, dept
 		pack = r.session.meter.reader(pack)
 	}
 	if depth > 1 && req.Filter == "" {
-		r.session.meter.limit = skipBytes * r.Limits.FetchBytes
+		r.session.meter.limit.Store(skipBytes * r.Limits.FetchBytes)
 		err = r.failed(takeCommits(pack, s, r.Limits))
 	} else {
 		err = r.failed(r.keep(pack, s))

@@ -59,7 +59,8 @@ promtool: build
 demo: | go
 	@test "$$(id -u)" = 0 || { echo "make demo: it starts systemd machines: run it as root" >&2; exit 1; }
 	integration/setup.sh
-	go run ./integration/demo
+	@go build -o .cache/demo ./integration/demo
+	@.cache/demo # not by go run, which answers Ctrl-C with an error
 
 bench: | go
 	integration/setup.sh

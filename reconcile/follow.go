@@ -44,7 +44,7 @@ type proof struct {
 func follows(p Confirming, r Record, o Observation) proof {
 	d, f := p.Deployment, r.Work.Following
 	switch {
-	case !mustShow(p, r, o):
+	case !mustShow(p, o):
 		return proof{done: true}
 	case o.Following.Print == p.Baseline.Print:
 		return reached(p, r, o)
@@ -84,11 +84,11 @@ func follows(p Confirming, r Record, o Observation) proof {
 // mustShow reports whether a system must show that its agent follows the branch. Where
 // nothing of the agent changed, and the rollback mode never leaves a system that runs,
 // it need not: an outage of the git server must not end its trial.
-func mustShow(p Confirming, r Record, o Observation) bool {
+func mustShow(p Confirming, o Observation) bool {
 	if p.Deployment.Testing() {
 		return false
 	}
-	return o.Following.Print != p.Baseline.Print || rule(p.Deployment.Rollback, troubleLate) == rulingBack && len(r.Work.Remotes) > 0
+	return o.Following.Print != p.Baseline.Print || rule(p.Deployment.Rollback, troubleLate) == rulingBack
 }
 
 // reached looks for a remote that was asked after the activation and has answered. When
@@ -105,12 +105,14 @@ func reached(p Confirming, r Record, o Observation) proof {
 		}
 	}
 	switch {
-	case silent == len(r.Work.Remotes):
+	case silent > 0 && silent == len(r.Work.Remotes):
 		return polls(p.Deployment, r, o)
-	case r.Work.Watch.stable(p.Deployment.Confirm.Window) && !r.Work.Following.Polled:
+	case !r.Work.Watch.stable(p.Deployment.Confirm.Window):
+		return proof{step: stepPoll}
+	case !r.Work.Following.Polled:
 		return proof{step: stepPoll, job: Poll{p.Deployment}}
 	}
-	return proof{step: stepPoll}
+	return proof{step: stepPoll, why: "no poll has ended since the activation"}
 }
 
 // taking is a proof that takes a step with a job.
@@ -207,11 +209,15 @@ func askedOld(r Record, e AskedOld) Record {
 // nothing need be shown.
 func Follow(r Record, o Observation) map[string]CheckResult {
 	p, confirming := r.Phase.(Confirming)
-	if !confirming || !mustShow(p, r, o) {
+	if !confirming || !mustShow(p, o) {
 		return nil
 	}
+	steps := []string{stepSettings, stepPoll, stepFetch, stepRegistry, stepEvaluate}
+	if o.Following.Print == p.Baseline.Print {
+		steps = []string{stepPoll}
+	}
 	results, now := map[string]CheckResult{}, follows(p, r, o)
-	for _, step := range []string{stepSettings, stepPoll, stepFetch, stepRegistry, stepEvaluate} {
+	for _, step := range steps {
 		if !now.done && step == now.step {
 			results["follow: "+step] = CheckResult{Detail: cmp.Or(now.why, "not shown yet")}
 			break

@@ -80,6 +80,9 @@ func (w *script) start(phase string, o map[string]string) {
 		w.t.Fatalf("unknown phase %q; there are %v", phase, slices.Sorted(maps.Keys(phases)))
 	}
 	w.rec.Phase = p
+	if _, unpolled := o["unpolled"]; !unpolled && !d.Testing() { // since the activation
+		w.rec.Work.Remotes = []Answer{{Remote: "origin", Commit: "c1", Asked: w.obs.Now.Add(1), At: w.obs.Now.Add(1)}}
+	}
 	switch p.(type) {
 	case Arming:
 		w.obs.Guard = GuardState{}

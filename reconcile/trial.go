@@ -144,7 +144,7 @@ func judge(p Confirming, r Record, own, current bool, o Observation) (Action, bo
 		return p.rule(troubleNoAgent, Cause{Reason: ReasonAgent, Why: fmt.Sprintf("the new system's agent did not stay up for %v", d.Confirm.Window)}, current, proof.done, o)
 	case own && proof.outage && o.Uptime >= p.Until && p.Until < furthest: // nobody rolls back because a git server is down
 		return enter(Confirming{Trial: p.Trial, Since: p.Since, Until: furthest, Flaw: p.Flaw}, o), true
-	case o.Uptime >= p.Until && !proof.done && (len(w.Red) == 0 || rule(d.Rollback, troubleLate) != rulingBack):
+	case o.Uptime >= p.Until && !proof.done && ((proof.why != "" || w.stable(d.Confirm.Window)) && len(w.Red) == 0 || rule(d.Rollback, troubleLate) != rulingBack):
 		return p.rule(troubleDeaf, proof.cause(), current, proof.done, o)
 	case o.Uptime >= p.Until:
 		return p.rule(troubleLate, p.late(w, r.Work.Unwritten), current, proof.done, o)

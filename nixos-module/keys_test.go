@@ -57,23 +57,21 @@ func TestOptionsAreTheSettings(t *testing.T) {
 // optionType is how Nix describes the type of an option for a key.
 func optionType(key config.Key) string {
 	words := map[string]string{
-		"bool":     "boolean",
-		"duration": `duration: numbers with the units h, m, s or ms, such as "90s" or "1h30m"`,
-		"integer":  "positive integer, meaning >0",
-		"list":     "list of string",
-		"path":     "string",
-		"size":     `size: a whole number with the unit B, KiB, MiB, GiB or TiB, such as "256MiB"`,
-		"string":   "string",
-		"table":    "attribute set of string",
+		"bool":        "boolean",
+		"duration":    `duration: numbers with the units h, m, s or ms, such as "90s" or "1h30m"`,
+		"http status": "integer between 100 and 599 (both inclusive)",
+		"integer":     "positive integer, meaning >0",
+		"list":        "list of string",
+		"path":        "string",
+		"file":        "string",
+		"group":       "name of a group",
+		"size":        `size: a whole number with the unit B, KiB, MiB, GiB or TiB, such as "256MiB"`,
+		"string":      "string",
+		"table":       "attribute set of string",
 	}
 	word, ok := words[key.Type]
-	switch key.Name {
-	case "control.group":
-		word = "name of a group"
-	case "metrics.socket_group":
-		word = "name of a group, or empty"
-	case "checks.NAME.status":
-		word = "integer between 100 and 599 (both inclusive)"
+	if key.Type == "group" && key.Default == `""` {
+		word += ", or empty"
 	}
 	if !ok { // the words allowed
 		quoted := strings.Split(key.Type, ", ")
@@ -83,7 +81,7 @@ func optionType(key config.Key) string {
 		return "one of " + strings.Join(quoted, ", ")
 	}
 	switch {
-	case key.Default != "" || key.Name == "source.remotes[].url", key.Name == "source.hosts[].host":
+	case key.Default != "" || key.Required:
 		return word
 	case key.Type == "list":
 		return "null or (" + word + ")"

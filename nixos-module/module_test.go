@@ -3,7 +3,6 @@
 package nixosmodule
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -18,8 +17,6 @@ import (
 
 	"github.com/infra-agent/infra-agent/agent/config"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 const remote = `settings.source.remotes = [ { url = "https://git.example.org/fleet.git"; } ];`
 

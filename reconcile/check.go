@@ -33,24 +33,25 @@ func Runnable(checks []Check) []Check {
 	return slices.DeleteFunc(slices.Clone(checks), func(c Check) bool { return !slices.Contains(CheckKinds, c.Kind) })
 }
 
-// A Check is one question about the node's health.
+// A Check is one question about the node's health. Its fields are keys of the settings
+// and of the registry; agent/config says what the tags mean.
 type Check struct {
 	Name      string        `json:"name"` // unique on the node
-	Kind      CheckKind     `json:"kind"`
-	Required  bool          `json:"required"`           // false: reported, never judged
-	Within    time.Duration `json:"within"`             // grace after activation before red counts as failure
-	Interval  time.Duration `json:"interval"`           // between two runs
-	Timeout   time.Duration `json:"timeout"`            // of one run
-	Successes int           `json:"successes"`          // in a row before the check counts as green
-	Unit      string        `json:"unit,omitempty"`     // kind unit
-	Target    string        `json:"target,omitempty"`   // kind tcp: host:port; kind http: URL; kind dns: name to resolve
-	Status    int           `json:"status,omitempty"`   // kind http: wanted status, 0 = any 2xx
-	Contains  string        `json:"contains,omitempty"` // kinds http and file: text that must be in it
-	Server    string        `json:"server,omitempty"`   // kind dns: host:port to ask; empty: the system's resolvers
-	Answer    string        `json:"answer,omitempty"`   // kind dns: address that must be among the answers; empty: any
-	Path      string        `json:"path,omitempty"`     // kinds mount and file
-	MaxAge    time.Duration `json:"max_age,omitempty"`  // kind file: since it was changed; 0: any
-	Command   []string      `json:"command,omitempty"`  // kind exec: program (absolute path) and arguments
+	Kind      CheckKind     `json:"kind" type:"unit, tcp, http, dns, exec, mount, file" required:"true" example:"http" doc:"What the check looks at."`
+	Required  bool          `json:"required" default:"true" example:"false" doc:"false: only reported."`
+	Within    time.Duration `json:"within" default:"2m" example:"30s" doc:"Grace after an activation before red counts."`
+	Interval  time.Duration `json:"interval" default:"5s" example:"1s" doc:"Between two runs."`
+	Timeout   time.Duration `json:"timeout" default:"5s" example:"20s" doc:"Limit of one run."`
+	Successes int           `json:"successes" default:"2" example:"3" doc:"Successes in a row that make the check green."`
+	Unit      string        `json:"unit,omitempty" example:"nginx.service" doc:"unit: full name of a systemd unit that must be active."`
+	Target    string        `json:"target,omitempty" example:"localhost:5432" doc:"tcp: host:port; http: URL; dns: name to resolve."`
+	Status    int           `json:"status,omitempty" type:"http status" example:"204" doc:"http: wanted status; none: any 2xx."`
+	Contains  string        `json:"contains,omitempty" example:"ok" doc:"http, file: text that must be in it."`
+	Command   []string      `json:"command,omitempty" example:"[\"/run/current-system/sw/bin/pg_isready\", \"-q\"]" doc:"exec: absolute path of a program, and its arguments; must exit 0."`
+	Server    string        `json:"server,omitempty" example:"127.0.0.1:53" doc:"dns: host:port to ask; none: the system's resolvers."`
+	Answer    string        `json:"answer,omitempty" example:"192.0.2.7" doc:"dns: IP address that must be among the answers; none: any answer."`
+	Path      string        `json:"path,omitempty" type:"path" example:"/srv/media" doc:"mount: directory on which something must be mounted; file: file that must be there."`
+	MaxAge    time.Duration `json:"max_age,omitempty" example:"26h" doc:"file: longest time since it was changed; none: any."`
 
 	// Later are the fields that a newer agent gave it. This one cannot use them, and
 	// hands them on: the newer one runs the check.
@@ -92,14 +93,6 @@ func (c Check) MarshalJSON() ([]byte, error) {
 	}
 	return json.Marshal(all)
 }
-
-// Check defaults, applied by whoever parses a check.
-const (
-	DefaultCheckWithin    = 2 * time.Minute
-	DefaultCheckInterval  = 5 * time.Second
-	DefaultCheckTimeout   = 5 * time.Second
-	DefaultCheckSuccesses = 2
-)
 
 // A CheckResult is the outcome of one run of a check.
 type CheckResult struct {

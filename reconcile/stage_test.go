@@ -107,8 +107,8 @@ func checks(names string) []Check {
 	var all []Check
 	for _, name := range words(names) {
 		c := Check{
-			Kind: CheckTCP, Required: true, Within: DefaultCheckWithin, Interval: DefaultCheckInterval,
-			Timeout: DefaultCheckTimeout, Successes: DefaultCheckSuccesses,
+			Kind: CheckTCP, Required: true, Within: 2 * time.Minute, Interval: 5 * time.Second,
+			Timeout: 5 * time.Second, Successes: 2,
 		}
 		if strings.HasSuffix(name, "?") {
 			c.Required = false

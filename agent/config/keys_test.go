@@ -1,55 +1,65 @@
 package config
 
 import (
-	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
+	"github.com/BurntSushi/toml"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/infra-agent/infra-agent/agent/strict"
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
-// TestKeysAreTheSchema holds Keys against the fields of Settings, both ways.
-func TestKeysAreTheSchema(t *testing.T) {
-	want := fieldNames("", reflect.TypeFor[Settings]())
-	var got []string
+// TestKeys holds some keys, of each form, against what is written here.
+func TestKeys(t *testing.T) {
+	want := map[string]Key{
+		"node":                      {Type: "string", Default: `""`, Example: `"web1"`, Doc: "Name of this node in the registry; empty: found by hostname."},
+		"rollback":                  {Type: "auto, hold, never", Default: `"auto"`, Example: `"hold"`, Doc: "What happens when a trial is not healthy; nodes and roles may override it."},
+		"source.remotes[].url":      {Type: "string", Required: true, Example: `"https://git.example.org/fleet.git"`, Doc: "https://…, http://…, ssh://git@…, git@host:path, git://…, file:///… or an absolute path; never with a password."},
+		"source.interval":           {Type: "duration", Default: `"1m"`, Example: `"30s"`, Doc: "Between two polls, 5s to 24h."},
+		"trust.revocation_file":     {Type: "file", Default: `""`, Example: `"/etc/infra-agent/revoked"`, Doc: "SSH public keys that are not accepted any more, one a line; empty: none."},
+		"nix.impure":                {Type: "bool", Default: "false", Example: "true", Doc: "Evaluations may look at the node: its files, environment and time."},
+		"nix.override_inputs":       {Type: "table", Default: "{}", Example: `{ secrets = "path:/etc/fleet-secrets" }`, Doc: "Flake references by the name of the input that they stand for."},
+		"limits.tree_bytes":         {Type: "size", Default: `"1GiB"`, Example: `"4GiB"`, Doc: "Most bytes in the files of a revision; a single one has at most 100MiB."},
+		"confirm.ignore_units":      {Type: "list", Default: "[]", Example: `["fwupd*.service"]`, Doc: "Globs of units whose failure does not count."},
+		"checks.NAME.successes":     {Type: "integer", Default: "2", Example: "3", Doc: "Successes in a row that make the check green."},
+		"checks.NAME.status":        {Type: "http status", Example: "204", Doc: "http: wanted status; none: any 2xx."},
+		"metrics.socket_group":      {Type: "group", Default: `""`, Example: `"prometheus"`, Doc: "Group that may connect to the unix socket; empty: root alone."},
+		"registry.map.managed_when": {Type: "string", Default: `""`, Example: `"!appliance"`, Doc: "map: key, !key, key=value or key!=value of managed nodes; empty: all."},
+	}
+	got := map[string]Key{}
 	for _, key := range Keys() {
-		got = append(got, key.Name)
-		if key.Type == "" || key.Doc == "" || !strings.HasSuffix(key.Doc, ".") {
-			t.Errorf("%s: want a type and a sentence of documentation, got %q and %q", key.Name, key.Type, key.Doc)
+		if key.Example == "" || key.Example == `""` || !strings.HasSuffix(key.Doc, ".") {
+			t.Errorf("%s: want an example and a sentence of documentation, got %q and %q", key.Name, key.Example, key.Doc)
+		}
+		if key.Default == key.Example {
+			t.Errorf("%s: the example is the default", key.Name)
+		}
+		if key.Name == "checks.NAME.kind" {
+			var kinds []string
+			for _, kind := range reconcile.CheckKinds {
+				kinds = append(kinds, string(kind))
+			}
+			if want := strings.Join(kinds, ", "); key.Type != want {
+				t.Errorf("kinds of checks are documented as %s, and there are %s", key.Type, want)
+			}
+		}
+		name := key.Name
+		key.Name = ""
+		if _, chosen := want[name]; chosen {
+			got[name] = key
+		}
+		if name == "checks.NAME.name" || name == "checks" || name == "source.remotes" {
+			t.Errorf("%s is no key that has a value", name)
 		}
 	}
-	slices.Sort(want)
-	slices.Sort(got)
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("Keys and the fields of Settings differ (-fields +Keys):\n%s", diff)
+		t.Errorf("Keys (-want +got):\n%s", diff)
 	}
-}
-
-func fieldNames(prefix string, typ reflect.Type) []string {
-	var names []string
-	for i, name := range strict.Fields(typ) {
-		switch field := typ.Field(i).Type; {
-		case name == "": // no key
-		case field == reflect.TypeFor[Checks]():
-			checks := fieldNames(prefix+name+".NAME.", reflect.TypeFor[reconcile.Check]())
-			names = append(names, slices.DeleteFunc(checks, func(s string) bool { return strings.HasSuffix(s, ".name") })...)
-		case field.Kind() == reflect.Struct:
-			names = append(names, fieldNames(prefix+name+".", field)...)
-		case field.Kind() == reflect.Slice && field.Elem().Kind() == reflect.Struct:
-			names = append(names, fieldNames(prefix+name+"[].", field.Elem())...)
-		default:
-			names = append(names, prefix+name)
-		}
-	}
-	return names
 }
 
 // TestDefaultsAreAsDocumented writes each documented default into a file: it must
-// change nothing.
+// change nothing. What is written as an example must have the right form.
 func TestDefaultsAreAsDocumented(t *testing.T) {
 	const base = remote + "[[source.hosts]]\nhost = \"h\"\n[checks.NAME]\nkind = \"unit\"\nunit = \"a.service\"\n"
 	want, err := Parse("base", []byte(base))
@@ -57,6 +67,10 @@ func TestDefaultsAreAsDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, key := range Keys() {
+		var example struct{ V any }
+		if _, err := toml.Decode("V = "+key.Example, &example); err != nil {
+			t.Errorf("%s: the example %s: %v", key.Name, key.Example, err)
+		}
 		if key.Default == "" {
 			continue
 		}

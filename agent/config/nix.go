@@ -12,12 +12,12 @@ import (
 
 // Nix says what to build and how.
 type Nix struct {
-	Configuration  string   `toml:"configuration"`   // output name; "" = from the identity
-	File           string   `toml:"file"`            // that gives the systems, relative to source.subdir; "" = the repository is a flake
-	Attr           string   `toml:"attr"`            // of the file: the set of systems; "" = what the file evaluates to
-	Impure         bool     `toml:"impure"`          // evaluations may look at the node
-	OverrideInputs Inputs   `toml:"override_inputs"` // of the flake
-	ExtraArgs      []string `toml:"extra_args"`      // of every evaluation, and of the build
+	Configuration  string   `toml:"configuration" default:"" example:"web" doc:"Output of nixosConfigurations; empty: by the node's identity."`
+	File           string   `toml:"file" type:"path" default:"" example:"default.nix" doc:"Nix file that gives the systems, relative to source.subdir, as of nixos-rebuild --file; empty: the repository is a flake."`
+	Attr           string   `toml:"attr" default:"" example:"nodes" doc:"Attribute of nix.file that has the systems by name; empty: what the file evaluates to."`
+	Impure         bool     `toml:"impure" default:"false" example:"true" doc:"Evaluations may look at the node: its files, environment and time."`
+	OverrideInputs Inputs   `toml:"override_inputs" default:"{}" example:"{ secrets = \"path:/etc/fleet-secrets\" }" doc:"Flake references by the name of the input that they stand for."`
+	ExtraArgs      []string `toml:"extra_args" default:"[]" example:"[\"--show-trace\", \"--option\", \"cores\", \"2\"]" doc:"More arguments for every evaluation and the build, such as --show-trace, or --option with a setting of Nix and its value."`
 }
 
 // Inputs are flake references by the name of the input that they stand for.

@@ -4,7 +4,6 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/infra-agent/infra-agent/agent/strict"
 )
@@ -27,9 +26,6 @@ func validateRemote(d *strict.Document, at strict.Path, r Remote) {
 		{"ssh_key_file", r.SSHKeyFile, ssh, "only ssh remotes take a key"},
 		{"known_hosts_file", r.KnownHostsFile, ssh, "only ssh remotes show a host key"},
 	} {
-		if file.path != "" && !filepath.IsAbs(file.path) {
-			d.Problemf(at.Child(file.key), "", "%q is not an absolute path", file.path)
-		}
 		if file.path != "" && !file.fits {
 			d.Problemf(at.Child(file.key), "remove it", "%s", file.only)
 		}
@@ -43,12 +39,9 @@ func validateRemote(d *strict.Document, at strict.Path, r Remote) {
 	if r.Username == "" {
 		d.Problemf(at.Child("username"), `leave it out for "git"`, "is empty")
 	}
-	if r.Timeout < time.Second || r.Timeout > time.Hour {
-		d.Problemf(at.Child("timeout"), "", "%s is not between 1s and 1h", r.Timeout)
-	}
 }
 
-func judgeHosts(d *strict.Document, hosts []Host) {
+func validateHosts(d *strict.Document, hosts []Host) {
 	known := map[string]bool{}
 	for i, h := range hosts {
 		at := strict.Path("source.hosts").Elem(i)
@@ -62,13 +55,6 @@ func judgeHosts(d *strict.Document, hosts []Host) {
 			d.Problemf(at.Child("host"), "write one table for it", "%q is there twice", h.Host)
 		}
 		known[h.Host] = true
-		for _, file := range []struct{ key, path string }{
-			{"token_file", h.TokenFile}, {"ssh_key_file", h.SSHKeyFile}, {"known_hosts_file", h.KnownHostsFile}, {"ca_file", h.CAFile},
-		} {
-			if file.path != "" && !filepath.IsAbs(file.path) {
-				d.Problemf(at.Child(file.key), "", "%q is not an absolute path", file.path)
-			}
-		}
 		if h.SSHKeyFile != "" && h.KnownHostsFile == "" {
 			d.Problemf(at.Child("known_hosts_file"), "name a file that holds the server's host key", "is missing: without it, any server could answer")
 		}

@@ -16,11 +16,11 @@ import (
 
 // Settings is what the operator of a node has decided.
 type Settings struct {
-	Node       string                 `toml:"node"` // explicit identity; "" = see the registry
-	StateDir   string                 `toml:"state_dir"`
-	RunDir     string                 `toml:"run_dir"`
-	Rollback   reconcile.RollbackMode `toml:"rollback"`
-	LastResort reconcile.LastResort   `toml:"last_resort"`
+	Node       string                 `toml:"node" default:"" example:"web1" doc:"Name of this node in the registry; empty: found by hostname."`
+	StateDir   string                 `toml:"state_dir" type:"path" default:"/var/lib/infra-agent" example:"/persist/infra-agent" doc:"What must survive a reboot."`
+	RunDir     string                 `toml:"run_dir" type:"path" default:"/run/infra-agent" example:"/run/fleet" doc:"The control socket."`
+	Rollback   reconcile.RollbackMode `toml:"rollback" type:"auto, hold, never" default:"auto" example:"hold" doc:"What happens when a trial is not healthy; nodes and roles may override it."`
+	LastResort reconcile.LastResort   `toml:"last_resort" type:"reboot, stuck" default:"reboot" example:"stuck" doc:"What happens when the old system cannot be brought back."`
 	Source     Source                 `toml:"source"`
 	Trust      Trust                  `toml:"trust"`
 	Registry   Registry               `toml:"registry"`
@@ -35,33 +35,27 @@ type Settings struct {
 
 // Source says where the configuration comes from.
 type Source struct {
-	Remotes  []Remote      `toml:"remotes"` // in order of preference
-	Branch   string        `toml:"branch"`  // may contain {name}, see [Source.BranchOf]
-	Subdir   string        `toml:"subdir"`  // of the flake; "" = the repository's root
-	Interval time.Duration `toml:"interval"`
-
-	TestingBranch string `toml:"testing_branch"` // only ever tried; may contain {name}; "" = none
-
-	ExposeRevision bool `toml:"expose_revision"` // to Nix, as self.rev
-
-	Encrypted  Encrypted  `toml:"encrypted"` // what becomes of commits with files that only a filter of git makes readable
-	Submodules Submodules `toml:"submodules"`
-	LFS        bool       `toml:"lfs"`   // fetch what pointers of Git LFS stand for
-	Hosts      []Host     `toml:"hosts"` // beside those of the remotes
+	Remotes        []Remote      `toml:"remotes"` // in order of preference
+	Branch         string        `toml:"branch" default:"main" example:"release-{name}" doc:"Branch to follow; {name} stands for the node's name."`
+	TestingBranch  string        `toml:"testing_branch" default:"" example:"testing-{name}" doc:"Branch whose commits are tried until confirm.deadline and never kept; {name} as above; empty: none."`
+	Subdir         string        `toml:"subdir" type:"path" default:"" example:"nix/fleet" doc:"Directory of the flake in the repository."`
+	Interval       time.Duration `toml:"interval" default:"1m" range:"5s to 24h" example:"30s" doc:"Between two polls."`
+	ExposeRevision bool          `toml:"expose_revision" default:"true" example:"false" doc:"Hand the commit to Nix as self.rev; false where configurationRevision must not make every commit a new system."`
+	Encrypted      Encrypted     `toml:"encrypted" type:"warn, refuse" default:"warn" example:"refuse" doc:"What becomes of a commit with files that git-crypt, git-annex or another filter would have to make readable."`
+	Submodules     Submodules    `toml:"submodules" type:"empty, refuse, fetch" default:"empty" example:"fetch" doc:"What becomes of submodules: empty directories, as for Nix, with a warning; the commit is held; or they are fetched."`
+	LFS            bool          `toml:"lfs" default:"false" example:"true" doc:"Pointers of Git LFS are replaced by the files that they stand for; false: Nix gets the pointers, with a warning."`
+	Hosts          []Host        `toml:"hosts"` // beside those of the remotes
 }
 
 // A Host is a server that a commit sends the node to: of a submodule, or of Git LFS.
 type Host struct {
-	Host           string `toml:"host"` // may have a port
-	Username       string `toml:"username"`
-	TokenFile      string `toml:"token_file"`       // for https
-	SSHKeyFile     string `toml:"ssh_key_file"`     // for ssh
-	KnownHostsFile string `toml:"known_hosts_file"` // for ssh
-	CAFile         string `toml:"ca_file"`          // for https
+	Host           string `toml:"host" required:"true" example:"modules.example.org" doc:"Server of submodules or of Git LFS that is not a remote's: its name, or name:port."`
+	Username       string `toml:"username" default:"git" example:"fleet-bot" doc:"User name that goes with the token, or of ssh where the url names none."`
+	TokenFile      string `toml:"token_file" type:"file" default:"" example:"/run/credentials/infra-agent.service/modules" doc:"File with the access token, for https; empty: no authentication."`
+	SSHKeyFile     string `toml:"ssh_key_file" type:"file" default:"" example:"/run/credentials/infra-agent.service/modules-key" doc:"File with the private key for ssh, without a passphrase."`
+	KnownHostsFile string `toml:"known_hosts_file" type:"file" default:"" example:"/etc/ssh/ssh_known_hosts" doc:"File with the host keys that the host may show over ssh."`
+	CAFile         string `toml:"ca_file" type:"file" default:"" example:"/etc/ssl/certs/modules.pem" doc:"PEM file with the certificate authorities to trust; empty: the system's."`
 }
-
-// SetDefaults implements [strict.Defaulter].
-func (h *Host) SetDefaults() { *h = Host{Username: "git"} }
 
 // Submodules is what becomes of a commit's submodules.
 type Submodules string
@@ -94,45 +88,41 @@ func (s Source) TestingOf(name string) string {
 
 // A Remote is one place that serves the configuration repository.
 type Remote struct {
-	Name           string        `toml:"name"`
-	URL            string        `toml:"url"`              // https, http, ssh, git, file, or an absolute path
-	Username       string        `toml:"username"`         // used with the token, and for ssh
-	TokenFile      string        `toml:"token_file"`       // "" = no authentication
-	SSHKeyFile     string        `toml:"ssh_key_file"`     // for ssh, which needs it
-	KnownHostsFile string        `toml:"known_hosts_file"` // for ssh, which needs it
-	CAFile         string        `toml:"ca_file"`          // PEM; "" = the system's
-	Timeout        time.Duration `toml:"timeout"`          // of one poll, and of the server's silence in a fetch
+	Name           string        `toml:"name" default:"origin" example:"forge" doc:"Name of the remote in status, log and metrics."`
+	URL            string        `toml:"url" required:"true" example:"https://git.example.org/fleet.git" doc:"https://…, http://…, ssh://git@…, git@host:path, git://…, file:///… or an absolute path; never with a password."`
+	Username       string        `toml:"username" default:"git" example:"fleet-bot" doc:"User name that goes with the token, or of ssh where the url names none."`
+	TokenFile      string        `toml:"token_file" type:"file" default:"" example:"/run/credentials/infra-agent.service/forge" doc:"File with the access token; empty: no authentication."`
+	SSHKeyFile     string        `toml:"ssh_key_file" type:"file" default:"" example:"/run/credentials/infra-agent.service/deploy-key" doc:"File with the private key for ssh, without a passphrase."`
+	KnownHostsFile string        `toml:"known_hosts_file" type:"file" default:"" example:"/etc/ssh/ssh_known_hosts" doc:"File with the host keys that an ssh remote may show."`
+	CAFile         string        `toml:"ca_file" type:"file" default:"" example:"/etc/ssl/certs/forge.pem" doc:"PEM file with the certificate authorities to trust; empty: the system's."`
+	Timeout        time.Duration `toml:"timeout" default:"1m" range:"1s to 1h" example:"20s" doc:"Limit of one poll, and of the remote's silence in a fetch."`
 }
 
 // SetDefaults implements [strict.Defaulter].
-func (r *Remote) SetDefaults() {
-	*r = Remote{Name: "origin", Username: "git", Timeout: time.Minute}
-}
-
 // Trust says which commits must be signed, and by whom.
 type Trust struct {
-	Policy             reconcile.TrustPolicy `toml:"policy"`
-	AllowedSignersFile string                `toml:"allowed_signers_file"`
-	OpenPGPKeyringFile string                `toml:"openpgp_keyring_file"`
-	RevocationFile     string                `toml:"revocation_file"`
+	Policy             reconcile.TrustPolicy `toml:"policy" type:"none, tip, all" default:"none" example:"all" doc:"Which commits must be signed: none, the newest, or every one since the last accepted."`
+	AllowedSignersFile string                `toml:"allowed_signers_file" type:"file" default:"" example:"/etc/infra-agent/allowed_signers" doc:"OpenSSH allowed signers; empty: no SSH signature is accepted."`
+	OpenPGPKeyringFile string                `toml:"openpgp_keyring_file" type:"file" default:"" example:"/etc/infra-agent/keyring.asc" doc:"OpenPGP public keys; empty: no OpenPGP signature is accepted."`
+	RevocationFile     string                `toml:"revocation_file" type:"file" default:"" example:"/etc/infra-agent/revoked" doc:"SSH public keys that are not accepted any more, one a line; empty: none."`
 }
 
 // Registry says where the list of nodes is.
 type Registry struct {
-	Source RegistrySource `toml:"source"`
-	File   string         `toml:"file"` // relative to the flake
-	Attr   string         `toml:"attr"` // of the flake
+	Source RegistrySource `toml:"source" type:"auto, toml, nix, map, none" default:"auto" example:"toml" doc:"auto: the file if there is one, else the attribute; map: a file of another format; none: a node is its output."`
+	File   string         `toml:"file" type:"path" default:"infrastructure.toml" example:"nodes.toml" doc:"The registry, relative to the flake."`
+	Attr   string         `toml:"attr" default:"infraAgent.registry" example:"fleet.registry" doc:"The registry as an attribute of the flake."`
 	Map    Mapping        `toml:"map"`
 }
 
 // A Mapping says where a file of another format keeps what the agent needs. Paths
 // are keys with dots between them; all but Nodes start at a node.
 type Mapping struct {
-	Nodes       string `toml:"nodes"`
-	Roles       string `toml:"roles"`
-	System      string `toml:"system"`
-	Hostname    string `toml:"hostname"`
-	ManagedWhen string `toml:"managed_when"` // key, !key, key=value, key!=value
+	Nodes       string `toml:"nodes" default:"" example:"hosts" doc:"map: key of the table, or list, of nodes; dots lead into tables."`
+	Roles       string `toml:"roles" default:"" example:"profiles" doc:"map: key of a node's roles; empty: no roles."`
+	System      string `toml:"system" default:"" example:"deployment.architecture" doc:"map: key of a node's system; empty: not known."`
+	Hostname    string `toml:"hostname" default:"" example:"name" doc:"map: key of a node's host name; empty: the node's name."`
+	ManagedWhen string `toml:"managed_when" default:"" example:"!appliance" doc:"map: key, !key, key=value or key!=value of managed nodes; empty: all."`
 }
 
 // A RegistrySource is a kind of registry.
@@ -149,56 +139,44 @@ const (
 
 // Limits bounds how long and how much.
 type Limits struct {
-	Fetch          time.Duration `toml:"fetch"`
-	Evaluate       time.Duration `toml:"evaluate"`
-	Build          time.Duration `toml:"build"`
-	Activate       time.Duration `toml:"activate"`
-	Promote        time.Duration `toml:"promote"`
-	Rollback       time.Duration `toml:"rollback"`
-	VerifyRollback time.Duration `toml:"verify_rollback"`
-	EvaluateMemory Size          `toml:"evaluate_memory"`
-	TreeBytes      Size          `toml:"tree_bytes"`   // of all files of a revision
-	TreeEntries    int           `toml:"tree_entries"` // files, links and directories of a revision
-	FetchBytes     Size          `toml:"fetch_bytes"`  // of one answer of a remote
+	Fetch          time.Duration `toml:"fetch" default:"15m" range:"1s to 24h" example:"30m" doc:"Limit of a fetch, verification included."`
+	Evaluate       time.Duration `toml:"evaluate" default:"10m" range:"1s to 24h" example:"30m" doc:"Limit of an evaluation."`
+	Build          time.Duration `toml:"build" default:"2h" range:"1s to 168h" example:"12h" doc:"Limit of a build."`
+	Activate       time.Duration `toml:"activate" default:"10m" range:"1s to 24h" example:"20m" doc:"Limit of an activation."`
+	Promote        time.Duration `toml:"promote" default:"5m" range:"1s to 24h" example:"10m" doc:"Limit of making a system permanent."`
+	Rollback       time.Duration `toml:"rollback" default:"10m" range:"1s to 24h" example:"20m" doc:"Limit of activating the old system."`
+	VerifyRollback time.Duration `toml:"verify_rollback" default:"3m" range:"1s to 24h" example:"5m" doc:"How long the old system may take to be healthy again."`
+	EvaluateMemory Size          `toml:"evaluate_memory" default:"8GiB" example:"16GiB" doc:"Most memory of an evaluation."`
+	TreeBytes      Size          `toml:"tree_bytes" default:"1GiB" example:"4GiB" doc:"Most bytes in the files of a revision; a single one has at most 100MiB."`
+	TreeEntries    int           `toml:"tree_entries" default:"200000" example:"1000000" doc:"Most files and directories in a revision."`
+	FetchBytes     Size          `toml:"fetch_bytes" default:"256MiB" example:"1GiB" doc:"Most bytes in one answer of a remote; of old commits, whose files are skipped, 8 times as many."`
 }
 
 // Confirm says when a trial is healthy.
 type Confirm struct {
-	Settle      time.Duration `toml:"settle"` // between activation and the first judgement
-	Window      time.Duration `toml:"window"` // how long all must be well
-	Deadline    time.Duration `toml:"deadline"`
-	DeadlineMax time.Duration `toml:"deadline_max"` // up to which an operator may extend
-	Targets     []string      `toml:"targets"`      // host:port or URL; empty = found out
-	IgnoreUnits []string      `toml:"ignore_units"` // globs
+	Settle      time.Duration `toml:"settle" default:"10s" range:"0s to 24h" example:"30s" doc:"Between activation and the first judgement."`
+	Window      time.Duration `toml:"window" default:"1m" range:"0s to 24h" example:"5m" doc:"How long everything must be well before a system is confirmed."`
+	Deadline    time.Duration `toml:"deadline" default:"10m" range:"1s to 24h" example:"30m" doc:"When an unconfirmed system is rolled back; more than settle + window."`
+	DeadlineMax time.Duration `toml:"deadline_max" default:"1h" range:"1s to 168h" example:"4h" doc:"Up to which an operator may extend the deadline."`
+	Targets     []string      `toml:"targets" default:"[]" example:"[\"192.0.2.1:443\", \"https://cache.nixos.org\"]" doc:"host:port or URLs that prove connectivity; empty: remotes, binary caches, resolvers, gateway."`
+	IgnoreUnits []string      `toml:"ignore_units" default:"[]" example:"[\"fwupd*.service\"]" doc:"Globs of units whose failure does not count."`
 }
 
 // Metrics says where metrics are served, and to whom.
 type Metrics struct {
-	Listen      string `toml:"listen"`       // host:port, absolute path of a unix socket, or "" = off
-	SocketGroup string `toml:"socket_group"` // may connect to the unix socket; "" = only root
+	Listen      string `toml:"listen" default:"127.0.0.1:10119" example:"/run/infra-agent/metrics.sock" doc:"host:port, absolute path of a unix socket, or empty for none."`
+	SocketGroup string `toml:"socket_group" type:"group" default:"" example:"prometheus" doc:"Group that may connect to the unix socket; empty: root alone."`
 }
 
 // Log says what is logged, and how.
 type Log struct {
-	Level  string `toml:"level"`  // debug, info, warn, error
-	Format string `toml:"format"` // auto, text, json
+	Level  string `toml:"level" type:"debug, info, warn, error" default:"info" example:"debug" doc:"Least severe message to log."`
+	Format string `toml:"format" type:"auto, text, json" default:"auto" example:"json" doc:"auto: text for the journal and terminals."`
 }
 
 // Control says who may ask the agent.
 type Control struct {
-	Group string `toml:"group"` // may read the status
-}
-
-// Files lists the files that the settings name: credentials, keys and lists of them.
-func (s Settings) Files() []string {
-	files := []string{s.Trust.AllowedSignersFile, s.Trust.OpenPGPKeyringFile, s.Trust.RevocationFile}
-	for _, r := range s.Source.Remotes {
-		files = append(files, r.TokenFile, r.SSHKeyFile, r.KnownHostsFile, r.CAFile)
-	}
-	for _, h := range s.Source.Hosts {
-		files = append(files, h.TokenFile, h.SSHKeyFile, h.KnownHostsFile, h.CAFile)
-	}
-	return slices.DeleteFunc(files, func(f string) bool { return f == "" })
+	Group string `toml:"group" type:"group" default:"infra-agent" example:"wheel" doc:"Group that may read the status."`
 }
 
 // Checks are the node's own checks, sorted by name.
@@ -218,35 +196,7 @@ func (c *Checks) DecodeTOML(d *strict.Document, at strict.Path, v any) {
 
 // Default returns the settings of an empty file, which lacks a remote.
 func Default() Settings {
-	return Settings{
-		StateDir:   "/var/lib/infra-agent",
-		RunDir:     "/run/infra-agent",
-		Rollback:   reconcile.RollbackAuto,
-		LastResort: reconcile.LastResortReboot,
-		Source:     Source{Branch: "main", Interval: time.Minute, ExposeRevision: true, Encrypted: EncryptedWarn, Submodules: SubmodulesEmpty},
-		Trust:      Trust{Policy: reconcile.TrustNone},
-		Registry:   Registry{Source: RegistryAuto, File: "infrastructure.toml", Attr: "infraAgent.registry"},
-		Limits: Limits{
-			Fetch:          15 * time.Minute,
-			Evaluate:       10 * time.Minute,
-			Build:          2 * time.Hour,
-			Activate:       10 * time.Minute,
-			Promote:        5 * time.Minute,
-			Rollback:       10 * time.Minute,
-			VerifyRollback: 3 * time.Minute,
-			EvaluateMemory: 8 << 30,
-			TreeBytes:      1 << 30,
-			TreeEntries:    200000,
-			FetchBytes:     256 << 20,
-		},
-		Confirm: Confirm{
-			Settle:      10 * time.Second,
-			Window:      time.Minute,
-			Deadline:    10 * time.Minute,
-			DeadlineMax: time.Hour,
-		},
-		Metrics: Metrics{Listen: "127.0.0.1:10119"},
-		Log:     Log{Level: "info", Format: "auto"},
-		Control: Control{Group: "infra-agent"},
-	}
+	var s Settings
+	strict.SetDefaults(&s)
+	return s
 }

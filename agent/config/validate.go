@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/infra-agent/infra-agent/agent/strict"
 	"github.com/infra-agent/infra-agent/reconcile"
@@ -17,8 +16,7 @@ import (
 
 // validate notes the values of s that have the right type but are not usable.
 func validate(d *strict.Document, s Settings) {
-	validateWords(d, s)
-	validateNumbers(d, s)
+	validateTags(d, s)
 	validatePaths(d, s)
 	validateSource(d, s.Source)
 	validateTrust(d, s.Trust)
@@ -28,79 +26,9 @@ func validate(d *strict.Document, s Settings) {
 		d.Problemf("metrics.listen", `write "127.0.0.1:10119", "/run/infra-agent/metrics.sock", or "" for none`,
 			"%q is neither host:port nor an absolute path", l)
 	}
-	if !isGroup(s.Control.Group) {
-		d.Problemf("control.group", "", "%q is not the name of a group", s.Control.Group)
-	}
-	switch group := s.Metrics.SocketGroup; {
-	case group == "":
-	case !isGroup(group):
-		d.Problemf("metrics.socket_group", "", "%q is not the name of a group", group)
-	case !filepath.IsAbs(s.Metrics.Listen):
+	if s.Metrics.SocketGroup != "" && !filepath.IsAbs(s.Metrics.Listen) {
 		d.Problemf("metrics.socket_group", `remove it, or listen at a path such as "/run/infra-agent/metrics.sock"`,
 			"metrics.listen is no unix socket: whoever reaches its port may read")
-	}
-}
-
-// isGroup holds what group(5) and a path can hold of a name.
-func isGroup(s string) bool { return s != "" && !strings.ContainsAny(s, ": \t\n/") }
-
-// validateWords checks the values that are one of a list.
-func validateWords(d *strict.Document, s Settings) {
-	for _, w := range []struct {
-		key     strict.Path
-		got     string
-		allowed []string
-	}{
-		{"rollback", string(s.Rollback), []string{string(reconcile.RollbackAuto), string(reconcile.RollbackHold), string(reconcile.RollbackNever)}},
-		{"last_resort", string(s.LastResort), []string{string(reconcile.LastResortReboot), string(reconcile.LastResortStuck)}},
-		{"source.encrypted", string(s.Source.Encrypted), []string{string(EncryptedWarn), string(EncryptedRefuse)}},
-		{"source.submodules", string(s.Source.Submodules), []string{string(SubmodulesEmpty), string(SubmodulesRefuse), string(SubmodulesFetch)}},
-		{"trust.policy", string(s.Trust.Policy), []string{string(reconcile.TrustNone), string(reconcile.TrustTip), string(reconcile.TrustAll)}},
-		{"registry.source", string(s.Registry.Source), []string{string(RegistryAuto), string(RegistryTOML), string(RegistryNix), string(RegistryMap), string(RegistryNone)}},
-		{"log.level", s.Log.Level, []string{"debug", "info", "warn", "error"}},
-		{"log.format", s.Log.Format, []string{"auto", "text", "json"}},
-	} {
-		if !slices.Contains(w.allowed, w.got) {
-			d.Problemf(w.key, "", "%q is none of %s", w.got, strings.Join(w.allowed, ", "))
-		}
-	}
-}
-
-// validateNumbers checks ranges.
-func validateNumbers(d *strict.Document, s Settings) {
-	const day = 24 * time.Hour
-	for _, r := range []struct {
-		key           strict.Path
-		got, min, max time.Duration
-	}{
-		{"source.interval", s.Source.Interval, 5 * time.Second, day},
-		{"limits.fetch", s.Limits.Fetch, time.Second, day},
-		{"limits.evaluate", s.Limits.Evaluate, time.Second, day},
-		{"limits.build", s.Limits.Build, time.Second, 7 * day},
-		{"limits.activate", s.Limits.Activate, time.Second, day},
-		{"limits.promote", s.Limits.Promote, time.Second, day},
-		{"limits.rollback", s.Limits.Rollback, time.Second, day},
-		{"limits.verify_rollback", s.Limits.VerifyRollback, time.Second, day},
-		{"confirm.settle", s.Confirm.Settle, 0, day},
-		{"confirm.window", s.Confirm.Window, 0, day},
-		{"confirm.deadline", s.Confirm.Deadline, time.Second, day},
-		{"confirm.deadline_max", s.Confirm.DeadlineMax, time.Second, 7 * day},
-	} {
-		if r.got < r.min || r.got > r.max {
-			d.Problemf(r.key, "", "%s is not between %s and %s", r.got, r.min, r.max)
-		}
-	}
-	for _, n := range []struct {
-		key strict.Path
-		got int64
-	}{
-		{"limits.tree_bytes", int64(s.Limits.TreeBytes)},
-		{"limits.tree_entries", int64(s.Limits.TreeEntries)},
-		{"limits.fetch_bytes", int64(s.Limits.FetchBytes)},
-	} {
-		if n.got < 1 {
-			d.Problemf(n.key, "", "%d is not more than 0", n.got)
-		}
 	}
 }
 
@@ -158,19 +86,10 @@ func validateSource(d *strict.Document, s Source) {
 		names = append(names, r.Name)
 		validateRemote(d, at, r)
 	}
-	judgeHosts(d, s.Hosts)
+	validateHosts(d, s.Hosts)
 }
 
 func validateTrust(d *strict.Document, t Trust) {
-	for _, file := range []struct{ key, path string }{
-		{"allowed_signers_file", t.AllowedSignersFile},
-		{"openpgp_keyring_file", t.OpenPGPKeyringFile},
-		{"revocation_file", t.RevocationFile},
-	} {
-		if file.path != "" && !filepath.IsAbs(file.path) {
-			d.Problemf(strict.Path("trust").Child(file.key), "", "%q is not an absolute path", file.path)
-		}
-	}
 	if t.Policy != reconcile.TrustNone && t.AllowedSignersFile == "" && t.OpenPGPKeyringFile == "" {
 		d.Problemf("trust.policy", "name trust.allowed_signers_file or trust.openpgp_keyring_file", "nobody could sign")
 	}

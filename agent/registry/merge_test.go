@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -180,7 +181,7 @@ func TestMergeLaws(t *testing.T) {
 				case 2:
 					all[name] = &reconcile.Check{
 						Name: name, Kind: reconcile.CheckUnit, Unit: label + ".service",
-						Interval: reconcile.DefaultCheckInterval, Timeout: reconcile.DefaultCheckTimeout, Successes: 1,
+						Interval: 5 * time.Second, Timeout: 5 * time.Second, Successes: 1,
 					}
 				}
 			}

@@ -5,13 +5,8 @@ import "github.com/infra-agent/infra-agent/reconcile"
 // Check reads the table of the check called name, with defaults for what it
 // does not give. It notes problems of form only, see [reconcile.Check.Problems].
 func (d *Document) Check(at Path, name string, v any) reconcile.Check {
-	c := reconcile.Check{
-		Required:  true,
-		Within:    reconcile.DefaultCheckWithin,
-		Interval:  reconcile.DefaultCheckInterval,
-		Timeout:   reconcile.DefaultCheckTimeout,
-		Successes: reconcile.DefaultCheckSuccesses,
-	}
+	var c reconcile.Check
+	SetDefaults(&c)
 	d.Value(at, v, &c)
 	if c.Name != "" && c.Name != name {
 		d.Problemf(at.Child("name"), "remove it: the table's name is the check's name", "%q is not %q", c.Name, name)

@@ -15,9 +15,6 @@ type Decoder interface {
 	DecodeTOML(d *Document, at Path, v any)
 }
 
-// A Defaulter is the element of a list of tables that has defaults.
-type Defaulter interface{ SetDefaults() }
-
 // Decode stores the file in the struct that into points to. Fields are named by
 // their toml tag, or else by their json tag; what the file does not give keeps
 // its value. Unknown keys and wrong types are noted, see [Document.Err].
@@ -105,9 +102,7 @@ func (d *Document) list(at Path, v any, to reflect.Value) {
 	}
 	got := reflect.MakeSlice(to.Type(), len(elements), len(elements))
 	for i, element := range elements {
-		if elem, ok := got.Index(i).Addr().Interface().(Defaulter); ok {
-			elem.SetDefaults()
-		}
+		setDefaults(got.Index(i))
 		d.value(at.Elem(i), element, got.Index(i))
 	}
 	to.Set(got)

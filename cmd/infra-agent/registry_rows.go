@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/infra-agent/infra-agent/agent/registry"
+	"github.com/infra-agent/infra-agent/agent/strict"
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
@@ -156,20 +157,22 @@ func asked(c reconcile.Check) string {
 	if c.Contains != "" {
 		text += fmt.Sprintf(" with %q", c.Contains)
 	}
+	var standard reconcile.Check
+	strict.SetDefaults(&standard)
 	for _, d := range []struct {
 		name          string
 		got, standard time.Duration
 	}{
-		{"within", c.Within, reconcile.DefaultCheckWithin},
-		{"interval", c.Interval, reconcile.DefaultCheckInterval},
-		{"timeout", c.Timeout, reconcile.DefaultCheckTimeout},
+		{"within", c.Within, standard.Within},
+		{"interval", c.Interval, standard.Interval},
+		{"timeout", c.Timeout, standard.Timeout},
 		{"max_age", c.MaxAge, 0},
 	} {
 		if d.got != d.standard {
 			text += fmt.Sprintf(", %s %s", d.name, d.got)
 		}
 	}
-	if c.Successes != reconcile.DefaultCheckSuccesses {
+	if c.Successes != standard.Successes {
 		text += fmt.Sprintf(", successes %d", c.Successes)
 	}
 	if !c.Required {

@@ -141,7 +141,7 @@ func (a *Agent) turn(ctx context.Context) time.Duration {
 // cancelJob ends the running job. What it finds out is not wanted any more.
 func (a *Agent) cancelJob() {
 	if !a.job.cancelled {
-		a.Log.Info("cancelling", "job", a.job.job.Key())
+		a.Log.Info("cancelling", "job", reconcile.KeyOf(a.job.job))
 		a.job.cancelled = true
 		a.job.cancel(errSuperseded)
 	}

@@ -55,12 +55,12 @@ func (a *Agent) stopJob() {
 func (a *Agent) perform(ctx context.Context, job reconcile.Job, p Ports, policy reconcile.Policy) (end reconcile.Event) {
 	defer func() {
 		if bug := recover(); bug != nil {
-			a.Log.Error("this is a bug in infra-agent", "job", job.Key(), "panic", bug, "stack", string(debug.Stack()))
+			a.Log.Error("this is a bug in infra-agent", "job", reconcile.KeyOf(job), "panic", bug, "stack", string(debug.Stack()))
 			why := fmt.Sprintf("a bug in infra-agent: %v (hint: the journal has more; please report it)", bug)
 			end = reconcile.Failed{Job: job, Why: why, At: time.Now(), Spread: a.Spread()}
 		}
 	}()
-	if limit := reconcile.Limit(job, policy); limit > 0 {
+	if limit := reconcile.LimitOf(job, policy); limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("not done within %v", limit))
 		defer cancel()

@@ -19,7 +19,7 @@ func (a *Agent) tell(before reconcile.Record, e reconcile.Event, after reconcile
 	case reconcile.AskedOld:
 		a.Log.Warn("no remote answers the new settings", "old_settings_answered", e.Answered)
 	case reconcile.Failed:
-		a.Log.Warn("failed", "job", e.Job.Key(), "gate", e.Gate, "why", e.Why)
+		a.Log.Warn("failed", "job", reconcile.KeyOf(e.Job), "gate", e.Gate, "why", e.Why)
 	case reconcile.Entered:
 		a.tellPhase(e.Phase)
 	case reconcile.Activated:
@@ -159,7 +159,7 @@ func Summary(s reconcile.Snapshot) string {
 
 func idleSummary(s reconcile.Snapshot) string {
 	if s.Observation.Job != nil {
-		what, of := s.Observation.Job.Key().Kind, s.Observation.Job.Key().Of
+		what, of := reconcile.KeyOf(s.Observation.Job).Kind, reconcile.KeyOf(s.Observation.Job).Of
 		if c, err := reconcile.ParseCommit(of); err == nil {
 			of = c.Short()
 		} else if of != "" {

@@ -104,7 +104,7 @@ var anyRecord = rapid.Custom(func(t *rapid.T) Record {
 	r.Work = Work{
 		Remotes: roomy([]Answer{{Remote: "origin", Commit: anyCommit.Draw(t, "answer"), Testing: anyCommit.Draw(t, "testing")}}), Tip: Tip{Commit: anyCommit.Draw(t, "tip")},
 		Steps: map[Purpose]Step{}, Overtaken: anyCommit.Draw(t, "overtaken"), Tidied: rapid.Bool().Draw(t, "tidied"), Armed: rapid.Bool().Draw(t, "armed"), Pause: Pause{anyTime.Draw(t, "failed"), anyTime.Draw(t, "not before")},
-		Last: JobEnd{Job: anyJob.Draw(t, "last").Key(), OK: rapid.Bool().Draw(t, "ok")},
+		Last: JobEnd{Job: KeyOf(anyJob.Draw(t, "last")), OK: rapid.Bool().Draw(t, "ok")},
 	}
 	for _, p := range []Purpose{PurposeBranch, PurposeEarlier, PurposeTesting} {
 		if s := anyStep.Draw(t, string(p)); s != nil {

@@ -19,7 +19,7 @@ func rollingBack(p RollingBack, r Record, o Observation) Action {
 	job := GoBack{d, p.Attempt, o.Uptime + o.Policy.Limits.Rollback}
 	running := o.Slots.Running == d.Old.Toplevel
 	a := r.Work.Activation
-	ended := a != nil && a.Attempt == p.Attempt || r.Work.Last.Job == job.Key()
+	ended := a != nil && a.Attempt == p.Attempt || r.Work.Last.Job == KeyOf(job)
 	switch {
 	case guardActs(d, o):
 		return Wait{Until: o.Now.Add(time.Second)}
@@ -51,7 +51,7 @@ func restored(p RollingBack, r Record, o Observation) Action {
 }
 
 // restoring reports whether the last job was one that sets profile and boot loader back.
-func restoring(r Record) bool { return r.Work.Last.Job.Kind == Restore{}.Key().Kind }
+func restoring(r Record) bool { return r.Work.Last.Job.Kind == KeyOf(Restore{}).Kind }
 
 // wayBack says how the last way back ended.
 func wayBack(r Record) string {
@@ -105,7 +105,7 @@ func rebootingBack(p RebootingBack, r Record, o Observation) Action {
 		c := p.Cause
 		c.Why += "; the node did not reboot"
 		return enter(Stuck{Trial: p.Trial, Cause: c}, o)
-	case r.Work.Last.Job == job.Key(), o.Guard.Rebooted: // asked for already: never twice
+	case r.Work.Last.Job == KeyOf(job), o.Guard.Rebooted: // asked for already: never twice
 		return Wait{Until: at(p.Since+limitReboot, o)}
 	}
 	return Run{job}

@@ -54,7 +54,7 @@ func pay(r Record, o Observation) Action {
 			}
 			job = Restore{d.System}
 		}
-		if o.Job == nil || o.Job.Key() == job.Key() {
+		if o.Job == nil || KeyOf(o.Job) == KeyOf(job) {
 			return Run{job}
 		}
 	}

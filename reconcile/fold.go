@@ -24,7 +24,7 @@ func Fold(r Record, e Event) Record {
 	case Advanced:
 		return advanced(r, e)
 	case Done:
-		r = ended(r, JobEnd{Job: e.Job.Key(), OK: true})
+		r = ended(r, JobEnd{Job: KeyOf(e.Job), OK: true})
 		switch e.Job.(type) {
 		case Tidy:
 			r.Work.Tidied = true
@@ -36,7 +36,7 @@ func Fold(r Record, e Event) Record {
 			r.Work.Following.Polled = true
 		default: // nothing but its end
 		}
-		return took(r, e.Job.Key().Kind, e.Took)
+		return took(r, KeyOf(e.Job).Kind, e.Took)
 	case Cancelled:
 		if _, build := e.Job.(Build); build {
 			r.Work.Overtaken = r.Work.Tip.Commit
@@ -119,10 +119,10 @@ func Fold(r Record, e Event) Record {
 }
 
 func advanced(r Record, e Advanced) Record {
-	if e.Job.purpose() == PurposeFollow {
-		return stepShown(ended(r, JobEnd{Job: e.Job.Key(), OK: true}), e.Step)
+	if purposeOf(e.Job) == PurposeFollow {
+		return stepShown(ended(r, JobEnd{Job: KeyOf(e.Job), OK: true}), e.Step)
 	}
-	r = took(ended(r, JobEnd{Job: e.Job.Key(), OK: true}), e.Job.Key().Kind, e.Took)
+	r = took(ended(r, JobEnd{Job: KeyOf(e.Job), OK: true}), KeyOf(e.Job).Kind, e.Took)
 	testing := e.Step.fetched().Purpose == PurposeTesting
 	r.Work.Steps = stepped(r, e.Step)
 	switch s := e.Step.(type) {
@@ -157,8 +157,8 @@ func advanced(r Record, e Advanced) Record {
 }
 
 func failed(r Record, e Failed) Record {
-	r.Work.Last = JobEnd{Job: e.Job.Key(), Why: e.Why, Rejected: e.Gate != ""}
-	if e.Job.purpose() == PurposeFollow { // what else is looked at goes on meanwhile
+	r.Work.Last = JobEnd{Job: KeyOf(e.Job), Why: e.Why, Rejected: e.Gate != ""}
+	if purposeOf(e.Job) == PurposeFollow { // what else is looked at goes on meanwhile
 		return stepFailed(r, e)
 	}
 	r.Work.Errors++

@@ -12,7 +12,7 @@ func Holds(r Record, o Observation) []Hold {
 	var all []Hold
 	if _, ok := r.Phase.(Idle); ok {
 		act, h := idle(r, o)
-		if run, wanted := act.(Run); wanted && run.Job.purpose() != PurposeTesting && o.Job == nil && r.Work.Pause.lasts(o.Now) {
+		if run, wanted := act.(Run); wanted && purposeOf(run.Job) != PurposeTesting && o.Job == nil && r.Work.Pause.lasts(o.Now) {
 			h = pausing(r)
 		}
 		all = append(all, h)
@@ -36,9 +36,9 @@ func pausing(r Record) Hold {
 		return Hold{Gate: GateState, Why: "the record could not be written", Hint: "the journal says why: is the disk full?", Until: h.Until}
 	}
 	switch r.Work.Last.Job.Kind {
-	case Fetch{}.Key().Kind:
+	case KeyOf(Fetch{}).Kind:
 		h.Gate = GateSource
-	case Resolve{}.Key().Kind:
+	case KeyOf(Resolve{}).Kind:
 		h.Gate = GateIdentity
 	}
 	return h

@@ -8,128 +8,191 @@ import (
 
 // A Job is something the agent does that takes time. One job runs at a time.
 // Every job is safe to start again after a crash at any point.
+// A job is its type with the entry below it, and what agent/jobs.go does for it.
 //
 //sumtype:decl
-type Job interface {
-	// Key is equal for two jobs that do the same thing.
-	Key() JobKey
-	purpose() Purpose // what it prepares a commit for; "": it prepares none
+type Job interface{ entry(Limits) jobEntry }
+
+// A jobEntry is what is to be known of a job.
+type jobEntry struct {
+	kind    string        // as it is called in the log, the status and the metrics
+	of      string        // what it is about: with the kind, equal for two jobs that do the same thing
+	purpose Purpose       // what it prepares a commit for; "": it prepares none
+	limit   time.Duration // how long it may take; 0: its phase bounds it
 }
 
-// A JobKey names a job: its kind, as it is called in the log, the status and the metrics,
-// and what it is about.
+// A JobKey names a job: its kind, and what it is about.
 type JobKey struct{ Kind, Of string }
 
 func (k JobKey) String() string { return strings.TrimSpace(k.Kind + " " + k.Of) }
 
+// KeyOf is equal for two jobs that do the same thing.
+func KeyOf(j Job) JobKey {
+	e := j.entry(Limits{})
+	return JobKey{e.kind, e.of}
+}
+
+// LimitOf returns how long j may take; 0 means that its phase bounds it.
+func LimitOf(j Job, p Policy) time.Duration { return j.entry(p.Limits).limit }
+
+func purposeOf(j Job) Purpose { return j.entry(Limits{}).purpose }
+
 // The jobs that prepare a system.
-type (
-	// Fetch gets the tip, verifies it and adds its tree to the store.
-	Fetch struct {
-		Tip      Tip
-		Purpose  Purpose
-		Anchor   Commit
-		Accepted []Commit
-		Rewind   Commit
-	}
-	// Resolve asks the registry what the revision wants of this node.
-	Resolve struct{ From Fetched }
-	// Evaluate finds the derivation and the toplevel.
-	Evaluate struct{ From Resolved }
-	// Build builds the toplevel and roots it.
-	Build struct{ From Evaluated }
-	// Preflight looks for reasons not to activate now.
-	Preflight struct {
-		From Built
-		Old  Toplevel
-	}
-	// Tidy removes what earlier deployments left: guard, units, roots.
-	Tidy struct{ Keep []Toplevel }
-	// Undrain runs the commands that are due since the node was drained.
-	Undrain struct{ Commands [][]string }
-)
+
+// Fetch gets the tip, verifies it and adds its tree to the store.
+type Fetch struct {
+	Tip      Tip
+	Purpose  Purpose
+	Anchor   Commit
+	Accepted []Commit
+	Rewind   Commit
+}
+
+func (j Fetch) entry(l Limits) jobEntry {
+	return jobEntry{"fetch", string(j.Tip.Commit), j.Purpose, l.Fetch + UnitGrace + limitStore} // it has ended by itself before, and says more
+}
+
+// Resolve asks the registry what the revision wants of this node.
+type Resolve struct{ From Fetched }
+
+func (j Resolve) entry(l Limits) jobEntry {
+	return jobEntry{"resolve", string(j.From.Revision.Commit), j.From.Purpose, l.Evaluate}
+}
+
+// Evaluate finds the derivation and the toplevel.
+type Evaluate struct{ From Resolved }
+
+func (j Evaluate) entry(l Limits) jobEntry {
+	return jobEntry{"evaluate", string(j.From.Revision.Commit), j.From.Purpose, l.Evaluate}
+}
+
+// Build builds the toplevel and roots it.
+type Build struct{ From Evaluated }
+
+func (j Build) entry(l Limits) jobEntry {
+	return jobEntry{"build", string(j.From.Revision.Commit), j.From.Purpose, l.Build}
+}
+
+// Preflight looks for reasons not to activate now.
+type Preflight struct {
+	From Built
+	Old  Toplevel
+}
+
+func (j Preflight) entry(Limits) jobEntry {
+	return jobEntry{"preflight", string(j.From.Toplevel), j.From.Purpose, limitPreflight}
+}
+
+// Tidy removes what earlier deployments left: guard, units, roots.
+type Tidy struct{ Keep []Toplevel }
+
+func (Tidy) entry(Limits) jobEntry {
+	return jobEntry{"tidy", "", "", limitTidy}
+}
+
+// Undrain runs the commands that are due since the node was drained.
+type Undrain struct{ Commands [][]string }
+
+func (j Undrain) entry(Limits) jobEntry {
+	return jobEntry{"undrain", "", "", time.Duration(len(j.Commands)) * limitCommand}
+}
 
 // The jobs that change the system, or look at one on trial.
-type (
-	// Measure takes the baseline.
-	Measure struct{ Deployment Deployment }
-	// Arm drains the node and starts the guard.
-	Arm struct{ Deployment Deployment }
-	// Activate starts the trial unit, or attaches to it, and waits for its end.
-	Activate struct {
-		Deployment Deployment
-		Attempt    int
-		Baseline   Baseline
-	}
-	// SetGuard moves the guard's deadline, and starts the guard where it is
-	// gone. Until is on the boot-time clock; 0 disarms it.
-	SetGuard struct {
-		Deployment Deployment
-		Until      time.Duration
-	}
-	// Sample looks at units, checks and connectivity once.
-	Sample struct {
-		Deployment Deployment
-		Checks     []Check
-		Baseline   Baseline
-	}
-	// Poll has the remotes polled at once. What they answer comes as every poll's answer.
-	Poll struct{ Deployment Deployment }
-	// AskOld has the old system's agent poll with the old settings.
-	AskOld struct{ Deployment Deployment }
-	// Promote disarms the guard, sets profile and boot default, and reads them back.
-	Promote struct {
-		Deployment Deployment
-		Try        int
-	}
-	// GoBack stops the trial and activates the old system.
-	GoBack struct {
-		Deployment Deployment
-		Attempt    int
-		Until      time.Duration // for the guard; boot-time clock
-	}
-	// Restore makes a system that runs the default again: profile and boot loader.
-	Restore struct{ System Toplevel }
-	// Reboot reboots into the boot default.
-	Reboot struct{ Deployment Deployment }
-)
 
-func (j Fetch) Key() JobKey     { return JobKey{"fetch", string(j.Tip.Commit)} }
-func (j Resolve) Key() JobKey   { return JobKey{"resolve", string(j.From.Revision.Commit)} }
-func (j Evaluate) Key() JobKey  { return JobKey{"evaluate", string(j.From.Revision.Commit)} }
-func (j Build) Key() JobKey     { return JobKey{"build", string(j.From.Revision.Commit)} }
-func (j Preflight) Key() JobKey { return JobKey{"preflight", string(j.From.Toplevel)} }
-func (j Tidy) Key() JobKey      { return JobKey{"tidy", ""} }
-func (j Undrain) Key() JobKey   { return JobKey{"undrain", ""} }
-func (j Measure) Key() JobKey   { return JobKey{"measure", j.Deployment.ID} }
-func (j Arm) Key() JobKey       { return JobKey{"arm", j.Deployment.ID} }
-func (j Activate) Key() JobKey  { return JobKey{"activate", attempt(j.Deployment, j.Attempt)} }
-func (j SetGuard) Key() JobKey  { return JobKey{"guard", j.Deployment.ID} }
-func (j Sample) Key() JobKey    { return JobKey{"sample", j.Deployment.ID} }
-func (j Poll) Key() JobKey      { return JobKey{"poll", j.Deployment.ID} }
-func (j AskOld) Key() JobKey    { return JobKey{"ask-old", j.Deployment.ID} }
-func (j Promote) Key() JobKey   { return JobKey{"promote", attempt(j.Deployment, j.Try)} }
-func (j GoBack) Key() JobKey    { return JobKey{"goback", attempt(j.Deployment, j.Attempt)} }
-func (j Restore) Key() JobKey   { return JobKey{"restore", string(j.System)} }
-func (j Reboot) Key() JobKey    { return JobKey{"reboot", j.Deployment.ID} }
+// Measure takes the baseline.
+type Measure struct{ Deployment Deployment }
+
+func (j Measure) entry(Limits) jobEntry {
+	return jobEntry{"measure", j.Deployment.ID, "", limitAsk + lookTakes(j.Deployment.Old.Checks)}
+}
+
+// Arm drains the node and starts the guard.
+type Arm struct{ Deployment Deployment }
+
+func (j Arm) entry(Limits) jobEntry {
+	return jobEntry{"arm", j.Deployment.ID, "", limitAsk + time.Duration(len(j.Deployment.Drain))*limitCommand}
+}
+
+// Activate starts the trial unit, or attaches to it, and waits for its end.
+type Activate struct {
+	Deployment Deployment
+	Attempt    int
+	Baseline   Baseline
+}
+
+func (j Activate) entry(Limits) jobEntry {
+	return jobEntry{"activate", attempt(j.Deployment, j.Attempt), "", 0} // its phase ends in a rollback
+}
+
+// SetGuard moves the guard's deadline, and starts the guard where it is
+// gone. Until is on the boot-time clock; 0 disarms it.
+type SetGuard struct {
+	Deployment Deployment
+	Until      time.Duration
+}
+
+func (j SetGuard) entry(Limits) jobEntry {
+	return jobEntry{"guard", j.Deployment.ID, "", limitAsk}
+}
+
+// Sample looks at units, checks and connectivity once.
+type Sample struct {
+	Deployment Deployment
+	Checks     []Check
+	Baseline   Baseline
+}
+
+func (j Sample) entry(Limits) jobEntry {
+	return jobEntry{"sample", j.Deployment.ID, "", lookTakes(j.Checks)}
+}
+
+// Poll has the remotes polled at once. What they answer comes as every poll's answer.
+type Poll struct{ Deployment Deployment }
+
+func (j Poll) entry(Limits) jobEntry {
+	return jobEntry{"poll", j.Deployment.ID, "", limitAsk}
+}
+
+// AskOld has the old system's agent poll with the old settings.
+type AskOld struct{ Deployment Deployment }
+
+func (j AskOld) entry(Limits) jobEntry {
+	return jobEntry{"ask-old", j.Deployment.ID, "", OldPollWithin + limitAsk + BusWithin}
+}
+
+// Promote disarms the guard, sets profile and boot default, and reads them back.
+type Promote struct {
+	Deployment Deployment
+	Try        int
+}
+
+func (j Promote) entry(l Limits) jobEntry {
+	return jobEntry{"promote", attempt(j.Deployment, j.Try), "", l.Promote}
+}
+
+// GoBack stops the trial and activates the old system.
+type GoBack struct {
+	Deployment Deployment
+	Attempt    int
+	Until      time.Duration // for the guard; boot-time clock
+}
+
+func (j GoBack) entry(l Limits) jobEntry {
+	return jobEntry{"goback", attempt(j.Deployment, j.Attempt), "", l.Rollback}
+}
+
+// Restore makes a system that runs the default again: profile and boot loader.
+type Restore struct{ System Toplevel }
+
+func (j Restore) entry(l Limits) jobEntry {
+	return jobEntry{"restore", string(j.System), "", l.Rollback}
+}
+
+// Reboot reboots into the boot default.
+type Reboot struct{ Deployment Deployment }
+
+func (j Reboot) entry(Limits) jobEntry {
+	return jobEntry{"reboot", j.Deployment.ID, "", limitReboot}
+}
 
 func attempt(d Deployment, n int) string { return fmt.Sprintf("%s-%d", d.ID, n) }
-
-func (j Fetch) purpose() Purpose     { return j.Purpose }
-func (j Resolve) purpose() Purpose   { return j.From.Purpose }
-func (j Evaluate) purpose() Purpose  { return j.From.Purpose }
-func (j Build) purpose() Purpose     { return j.From.Purpose }
-func (j Preflight) purpose() Purpose { return j.From.Purpose }
-func (Tidy) purpose() Purpose        { return "" }
-func (Undrain) purpose() Purpose     { return "" }
-func (Measure) purpose() Purpose     { return "" }
-func (Arm) purpose() Purpose         { return "" }
-func (Activate) purpose() Purpose    { return "" }
-func (SetGuard) purpose() Purpose    { return "" }
-func (Sample) purpose() Purpose      { return "" }
-func (Poll) purpose() Purpose        { return "" }
-func (AskOld) purpose() Purpose      { return "" }
-func (Promote) purpose() Purpose     { return "" }
-func (GoBack) purpose() Purpose      { return "" }
-func (Restore) purpose() Purpose     { return "" }
-func (Reboot) purpose() Purpose      { return "" }

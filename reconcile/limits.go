@@ -38,43 +38,6 @@ const (
 	guardGrace = 30 * time.Second
 )
 
-// Limit returns how long j may take; 0 means that its phase bounds it.
-func Limit(j Job, p Policy) time.Duration {
-	switch j := j.(type) {
-	case Fetch: // a fetch has ended by itself before, and says more
-		return p.Limits.Fetch + UnitGrace + limitStore
-	case Resolve, Evaluate:
-		return p.Limits.Evaluate
-	case Build:
-		return p.Limits.Build
-	case AskOld:
-		return OldPollWithin + limitAsk + BusWithin
-	case Preflight:
-		return limitPreflight
-	case Tidy:
-		return limitTidy
-	case Undrain:
-		return time.Duration(len(j.Commands)) * limitCommand
-	case Measure:
-		return limitAsk + lookTakes(j.Deployment.Old.Checks)
-	case Arm:
-		return limitAsk + time.Duration(len(j.Deployment.Drain))*limitCommand
-	case SetGuard, Poll:
-		return limitAsk
-	case Activate: // ends in a rollback
-		return 0
-	case Sample:
-		return lookTakes(j.Checks)
-	case Promote:
-		return p.Limits.Promote
-	case GoBack, Restore:
-		return p.Limits.Rollback
-	case Reboot:
-		return limitReboot
-	}
-	panic(unknown("job", j))
-}
-
 // lookTakes returns how long one look at the units, the checks and the connectivity
 // targets may take.
 func lookTakes(checks []Check) time.Duration {

@@ -35,7 +35,7 @@ func TestLimitsHoldWhatRunsInside(t *testing.T) {
 		{SetGuard{}, BusWithin, "a question to systemd"},
 		{Preflight{}, BusWithin, "a question to systemd"},
 	} {
-		if got := Limit(law.job, p); got < law.inside {
+		if got := LimitOf(law.job, p); got < law.inside {
 			t.Errorf("%T may take %v, and %s %v", law.job, got, law.what, law.inside)
 		}
 	}

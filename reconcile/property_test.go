@@ -22,11 +22,11 @@ func TestNextIsTotalAndIdempotent(t *testing.T) {
 			t.Fatalf("Next = %+v, then %+v", act, again)
 		}
 		if run, is := act.(Run); is {
-			if run.Job.Key().Kind == "" || Limit(run.Job, o.Policy) < 0 {
+			if KeyOf(run.Job).Kind == "" || LimitOf(run.Job, o.Policy) < 0 {
 				t.Fatalf("Next runs %+v without a key or a limit", run.Job)
 			}
 			if o.Job != nil {
-				t.Fatalf("Next runs %s beside %s", run.Job.Key(), o.Job.Key())
+				t.Fatalf("Next runs %s beside %s", KeyOf(run.Job), KeyOf(o.Job))
 			}
 		}
 		if _, is := act.(Cancel); is && o.Job == nil {

@@ -83,7 +83,7 @@ func TestReachableNamesAll(t *testing.T) {
 			words[word] = true
 		}
 	}
-	for _, method := range []string{"event", "purpose", "phase"} {
+	for _, method := range []string{"event", "entry", "phase"} {
 		types := typesWith(t, method)
 		if len(types) == 0 {
 			t.Errorf("no type has the method %s", method)

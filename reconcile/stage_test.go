@@ -199,7 +199,7 @@ func describe(e Event, o Observation) string {
 }
 
 func describeJob(j Job) string {
-	s := "run " + j.Key().String()
+	s := "run " + KeyOf(j).String()
 	if f, is := j.(Fetch); is && f.Tip.Remote != remotes[0] {
 		s += " from " + f.Tip.Remote
 	}

@@ -95,7 +95,7 @@ func fetchFailedLately(c Commit, remote string, r Record, at time.Time) bool {
 // showed before and did not give ends nothing, and no build is ended twice in a row: a
 // remote could keep a node from deploying by what it shows.
 func ends(wanted, running Job, r Record) bool {
-	if wanted.Key() == running.Key() {
+	if KeyOf(wanted) == KeyOf(running) {
 		return false
 	}
 	if _, build := running.(Build); build && r.Work.Overtaken != "" {

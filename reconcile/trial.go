@@ -20,7 +20,7 @@ func arming(p Arming, r Record, o Observation) Action {
 	if !p.Measured {
 		job = Measure{d}
 	}
-	if r.Work.Last.Job == job.Key() && !r.Work.Last.OK {
+	if r.Work.Last.Job == KeyOf(job) && !r.Work.Last.OK {
 		return Note{Aborted{Gate: GatePreflight, Why: "the trial could not begin: " + r.Work.Last.Why, At: o.Now}}
 	}
 	return Run{job}
@@ -231,7 +231,7 @@ func promoting(p Promoting, r Record, o Observation) Action {
 		return back(Cause{Reason: ReasonOperator, Why: "a person switched back to the old system while the new one was promoted"})
 	case o.Slots.Running == d.Old.Toplevel: // the guard was faster
 		return goneBack(p.Trial, Cause{Reason: ReasonDeadline, Why: "the guard went back to the old system"}, o)
-	case r.Work.Last.Job != job.Key():
+	case r.Work.Last.Job != KeyOf(job):
 		return Run{job}
 	case r.Work.Last.OK:
 		return Note{Promoted{At: o.Now}}

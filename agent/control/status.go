@@ -85,7 +85,7 @@ func StatusOf(s reconcile.Snapshot, version string, running bool) Status {
 	}
 	maps.Copy(st.Checks, reconcile.Follow(r, o))
 	if o.Job != nil {
-		st.Doing, st.DoingSince = o.Job.Key().String(), s.JobSince
+		st.Doing, st.DoingSince = reconcile.KeyOf(o.Job).String(), s.JobSince
 		if _, build := o.Job.(reconcile.Build); build {
 			st.Build = &s.Progress
 		}

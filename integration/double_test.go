@@ -22,9 +22,23 @@ func TestDoubleOfNixosRebuild(t *testing.T) {
 		exit      int
 		says      string
 	}{
-		{args: "--show-trace", nix: "--show-trace"},
+		{args: "--accept-flake-config", nix: "--accept-flake-config"},
+		{args: "--fallback", nix: "--fallback"},
 		{args: "--impure", nix: "--impure"},
+		{args: "--keep-failed", nix: "--keep-failed"},
+		{args: "--keep-going", nix: "--keep-going"},
+		{args: "--no-net", nix: "--no-net"},
+		{args: "--no-update-lock-file", nix: "--no-update-lock-file"},
+		{args: "--no-write-lock-file", nix: "--no-write-lock-file"},
+		{args: "--offline", nix: "--offline"},
+		{args: "--print-build-logs", nix: "--print-build-logs"},
 		{args: "-L", nix: "--print-build-logs"},
+		{args: "--quiet", nix: "--quiet"},
+		{args: "--refresh", nix: "--refresh"},
+		{args: "--repair", nix: "--repair"},
+		{args: "--show-trace", nix: "--show-trace"},
+		{args: "--builders x", nix: "--builders x"},
+		{args: "--fast", says: "/nix/store/x"},
 		{args: "-j 2 --cores 3", nix: "--cores 3 --max-jobs 2"},
 		{args: "-I a=/b", nix: "--include a=/b"},
 		{args: "--option a b --option c d", nix: "--option c d"},
@@ -33,6 +47,10 @@ func TestDoubleOfNixosRebuild(t *testing.T) {
 		{args: "--no-reexec", exit: 2, says: "unrecognized arguments: --no-reexec"}, // before NixOS 25.05
 		{args: "--opt a b", exit: 2, says: "unrecognized arguments: --opt"},
 		{args: "--option=a b", exit: 2, says: "expected 2 arguments"},
+		{args: "--keep", exit: 2, says: "unrecognized arguments: --keep"},
+		{args: "--cores", exit: 2, says: "expected one argument"},
+		{args: "--cores=3", nix: "--cores 3"},
+		{args: "--recreate-lock-file", exit: 2, says: "unrecognized arguments: --recreate-lock-file"},
 		{args: "--impure", fails: "1", exit: 1, says: "returned non-zero exit status 1"},
 		{args: "--impure", fails: "100", exit: 100, says: "returned non-zero exit status 100"},
 	} {

@@ -96,22 +96,42 @@ func TestSwitchExitCodes(t *testing.T) {
 		name, setting, action string
 		code                  int
 		active                bool
+		says                  string
+		before                string // done on the node, and undone
+		after                 string
 	}{
-		{"inhibitors", `inhibitors.systemd = "258";`, "check", 1, false},
-		{"an inhibitor that only one has", `inhibitors.dbus = "broker";`, "check", 0, false},
-		{"init", `initInterface = "systemd 3";`, "test", 100, false},
-		{"activation", `activateExit = 7;`, "test", 2, true},
-		{"failing unit", failing, "test", 4, true},
-		{"systemd", `systemd = "258";`, "test", 0, true},
-		{"usage", `kernel = "6.12.2";`, "try", 1, false},
+		{"inhibitors", `inhibitors.systemd = "258";`, "check", 1, false, "Pre-switch checks failed", "", ""},
+		{"an inhibitor that only one has", `inhibitors.dbus = "broker";`, "check", 0, false, "", "", ""},
+		{"init", `initInterface = "systemd 3";`, "test", 100, false, "won't take effect until you reboot", "", ""},
+		{"activation", `activateExit = 7;`, "test", 2, true, "Failed to run activate script", "", ""},
+		{"failing unit", failing, "test", 4, true, "warning: the following units failed: lab-bad.service", "", ""},
+		{"systemd", `systemd = "258";`, "test", 0, true, "", "", ""},
+		{"usage", `kernel = "6.12.2";`, "try", 1, false, "Usage: ", "", ""},
+		{
+			"lock", `kernel = "6.12.3";`, "test", 11, false, "Could not acquire lock",
+			"systemd-run --unit=lab-lock flock /run/nixos/switch-to-configuration.lock sleep infinity; until [ \"$(systemctl show -P MainPID lab-lock)\" != 0 ] && ! flock -n /run/nixos/switch-to-configuration.lock true; do sleep 0.05; done",
+			"systemctl stop lab-lock",
+		},
+		{
+			"boot loader", `kernel = "6.12.4";`, "boot", 1, false, "Failed to install bootloader",
+			"cp /usr/local/sbin/lab-bootloader /root/b; printf '#!/bin/sh\nexit 5\n' > /usr/local/sbin/lab-bootloader",
+			"cp /root/b /usr/local/sbin/lab-bootloader",
+		},
+		{"another distribution", `kernel = "6.12.5";`, "test", 1, false, "This is not a NixOS installation!", "mv /etc/NIXOS /root/n", "mv /root/n /etc/NIXOS"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			commit := must[string](t)(l.Repo().Commit(tc.name, map[string]string{"roles/web.nix": "{ ... }: { " + tc.setting + " }\n"}))
 			top := must[string](t)(n.Build(ctx, commit))
+			if tc.before != "" {
+				must[string](t)(n.Run(ctx, "sh", "-c", tc.before))
+			}
 			_, err := n.Run(ctx, top+"/bin/switch-to-configuration", tc.action)
+			if tc.after != "" {
+				must[string](t)(n.Run(ctx, "sh", "-c", tc.after))
+			}
 			var failed *lab.CommandError
-			if got := errors.As(err, &failed); got != (tc.code != 0) || got && failed.Code != tc.code {
-				t.Errorf("%s: %v, want exit code %d", tc.action, err, tc.code)
+			if got := errors.As(err, &failed); got != (tc.code != 0) || got && (failed.Code != tc.code || !strings.Contains(failed.Stderr, tc.says)) {
+				t.Errorf("%s: %v, want exit code %d and %q", tc.action, err, tc.code, tc.says)
 			}
 			current := must[string](t)(n.Toplevel(lab.CurrentSystem))
 			if got := current == top; got != tc.active {

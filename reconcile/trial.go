@@ -48,7 +48,7 @@ func activating(p Activating, r Record, o Observation) Action {
 
 // activated judges how the trial unit ended.
 func activated(p Activating, a Activation, o Observation) Action {
-	fresh := triage(p.Trial, a)
+	fresh, unbegun := triage(p.Trial, a), a.Hold != "" && p.Attempt > 1
 	switch {
 	case a.Hold != "" && p.Attempt == 1 && o.Slots.Running == p.Deployment.Old.Toplevel: // it refused to begin
 		return Note{Aborted{Gate: a.Hold, Why: a.Why, At: o.Now}}
@@ -57,13 +57,13 @@ func activated(p Activating, a Activation, o Observation) Action {
 	case a.Exit == 4:
 		return p.unactivated(Cause{Reason: ReasonUnit, Why: "failed while it was activated: " + list(fresh), Outside: subset(fresh, a.Outside)}, o)
 	case a.Exit >= 0:
-		return p.unactivated(Cause{Reason: ReasonActivation, Why: fmt.Sprintf("switch-to-configuration exited %d: %s", a.Exit, a.Why)}, o)
+		return p.unactivated(Cause{Reason: ReasonActivation, Why: fmt.Sprintf("switch-to-configuration exited %d: %s", a.Exit, a.Why), Outside: unbegun}, o)
 	case p.Attempt == 1:
 		// Without an exit code the switch may have ended anywhere, even
 		// with /run/current-system flipped and services stopped.
 		return enter(Activating{Trial: p.Trial, Attempt: 2, Since: p.Since}, o)
 	}
-	return p.unactivated(Cause{Reason: ReasonActivation, Why: "switch-to-configuration was killed twice: " + a.Why}, o)
+	return p.unactivated(Cause{Reason: ReasonActivation, Why: "switch-to-configuration was killed twice: " + a.Why, Outside: unbegun}, o)
 }
 
 // confirm begins to judge the new system: held where held says why, and kept all the

@@ -78,6 +78,10 @@ func (n *Node) activate(ctx context.Context, d reconcile.Deployment, attempt int
 	if err != nil {
 		return reconcile.Activation{}, err
 	}
+	if state.Known && !state.Started { // no fault of the commit: nothing of it was run
+		why := fmt.Sprintf("systemd could not start %s: %s (hint: journalctl -u %s)", u.Args[0], state.Result, u.Name)
+		return reconcile.Activation{Attempt: attempt, Exit: -1, Hold: reconcile.GatePreflight, Why: why}, nil
+	}
 	out := n.output(ctx, u.Name)
 	a := reconcile.Activation{Attempt: attempt, Exit: state.Exit, Failed: failedUnits(out), Why: lastLine(out)}
 	a.Hold = obstacle(state.Exit, out)

@@ -168,6 +168,11 @@ func (a *Agent) observe(ctx context.Context) reconcile.Observation {
 	}
 	d, inFlight := reconcile.DeploymentOf(a.rec.Phase)
 	if !inFlight {
+		orphan, err := a.Ports.Units.Orphan(ctx)
+		if err != nil {
+			a.Log.Warn("look at the agent's own unit", "err", err)
+		}
+		o.Orphan = orphan
 		return o
 	}
 	o.TrialAgent = a.Ports.Links.AgentOf(d.New.Toplevel)

@@ -29,6 +29,7 @@ var ends = []row{
 	{name: "check is red", b: agenttest.System{Agent: agenttest.Agent, Red: true}, running: "A", blocked: true},
 	{name: "cuts the network", b: agenttest.System{Agent: agenttest.Agent, Cut: true}, running: "A", blocked: true},
 	{name: "has no agent", running: "A", blocked: true},
+	{name: "takes its agent off, and the check is red", b: agenttest.System{Red: true}, running: "A", blocked: true, target: reconcile.Target{Retire: true}},
 	{name: "brings other settings", b: agenttest.System{Agent: agenttest.Agent, Settings: "2"}, running: "B"},
 	{name: "its settings reach no remote", b: agenttest.System{Agent: agenttest.Agent, Settings: "2", Deaf: true}, running: "A", blocked: true},
 	{name: "its settings verify nothing", b: agenttest.System{Agent: agenttest.Agent, Settings: "2", Distrust: true}, running: "A", blocked: true},

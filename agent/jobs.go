@@ -135,6 +135,9 @@ func (a *Agent) work(ctx context.Context, job reconcile.Job, p Ports, policy rec
 		return a.goBack(ctx, j, p, policy)
 	case reconcile.Restore:
 		return nil, p.Switch.Restore(ctx, j.System)
+	case reconcile.Retire:
+		a.Log.Info("this system has no infra-agent: the last one ends")
+		return nil, p.Units.Retire(ctx)
 	case reconcile.Reboot:
 		if err := p.Guard.NoteReboot(j.Deployment.ID); err != nil {
 			return nil, err

@@ -72,6 +72,9 @@ type Units interface {
 	Leftovers(ctx context.Context) ([]string, error)
 	Stop(ctx context.Context, unit string) error
 	Reboot(ctx context.Context) error
+	// Orphan reports whether the agent runs as a unit that the running system does not have.
+	Orphan(ctx context.Context) (bool, error)
+	Retire(ctx context.Context) error // ends the agent's own unit
 }
 
 // Switch changes which system runs, and which the node boots. Trial, GoBack, Promote
@@ -79,7 +82,8 @@ type Units interface {
 // may be called again after a crash. Trial and GoBack hand the start of a unit to
 // begin, which may refuse it.
 type Switch interface {
-	Preflight(ctx context.Context, next reconcile.Toplevel, record string) (reconcile.Newcomer, error)
+	// Preflight looks for reasons not to activate next; with retire, that it has no agent is none.
+	Preflight(ctx context.Context, next reconcile.Toplevel, retire bool, record string) (reconcile.Newcomer, error)
 	Trial(ctx context.Context, d reconcile.Deployment, attempt int, begin func(start func() error) error) (reconcile.Activation, error)
 	GoBack(ctx context.Context, d reconcile.Deployment, attempt int, begin func(start func() error) error) (reconcile.Activation, error)
 	Promote(ctx context.Context, d reconcile.Deployment, try int) error

@@ -41,7 +41,7 @@ func resolve(ctx context.Context, j reconcile.Resolve, p Ports) (reconcile.Event
 // preflight also gathers the checks that the trial will be judged by: those of
 // the new system's own settings, and those of the registry.
 func (a *Agent) preflight(ctx context.Context, j reconcile.Preflight, p Ports, policy reconcile.Policy) (reconcile.Event, error) {
-	next, err := p.Switch.Preflight(ctx, j.From.Toplevel, a.recordPath())
+	next, err := p.Switch.Preflight(ctx, j.From.Toplevel, j.Retire, a.recordPath())
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func (a *Agent) preflight(ctx context.Context, j reconcile.Preflight, p Ports, p
 		own = policy.Checks
 	}
 	checks := reconcile.MergeChecks(own, j.From.Target.Checks)
-	return reconcile.Advanced{Step: reconcile.Ready{Built: j.From, Checks: checks}}, nil
+	return reconcile.Advanced{Step: reconcile.Ready{Built: j.From, Checks: checks, Retires: next.Retires}}, nil
 }
 
 // sameNode refuses a host name under which the registry would not lead to this node any more.

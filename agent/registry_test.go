@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -151,4 +152,31 @@ func TestAnAgentThatDiedUndrains(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The last agent judges the system without it, makes it permanent, and ends.
+func TestAnAgentIsTakenOffItsNode(t *testing.T) {
+	agentless := func(_ *agenttest.Node, s *agenttest.System) { s.Agent = "" }
+	played(t, reconcile.Target{Retire: true}, agentless, func(n *agenttest.Node) {
+		want := reconcile.Slots{Running: "B", Profile: "B", Default: "B"}
+		if n.Slots() != want || n.Agent() != nil || n.Record().Good.Toplevel != "B" || !n.Record().Good.Retires {
+			t.Errorf("ends with %+v, agent %v, good %+v, want B everywhere and no agent", n.Slots(), n.Agent(), n.Record().Good)
+		}
+	})
+	played(t, reconcile.Target{}, agentless, func(n *agenttest.Node) {
+		if n.Slots().Running != "A" || n.Agent() == nil {
+			t.Errorf("not wanted: it runs %s", n.Slots().Running)
+		}
+		if err := n.Agent().Command(context.Background(), reconcile.LetRetire{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := n.Agent().Command(context.Background(), reconcile.Retry{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if n.Slots().Running != "B" || n.Agent() != nil || n.Record().Retiring {
+			t.Errorf("wanted by a person: it runs %s with agent %v", n.Slots().Running, n.Agent())
+		}
+	})
 }

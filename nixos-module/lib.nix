@@ -35,6 +35,7 @@ let
     proxy = isAttrs;
     reason = anything;
     reboot = anything;
+    retire = anything;
     roles = anything;
     rollback = anything;
     system = anything;

@@ -26,6 +26,8 @@ in
       startLimitIntervalSec = 0;
       # A record that is not there yet would be taken for one that never was.
       unitConfig.RequiresMountsFor = [ state_dir run_dir ];
+      # An agent that is taken off the node judges the first system without it, and ends then.
+      unitConfig.X-StopOnRemoval = false;
       # A switch that the agent has begun replaces it at its end, in one step.
       stopIfChanged = false;
       # New settings need no restart. The agent sees them by itself, but not where /etc is an overlay (system.etc.overlay).

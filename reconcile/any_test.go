@@ -56,7 +56,7 @@ var anyPhase = rapid.Custom(func(t *rapid.T) Phase {
 var anyStep = rapid.Custom(func(t *rapid.T) Step {
 	f := Fetched{Revision: Revision{Commit: anyCommit.Draw(t, "commit")}, Purpose: rapid.SampledFrom([]Purpose{PurposeBranch, PurposeTesting}).Draw(t, "purpose")}
 	e := Evaluated{Resolved{f, Target{}}, "x.drv", anyTop.Draw(t, "toplevel")}
-	return rapid.SampledFrom([]Step{nil, f, e.Resolved, e, Built{e}, Ready{Built{e}, anyChecks.Draw(t, "checks")}}).Draw(t, "step")
+	return rapid.SampledFrom([]Step{nil, f, e.Resolved, e, Built{e}, Ready{Built{e}, anyChecks.Draw(t, "checks"), rapid.Bool().Draw(t, "retires")}}).Draw(t, "step")
 })
 
 var anyJob = rapid.Custom(func(t *rapid.T) Job {
@@ -66,7 +66,7 @@ var anyJob = rapid.Custom(func(t *rapid.T) Job {
 		Resolve{b.Fetched},
 		Evaluate{b.Resolved},
 		Build{b.Evaluated},
-		Preflight{b, "A"},
+		Preflight{b, "A", false},
 		Tidy{},
 		Measure{d},
 		AskOld{d},

@@ -129,6 +129,8 @@ type (
 	Retried struct{}
 	// Synced: poll now, and forget short waits.
 	Synced struct{}
+	// Retiring: a person wants the next system to be one that may have no agent.
+	Retiring struct{}
 	// Rewound: this revision may be accepted once though it is no descendant.
 	Rewound struct{ To Commit }
 	// Accepted: running system, profile and boot default differ, and a person says so be it.
@@ -162,5 +164,6 @@ func (Barred) event()     {}
 func (Resumed) event()    {}
 func (Retried) event()    {}
 func (Synced) event()     {}
+func (Retiring) event()   {}
 func (Rewound) event()    {}
 func (Accepted) event()   {}

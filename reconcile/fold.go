@@ -101,6 +101,9 @@ func Fold(r Record, e Event) Record {
 	case Synced:
 		r.Work.Pause, r.Work.Errors = Pause{}, 0
 		r = forget(r, func(key FailureKey, _ Failure) bool { return memories[key.Kind].sync })
+	case Retiring:
+		r.Retiring = true
+		return forget(r, func(_ FailureKey, f Failure) bool { return f.Gate == GatePreflight })
 	case Rewound:
 		r.Rewind = e.To
 		r = forget(r, func(key FailureKey, _ Failure) bool {

@@ -83,9 +83,10 @@ func follows(p Confirming, r Record, o Observation) proof {
 
 // mustShow reports whether a system must show that its agent follows the branch. Where
 // nothing of the agent changed, and the rollback mode never leaves a system that runs,
-// it need not: an outage of the git server must not end its trial.
+// it need not: an outage of the git server must not end its trial. Neither need one that
+// has no agent on purpose.
 func mustShow(p Confirming, o Observation) bool {
-	if p.Deployment.Testing() {
+	if p.Deployment.Testing() || p.Deployment.New.Retires {
 		return false
 	}
 	return o.Following.Print != p.Baseline.Print || rule(p.Deployment.Rollback, troubleLate) == rulingBack

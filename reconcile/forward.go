@@ -59,9 +59,9 @@ func next(c Candidate, r Record, o Observation) (Action, Hold) {
 	case Evaluated:
 		return Run{Build{s}}, Hold{}
 	case Built:
-		return Run{Preflight{From: s, Old: o.Slots.Running}}, Hold{}
+		return Run{Preflight{From: s, Old: o.Slots.Running, Retire: r.Retiring || s.Target.Retire}}, Hold{}
 	case Ready:
-		d := deployment(c.Purpose, r.Good, System{s.Toplevel, s.Revision.Commit, s.Checks, careOf(s.Target)}, o)
+		d := deployment(c.Purpose, r.Good, System{s.Toplevel, s.Revision.Commit, s.Checks, careOf(s.Target), s.Retires}, o)
 		return enter(Arming{Trial: Trial{Deployment: d}}, o), Hold{}
 	}
 	panic(unknown("step", c.Step))

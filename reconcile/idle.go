@@ -6,8 +6,8 @@ import (
 )
 
 // idle decides while nothing is in flight: a suspension that is over ends, what earlier deployments left is tidied
-// up, then debts are paid, then the running system must be the good one, and then the
-// first candidate that may go on is brought on. The hold says why the branch waits.
+// up, then debts are paid, then the running system must be the good one, an agent that is
+// no part of it ends, and then the first candidate that may go on is brought on. The hold says why the branch waits.
 func idle(r Record, o Observation) (Action, Hold) {
 	if r.Suspended.over(o.Now) {
 		return Note{Resumed{}}, Hold{}
@@ -19,6 +19,9 @@ func idle(r Record, o Observation) (Action, Hold) {
 		return act, Hold{}
 	}
 	act, h := ownSystem(r, o)
+	if act == nil && o.Orphan {
+		return retire(r), Hold{}
+	}
 	if act == nil {
 		act = Wait{Until: h.Until}
 		if h.Gate == "" {
@@ -29,6 +32,14 @@ func idle(r Record, o Observation) (Action, Hold) {
 		act = Wait{Until: sooner(rest.Until, nextDebt(r, o))}
 	}
 	return act, h
+}
+
+// retire ends the agent, once.
+func retire(r Record) Action {
+	if r.Work.Last.Job == KeyOf(Retire{}) && r.Work.Last.OK {
+		return Wait{}
+	}
+	return Run{Retire{}}
 }
 
 // ownSystem makes sure that the running system is the good one: it adopts, or

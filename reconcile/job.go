@@ -75,8 +75,9 @@ func (j Build) entry(l Limits) jobEntry {
 
 // Preflight looks for reasons not to activate now.
 type Preflight struct {
-	From Built
-	Old  Toplevel
+	From   Built
+	Old    Toplevel
+	Retire bool // it may be a system without an agent
 }
 
 func (j Preflight) entry(Limits) jobEntry {
@@ -186,6 +187,13 @@ type Restore struct{ System Toplevel }
 
 func (j Restore) entry(l Limits) jobEntry {
 	return jobEntry{"restore", string(j.System), "", l.Rollback}
+}
+
+// Retire ends the agent, which is no part of the running system.
+type Retire struct{}
+
+func (Retire) entry(Limits) jobEntry {
+	return jobEntry{"retire", "", "", limitTidy}
 }
 
 // Reboot reboots into the boot default.

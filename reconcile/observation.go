@@ -14,10 +14,18 @@ type Observation struct {
 	// TrialAgent is the program that the system on trial starts as its agent;
 	// empty when it has none, or when nothing is on trial.
 	TrialAgent string
-	Following  FollowState
-	Guard      GuardState
-	Job        Job // what is being done now; nil: nothing
-	Policy     Policy
+	// Orphan says that the unit that this agent runs as is no part of the running system.
+	Orphan    bool
+	Following FollowState
+	Guard     GuardState
+	Job       Job // what is being done now; nil: nothing
+	Policy    Policy
+}
+
+// Own reports whether the agent that runs is the one that judges d: the new system's, or
+// the last one, of the old system, where the new one has none on purpose.
+func (o Observation) Own(d Deployment) bool {
+	return o.Agent == o.TrialAgent || d.New.Retires && o.TrialAgent == ""
 }
 
 // Slots are the three links that say which system the node runs and will run.

@@ -98,7 +98,7 @@ func (w *script) ok() {
 	case Tidy:
 		w.obs.Guard = GuardState{}
 		w.ends(Done{Job: j})
-	case Undrain, Poll:
+	case Undrain, Poll, Retire:
 		w.ends(Done{Job: j})
 	case Reboot:
 		w.obs.Guard.Rebooted = true
@@ -200,7 +200,7 @@ func (w *script) sampling(j Sample, o map[string]string) Sampling {
 func (w *script) verb(name, arg string) {
 	verbs := map[string]Verb{
 		"sync": Sync{}, "suspend": Suspend{Reason: arg}, "resume": Resume{}, "confirm": Approve{}, "cancel": CancelTrial{},
-		"rollback": StepBack{}, "retry": Retry{}, "adopt": Adopt{}, "allow-rewind": AllowRewind{To: Commit(arg)},
+		"rollback": StepBack{}, "retry": Retry{}, "adopt": Adopt{}, "allow-rewind": AllowRewind{To: Commit(arg)}, "retire": LetRetire{},
 	}
 	if until, reason, is := strings.Cut(strings.TrimPrefix(arg, "until="), " "); is && name == "suspend" && strings.HasPrefix(arg, "until=") {
 		verbs[name] = Suspend{Reason: reason, Until: w.obs.Now.Add(w.duration(until))}

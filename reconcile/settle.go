@@ -102,7 +102,7 @@ func promoted(r Record, e Promoted) Record {
 	}
 	r = outcome(r, res, flaw, e.At)
 	r.Work.Steps = dropped(r.Work.Steps, PurposeEarlier)
-	r.Previous, r.Good = d.Old, d.New
+	r.Previous, r.Good, r.Retiring = d.Old, d.New, false
 	r.Foreign = Foreign{}
 	r.Blocked = dropped(r.Blocked, d.New.Toplevel)
 	r.Losses, r.Failures = nil, dropped(r.Failures, trialKey(d.New.Toplevel))

@@ -30,7 +30,8 @@ type (
 	// Ready: preflight passed. Checks are those that the trial is judged by.
 	Ready struct {
 		Built
-		Checks []Check
+		Checks  []Check
+		Retires bool // it has no agent, and may have none
 	}
 )
 

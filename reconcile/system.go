@@ -51,6 +51,7 @@ type System struct {
 	Revision Commit   `json:"revision,omitempty"` // empty: adopted, its commit is not known
 	Checks   []Check  `json:"checks,omitempty"`   // the checks that it was judged by
 	Care     Care     `json:"care,omitzero"`      // for a person's "rollback" of it
+	Retires  bool     `json:"retires,omitempty"`  // it has no agent, which somebody wants so
 }
 
 // Care is what the registry says of how a node's system is replaced.
@@ -63,6 +64,7 @@ type Care struct {
 // A Newcomer is what a system says of itself before it is tried.
 type Newcomer struct {
 	Checks   []Check // of its own settings; nil: they are not known
+	Retires  bool    // it has no agent, and may have none
 	HostName string  // that it brings; empty: the one that the node has, or it is not known
 	// Identity is how its settings find the node in the registry, as a text that is equal
 	// for settings that do so in the same way; empty: it is not known.

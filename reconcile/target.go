@@ -42,6 +42,7 @@ type Target struct {
 	Secrets       []Secret     `json:"secrets,omitempty"` // must be there before an activation
 	Drain         [][]string   `json:"drain,omitempty"`   // commands before an activation
 	Undrain       [][]string   `json:"undrain,omitempty"` // commands after a deployment, however it ended
+	Retire        bool         `json:"retire,omitempty"`  // its system may be one without an agent
 	Warnings      []string     `json:"warnings,omitempty"`
 }
 

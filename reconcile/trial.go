@@ -96,7 +96,7 @@ func confirming(p Confirming, r Record, o Observation) Action {
 	if o.Slots.Running == d.Old.Toplevel {
 		return goneBack(p.Trial, Cause{Reason: ReasonOperator, Why: "somebody switched back to the old system"}, o)
 	}
-	own, current := o.Agent == o.TrialAgent, o.Slots.Running == d.New.Toplevel
+	own, current := o.Own(d), o.Slots.Running == d.New.Toplevel
 	if p.Approved && current {
 		return enter(Promoting{Trial: p.Trial, Try: 1, Flaw: p.Flaw}, o)
 	}
@@ -150,7 +150,7 @@ func judge(p Confirming, r Record, own, current bool, o Observation) (Action, bo
 		return p.rule(troubleLate, p.late(w, r.Work.Unwritten), current, proof.done, o)
 	case own && current && proof.done && w.stable(d.Confirm.Window) && o.AgentUp >= d.Confirm.Window && !d.Testing():
 		return enter(Promoting{Trial: p.Trial, Try: 1, Flaw: p.Flaw}, o), true
-	case o.TrialAgent == "":
+	case o.TrialAgent == "" && !d.New.Retires:
 		return p.rule(troubleNoAgent, Cause{Reason: ReasonAgent, Why: "the new system has no infra-agent"}, current, proof.done, o)
 	}
 	return nil, false

@@ -18,6 +18,7 @@ type (
 		Until  time.Time // zero: until Resume
 	}
 	Resume      struct{}                   // ends a suspension
+	LetRetire   struct{}                   // "confirm --retire": the next system may have no agent
 	Approve     struct{}                   // "confirm": skip the checks of the trial
 	CancelTrial struct{}                   // "cancel": roll back now
 	Extend      struct{ By time.Duration } // more time to confirm
@@ -30,6 +31,7 @@ type (
 func (Sync) verb()        {}
 func (Suspend) verb()     {}
 func (Resume) verb()      {}
+func (LetRetire) verb()   {}
 func (Approve) verb()     {}
 func (CancelTrial) verb() {}
 func (Extend) verb()      {}
@@ -76,6 +78,8 @@ func Command(r Record, o Observation, v Verb) ([]Event, error) {
 		return []Event{Resumed{}}, nil
 	case Retry:
 		return []Event{Retried{}}, nil
+	case LetRetire:
+		return []Event{Retiring{}}, nil
 	case AllowRewind:
 		return []Event{Rewound(v)}, nil
 	case Approve:

@@ -40,6 +40,8 @@ type System struct {
 	Unreturnable int  // so many ways back to it fail
 	Endless      int  // so many of the agent's ways back to it hang half way
 	Torn         int  // so many of the agent's ways back to it are killed half way
+
+	retires bool // preflight let it come without an agent: the last one goes on until it ends itself
 }
 
 // A Fault is what comes of a fetch from a remote.

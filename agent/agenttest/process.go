@@ -72,7 +72,7 @@ func (n *Node) spawn(boot context.Context, s *System) *Process {
 
 // runs reports whether p is the agent of s: a switch restarts a unit that changes.
 func (p *Process) runs(s *System) bool {
-	return s.Agent == p.program && s.Settings == p.settings && s.AgentDies == p.dies
+	return s.retires || s.Agent == p.program && s.Settings == p.settings && s.AgentDies == p.dies
 }
 
 // kill ends the process at once. The caller holds mu.
@@ -162,9 +162,12 @@ func (p *Process) Units(_ context.Context, _ reconcile.Deployment, was []string)
 
 // Preflight finds the switch lock taken, as often as the system says, or a change
 // that only a reboot can bring.
-func (p *Process) Preflight(ctx context.Context, next reconcile.Toplevel, _ string) (reconcile.Newcomer, error) {
-	return reconcile.Newcomer{Checks: checks}, p.effect(ctx, "preflight", func() error {
+func (p *Process) Preflight(ctx context.Context, next reconcile.Toplevel, retire bool, _ string) (reconcile.Newcomer, error) {
+	newcomer := reconcile.Newcomer{Checks: checks}
+	err := p.effect(ctx, "preflight", func() error {
 		s := p.n.Systems[next]
+		s.retires = retire && s.Agent == ""
+		newcomer.Retires = s.retires
 		if s.Reboot {
 			return reconcile.Rejected(reconcile.GateReboot, errors.New("the init system changes"))
 		}
@@ -172,6 +175,21 @@ func (p *Process) Preflight(ctx context.Context, next reconcile.Toplevel, _ stri
 			s.Locked--
 			return reconcile.Rejected(reconcile.GateLock, errors.New("another switch is running"))
 		}
+		return nil
+	})
+	return newcomer, err
+}
+
+// Orphan reports whether the loaded system has no agent.
+func (p *Process) Orphan(context.Context) (orphan bool, err error) {
+	p.n.Do(func() { orphan = p.n.Systems[p.n.loaded].Agent == "" })
+	return orphan, nil
+}
+
+// Retire ends the agent.
+func (p *Process) Retire(ctx context.Context) error {
+	return p.effect(ctx, "retire", func() error {
+		p.kill()
 		return nil
 	})
 }

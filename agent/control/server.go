@@ -162,6 +162,8 @@ func ParseRequest(body []byte) (reconcile.Verb, error) {
 		return reconcile.Resume{}, nil
 	case "confirm":
 		return reconcile.Approve{}, nil
+	case "retire":
+		return reconcile.LetRetire{}, nil
 	case "cancel":
 		return reconcile.CancelTrial{}, nil
 	case "extend":

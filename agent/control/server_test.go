@@ -76,6 +76,7 @@ func TestVerbs(t *testing.T) {
 		{Request{Verb: "suspend", Arg: "why", Until: end}, reconcile.Suspend{Reason: "why", Until: end}},
 		{Request{Verb: "resume"}, reconcile.Resume{}},
 		{Request{Verb: "confirm"}, reconcile.Approve{}},
+		{Request{Verb: "retire"}, reconcile.LetRetire{}},
 		{Request{Verb: "cancel"}, reconcile.CancelTrial{}},
 		{Request{Verb: "extend", Arg: "1h30m"}, reconcile.Extend{By: 90 * time.Minute}},
 		{Request{Verb: "rollback"}, reconcile.StepBack{}},

@@ -106,6 +106,9 @@ func StatusOf(s reconcile.Snapshot, version string, running bool) Status {
 	if r.Suspended.Endless() {
 		st.Warnings = append(slices.Clip(st.Warnings), "the suspension has no end: no fix reaches this node until somebody resumes")
 	}
+	if r.Retiring {
+		st.Warnings = append(slices.Clip(st.Warnings), "the next system may be one without infra-agent: a person said so")
+	}
 	for _, what := range slices.Sorted(maps.Keys(s.Troubles)) {
 		st.Warnings = append(slices.Clip(st.Warnings), what+": "+s.Troubles[what])
 	}

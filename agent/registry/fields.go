@@ -66,6 +66,7 @@ func Fields() []Field {
 		{"nodes.NAME.pin", "string", "Commit, 7 to 40 digits: the node stays where it is, and is in sync if it runs this one."},
 		{"nodes.NAME.hold", "bool", "true: nothing is deployed."},
 		{"nodes.NAME.reason", "string", "Why it is held or pinned: shown in its status."},
+		{"nodes.NAME.retire", "bool", "true: the node's next system may be one without infra-agent."},
 		{"nodes.NAME.reboot", "never, window, auto", "Whether the agent may reboot. No effect yet: it never does."},
 		{"nodes.NAME.rollback", "auto, hold, never", "What happens when a trial is not healthy."},
 		{"nodes.NAME.checks", "table", "Health checks of the node, by name; false removes one of a role."},

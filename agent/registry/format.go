@@ -90,6 +90,7 @@ type Node struct {
 	Pin           string                 `json:"pin,omitempty"`
 	Hold          bool                   `json:"hold,omitempty"`
 	Reason        string                 `json:"reason,omitempty"` // of hold or pin
+	Retire        bool                   `json:"retire,omitempty"`
 	Reboot        string                 `json:"reboot,omitempty"` // never, window, auto
 	Rollback      reconcile.RollbackMode `json:"rollback,omitempty"`
 	Checks        Checks                 `json:"checks,omitempty"`

@@ -20,7 +20,7 @@ func (f *File) target(name string, n Node) (reconcile.Target, error) {
 	}
 	t := reconcile.Target{
 		Node: name, Configuration: cmp.Or(n.Configuration, name), Environment: n.Environment,
-		Pin: n.Pin, Warnings: slices.Concat(f.warnings(n, roles), f.newer.warnings(name, roles)),
+		Pin: n.Pin, Retire: n.Retire, Warnings: slices.Concat(f.warnings(n, roles), f.newer.warnings(name, roles)),
 	}
 	if n.Hold {
 		t.Hold = cmp.Or(n.Reason, "no reason given")

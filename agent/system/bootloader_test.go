@@ -159,7 +159,7 @@ func TestABootEntryThatAPersonChose(t *testing.T) {
 		"/sys/firmware/efi/efivars/LoaderEntryDefault-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f": variable,
 	})
 	script(t, n.Root+switchProgram(topB), "exit 0")
-	err := n.possible(topB)
+	err := n.possible(topB, false)
 	if gate, _ := reconcile.RejectedBy(err); gate != reconcile.GatePreflight || !strings.Contains(err.Error(), "chose the boot entry nixos-generation-41.conf") {
 		t.Errorf("got %v, gate %q", err, gate)
 	}

@@ -25,9 +25,11 @@ const minStoreFree = 64 << 20
 const switchLock = "/run/nixos/switch-to-configuration.lock"
 
 // Preflight looks for reasons not to activate next now. Each comes back as a
-// [reconcile.RejectedError] with its gate. It returns what the new system says of itself.
-func (n *Node) Preflight(ctx context.Context, next reconcile.Toplevel, record string) (reconcile.Newcomer, error) {
-	if err := n.possible(next); err != nil {
+// [reconcile.RejectedError] with its gate. With retire, a system without an agent may
+// follow: nothing is asked of it then. It returns what the new system says of itself.
+func (n *Node) Preflight(ctx context.Context, next reconcile.Toplevel, retire bool, record string) (reconcile.Newcomer, error) {
+	retires := retire && n.AgentOf(next) == ""
+	if err := n.possible(next, retires); err != nil {
 		return reconcile.Newcomer{}, err
 	}
 	if err := n.booted(ctx); err != nil {
@@ -35,6 +37,9 @@ func (n *Node) Preflight(ctx context.Context, next reconcile.Toplevel, record st
 	}
 	if err := n.switchCheck(ctx, next); err != nil {
 		return reconcile.Newcomer{}, err
+	}
+	if retires {
+		return reconcile.Newcomer{Checks: []reconcile.Check{}, Retires: true}, nil
 	}
 	if err := n.nixWorks(ctx, next); err != nil {
 		return reconcile.Newcomer{}, reconcile.Rejected(reconcile.GatePreflight, err)
@@ -74,7 +79,7 @@ func (n *Node) booted(ctx context.Context) error {
 }
 
 // possible looks at what needs no program to be seen.
-func (n *Node) possible(next reconcile.Toplevel) error {
+func (n *Node) possible(next reconcile.Toplevel, retires bool) error {
 	if err := n.fits(next); err != nil {
 		return reconcile.Rejected(reconcile.GateIdentity, err)
 	}
@@ -84,7 +89,7 @@ func (n *Node) possible(next reconcile.Toplevel) error {
 	if entry := n.entryDefault(); entry != "" {
 		return reconcile.Rejected(reconcile.GatePreflight, fmt.Errorf("a person chose the boot entry %s, which would beat every promotion (hint: bootctl set-default '')", entry))
 	}
-	if err := n.followed(next); err != nil {
+	if err := n.followed(next); err != nil && !retires {
 		return reconcile.Rejected(reconcile.GatePreflight, err)
 	}
 	if err := n.space(next); err != nil {
@@ -224,7 +229,7 @@ func (n *Node) ask(ctx context.Context, next reconcile.Toplevel, record string) 
 func (n *Node) followed(next reconcile.Toplevel) error {
 	if n.AgentOf(next) == "" {
 		return errors.New("the new system has no infra-agent, so no later commit would reach this node " +
-			`(hint: to take the agent off this node, run "infra-agent suspend" and "nixos-rebuild switch" by hand)`)
+			`(hint: to take the agent off this node, set retire = true in its table of the registry, or run "infra-agent confirm --retire" on it)`)
 	}
 	units := filepath.Join(n.Root+string(next), "etc/systemd/system")
 	for _, by := range []string{"wants", "requires", "upholds"} {

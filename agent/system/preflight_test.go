@@ -40,7 +40,7 @@ func TestASystemForAnotherMachine(t *testing.T) {
 		}
 	}
 	const want = "the new system is for aarch64-linux, and this machine is x86_64-linux (hint: is this the right node?)"
-	_, err := n.Preflight(t.Context(), "/nix/store/pi", "/state.json")
+	_, err := n.Preflight(t.Context(), "/nix/store/pi", false, "/state.json")
 	if gate, _ := reconcile.RejectedBy(err); gate != reconcile.GateIdentity || err.Error() != want {
 		t.Errorf("got %v (gate %q), want %s", err, gate, want)
 	}
@@ -237,7 +237,7 @@ func TestPreflight(t *testing.T) {
 	defer held.Close()
 	expect := func(step string, want reconcile.Gate, says string) {
 		t.Helper()
-		_, err := n.Preflight(t.Context(), "/nix/store/aaa", "state.json")
+		_, err := n.Preflight(t.Context(), "/nix/store/aaa", false, "state.json")
 		if gate, _ := reconcile.RejectedBy(err); err == nil || gate != want || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: got %v, gate %q, want %q, %q", step, err, gate, says, want)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/infra-agent/infra-agent/agent"
@@ -14,14 +15,18 @@ var helperPauses = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second
 
 // help runs something that people need and deployments do not: the control socket, the
 // metrics, the watch on files. The agent must live to roll back, so what does not work is
-// told, and tried again until ctx ends. The helper says when it is ready.
-func help(ctx context.Context, a *agent.Agent, log *slog.Logger, what string, helper func(ready func()) error) {
-	told := ""
+// told, and tried again until ctx ends. The helper says when it is ready; tried is called
+// when it is, or does not work, for the first time.
+func help(ctx context.Context, a *agent.Agent, log *slog.Logger, what string, tried func(), helper func(ready func()) error) {
+	told, tried := "", sync.OnceFunc(tried)
+	defer tried()
 	for try := 0; ctx.Err() == nil; try++ {
 		err := helper(func() {
+			tried()
 			a.Trouble(ctx, what, "")
 			try, told = 0, ""
 		})
+		tried()
 		if ctx.Err() != nil {
 			return
 		}

@@ -25,7 +25,7 @@ func TestAHelperThatDoesNotWork(t *testing.T) {
 		a := n.Agent()
 		ctx, cancel := context.WithCancel(t.Context())
 		tries := 0
-		go help(ctx, a, slog.New(slog.DiscardHandler), "metrics", func(ready func()) error {
+		go help(ctx, a, slog.New(slog.DiscardHandler), "metrics", func() {}, func(ready func()) error {
 			if tries++; tries < 4 {
 				return errors.New("address already in use")
 			}

@@ -50,6 +50,7 @@ func TestDiffShowsEveryField(t *testing.T) {
 		{"nodes.NAME.pin", node + "pin = '0123abc'", "a pin + 0123abc"},
 		{"nodes.NAME.hold", node + "hold = true", "a hold + no reason given"},
 		{"nodes.NAME.reason", node + "hold = true\nreason = 'x'", "a hold + x"},
+		{"nodes.NAME.retire", node + "retire = true", "a retire + yes"},
 		{"nodes.NAME.reboot", node + "reboot = 'window'", `reboot + "window"`},
 		{"nodes.NAME.rollback", node + "rollback = 'hold'", "a rollback + hold"},
 		{"nodes.NAME.checks", check, "a check c + file /x"},

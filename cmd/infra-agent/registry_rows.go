@@ -57,6 +57,9 @@ func (n seenNode) rows() []row {
 		add("window", windows(t.Windows))
 		add("hold", t.Hold)
 		add("pin", strings.TrimSpace(t.Pin+" "+t.PinReason))
+		if t.Retire {
+			add("retire", "yes")
+		}
 		add("rollback", string(t.Rollback))
 		for _, c := range t.Checks {
 			add("check "+c.Name, asked(c))

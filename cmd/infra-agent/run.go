@@ -85,7 +85,11 @@ func run(ctx context.Context, path string) error {
 		Command: a.Command,
 	}
 	_ = control.MakeDir(settings.RunDir) // for all of them; the control socket says why not
-	helper := func(what string, f func(ready func()) error) { all.Go(func() { help(ctx, a, log, what, f) }) }
+	var tried sync.WaitGroup
+	helper := func(what string, f func(ready func()) error) {
+		tried.Add(1)
+		all.Go(func() { help(ctx, a, log, what, tried.Done, f) })
+	}
 	helper("control socket", func(ready func()) error {
 		listener, err := control.Listen(settings.RunDir, settings.Control.Group)
 		if err != nil {
@@ -119,6 +123,7 @@ func run(ctx context.Context, path string) error {
 	}
 	helper("watch on files", func(ready func()) error { return w.run(ctx, ready) })
 
+	tried.Wait() // who is told that the agent has started may ask it
 	log.Info("started", "version", version, "phase", reconcile.Name(record.Phase), "good", record.Good.Toplevel)
 	if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
 		return fmt.Errorf("notify systemd: %w", err)

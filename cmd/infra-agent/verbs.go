@@ -71,23 +71,34 @@ func (v verb) command() *cobra.Command {
 				return usageError(c, err)
 			}
 			client, made := control.Client{RunDir: dir}, done{arg: strings.Join(args, "")}
+			request, told := control.Request{Verb: name, Arg: made.arg, Until: until}, v.changed
+			if f := c.Flags().Lookup("retire"); f != nil && f.Changed {
+				request.Verb, told = "retire", letRetire
+			}
 			if made.before, err = client.Status(c.Context()); err != nil {
 				return err
 			}
-			if err := client.Do(c.Context(), control.Request{Verb: name, Arg: made.arg, Until: until}); err != nil {
+			if err := client.Do(c.Context(), request); err != nil {
 				return err
 			}
 			if made.after, err = client.Status(c.Context()); err != nil {
 				return nil //nolint:nilerr // it is done, and the agent may be about to be replaced
 			}
-			_, err = fmt.Fprintln(c.OutOrStdout(), v.changed(made))
+			_, err = fmt.Fprintln(c.OutOrStdout(), told(made))
 			return err
 		},
+	}
+	if name == "confirm" {
+		cmd.Flags().Bool("retire", false, "instead: let the next system be one without infra-agent")
 	}
 	if name == "suspend" {
 		cmd.Flags().String("until", "", `when it ends by itself: 2h30m, 18:00 or 2026-03-29T18:00 in local time, or with a zone`)
 	}
 	return cmd
+}
+
+func letRetire(done) string {
+	return "The next system may be one without infra-agent: this one judges it, makes it permanent, and ends."
 }
 
 // untilOf returns the end that the flag names; zero where there is none.

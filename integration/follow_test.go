@@ -134,13 +134,22 @@ func TestWhatWouldTakeTheNodeAwayIsHeld(t *testing.T) {
 		{"host name", `etc."hostname" = "web9\n";`, reconcile.GateIdentity, `the new system's host name is "web9", which would not lead to "web1" in the registry`},
 		{"nothing starts the agent", "units.\"infra-agent.service\" = ''\n[Service]\nExecStart=/run/current-system/sw/bin/infra-agent run\n'';", reconcile.GatePreflight, "nothing of the new system starts infra-agent.service at boot"},
 		{"a Nix that builds nothing", `etc."nix/nix.conf" = "max-jobs = 0\nbuilders =\n";`, reconcile.GatePreflight, "max-jobs is 0, and there are no builders"},
+		{"a Nix that cannot build", `etc."nix/nix.conf" = "sandbox = false\nbuild-users-group = nonesuch\n";`, reconcile.GatePreflight, "specified in 'build-users-group' does not exist"},
 		{"a slip in nix.conf", `etc."nix/nix.conf" = "max-jobs\n";`, reconcile.GatePreflight, "with its nix.conf, the new system's Nix is of no use: "},
 	} {
 		f.push(c.name, with(c.what))
 		web.wait("held: "+c.name, held(c.gate, c.why))
 		web.expect(good)
 	}
-	fix := f.push("back", map[string]string{"roles/web.nix": role})
+	settings := must[string](t)(f.Repo().File("config.toml"))
+	// The module refuses it when it is evaluated: without it, a role writes the file.
+	without := strings.Replace(settings, "[confirm]", "[trust]\npolicy = \"tip\"\nallowed_signers_file = \"/run/credentials/infra-agent.service/signers\"\n\n[confirm]", 1)
+	f.push("a credential that nobody makes", with(`etc."infra-agent/config.toml" = ''`+"\n"+without+"'';"))
+	web.wait("held: a credential that nobody makes", held(reconcile.GatePreflight, `infra-agent.service of the new system asks for no credential "signers"`))
+	web.expect(good)
+	fix := f.push("back, with other settings of Nix", map[string]string{
+		"config.toml": settings, "roles/web.nix": strings.Replace(role, "{ ... }: {", "{ ... }: {\n"+`etc."nix/nix.conf" = "experimental-features = nix-command flakes\nsandbox = false\nsubstituters =\nbuild-users-group =\nkeep-outputs = true\n";`, 1),
+	})
 	web.wait("in sync", inSync(fix))
 }
 

@@ -25,6 +25,8 @@ type Answer struct {
 	// Identity is how the new settings find the node in the registry, as a text that is
 	// equal for settings that do so in the same way.
 	Identity string `json:"identity,omitempty"`
+	// Files are those that the new settings name: keys, tokens, lists of signers.
+	Files []string `json:"files,omitempty"`
 }
 
 // Args returns the command line that asks: agent is the new system's program, record the

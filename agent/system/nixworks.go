@@ -60,32 +60,48 @@ func (n *Node) sameFile(a, b, file string) bool {
 	return string(one) == string(other) && errors.Is(err, os.ErrNotExist) == errors.Is(err2, os.ErrNotExist)
 }
 
-// nixSettings has the new system's Nix read the new system's settings, nix.conf(5), and
-// evaluate something. Its daemon is not asked: the one that runs has the old settings.
+// trivial is a derivation that Nix builds with no program but its own. The system's path
+// is in it, so that each system has one of its own to build.
+const trivial = `derivation { name = "infra-agent-preflight"; system = "builtin"; builder = "builtin:buildenv"; ` +
+	`derivations = [ ]; manifest = "%s"; allowSubstitutes = false; }`
+
+// nixSettings has the new system's Nix read the new system's settings, nix.conf(5),
+// evaluate something, and build something where it builds by itself. No daemon is asked:
+// the one that runs has the old settings.
 func (n *Node) nixSettings(ctx context.Context, nix string, next reconcile.Toplevel) error {
 	dir := filepath.Join(string(next), "etc/nix")
 	ask := func(args ...string) ([]byte, error) {
 		return n.Run(ctx, "preflight", command.Command{
-			Args: append([]string{n.Root + nix, "--extra-experimental-features", "nix-command"}, args...), Env: []string{"NIX_CONF_DIR=" + n.Root + dir}, Dir: "/",
+			Args: append([]string{n.Root + nix, "--extra-experimental-features", "nix-command"}, args...), Env: []string{"NIX_CONF_DIR=" + n.Root + dir, "NIX_REMOTE=local"}, Dir: "/",
 		})
 	}
 	out, err := ask("config", "show", "--json")
 	if err == nil {
 		_, err = ask("eval", "--expr", "1 + 1")
 	}
-	if exit, ran := errors.AsType[*command.ExitError](err); ran {
-		return fmt.Errorf("with its nix.conf, the new system's Nix is of no use: %s", strings.Join(exit.Tail, " "))
-	}
 	if err != nil {
-		return err
+		return ofNoUse(err)
 	}
 	var settings map[string]struct{ Value any }
 	_ = json.Unmarshal(out, &settings) // a Nix to come may print something else
 	jobs, known := settings["max-jobs"].Value.(float64)
-	if builders, _ := settings["builders"].Value.(string); known && jobs == 0 && !n.builds(builders, next) {
+	builders, _ := settings["builders"].Value.(string)
+	switch {
+	case known && jobs == 0 && !n.builds(builders, next):
 		return errors.New("the new system's Nix could not build anything: max-jobs is 0, and there are no builders (hint: nix.settings.max-jobs, or nix.buildMachines)")
+	case known && jobs == 0: // others build for it
+		return nil
 	}
-	return nil
+	_, err = ask("build", "--no-link", "--expr", fmt.Sprintf(trivial, next))
+	return ofNoUse(err)
+}
+
+// ofNoUse says so of a Nix that ended with an error.
+func ofNoUse(err error) error {
+	if exit, ran := errors.AsType[*command.ExitError](err); ran {
+		return fmt.Errorf("with its nix.conf, the new system's Nix is of no use: %s", strings.Join(exit.Tail, " "))
+	}
+	return err
 }
 
 // builds reports whether the value of Nix's setting "builders" names a machine: in itself,

@@ -45,6 +45,9 @@ func (n *Node) Preflight(ctx context.Context, next reconcile.Toplevel, retire bo
 		return reconcile.Newcomer{}, reconcile.Rejected(reconcile.GatePreflight, err)
 	}
 	answer, err := n.ask(ctx, next, record)
+	if missing := n.named(next, answer.Files); err == nil && missing != nil {
+		err = reconcile.Rejected(reconcile.GatePreflight, missing)
+	}
 	return reconcile.Newcomer{Checks: answer.Checks, HostName: n.hostName(next), Identity: answer.Identity}, err
 }
 

@@ -59,6 +59,6 @@ func answer(record, path string) handover.Answer {
 		a.Refusal = err.Error()
 		return a
 	}
-	a.Checks, a.Identity = settings.Checks, identity(settings)
+	a.Checks, a.Identity, a.Files = settings.Checks, identity(settings), settings.Files()
 	return a
 }

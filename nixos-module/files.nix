@@ -5,8 +5,9 @@ let
   inherit (builtins) any concatMap elem filter hashString listToAttrs map replaceStrings substring;
 
   ofRemote = [ "token_file" "ssh_key_file" "known_hosts_file" "ca_file" ];
+  ofNix = [ "netrc_file" "access_tokens_file" "ssh_key_file" "known_hosts_file" ];
   ofTrust = [ "allowed_signers_file" "openpgp_keyring_file" "revocation_file" ];
-  secret = [ "token_file" "ssh_key_file" ];
+  secret = [ "token_file" "ssh_key_file" "netrc_file" "access_tokens_file" ];
 
   named = owner: key: path: { inherit key path; name = "${key} of ${owner}"; isSecret = elem key secret; };
 
@@ -24,6 +25,7 @@ rec {
   all = filter (file: file.path != "") (
     concatMap (remote: map (key: named "remote ${remote.name}" key remote.${key}) ofRemote) cfg.settings.source.remotes
     ++ concatMap (host: map (key: named "host ${host.host}" key host.${key}) ofRemote) cfg.settings.source.hosts
+    ++ map (key: named "nix" key cfg.settings.nix.${key}) ofNix
     ++ map (key: named "trust" key cfg.settings.trust.${key}) ofTrust
   );
 
@@ -37,6 +39,7 @@ rec {
       remotes = map (seenIn ofRemote) cfg.settings.source.remotes;
       hosts = map (seenIn ofRemote) cfg.settings.source.hosts;
     };
+    nix = seenIn ofNix cfg.settings.nix;
     trust = seenIn ofTrust cfg.settings.trust;
   };
 }

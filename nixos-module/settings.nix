@@ -60,6 +60,10 @@ open {
     impure = option bool false true "Evaluations may look at the node: its files, environment and time.";
     override_inputs = option table { } { secrets = "path:/etc/fleet-secrets"; } "Flake references by the name of the input that they stand for.";
     extra_args = option list [ ] [ "--show-trace" "--option" "cores" "2" ] "More arguments for every evaluation and the build, such as --show-trace, or --option with a setting of Nix and its value.";
+    netrc_file = option string "" "/run/credentials/infra-agent.service/netrc" "Names and passwords by host, as of netrc(5): for inputs over https, by git too, and for binary caches.";
+    access_tokens_file = option string "" "/run/credentials/infra-agent.service/access-tokens" "Lines of nix.conf(5) with access-tokens = HOST=TOKEN …, for inputs such as github:owner/repository.";
+    ssh_key_file = option string "" "/run/credentials/infra-agent.service/inputs-key" "File with the private key for inputs over ssh, without a passphrase; empty: root's own.";
+    known_hosts_file = option string "" "/etc/ssh/ssh_known_hosts" "File with the host keys that inputs over ssh may show; empty: those of ssh.";
   };
   limits = {
     fetch = option duration "15m" "30m" "Limit of a fetch, verification included, 1s to 24h.";

@@ -18,6 +18,11 @@ type Nix struct {
 	Impure         bool     `toml:"impure" default:"false" example:"true" doc:"Evaluations may look at the node: its files, environment and time."`
 	OverrideInputs Inputs   `toml:"override_inputs" default:"{}" example:"{ secrets = \"path:/etc/fleet-secrets\" }" doc:"Flake references by the name of the input that they stand for."`
 	ExtraArgs      []string `toml:"extra_args" default:"[]" example:"[\"--show-trace\", \"--option\", \"cores\", \"2\"]" doc:"More arguments for every evaluation and the build, such as --show-trace, or --option with a setting of Nix and its value."`
+
+	NetrcFile        string `toml:"netrc_file" type:"file" default:"" example:"/run/credentials/infra-agent.service/netrc" doc:"Names and passwords by host, as of netrc(5): for inputs over https, by git too, and for binary caches."`
+	AccessTokensFile string `toml:"access_tokens_file" type:"file" default:"" example:"/run/credentials/infra-agent.service/access-tokens" doc:"Lines of nix.conf(5) with access-tokens = HOST=TOKEN …, for inputs such as github:owner/repository."`
+	SSHKeyFile       string `toml:"ssh_key_file" type:"file" default:"" example:"/run/credentials/infra-agent.service/inputs-key" doc:"File with the private key for inputs over ssh, without a passphrase; empty: root's own."`
+	KnownHostsFile   string `toml:"known_hosts_file" type:"file" default:"" example:"/etc/ssh/ssh_known_hosts" doc:"File with the host keys that inputs over ssh may show; empty: those of ssh."`
 }
 
 // Inputs are flake references by the name of the input that they stand for.
@@ -64,6 +69,8 @@ var ownArgs = map[string]string{
 var ownSettings = map[string]string{
 	"accept-flake-config": "remove it: a repository must not be able to change the node's Nix settings",
 	"pure-eval":           "set nix.impure",
+	"netrc-file":          "set nix.netrc_file, which counts for git, too",
+	"access-tokens":       "put them into a file and set nix.access_tokens_file: everybody may read the settings",
 }
 
 var settingName = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
@@ -86,6 +93,14 @@ func validateNix(d *strict.Document, n Nix) {
 			validateSetting(d, at, i+1, n.ExtraArgs[i+1], n.ExtraArgs[i+2])
 		}
 		i += 1 + values
+	}
+	for _, file := range []struct{ key, path string }{{"ssh_key_file", n.SSHKeyFile}, {"known_hosts_file", n.KnownHostsFile}} {
+		if strings.ContainsAny(file.path, " \t\n'\"\\") {
+			d.Problemf(strict.Path("nix").Child(file.key), "", "%q has a character that cannot be handed to ssh", file.path)
+		}
+	}
+	if strings.ContainsAny(n.NetrcFile+n.AccessTokensFile, "\n#") {
+		d.Problemf("nix.netrc_file", "", "a path with the end of a line or a # in it cannot be handed to Nix")
 	}
 	if n.File != "" && (!filepath.IsLocal(n.File) || n.File == ".") {
 		d.Problemf("nix.file", "", "%q is not a path inside the repository", n.File)

@@ -64,7 +64,10 @@ func TestEveryKeyIsRead(t *testing.T) {
 			Source: RegistryMap, File: "nodes.toml", Attr: "fleet.registry",
 			Map: Mapping{Nodes: "hosts", Roles: "profiles", System: "arch", Hostname: "name", ManagedWhen: "!appliance"},
 		},
-		Nix: Nix{Configuration: "dns", Impure: true, OverrideInputs: Inputs{"secrets": "path:/etc/fleet-secrets"}, ExtraArgs: []string{"--show-trace", "--option", "cores", "2"}},
+		Nix: Nix{
+			Configuration: "dns", Impure: true, OverrideInputs: Inputs{"secrets": "path:/etc/fleet-secrets"}, ExtraArgs: []string{"--show-trace", "--option", "cores", "2"},
+			NetrcFile: "/run/netrc", AccessTokensFile: "/run/tokens", SSHKeyFile: "/run/inputs-key", KnownHostsFile: "/etc/input_hosts",
+		},
 		Limits: Limits{
 			Fetch: 7 * time.Minute, Evaluate: time.Minute, Build: time.Hour, Activate: 2 * time.Minute, Promote: 3 * time.Minute,
 			Rollback: 4 * time.Minute, VerifyRollback: 5 * time.Minute,

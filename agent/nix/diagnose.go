@@ -87,13 +87,17 @@ func (n *Nix) diagnose(ctx context.Context, rev reconcile.Revision, lines []stri
 		if strings.HasPrefix(m[1], "file:") || strings.HasPrefix(m[1], "/") {
 			return found(reconcile.GateEvaluate, "give it a URL that every node can reach, and lock again", "input %s is %s, a repository on the machine that locked it", name, m[1])
 		}
-		return found("", "root on this node needs access to it: a key that the host accepts, and the host in /etc/ssh/ssh_known_hosts", "input %s cannot be reached: %s", name, m[1])
+		hint := "nix.ssh_key_file and nix.known_hosts_file of the settings give access, or root's own key and /etc/ssh/ssh_known_hosts"
+		if strings.HasPrefix(m[1], "http") {
+			hint = "a private one needs nix.netrc_file in the settings"
+		}
+		return found("", hint, "input %s cannot be reached: %s", name, m[1])
 	}
 	if place, why, is := undownloaded(said); is {
 		input, known := inputs.at(place)
 		switch {
 		case refused.MatchString(why):
-			return found(reconcile.GateEvaluate, "a private one needs access-tokens or netrc-file in this node's nix.conf; for one that is gone, lock another revision",
+			return found(reconcile.GateEvaluate, "a private one needs nix.access_tokens_file or nix.netrc_file in the settings, or the same in this node's nix.conf; for one that is gone, lock another revision",
 				"input %s cannot be downloaded: %s: %s", input, place, why)
 		case known:
 			return found("", "it is tried again; this node must reach that host, directly or by a proxy", "input %s cannot be downloaded: %s: %s", input, place, why)

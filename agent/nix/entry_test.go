@@ -42,7 +42,9 @@ func TestAFileGivesTheSystems(t *testing.T) {
 		"nixos-rebuild [build] "+file+` [--attr] [nodes."web.1"] [--log-format] [internal-json] [-v] [--cores] [2]`,
 		"nix "+features+" [eval] [--json] "+file+" [--apply] [builtins.attrNames] [--cores] [2]",
 	)
-	if pure, impure := n.environment(), (&Nix{File: n.File, Impure: true}).environment(); !slices.Contains(pure, "NIX_PATH=") || slices.Contains(impure, "NIX_PATH=") {
+	pure, err := n.environment()
+	impure, err2 := (&Nix{File: n.File, Impure: true}).environment()
+	if err != nil || err2 != nil || !slices.Contains(pure, "NIX_PATH=") || slices.Contains(impure, "NIX_PATH=") {
 		t.Errorf("the environment is %q, and with nix.impure %q, want no NIX_PATH in the first", pure, impure)
 	}
 }

@@ -34,6 +34,8 @@ type Nix struct {
 	Overrides map[string]string // flake references by the input that they stand for
 	ExtraArgs []string          // for every evaluation and the build
 	Settings  []string          // lines of nix.conf(5), for every program
+
+	Credentials Credentials // for inputs and binary caches
 }
 
 var flags = []string{"--extra-experimental-features", "nix-command flakes"}
@@ -46,13 +48,17 @@ var lockFlags = []string{"--no-update-lock-file"}
 // environment hands Nix its settings, below whatever tool it is called: they come
 // after those of nix.conf and of the agent's own environment, and the last line of a
 // name is the one that counts. The repository cannot bring settings of its own.
-func (n *Nix) environment() []string {
-	lines := append([]string{os.Getenv("NIX_CONFIG")}, n.Settings...)
-	env := []string{"NIX_CONFIG=" + strings.Join(append(lines, "accept-flake-config = false"), "\n")}
+func (n *Nix) environment() ([]string, error) {
+	env, err := n.Credentials.environment()
+	if err != nil {
+		return nil, err
+	}
+	lines := slices.Concat([]string{os.Getenv("NIX_CONFIG")}, n.Credentials.settings(), n.Settings, []string{"accept-flake-config = false"})
+	env = append(env, "NIX_CONFIG="+strings.Join(lines, "\n"))
 	if n.File.Path != "" && !n.Impure { // every node is to find the same, in the repository alone
 		env = append(env, "NIX_PATH=")
 	}
-	return env
+	return env, nil
 }
 
 // arguments are those of every evaluation and of the build: what the settings say,
@@ -224,7 +230,10 @@ func (n *Nix) evaluate(ctx context.Context, args []string) ([]byte, error) {
 }
 
 func (n *Nix) apart(ctx context.Context, c command.Command) ([]byte, error) {
-	c.Env = n.environment()
+	var err error
+	if c.Env, err = n.environment(); err != nil {
+		return nil, err
+	}
 	if n.Run == nil {
 		return command.Run(ctx, c)
 	}
@@ -232,5 +241,9 @@ func (n *Nix) apart(ctx context.Context, c command.Command) ([]byte, error) {
 }
 
 func (n *Nix) run(ctx context.Context, args []string) ([]byte, error) {
-	return command.Run(ctx, command.Command{Args: args, Dir: "/", Env: n.environment()})
+	env, err := n.environment()
+	if err != nil {
+		return nil, err
+	}
+	return command.Run(ctx, command.Command{Args: args, Dir: "/", Env: env})
 }

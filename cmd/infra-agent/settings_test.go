@@ -42,6 +42,7 @@ var (
 	theEvaluation = func(t *testing.T, s config.Settings) any {
 		var ran []command.Command
 		nx := nixOf(s)
+		nx.Credentials.Home = filepath.Dir(t.TempDir()) // the same for each look
 		nx.Run = func(_ context.Context, c command.Command) ([]byte, error) {
 			c.Stderr = nil
 			ran = append(ran, c)
@@ -182,6 +183,10 @@ var effects = []effect{
 	{"nix.attr", "nix.file = \"default.nix\"\nnix.attr = \"nodes\"", theEvaluation},
 	{"nix.impure", `nix.impure = true`, theEvaluation},
 	{"nix.override_inputs", `nix.override_inputs = { secrets = "path:/etc/s" }`, theEvaluation},
+	{"nix.netrc_file", `nix.netrc_file = "/run/netrc"`, theEvaluation},
+	{"nix.access_tokens_file", `nix.access_tokens_file = "/run/tokens"`, theEvaluation},
+	{"nix.ssh_key_file", `nix.ssh_key_file = "/run/key"`, theEvaluation},
+	{"nix.known_hosts_file", `nix.known_hosts_file = "/etc/hosts"`, theEvaluation},
 	{"nix.extra_args", `nix.extra_args = ["--show-trace"]`, theEvaluation},
 	{"limits.fetch", `limits.fetch = "30m"`, thePolicy},
 	{"limits.fetch", `limits.fetch = "30m"`, theSource},

@@ -27,7 +27,7 @@ const (
 )
 
 // ServeTLS has the git server answer at HTTPSURL too, with a certificate of its own authority, whose certificate it
-// returns in PEM.
+// returns in PEM. What was given to Tamper before answers there, too.
 func (l *Lab) ServeTLS() (authority string, err error) {
 	authority, certificate, err := newCertificate(net.ParseIP(GitAddress))
 	if err != nil {
@@ -36,6 +36,9 @@ func (l *Lab) ServeTLS() (authority string, err error) {
 	handler, err := l.git.handler()
 	if err != nil {
 		return "", err
+	}
+	if l.git.tamper != nil {
+		handler = l.git.tamper(handler)
 	}
 	listener, err := listenIn(l.namespace(switchName), GitAddress+":443")
 	if err != nil {

@@ -75,6 +75,7 @@ func push(t *testing.T, c row, accidents ...agenttest.Accident) end {
 	return play(t, func(n *agenttest.Node) {
 		n.Do(func() {
 			n.Systems["A"].Drains = len(c.target.Drain) > 0
+			c.b.Drains = n.Systems["A"].Drains
 			n.Secrets = map[string]bool{"/run/secrets/key": true}
 		})
 		n.Push("c1", agenttest.Commit{Parent: "c0", System: "B", Target: c.target}, c.b)

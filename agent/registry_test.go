@@ -180,3 +180,29 @@ func TestAnAgentIsTakenOffItsNode(t *testing.T) {
 		}
 	})
 }
+
+// A drain that could not be taken back hides nothing, and is nobody's fault.
+func TestADrainThatCannotBeTakenBack(t *testing.T) {
+	undrainFails := func(n *agenttest.Node, s *agenttest.System) {
+		n.Broken = map[string]bool{"undrain": true}
+		n.Systems["A"].Drains, s.Drains = true, true
+	}
+	played(t, drains, undrainFails, func(n *agenttest.Node) {
+		if n.Slots().Running != "A" || len(n.Record().Blocked) != 0 || len(n.Record().Owed) != 1 {
+			t.Errorf("runs %s, blocked %v, owed %v, want A, nothing, and the undrain", n.Slots().Running, n.Record().Blocked, n.Record().Owed)
+		}
+		n.Push("c2", agenttest.Commit{Parent: "c1", System: "C", Target: drains}, agenttest.System{Agent: agenttest.Agent, Red: true, Drains: true})
+		time.Sleep(20 * time.Minute)
+		synctest.Wait()
+		if n.Slots().Running != "A" || n.Slots().Default != "A" {
+			t.Errorf("a system whose check is red runs, %+v: it was red before only because of the drain", n.Slots())
+		}
+		n.Do(func() { n.Broken = nil })
+		n.Push("c3", agenttest.Commit{Parent: "c2", System: "D", Target: drains}, agenttest.System{Agent: agenttest.Agent, Drains: true})
+		time.Sleep(20 * time.Minute)
+		synctest.Wait()
+		if n.Slots().Running != "D" || n.Drained() || len(n.Record().Owed) != 0 {
+			t.Errorf("runs %s, drained %v, owed %v, want D and no debt", n.Slots().Running, n.Drained(), n.Record().Owed)
+		}
+	})
+}

@@ -72,17 +72,19 @@ func lastResort(t Trial, c Cause, why string, o Observation) Action {
 
 func verifyingRollback(p VerifyingRollback, r Record, o Observation) Action {
 	d, w := p.Deployment, r.Work.Watch
-	checks := d.Old.Checks
+	checks, undrain := d.Old.Checks, pay(r, o, DebtUndrain)
 	switch {
 	case o.Slots.Running == d.New.Toplevel:
 		return enter(RollingBack{Trial: p.Trial, Cause: p.Cause, Attempt: 1, Promoted: true}, o)
+	case undrain != nil:
+		return undrain
 	case o.Boot != p.Boot: // rebooted once more meanwhile
 		return enter(VerifyingRollback{Trial: p.Trial, Cause: p.Cause, Boot: o.Boot, Since: o.Uptime}, o)
 	case w.GreenSince > 0 && !w.Silent:
 		return Note{RolledBack{At: o.Now}}
 	case o.Uptime < p.Since+o.Policy.Limits.VerifyRollback:
 		if next := w.nextSampling(d.Confirm, checks); w.Last > 0 && o.Uptime < next {
-			return Wait{Until: at(next, o)}
+			return Wait{Until: sooner(at(next, o), nextDebt(r, o))}
 		}
 		return Run{Sample{d, w.due(checks, o.Uptime), p.Baseline}}
 	case w.Silent && hosts(p.Baseline.Targets) >= minHosts && p.Cause.Reason == ReasonConnectivity &&

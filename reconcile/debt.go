@@ -38,10 +38,15 @@ func unpaid(r Record, kind DebtKind, why string, at time.Time, spread float64) R
 	return r
 }
 
-// pay returns what to do for the first debt that is due; nil: none is. A running job is
-// not ended for it: a build would begin anew.
-func pay(r Record, o Observation) Action {
-	for _, kind := range DebtKinds {
+// owes reports whether a debt of that kind is not paid yet.
+func owes(r Record, kind DebtKind) bool {
+	return slices.ContainsFunc(r.Owed, func(d Debt) bool { return d.Kind == kind })
+}
+
+// pay returns what to do for the first debt of these kinds that is due; nil: none is. A
+// running job is not ended for it: a build would begin anew.
+func pay(r Record, o Observation, kinds ...DebtKind) Action {
+	for _, kind := range kinds {
 		i := slices.IndexFunc(r.Owed, func(d Debt) bool { return d.Kind == kind })
 		if i < 0 || r.Owed[i].waits(o.Now) {
 			continue
@@ -49,6 +54,9 @@ func pay(r Record, o Observation) Action {
 		d := r.Owed[i]
 		var job Job = Undrain{d.Commands}
 		if d.Kind == DebtRestore {
+			if o.Slots.Running == "" { // it cannot be read just now
+				continue
+			}
 			if d.System != o.Slots.Running || o.Slots.agree() {
 				return Note{Paid{d.Kind}}
 			}

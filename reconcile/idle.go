@@ -5,21 +5,21 @@ import (
 	"slices"
 )
 
-// idle decides while nothing is in flight: a suspension that is over ends, what earlier deployments left is tidied
-// up, then debts are paid, then the running system must be the good one, an agent that is
+// idle decides while nothing is in flight: a suspension that is over ends, debts are paid, what earlier deployments
+// left is tidied up, then the running system must be the good one, an agent that is
 // no part of it ends, and then the first candidate that may go on is brought on. The hold says why the branch waits.
 func idle(r Record, o Observation) (Action, Hold) {
 	if r.Suspended.over(o.Now) {
 		return Note{Resumed{}}, Hold{}
 	}
+	if act := pay(r, o, DebtKinds...); act != nil {
+		return act, Hold{}
+	}
 	if !r.Work.Tidied {
 		return Run{Tidy{Keep: keep(r, o)}}, Hold{}
 	}
-	if act := pay(r, o); act != nil {
-		return act, Hold{}
-	}
 	act, h := ownSystem(r, o)
-	if act == nil && o.Orphan {
+	if act == nil && o.Orphan && len(r.Owed) == 0 {
 		return retire(r), Hold{}
 	}
 	if act == nil {

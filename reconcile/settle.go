@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"maps"
 	"time"
 )
 
@@ -47,6 +48,10 @@ func entered(r Record, e Entered) Record {
 // measured keeps the baseline, and what is due once the node is drained.
 func measured(r Record, base Baseline, at time.Time) Record {
 	if p, arming := r.Phase.(Arming); arming {
+		if owes(r, DebtUndrain) { // of an earlier deployment: what is red now may be so for that
+			base.Checks = maps.Clone(base.Checks)
+			maps.DeleteFunc(base.Checks, func(_ string, green bool) bool { return !green })
+		}
 		p.Baseline, p.Measured = base, true
 		r.Phase = p
 		if undrain := p.Deployment.Undrain; len(undrain) > 0 {

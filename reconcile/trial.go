@@ -106,19 +106,22 @@ func confirming(p Confirming, r Record, o Observation) Action {
 		}
 	}
 	proof := follows(p, r, o)
+	undrain := pay(r, o, DebtUndrain) // what is judged is a node that works
 	until, armed := p.GuardUntil(own && proof.done), o.Guard.ID == d.ID && o.Guard.Until != 0
 	switch {
 	case until != 0 && (!armed || !o.Guard.Alive || o.Guard.Until != until), until == 0 && armed:
 		return Run{SetGuard{d, until}}
+	case undrain != nil:
+		return undrain
 	case o.Uptime < p.Since+d.Confirm.Settle && p.Held == "":
-		return Wait{Until: at(p.Since+d.Confirm.Settle, o)}
+		return Wait{Until: sooner(at(p.Since+d.Confirm.Settle, o), nextDebt(r, o))}
 	case own && proof.job != nil && (w.Last > 0 || p.Held != "") && !r.Work.Following.Pause.lasts(o.Now):
 		return Run{proof.job}
 	case p.Held != "":
 		return Wait{}
 	}
 	if next := w.nextSampling(d.Confirm, d.New.Checks); w.Last > 0 && o.Uptime < next {
-		return Wait{Until: at(min(next, p.Until), o)}
+		return Wait{Until: sooner(at(min(next, p.Until), o), nextDebt(r, o))}
 	}
 	return Run{Sample{d, w.due(d.New.Checks, o.Uptime), p.Baseline}}
 }
@@ -127,6 +130,7 @@ func confirming(p Confirming, r Record, o Observation) Action {
 func judge(p Confirming, r Record, own, current bool, o Observation) (Action, bool) {
 	d, w, proof := p.Deployment, r.Work.Watch, follows(p, r, o)
 	cause, failed := w.failure(p.Since, o.Uptime, superseded(d, r))
+	cause.Outside = cause.Outside || stillDrained(cause, r)
 	furthest := p.Since + d.Confirm.DeadlineMax
 	deaf := failed && cause.Reason == ReasonConnectivity && rule(d.Rollback, troubleRed) != rulingBack
 	switch {
@@ -155,6 +159,9 @@ func judge(p Confirming, r Record, own, current bool, o Observation) (Action, bo
 	}
 	return nil, false
 }
+
+// stillDrained reports whether a check may be red because the node could not be undrained.
+func stillDrained(c Cause, r Record) bool { return c.Reason == ReasonCheck && owes(r, DebtUndrain) }
 
 // late says why a trial was not confirmed in time.
 func (p Confirming) late(w Watch, unwritten string) Cause {

@@ -166,13 +166,15 @@ func (w Watch) waitsFor() string {
 	return "it was not seen healthy for long enough"
 }
 
-// unconfirmed is the cause of a rollback at the deadline. A node that could not write
+// unconfirmed is the cause of a rollback at the deadline: an outside one where all that
+// is red is so. A node that could not write
 // its record (unwritten says why) could not have kept any system.
 func (w Watch) unconfirmed(what, unwritten string) Cause {
 	if unwritten != "" && len(w.Red) == 0 {
 		return Cause{Reason: ReasonDeadline, Why: what + ": the record could not be written: " + unwritten, Outside: true}
 	}
-	return Cause{Reason: ReasonDeadline, Why: what + ": " + w.waitsFor()}
+	outside := len(w.Red) > 0 && !slices.ContainsFunc(w.Reds(), func(r Red) bool { return !r.Outside })
+	return Cause{Reason: ReasonDeadline, Why: what + ": " + w.waitsFor(), Outside: outside}
 }
 
 // due returns the checks that are to run at now.

@@ -34,7 +34,7 @@ func Fields() []Field {
 		{"roles.NAME.secrets[].group", "string", "Group that must own it; none: any."},
 		{"roles.NAME.secrets[].mode", "string", "Mode that it must have, such as 0440; none: any that keeps others out."},
 		{"roles.NAME.drain", "command", "Absolute path of a program, and its arguments: run by root before an activation, for at most 5 minutes. If it fails, nothing is activated."},
-		{"roles.NAME.undrain", "command", "Run by root after the deployment, however it ended. Tried five times."},
+		{"roles.NAME.undrain", "command", "Run by root once a system runs after the drain, before it is judged. Tried again until it works."},
 		{"roles.NAME.max_unavailable", "integer", "How many of the role's nodes may be away at once. No effect yet."},
 		{"roles.NAME.wave", "string", "Wave of the role's nodes. A label of the metrics; no effect yet."},
 		{"roles.NAME.rollback", "auto, hold, never", "What happens when a trial is not healthy."},

@@ -28,7 +28,7 @@ func (a *Agent) start(ctx context.Context, job reconcile.Job) {
 				return
 			}
 			a.count(ev)
-			if asked, is := ev.(reconcile.AskedOld); is && asked.Answered { // the new settings are asked once more
+			if asked, is := ev.(reconcile.AskedOld); is && asked.Old == reconcile.OldAnswered { // the new settings are asked once more
 				defer a.PollNow()
 			}
 			if !a.note(ev) { // done in vain: not again at once
@@ -122,8 +122,8 @@ func (a *Agent) work(ctx context.Context, job reconcile.Job, p Ports, policy rec
 		a.PollNow()
 		return nil, nil
 	case reconcile.AskOld:
-		answered, err := p.Follower.AskOld(ctx, j.Deployment)
-		return reconcile.AskedOld{Answered: answered, Uptime: a.Uptime(), At: time.Now()}, err
+		old, err := p.Follower.AskOld(ctx, j.Deployment)
+		return reconcile.AskedOld{Old: old, Uptime: a.Uptime(), At: time.Now()}, err
 	case reconcile.Sample:
 		return a.sample(ctx, j, p)
 	case reconcile.Promote:

@@ -116,10 +116,10 @@ type Health interface {
 }
 
 // Follower knows what the agent follows its branch with. AskOld has the old system's
-// agent poll with the old system's settings, and reports whether a remote answered.
+// agent poll with the old system's settings, and reports what came of it.
 type Follower interface {
 	FollowState() reconcile.FollowState
-	AskOld(ctx context.Context, d reconcile.Deployment) (answered bool, err error)
+	AskOld(ctx context.Context, d reconcile.Deployment) (reconcile.OldPoll, error)
 }
 
 // Store keeps the record. Save reports whether it had to write.

@@ -17,7 +17,7 @@ func (a *Agent) tell(before reconcile.Record, e reconcile.Event, after reconcile
 	case reconcile.Advanced:
 		a.tellStep(e)
 	case reconcile.AskedOld:
-		a.Log.Warn("no remote answers the new settings", "old_settings_answered", e.Answered)
+		a.Log.Warn("no remote answers the new settings", "old_settings", e.Old)
 	case reconcile.Failed:
 		a.Log.Warn("failed", "job", reconcile.KeyOf(e.Job), "gate", e.Gate, "why", e.Why)
 	case reconcile.Entered:

@@ -153,7 +153,7 @@ var anyEvent = rapid.Custom(func(t *rapid.T) Event {
 		"mirror":   Polled{Answer{Remote: "mirror", Order: 1, Commit: anyCommit.Draw(t, "commit"), At: now}},
 		"reloaded": Reloaded{rapid.Bool().Draw(t, "elsewhere")}, "cancelled": Cancelled{job}, "advanced": Advanced{Job: job, Step: step, At: now}, "done": Done{Job: job},
 		"failed":   Failed{Job: job, Gate: rapid.SampledFrom([]Gate{"", GateEvaluate}).Draw(t, "gate"), Why: "why", At: now, Spread: 1},
-		"measured": Measured{At: now}, "paid": Paid{DebtUndrain}, "asked old": AskedOld{boot, anyDuration.Draw(t, "asked"), now}, "armed": Armed{}, "activated": Activated{Activation: Activation{Attempt: 1}}, "sampled": Sampled{anySampling.Draw(t, "sampling"), anyDuration.Draw(t, "uptime")},
+		"measured": Measured{At: now}, "paid": Paid{DebtUndrain}, "asked old": AskedOld{rapid.SampledFrom([]OldPoll{OldAnswered, OldSilent, OldLost}).Draw(t, "old poll"), anyDuration.Draw(t, "asked"), now}, "armed": Armed{}, "activated": Activated{Activation: Activation{Attempt: 1}}, "sampled": Sampled{anySampling.Draw(t, "sampling"), anyDuration.Draw(t, "uptime")},
 		"entered": Entered{anyPhase.Draw(t, "phase"), now}, "aborted": Aborted{Gate: GateLock, At: now}, "promoted": Promoted{now},
 		"rolled back": RolledBack{At: now, Silent: boot}, "abandoned": Abandoned{now}, "adopted": Adopted{top, boot, now},
 		"converged": Converged{Revision: Revision{Commit: "c1"}, At: now}, "suspended": Suspended{"x", rapid.SampledFrom([]time.Time{{}, now.Add(time.Minute)}).Draw(t, "until"), now}, "barred": Barred{top, Block{}},

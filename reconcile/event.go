@@ -60,9 +60,9 @@ type (
 	}
 	// AskedOld: the old system's agent polled with the old settings.
 	AskedOld struct {
-		Answered bool // a remote did
-		Uptime   time.Duration
-		At       time.Time
+		Old    OldPoll
+		Uptime time.Duration
+		At     time.Time
 	}
 	// Sampled: one look at the trial's health.
 	Sampled struct {

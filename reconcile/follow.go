@@ -38,6 +38,7 @@ type proof struct {
 	why    string // it is not taken
 	wrong  bool   // and never will be: the commit's own fault
 	outage bool   // no remote answers the old settings either
+	lost   bool   // the old settings cannot be asked
 }
 
 // follows looks at what the new system's agent has shown.
@@ -145,6 +146,8 @@ func polls(d Deployment, r Record, o Observation) proof {
 	case p.why == "" || p.wrong: // none was asked yet
 	case f.Old == OldAnswered: // unless a remote came back between the two questions
 		p.wrong = !slices.ContainsFunc(r.Work.Remotes, func(a Answer) bool { return !a.Asked.After(f.At) })
+	case f.Old == OldLost: // nobody can tell whether it is an outage: it goes back in time, and the next commit is tried
+		p.why, p.lost = p.why+"; the old settings cannot be asked, since a file that they name is gone", true
 	case f.Old == OldNotAsked, o.Uptime >= f.Asked+askOldAgain:
 		p.job, p.outage = AskOld{d}, f.Old == OldSilent
 	default:
@@ -159,7 +162,7 @@ func (p proof) cause() Cause {
 	if p.why != "" {
 		why += ": " + p.why
 	}
-	return Cause{Reason: ReasonFollow, Why: why, Outside: p.outage, OfRevision: p.step != stepSettings && p.step != stepPoll}
+	return Cause{Reason: ReasonFollow, Why: why, Outside: p.outage, OfRevision: p.lost || p.step != stepSettings && p.step != stepPoll}
 }
 
 // stepShown keeps what a job has shown.
@@ -199,10 +202,7 @@ func stepFailed(r Record, e Failed) Record {
 }
 
 func askedOld(r Record, e AskedOld) Record {
-	r.Work.Following.Old, r.Work.Following.Asked, r.Work.Following.At = OldSilent, e.Uptime, e.At
-	if e.Answered {
-		r.Work.Following.Old = OldAnswered
-	}
+	r.Work.Following.Old, r.Work.Following.Asked, r.Work.Following.At = e.Old, e.Uptime, e.At
 	return r
 }
 

@@ -51,7 +51,7 @@ func (w *script) happens(verb, rest string, args []string) {
 	case "exit":
 		w.exit(args[0], options(args[1:]))
 	case "old":
-		w.ends(AskedOld{Answered: rest == "answered", Uptime: w.obs.Uptime, At: w.obs.Now})
+		w.ends(AskedOld{Old: OldPoll(rest), Uptime: w.obs.Uptime, At: w.obs.Now})
 	case "sample":
 		w.sample(args)
 		return

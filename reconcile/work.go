@@ -70,4 +70,5 @@ const (
 	OldNotAsked OldPoll = ""
 	OldAnswered OldPoll = "answered" // a remote answers them: the new settings are at fault
 	OldSilent   OldPoll = "silent"   // none does: an outage, or a network that the commit broke for git alone
+	OldLost     OldPoll = "lost"     // they could not be asked: a file that they name is gone with the old system
 )

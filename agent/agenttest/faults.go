@@ -31,6 +31,7 @@ type System struct {
 
 	Settings string // of its agent; other ones must show that they follow the branch
 	Deaf     bool   // they reach no remote
+	Takes    bool   // it takes a file away that the old settings name
 	Distrust bool   // they verify no commit
 	Lost     bool   // they find no node in the registry
 	Strays   bool   // they evaluate to another system

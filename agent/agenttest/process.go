@@ -201,14 +201,20 @@ func (p *Process) FollowState() (s reconcile.FollowState) {
 }
 
 // AskOld reports whether a remote answers the old system's settings.
-func (p *Process) AskOld(ctx context.Context, d reconcile.Deployment) (answered bool, err error) {
-	err = p.effect(ctx, "ask the old settings", func() error {
+func (p *Process) AskOld(ctx context.Context, d reconcile.Deployment) (reconcile.OldPoll, error) {
+	old := reconcile.OldSilent
+	err := p.effect(ctx, "ask the old settings", func() error {
 		for _, name := range p.n.Order {
-			answered = answered || p.n.Remotes[name] != "" && !p.n.cutOff() && !p.n.Systems[d.Old.Toplevel].Deaf
+			if p.n.Remotes[name] != "" && !p.n.cutOff() && !p.n.Systems[d.Old.Toplevel].Deaf {
+				old = reconcile.OldAnswered
+			}
+		}
+		if p.n.Systems[p.n.loaded].Takes {
+			old = reconcile.OldLost
 		}
 		return nil
 	})
-	return answered, err
+	return old, err
 }
 
 // Secrets finds those missing that the node does not have.

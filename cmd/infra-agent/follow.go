@@ -1,15 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 
 	"github.com/infra-agent/infra-agent/agent/command"
 	"github.com/infra-agent/infra-agent/agent/config"
@@ -70,17 +73,35 @@ func toolPath(name string) string {
 
 // AskOld has the old system's agent poll with the old system's settings, in a unit of its
 // own. An agent that does not know the question has not answered.
-func (p followPort) AskOld(ctx context.Context, d reconcile.Deployment) (answered bool, err error) {
+func (p followPort) AskOld(ctx context.Context, d reconcile.Deployment) (reconcile.OldPoll, error) {
 	old := p.system.AgentOf(d.Old.Toplevel)
 	if old == "" {
-		return false, nil
+		return reconcile.OldSilent, nil
 	}
 	settings := filepath.Join(string(d.Old.Toplevel), system.SettingsFile)
-	_, err = p.system.Run(ctx, look, command.Command{Args: []string{old, look, lookAtRemotes, "--config", settings}, Dir: "/"})
-	if _, ran := errors.AsType[*command.ExitError](err); ran {
-		return false, nil
+	if lost(settings) {
+		return reconcile.OldLost, nil
 	}
-	return err == nil, err
+	_, err := p.system.Run(ctx, look, command.Command{Args: []string{old, look, lookAtRemotes, "--config", settings}, Dir: "/"})
+	if _, ran := errors.AsType[*command.ExitError](err); ran {
+		return reconcile.OldSilent, nil
+	}
+	return reconcile.OldAnswered, err
+}
+
+// lost reports whether a file with which settings reach their remotes is gone, or empty as
+// the copy of a credential that is gone is. What settings of another version name is not
+// always known.
+func lost(settings string) bool {
+	s, err := config.Load(settings)
+	if err != nil {
+		return false
+	}
+	s = config.Settings{Source: config.Source{Remotes: s.Source.Remotes}}
+	return slices.ContainsFunc(s.Files(), func(file string) bool {
+		content, err := os.ReadFile(file)
+		return errors.Is(err, fs.ErrNotExist) || err == nil && len(bytes.TrimSpace(content)) == 0
+	})
 }
 
 // pollOnce asks the remotes of a settings file once, and says whether one gave a commit.

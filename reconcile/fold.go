@@ -188,6 +188,9 @@ func failed(r Record, e Failed) Record {
 		return unpaid(r, DebtUndrain, e.Why, e.At, e.Spread)
 	case Restore:
 		r = unpaid(r, DebtRestore, e.Why, e.At, e.Spread)
+	case Promote:
+		r.Work.Pause = pause(e.At, promoteBackoff, j.Try, e.Spread)
+		return r
 	default: // the phase decides what follows
 	}
 	r.Work.Pause = pause(e.At, jobBackoff, r.Work.Errors, e.Spread)

@@ -61,13 +61,15 @@ func TestGuardWaitsForWhoeverLives(t *testing.T) {
 // Every mode has an answer to every trouble, and without an agent nobody stays.
 func TestRulings(t *testing.T) {
 	for _, m := range []RollbackMode{RollbackAuto, RollbackHold, RollbackNever, RollbackAlways} {
-		for _, trouble := range []trouble{troubleActivation, troubleRed, troubleLate, troubleNoAgent} {
+		for _, trouble := range troubles {
 			if rule(m, trouble) == "" {
 				t.Errorf("no ruling for %s, %s", m, trouble)
 			}
 		}
-		if got := rule(m, troubleNoAgent); got != rulingBack {
-			t.Errorf("%s without an agent: %s", m, got)
+		for _, deaf := range []trouble{troubleNoAgent, troubleDeaf} {
+			if got := rule(m, deaf); got != rulingBack {
+				t.Errorf("%s, %s: %s", m, deaf, got)
+			}
 		}
 	}
 }

@@ -26,6 +26,7 @@ var memories = map[FailureKind]struct {
 // What failed for the moment is tried again after these; the last one repeats.
 var (
 	jobBackoff       = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 15 * time.Second, 30 * time.Second, time.Minute}
+	promoteBackoff   = []time.Duration{5 * time.Second, 30 * time.Second}
 	evaluateBackoff  = []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour}
 	preflightBackoff = []time.Duration{time.Minute}
 	buildBackoff     = []time.Duration{

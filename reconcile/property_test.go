@@ -172,7 +172,7 @@ func TestRandomStories(t *testing.T) {
 			check(!promoting || !wasActivating, "promoted without having been judged")
 			back, goes := w.rec.Phase.(RollingBack)
 			kept := goes && !GoingBack(before.Phase) && d.Rollback == RollbackNever && w.obs.Slots.Running == d.New.Toplevel
-			others := []Reason{ReasonAgent, ReasonOperator, ReasonPromotion, ReasonReboot} // decide what the mode does not
+			others := []Reason{ReasonAgent, ReasonOperator, ReasonReboot} // decide what the mode does not
 			check(!kept || slices.Contains(others, back.Cause.Reason) || guardGaveUp(back.Cause),
 				"the mode is never, the new system runs, and it goes back")
 			_, wasIdle := before.Phase.(Idle)

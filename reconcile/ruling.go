@@ -1,5 +1,7 @@
 package reconcile
 
+import "cmp"
+
 // What follows when a trial goes wrong depends on the node's rollback mode and on
 // what went wrong, and on nothing else: each phase of a trial asks this table.
 
@@ -12,7 +14,10 @@ const (
 	troubleLate       trouble = "late"       // it was not confirmed until its deadline
 	troubleNoAgent    trouble = "no agent"   // no agent of its own took over
 	troubleDeaf       trouble = "deaf"       // its agent would not follow the branch
+	troublePromotion  trouble = "promotion"  // it cannot be made the default
 )
+
+var troubles = []trouble{troubleActivation, troubleRed, troubleLate, troubleNoAgent, troubleDeaf, troublePromotion}
 
 // A ruling is what follows.
 type ruling string
@@ -24,12 +29,22 @@ const (
 )
 
 // rulings. Where nobody would follow the branch, no fix could ever arrive: there the old
-// system comes back in every mode.
+// system comes back in every mode. What is healthy and cannot be made the default is no
+// reason to leave it, but where that is the mode.
 var rulings = map[RollbackMode]map[trouble]ruling{
-	RollbackAuto:   {troubleActivation: rulingBack, troubleRed: rulingBack, troubleLate: rulingBack, troubleNoAgent: rulingBack, troubleDeaf: rulingBack},
-	RollbackHold:   {troubleActivation: rulingHold, troubleRed: rulingHold, troubleLate: rulingHold, troubleNoAgent: rulingBack, troubleDeaf: rulingBack},
-	RollbackNever:  {troubleActivation: rulingKeep, troubleRed: rulingKeep, troubleLate: rulingKeep, troubleNoAgent: rulingBack, troubleDeaf: rulingBack},
-	RollbackAlways: {troubleActivation: rulingBack, troubleRed: rulingBack, troubleLate: rulingBack, troubleNoAgent: rulingBack, troubleDeaf: rulingBack},
+	RollbackAuto:   each(rulingBack, nil),
+	RollbackHold:   each(rulingHold, map[trouble]ruling{troubleNoAgent: rulingBack, troubleDeaf: rulingBack, troublePromotion: rulingKeep}),
+	RollbackNever:  each(rulingKeep, map[trouble]ruling{troubleNoAgent: rulingBack, troubleDeaf: rulingBack}),
+	RollbackAlways: each(rulingBack, nil),
+}
+
+// each has the same ruling follow of every trouble, with exceptions.
+func each(of ruling, but map[trouble]ruling) map[trouble]ruling {
+	all := map[trouble]ruling{}
+	for _, t := range troubles {
+		all[t] = cmp.Or(but[t], of)
+	}
+	return all
 }
 
 // rule returns what follows of t in mode m.

@@ -109,6 +109,9 @@ func promoted(r Record, e Promoted) Record {
 	r.Work.Steps = dropped(r.Work.Steps, PurposeEarlier)
 	r.Previous, r.Good, r.Retiring = d.Old, d.New, false
 	r.Foreign = Foreign{}
+	if flaw.Reason == ReasonPromotion {
+		r = owe(r, Debt{Kind: DebtRestore, System: d.New.Toplevel, Since: e.At})
+	}
 	r.Blocked = dropped(r.Blocked, d.New.Toplevel)
 	r.Losses, r.Failures = nil, dropped(r.Failures, trialKey(d.New.Toplevel))
 	// The new system may bring other keys.

@@ -238,14 +238,22 @@ func promoting(p Promoting, r Record, o Observation) Action {
 		return back(Cause{Reason: ReasonOperator, Why: "a person switched back to the old system while the new one was promoted"})
 	case o.Slots.Running == d.Old.Toplevel: // the guard was faster
 		return goneBack(p.Trial, Cause{Reason: ReasonDeadline, Why: "the guard went back to the old system"}, o)
+	case p.Flaw.Reason == ReasonPromotion: // it is kept all the same, and made the default later
+		return Note{Promoted{At: o.Now}}
 	case r.Work.Last.Job != KeyOf(job):
 		return Run{job}
 	case r.Work.Last.OK:
 		return Note{Promoted{At: o.Now}}
+	case p.Try < PromoteTries && r.Work.Pause.lasts(o.Now):
+		return Wait{Until: r.Work.Pause.Until}
 	case p.Try < PromoteTries:
 		return enter(Promoting{Trial: p.Trial, Try: p.Try + 1, Flaw: p.Flaw}, o)
 	}
-	return back(Cause{Reason: ReasonPromotion, Why: r.Work.Last.Why, Outside: !r.Work.Last.Rejected})
+	cause := Cause{Reason: ReasonPromotion, Why: r.Work.Last.Why, Outside: !r.Work.Last.Rejected}
+	if rule(d.Rollback, troublePromotion) == rulingKeep {
+		return enter(Promoting{Trial: p.Trial, Try: p.Try, Flaw: cause}, o)
+	}
+	return back(cause)
 }
 
 // subset reports whether all of a are in b.

@@ -210,6 +210,7 @@ func (a *Agent) note(e reconcile.Event) bool {
 
 // publish makes the current view readable for everybody, and feeds the watchdog.
 func (a *Agent) publish(o reconcile.Observation) {
+	a.forgetChecks()
 	s := reconcile.Snapshot{
 		Record: a.rec, Observation: o, Holds: reconcile.Holds(a.rec, o),
 		Counters: a.counters, Reload: a.reload, Troubles: a.troubles, Reboot: a.Ports.Links.RebootRequired(),

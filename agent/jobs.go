@@ -165,6 +165,18 @@ func (a *Agent) count(e reconcile.Event) {
 		}
 		next[name] = c
 	}
-	maps.DeleteFunc(next, func(name string, _ reconcile.CheckCount) bool { return !reconcile.HasCheck(a.rec, name) })
 	a.counters.Checks = next
+}
+
+// forgetChecks drops the results of checks that are gone, by a map of its own: views that
+// were published have the old one.
+func (a *Agent) forgetChecks() {
+	gone := func(name string, _ reconcile.CheckCount) bool { return !reconcile.HasCheck(a.rec, name) }
+	for name, count := range a.counters.Checks {
+		if gone(name, count) {
+			a.counters.Checks = maps.Clone(a.counters.Checks)
+			maps.DeleteFunc(a.counters.Checks, gone)
+			return
+		}
+	}
 }

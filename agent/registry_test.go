@@ -206,3 +206,31 @@ func TestADrainThatCannotBeTakenBack(t *testing.T) {
 		}
 	})
 }
+
+// Results of checks that are gone are not shown any more: of a commit that dropped one,
+// and of a system that went back.
+func TestResultsOfChecksEndWithThem(t *testing.T) {
+	extra := reconcile.Target{Checks: []reconcile.Check{{
+		Name: "extra", Kind: reconcile.CheckTCP, Target: "x:1", Required: true, Within: 2 * time.Second, Interval: time.Second, Timeout: time.Second, Successes: 2,
+	}}}
+	shown := func(n *agenttest.Node) bool {
+		_, is := n.Agent().Snapshot().Counters.Checks["extra"]
+		return is
+	}
+	played(t, extra, nil, func(n *agenttest.Node) {
+		if n.Slots().Running != "B" || !shown(n) {
+			t.Errorf("runs %s, and its check is shown: %v", n.Slots().Running, shown(n))
+		}
+		n.Push("c2", agenttest.Commit{Parent: "c1", System: "C"}, agenttest.System{Agent: agenttest.Agent})
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if n.Slots().Running != "C" || shown(n) {
+			t.Errorf("runs %s, and the check that is gone is shown: %v", n.Slots().Running, shown(n))
+		}
+	})
+	played(t, extra, func(_ *agenttest.Node, s *agenttest.System) { s.Red = true }, func(n *agenttest.Node) {
+		if n.Slots().Running != "A" || shown(n) {
+			t.Errorf("went back to %s, and the check of the other system is shown: %v", n.Slots().Running, shown(n))
+		}
+	})
+}

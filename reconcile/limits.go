@@ -21,6 +21,8 @@ const (
 	BootWithin = 15 * time.Minute
 	// OldPollWithin is how long the old system's settings have to reach a remote.
 	OldPollWithin = 30 * time.Second
+	// LockWithin is how long a way back, or a promotion, waits for another switch.
+	LockWithin = time.Minute
 	// UnitGrace is how much longer a unit may run than whoever waits for it: it ends
 	// by itself when the agent does not live to stop it.
 	UnitGrace = time.Minute

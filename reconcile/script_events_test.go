@@ -128,7 +128,8 @@ func target(o map[string]string) Target {
 }
 
 func (w *script) exit(code string, o map[string]string) {
-	a := Activation{Exit: w.number(code), Failed: words(o["failed"]), Outside: words(o["outside"]), Hold: Gate(o["hold"]), Why: "last line"}
+	_, node := o["node"]
+	a := Activation{Node: node, Exit: w.number(code), Failed: words(o["failed"]), Outside: words(o["outside"]), Hold: Gate(o["hold"]), Why: "last line"}
 	var top Toplevel
 	switch j := w.obs.Job.(type) {
 	case Activate:

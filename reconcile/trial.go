@@ -57,7 +57,7 @@ func activated(p Activating, a Activation, o Observation) Action {
 	case a.Exit == 4:
 		return p.unactivated(Cause{Reason: ReasonUnit, Why: "failed while it was activated: " + list(fresh), Outside: subset(fresh, a.Outside)}, o)
 	case a.Exit >= 0:
-		return p.unactivated(Cause{Reason: ReasonActivation, Why: fmt.Sprintf("switch-to-configuration exited %d: %s", a.Exit, a.Why), Outside: unbegun}, o)
+		return p.unactivated(Cause{Reason: ReasonActivation, Why: fmt.Sprintf("switch-to-configuration exited %d: %s", a.Exit, a.Why), Outside: unbegun || a.Node}, o)
 	case p.Attempt == 1:
 		// Without an exit code the switch may have ended anywhere, even
 		// with /run/current-system flipped and services stopped.

@@ -42,6 +42,7 @@ type Activation struct {
 	Outside []string // those of them that the commit cannot have broken
 	Hold    Gate     // lock or reboot: nothing was changed, and nothing failed
 	Why     string   // last lines of its output
+	Node    bool     // it failed of the node itself: a full disk, say
 }
 
 // A Following is what the agent of a system on trial has shown so far.

@@ -64,6 +64,9 @@ func (n *Node) GoBack(ctx context.Context, d reconcile.Deployment, attempt int, 
 			return reconcile.Activation{}, err
 		}
 	}
+	if state, err := n.Unit(ctx, backUnit(d.ID, attempt)); err == nil && !state.Exists {
+		n.awaitLock(ctx)
+	}
 	return n.activate(ctx, d, attempt, TransientUnit{
 		Name: backUnit(d.ID, attempt), Description: "infra-agent: go back to " + string(d.Old.Toplevel),
 		Args: []string{switchProgram(d.Old.Toplevel), "test"},
@@ -82,8 +85,11 @@ func (n *Node) activate(ctx context.Context, d reconcile.Deployment, attempt int
 		why := fmt.Sprintf("systemd could not start %s: %s (hint: journalctl -u %s)", u.Args[0], state.Result, u.Name)
 		return reconcile.Activation{Attempt: attempt, Exit: -1, Hold: reconcile.GatePreflight, Why: why}, nil
 	}
+	if state.Exit == 0 {
+		return reconcile.Activation{Attempt: attempt}, nil
+	}
 	out := n.output(ctx, u.Name)
-	a := reconcile.Activation{Attempt: attempt, Exit: state.Exit, Failed: failedUnits(out), Why: lastLine(out)}
+	a := reconcile.Activation{Attempt: attempt, Exit: state.Exit, Failed: failedUnits(out), Why: lastLine(out), Node: ofNode(out)}
 	a.Hold = obstacle(state.Exit, out)
 	if a.Exit != unitsFailed {
 		return a, nil
@@ -141,6 +147,8 @@ func switchEnv() []string {
 // what was written first, journalctl(1): the last line often says why.
 func (n *Node) output(ctx context.Context, name string) []string {
 	const lines = 400
+	ctx, cancel := context.WithTimeout(ctx, reconcile.BusWithin) // a journal that hangs keeps no system from its end
+	defer cancel()
 	_, _ = command.Run(ctx, command.Command{Args: []string{"journalctl", "--sync"}}) // without it most of the output is there
 	out, err := command.Run(ctx, command.Command{Args: []string{
 		"journalctl", "--no-pager", "--output=cat", "--lines=" + strconv.Itoa(lines), "--boot", "_SYSTEMD_UNIT=" + name,

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/infra-agent/infra-agent/agent/command"
 	"github.com/infra-agent/infra-agent/reconcile"
@@ -39,6 +40,7 @@ func (n *Node) Restore(ctx context.Context, t reconcile.Toplevel) error {
 
 // makeDefault sets profile and boot loader, each in a unit of its own.
 func (n *Node) makeDefault(ctx context.Context, t reconcile.Toplevel, name string) error {
+	n.awaitLock(ctx)
 	nixEnv, err := command.Path("nix-env")
 	if err != nil {
 		return fmt.Errorf("set the system profile: %w", err)
@@ -65,7 +67,7 @@ func (n *Node) makeDefault(ctx context.Context, t reconcile.Toplevel, name strin
 		}
 		out := n.output(ctx, unit.Name)
 		err = fmt.Errorf("%s: %s exited %d: %s", step.what, filepath.Base(step.args[0]), state.Exit, lastLine(out))
-		if step.what == "boot" && state.Exit > 0 && !diskFull(out) {
+		if step.what == "boot" && state.Exit > 0 && !ofNode(out) && obstacle(state.Exit, out) == "" {
 			return reconcile.Rejected(reconcile.GatePreflight, err)
 		}
 		return err
@@ -101,8 +103,26 @@ func (n *Node) stopDefaults(ctx context.Context, but string) error {
 	return all
 }
 
-// diskFull reports whether a program ran out of space: that is the node's, and not the
-// system's.
-func diskFull(output []string) bool {
-	return slices.ContainsFunc(output, func(line string) bool { return strings.Contains(line, "No space left on device") })
+// nodeFaults are how programs name what is wrong with a disk, errno(3).
+var nodeFaults = []string{"No space left on device", "Read-only file system", "Input/output error", "Disk quota exceeded"}
+
+// ofNode reports whether a program failed of the node, and not of the system.
+func ofNode(output []string) bool {
+	return slices.ContainsFunc(output, func(line string) bool {
+		return slices.ContainsFunc(nodeFaults, func(fault string) bool { return strings.Contains(line, fault) })
+	})
+}
+
+// awaitLock waits a while for the end of another switch: two that were begun at once are
+// no reason to reboot.
+func (n *Node) awaitLock(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, reconcile.LockWithin)
+	defer cancel()
+	for n.lockFree() != nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
 }

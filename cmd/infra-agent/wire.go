@@ -208,10 +208,18 @@ func splitName(name string) (short, full string) {
 	return short, name
 }
 
-// nixSystem is Nix's name for this machine.
-func nixSystem() string {
-	arch := map[string]string{"amd64": "x86_64", "arm64": "aarch64", "386": "i686", "riscv64": "riscv64"}[runtime.GOARCH]
-	return arch + "-" + runtime.GOOS
+// nixSystem is Nix's name for this machine; "" where it is not known, and nothing is
+// refused for it.
+func nixSystem() string { return nixSystemOf(runtime.GOARCH) }
+
+func nixSystemOf(arch string) string {
+	name := map[string]string{
+		"amd64": "x86_64", "arm64": "aarch64", "386": "i686", "riscv64": "riscv64", "loong64": "loongarch64", "ppc64le": "powerpc64le", "s390x": "s390x",
+	}[arch] // of the kinds of arm, the program does not know which it runs on
+	if name == "" {
+		return ""
+	}
+	return name + "-linux"
 }
 
 type sourcePort struct {

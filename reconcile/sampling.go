@@ -14,8 +14,8 @@ type Sampling struct {
 type Units struct {
 	Failed   []string          // failed units
 	Active   []string          // active services
-	Restarts map[string]uint32 // automatic restarts so far, of services that had any
-	// Restarting are the services that restarted by themselves a short while ago.
+	Restarts map[string]uint32 // automatic restarts so far, of each service that runs
+	// Restarting are the services that keep restarting by themselves.
 	Restarting []string
 	// Outside are failed services that the commit cannot have broken: a timer starts
 	// them, and their units are the same in both systems.

@@ -74,7 +74,7 @@ func (w *Watch) units(before Watch, t Trial, s Sampling) (pending bool) {
 	for u, n := range s.Units.Restarts {
 		w.restarts[u] = n
 		was, known := before.restarts[u]
-		if ignored(u) || t.Baseline.broken(u) || before.restarts == nil || known && n <= was {
+		if ignored(u) || t.Baseline.broken(u) || !known || n <= was { // nobody has seen how often before
 			continue
 		}
 		w.flaps[u] += int(n - was)

@@ -2,6 +2,7 @@ package system
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/dbus"
+	godbus "github.com/godbus/dbus/v5"
 
 	"github.com/infra-agent/infra-agent/reconcile"
 )
@@ -16,6 +18,9 @@ import (
 // restartingFor is how long ago a service may have restarted by itself to be one that
 // keeps restarting.
 const restartingFor = 10 * time.Minute
+
+// restartsAgain is how often it must have done so.
+const restartsAgain = 3
 
 // Units looks at all units, at what became of the services in was, and at which of the
 // failed ones deployment d cannot have broken. A service that nothing wants (started by
@@ -43,12 +48,14 @@ func (n *Node) Units(ctx context.Context, d reconcile.Deployment, was []string) 
 				if service {
 					u.Active = append(u.Active, s.Name)
 				}
-			case "activating":
+			case "activating", "reloading", "refreshing", "deactivating":
 			default:
 				continue
 			}
 			if service {
-				restarts(ctx, c, s, &u)
+				if err := restarts(ctx, c, s, &u); err != nil {
+					return err
+				}
 			}
 		}
 		return departed(ctx, c, was, state, &u)
@@ -59,25 +66,39 @@ func (n *Node) Units(ctx context.Context, d reconcile.Deployment, was []string) 
 	return u, nil
 }
 
-// restarts notes how often systemd restarted the service, and whether it did so lately.
-func restarts(ctx context.Context, c connection, s dbus.UnitStatus, u *reconcile.Units) {
+// restarts notes how often systemd restarted the service, and whether it keeps doing so: it
+// is about to, or did it again and again and lately. One that waited for its database
+// once after a boot does not.
+func restarts(ctx context.Context, c connection, s dbus.UnitStatus, u *reconcile.Units) error {
 	p, err := c.GetUnitTypePropertyContext(ctx, s.Name, "Service", "NRestarts")
 	if err != nil {
-		return // it went away between the two questions
+		return unlessGone(err)
 	}
 	count, _ := p.Value.Value().(uint32)
-	if count == 0 {
-		return
-	}
 	u.Restarts[s.Name] = count
-	since, err := c.GetUnitPropertyContext(ctx, s.Name, "StateChangeTimestamp") // microseconds since 1970
-	if err != nil {
-		return
-	}
-	changed, _ := since.Value.Value().(uint64)
-	if s.SubState == "auto-restart" || time.Since(time.UnixMicro(int64(changed))) < restartingFor {
+	if s.SubState == "auto-restart" {
 		u.Restarting = append(u.Restarting, s.Name)
 	}
+	if s.SubState == "auto-restart" || count < restartsAgain {
+		return nil
+	}
+	since, err := c.GetUnitPropertyContext(ctx, s.Name, "StateChangeTimestamp") // microseconds since 1970
+	if err != nil {
+		return unlessGone(err)
+	}
+	changed, _ := since.Value.Value().(uint64)
+	if time.Since(time.UnixMicro(int64(changed))) < restartingFor {
+		u.Restarting = append(u.Restarting, s.Name)
+	}
+	return nil
+}
+
+// unlessGone drops the error of a question about a unit that went away meanwhile.
+func unlessGone(err error) error {
+	if e, is := errors.AsType[godbus.Error](err); is && (e.Name == "org.freedesktop.systemd1.NoSuchUnit" || strings.HasPrefix(e.Name, "org.freedesktop.DBus.Error.Unknown")) {
+		return nil
+	}
+	return err
 }
 
 // departed sorts the services of a baseline that are not active: some are starting or

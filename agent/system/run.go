@@ -210,7 +210,7 @@ func ofTheUnit(name string) bool {
 // long as this connection refers to it.
 func common(c command.Command, limit time.Duration, io stdio) []dbus.Property {
 	all := []property{
-		{"Description", "infra-agent: " + strings.Join(c.Args, " ")},
+		{"Description", "infra-agent: " + strings.Join(strings.Fields(strings.Join(c.Args, " ")), " ")}, // one line: more of them would make a unit that cannot be read again
 		{"Type", "exec"},
 		{"ExecStartEx", execStart(c.Args)},
 		{"StandardInputFileDescriptor", godbus.UnixFD(io[0].Fd())},

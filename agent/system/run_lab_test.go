@@ -6,9 +6,12 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/infra-agent/infra-agent/agent/command"
 	"github.com/infra-agent/infra-agent/agent/system"
 	"github.com/infra-agent/infra-agent/reconcile"
 )
@@ -67,4 +70,74 @@ func TestALookAtASwitchThatWasNotBegun(t *testing.T) {
 	if err != nil || a.Hold != "" || a.Exit != 2 {
 		t.Errorf("a switch that was begun, and exits 2: got %+v, %v", a, err)
 	}
+}
+
+// systemd reads its units anew when it reloads, as each activation has it do, those that
+// were begun over the bus included.
+func TestALookThroughAReload(t *testing.T) {
+	n := &system.Node{Bus: &system.Bus{}, Apart: true}
+	_, err := n.Run(t.Context(), "test", sh("systemctl daemon-reload\n[ -e /run ] && sleep 0.5\n[Service]\nexit 3"))
+	if exit, ran := errors.AsType[*command.ExitError](err); !ran || exit.Code != 3 {
+		t.Errorf("got %v, want exit status 3", err)
+	}
+	if left, err := n.Leftovers(t.Context()); err != nil || slices.ContainsFunc(left, func(u string) bool { return strings.Contains(u, "run-test") }) {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// Which units are judged, by what a real systemd says of them.
+func TestALookAtUnits(t *testing.T) {
+	const dir = "/run/systemd/system/"
+	for name, text := range map[string]string{
+		"lab-loop.service": "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/false\nRestart=always\nRestartSec=50ms\n",
+		"lab-once.service": "[Service]\nExecStart=/bin/sh -c 'test -e /run/lab-once && exec sleep infinity; touch /run/lab-once; exit 1'\nRestart=always\nRestartSec=50ms\n",
+		"lab-new.service":  "[Service]\nExecStart=/bin/sleep infinity\n",
+		"lab-idle.service": "[Service]\nExecStart=/bin/true\n",
+		"lab-idle.socket":  "[Socket]\nListenStream=/run/lab-idle\n",
+		"lab-bad.service":  "[Service]\nType=oneshot\nExecStart=/bin/false\n",
+	} {
+		if err := os.WriteFile(dir+name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := &system.Node{Bus: &system.Bus{}, Apart: true}
+	do := func(script string) {
+		t.Helper()
+		if out, err := exec.CommandContext(t.Context(), "/bin/sh", "-ec", script).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	do(`cd ` + dir + `; ln -s lab-new.service lab-old.service; mkdir -p multi-user.target.wants
+ln -s ../lab-idle.service ../lab-new.service multi-user.target.wants/
+systemctl daemon-reload
+systemctl start lab-new lab-once lab-idle.socket lab-idle
+systemctl start lab-bad || true
+systemctl start --no-block lab-loop
+until [ "$(systemctl show -P NRestarts lab-loop)" -ge 3 ] && [ "$(systemctl show -P NRestarts lab-once)" = 1 ] &&
+  [ "$(systemctl is-active lab-idle.service)" = inactive ] && [ "$(systemctl is-active lab-once)" = active ]; do sleep 0.05; done`)
+	was := []string{"lab-old.service", "lab-idle.service"}
+	u, err := n.Units(t.Context(), reconcile.Deployment{}, was)
+	if err != nil {
+		t.Fatal(err)
+	}
+	has := func(what string, list []string, unit string, want bool) {
+		t.Helper()
+		if got := slices.Contains(list, unit); got != want {
+			t.Errorf("%s is among what %s: %v, want %v (%v)", unit, what, got, want, list)
+		}
+	}
+	has("failed", u.Failed, "lab-bad.service", true)
+	has("keeps restarting", u.Restarting, "lab-loop.service", true)
+	has("keeps restarting", u.Restarting, "lab-once.service", false)
+	has("is active", u.Active, "lab-new.service", true)
+	has("stopped", u.Stopped, "lab-old.service", false)  // it goes on under its other name
+	has("stopped", u.Stopped, "lab-idle.service", false) // its socket listens
+	if count, known := u.Restarts["lab-new.service"]; !known || count != 0 || u.Restarts["lab-once.service"] != 1 {
+		t.Errorf("restarts are %v", u.Restarts)
+	}
+	do("systemctl stop lab-idle.socket lab-loop")
+	if u, err = n.Units(t.Context(), reconcile.Deployment{}, was); err != nil {
+		t.Fatal(err)
+	}
+	has("stopped", u.Stopped, "lab-idle.service", true)
 }

@@ -107,7 +107,7 @@ func (a *Agent) command(ctx context.Context, v reconcile.Verb) error {
 	if _, extend := v.(reconcile.Extend); extend {
 		// The guard must know first: it does not ask the agent.
 		p := events[0].(reconcile.Entered).Phase.(reconcile.Confirming)
-		if until := p.GuardUntil(obs.Own(p.Deployment)); until != 0 {
+		if until := p.Guarded(a.rec, obs); until != 0 {
 			if err := a.Ports.Guard.Move(p.Deployment.ID, until); err != nil {
 				return err
 			}

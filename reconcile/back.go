@@ -73,6 +73,7 @@ func lastResort(t Trial, c Cause, why string, o Observation) Action {
 func verifyingRollback(p VerifyingRollback, r Record, o Observation) Action {
 	d, w := p.Deployment, r.Work.Watch
 	checks, undrain := d.Old.Checks, pay(r, o, DebtUndrain)
+	limit := o.Policy.Limits.VerifyRollback + healthTakes(checks)
 	switch {
 	case o.Slots.Running == d.New.Toplevel:
 		return enter(RollingBack{Trial: p.Trial, Cause: p.Cause, Attempt: 1, Promoted: true}, o)
@@ -82,7 +83,7 @@ func verifyingRollback(p VerifyingRollback, r Record, o Observation) Action {
 		return enter(VerifyingRollback{Trial: p.Trial, Cause: p.Cause, Boot: o.Boot, Since: o.Uptime}, o)
 	case w.GreenSince > 0 && !w.Silent:
 		return Note{RolledBack{At: o.Now}}
-	case o.Uptime < p.Since+o.Policy.Limits.VerifyRollback:
+	case o.Uptime < p.Since+limit:
 		if next := w.nextSampling(d.Confirm, checks); w.Last > 0 && o.Uptime < next {
 			return Wait{Until: sooner(at(next, o), nextDebt(r, o))}
 		}
@@ -93,7 +94,7 @@ func verifyingRollback(p VerifyingRollback, r Record, o Observation) Action {
 	}
 	why := w.story()
 	if why == "" && !w.Silent {
-		why = fmt.Sprintf("its health could not be seen within %v", o.Policy.Limits.VerifyRollback)
+		why = fmt.Sprintf("its health could not be seen within %v", limit)
 	}
 	return Note{RolledBack{At: o.Now, Unhealthy: why, Silent: w.Silent}}
 }

@@ -51,6 +51,17 @@ func lookTakes(checks []Check) time.Duration {
 	return BusWithin + AnswerWithin + time.Duration(rounds)*longest + BusWithin
 }
 
+// healthTakes returns how long the checks need, at least, to be as green as they must be.
+func healthTakes(checks []Check) time.Duration {
+	longest := time.Duration(0)
+	for _, c := range Runnable(checks) {
+		if c.Required {
+			longest = max(longest, time.Duration(c.Successes-1)*c.Interval+c.Timeout)
+		}
+	}
+	return longest
+}
+
 // ArmedFor returns how long the guard waits when a trial begins: for the longest
 // activation, and for the new system's agent after it.
 func ArmedFor(p Policy, c Confirm) time.Duration {

@@ -202,6 +202,12 @@ func (p Confirming) GuardUntil(own bool) time.Duration {
 	return p.Until + guardGrace
 }
 
+// Guarded returns when the guard goes back, as the agent wants it now, on the boot-time
+// clock; 0: it is off.
+func (p Confirming) Guarded(r Record, o Observation) time.Duration {
+	return p.GuardUntil(o.Own(p.Deployment) && follows(p, r, o).done)
+}
+
 // superseded reports whether a newer revision waits behind d.
 func superseded(d Deployment, r Record) bool {
 	return r.Work.Tip.Commit != "" && r.Work.Tip.Commit != d.New.Revision && r.Work.Tip.Commit != r.Anchor

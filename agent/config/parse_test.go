@@ -136,6 +136,10 @@ func TestEachProblem(t *testing.T) {
 		{"no remote", "", "config.toml:1:1: source.remotes: no remote to follow (add [[source.remotes]] with url = \"https://…\")"},
 		{"duration without unit", "source.interval = \"60\"", `config.toml:1:1: source.interval: "60" is not a duration (write it like "90s", "5m" or "1h30m")`},
 		{"duration as number", "source.interval = 60", `config.toml:1:1: source.interval: want a duration, got an integer (write it like "90s", "5m" or "1h30m")`},
+		{
+			"a check that takes too long", "[checks.slow]\nkind = \"unit\"\nunit = \"a.service\"\ninterval = \"9m\"\n",
+			"config.toml:1:1: checks.slow: takes 10m10s to be green for confirm.window at best, and confirm.deadline is 10m0s (lower its interval or successes, or raise confirm.deadline)",
+		},
 		{"interval too short", "source.interval = \"4s\"", "config.toml:1:1: source.interval: 4s is not between 5s and 24h"},
 		{"interval too long", "source.interval = \"25h\"", "config.toml:1:1: source.interval: 25h0m0s is not between 5s and 24h"},
 		{"negative settle", "confirm.settle = \"-1s\"", "config.toml:1:1: confirm.settle: -1s is not between 0s and 24h"},

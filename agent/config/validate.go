@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/infra-agent/infra-agent/agent/strict"
 	"github.com/infra-agent/infra-agent/reconcile"
@@ -21,6 +22,7 @@ func validate(d *strict.Document, s Settings) {
 	validateSource(d, s.Source)
 	validateTrust(d, s.Trust)
 	validateConfirm(d, s.Confirm)
+	validatePatience(d, s)
 	validateNix(d, s.Nix)
 	if l := s.Metrics.Listen; l != "" && !filepath.IsAbs(l) && !isHostPort(l) {
 		d.Problemf("metrics.listen", `write "127.0.0.1:10119", "/run/infra-agent/metrics.sock", or "" for none`,
@@ -124,6 +126,16 @@ func validateConfirm(d *strict.Document, c Confirm) {
 	for i, glob := range c.IgnoreUnits {
 		if _, err := path.Match(glob, ""); err != nil || glob == "" {
 			d.Problemf(strict.Path("confirm.ignore_units").Elem(i), "", "%q is not a pattern", glob)
+		}
+	}
+}
+
+// validatePatience notes required checks that could never be green before the deadline.
+func validatePatience(d *strict.Document, s Settings) {
+	for _, c := range s.Checks {
+		if least := s.Confirm.Settle + time.Duration(c.Successes-1)*c.Interval + s.Confirm.Window; c.Required && least >= s.Confirm.Deadline {
+			d.Problemf(strict.Path("checks").Child(c.Name), "lower its interval or successes, or raise confirm.deadline",
+				"takes %s to be green for confirm.window at best, and confirm.deadline is %s", least, s.Confirm.Deadline)
 		}
 	}
 }

@@ -44,6 +44,13 @@ func Answered(ctx context.Context, targets []string) map[string]bool {
 
 // Address returns the host:port of a target.
 func Address(target string) (string, error) {
+	if user, rest, scp := strings.Cut(target, "@"); scp && !strings.ContainsAny(user, ":/") { // git@host:path
+		host, _, _ := strings.Cut(rest, ":")
+		if inner, bracketed := strings.CutPrefix(rest, "["); bracketed {
+			host, _, _ = strings.Cut(inner, "]")
+		}
+		return net.JoinHostPort(host, "22"), nil
+	}
 	if !strings.Contains(target, "://") {
 		_, _, err := net.SplitHostPort(target)
 		return target, err

@@ -30,6 +30,8 @@ func TestAddress(t *testing.T) {
 		{"https://git.example.org/infra.git", "git.example.org:443"},
 		{"https://user@git.example.org:8443/infra.git", "git.example.org:8443"},
 		{"http://[2001:db8::1]/infra.git", "[2001:db8::1]:80"},
+		{"git@git.example.org:fleet.git", "git.example.org:22"},
+		{"git@[2001:db8::1]:fleet.git", "[2001:db8::1]:22"},
 		{"ssh://builder", "builder:22"},
 		{"git://git.example.org/infra", "git.example.org:9418"},
 		{"https://cache.nixos.org/?priority=10", "cache.nixos.org:443"},

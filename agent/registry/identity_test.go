@@ -194,6 +194,7 @@ func TestNodesThatAreLeftAlone(t *testing.T) {
 		{"template", "kind = \"template\"", "node dns-01 is unmanaged: the registry says kind = \"template\" (hint: give a machine made of it a host name and a table of its own)"},
 		{"other system", "system = \"aarch64-linux\"", "node dns-01 is aarch64-linux in the registry, and this machine is x86_64-linux"},
 		{"branch", "branch = \"testing\"", "the registry says that node dns-01 follows branch testing, and the agent follows main (hint: set source.branch in its settings)"},
+		{"branch by its full name", "branch = \"refs/heads/main\"", "follows branch refs/heads/main, the full name of a ref (hint: write \"main\")"},
 		{"branch with its name", "branch = \"release-{name}\"", "follows branch release-dns-01, and the agent follows main"},
 		{"conflict", "roles = [\"a\"]\n[roles.a]\nimplies = [\"b\"]\n[roles.b]\nconflicts = [\"a\"]", "node dns-01 has the roles b and a, which conflict"},
 	} {

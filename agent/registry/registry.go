@@ -131,6 +131,8 @@ func (r Resolver) Deployable(f *File, name string) error {
 		return refused("node %s is unmanaged: the registry says kind = \"template\" (hint: give a machine made of it a host name and a table of its own)", name)
 	case n.System != "" && r.System != "" && n.System != r.System:
 		return refused("node %s is %s in the registry, and this machine is %s (hint: is this the right node?)", name, n.System, r.System)
+	case strings.HasPrefix(branch, "refs/heads/"):
+		return refused("the registry says that node %s follows branch %s, the full name of a ref (hint: write %q)", name, branch, strings.TrimPrefix(branch, "refs/heads/"))
 	case branch != "" && r.Branch != "" && branch != r.Branch:
 		return refused("the registry says that node %s follows branch %s, and the agent follows %s (hint: set source.branch in its settings)", name, branch, r.Branch)
 	case f.Fleet.Subdir != "" && filepath.Clean(f.Fleet.Subdir) != filepath.Clean(r.Subdir):

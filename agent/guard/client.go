@@ -12,6 +12,7 @@ type Client struct {
 	Place      Place
 	Boot       reconcile.BootID
 	TrialUnits func(id string) string // pattern of the units that the guard stops first
+	Switch     time.Duration          // how long the switch to the old system may take; 0: 10 minutes
 }
 
 // State returns what the file says about this boot; whether the guard is alive
@@ -53,6 +54,7 @@ func (c *Client) set(d reconcile.Deployment, mode string, until time.Duration, l
 		*f = File{
 			ID: d.ID, Boot: c.Boot, Mode: mode, UntilNS: int64(until), Old: d.Old.Toplevel,
 			TrialUnit: c.TrialUnits(d.ID), Reboot: lastResort == reconcile.LastResortReboot, Rebooted: rebooted,
+			SwitchNS: int64(c.Switch),
 		}
 		return nil
 	})

@@ -42,6 +42,10 @@ type File struct {
 	Reboot    bool               `json:"reboot"`     // the last resort is a reboot
 	Claim     Claim              `json:"claim"`
 	Rebooted  bool               `json:"rebooted"` // a reboot was asked for; never twice
+
+	// SwitchNS is how long the switch to the old system may take, in nanoseconds; 0: 10
+	// minutes, as for a guard that does not know it.
+	SwitchNS int64 `json:"switch_ns,omitempty"`
 }
 
 // A Claim says that the guard has decided to go back.

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,8 +29,8 @@ type Guard struct {
 // tick bounds how long a change of the file goes unseen.
 const tick = time.Second
 
-// patience bounds each program: a switch that hangs must not keep the node from
-// its last resort.
+// patience bounds each program, but for a switch that has a limit of its own: one that
+// hangs must not keep the node from its last resort.
 const patience = 10 * time.Minute
 
 // errNotOurs says that the file speaks of another deployment, or of none.
@@ -97,11 +98,11 @@ func (g *Guard) goBack(ctx context.Context, f File) error {
 		systemctl = "systemctl"
 	}
 	if f.TrialUnit != "" {
-		if err := g.run(ctx, systemctl, "stop", f.TrialUnit); err != nil {
+		if err := g.run(ctx, patience, systemctl, "stop", f.TrialUnit); err != nil {
 			g.Log.Warn("stop the trial", "unit", f.TrialUnit, "err", err)
 		}
 	}
-	err = g.run(ctx, filepath.Join(string(f.Old), "bin/switch-to-configuration"), "test")
+	err = g.run(ctx, cmp.Or(time.Duration(f.SwitchNS), patience), filepath.Join(string(f.Old), "bin/switch-to-configuration"), "test")
 	if ctx.Err() != nil { // stopped in the middle; whoever starts it again resumes
 		return context.Cause(ctx)
 	}
@@ -143,11 +144,11 @@ func (g *Guard) reboot(ctx context.Context, systemctl string) error {
 	if err != nil {
 		g.Log.Error("rebooting without a note", "err", err)
 	}
-	return g.run(ctx, systemctl, "reboot")
+	return g.run(ctx, patience, systemctl, "reboot")
 }
 
-func (g *Guard) run(ctx context.Context, args ...string) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("not done within %v", patience))
+func (g *Guard) run(ctx context.Context, limit time.Duration, args ...string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not done within %v", limit))
 	defer cancel()
 	g.Log.Info("running", "args", args)
 	if err := g.Program(ctx, args...); err != nil {

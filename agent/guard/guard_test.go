@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -269,6 +270,24 @@ func TestAStrayGuardEnds(t *testing.T) {
 					w.Error("it said that it guards")
 				}
 			})
+		})
+	}
+}
+
+// A switch may take as long as the settings say, and without a word ten minutes.
+func TestASwitchHasTheTimeOfTheSettings(t *testing.T) {
+	for limit, want := range map[time.Duration]time.Duration{0: 10 * time.Minute, 30 * time.Minute: 30 * time.Minute} {
+		bubble(t, func(w *world) {
+			w.Switch = limit
+			w.guard.Program = func(ctx context.Context, args ...string) error {
+				deadline, _ := ctx.Deadline()
+				if got := time.Until(deadline); strings.HasSuffix(args[0], "/switch-to-configuration") && got != want {
+					w.Errorf("with a limit of %v the switch has %v, want %v", limit, got, want)
+				}
+				return nil
+			}
+			w.arm(time.Minute, reconcile.LastResortStuck)
+			w.runs(time.Minute)
 		})
 	}
 }

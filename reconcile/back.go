@@ -73,7 +73,7 @@ func lastResort(t Trial, c Cause, why string, o Observation) Action {
 func verifyingRollback(p VerifyingRollback, r Record, o Observation) Action {
 	d, w := p.Deployment, r.Work.Watch
 	checks, undrain := d.Old.Checks, pay(r, o, DebtUndrain)
-	limit := o.Policy.Limits.VerifyRollback + healthTakes(checks)
+	limit := verifyWithin(p, o)
 	switch {
 	case o.Slots.Running == d.New.Toplevel:
 		return enter(RollingBack{Trial: p.Trial, Cause: p.Cause, Attempt: 1, Promoted: true}, o)
@@ -97,6 +97,12 @@ func verifyingRollback(p VerifyingRollback, r Record, o Observation) Action {
 		why = fmt.Sprintf("its health could not be seen within %v", limit)
 	}
 	return Note{RolledBack{At: o.Now, Unhealthy: why, Silent: w.Silent}}
+}
+
+// verifyWithin is how long the old system may take to be healthy again, its checks' own
+// time included.
+func verifyWithin(p VerifyingRollback, o Observation) time.Duration {
+	return o.Policy.Limits.VerifyRollback + healthTakes(p.Deployment.Old.Checks)
 }
 
 func rebootingBack(p RebootingBack, r Record, o Observation) Action {

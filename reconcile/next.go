@@ -21,7 +21,7 @@ func Next(r Record, o Observation) Action {
 		}
 		return Wait{Until: phaseEnd(r.Phase, o)}
 	case Note:
-		if _, entering := act.Event.(Entered); entering {
+		if e, entering := act.Event.(Entered); entering && !extends(r.Phase, e.Phase) {
 			return Cancel{}
 		}
 		return act
@@ -62,6 +62,13 @@ func decide(r Record, o Observation) Action {
 	panic(unknown("phase", r.Phase))
 }
 
+// extends reports whether next is the same trial with more time.
+func extends(now, next Phase) bool {
+	p, confirming := now.(Confirming)
+	q, confirms := next.(Confirming)
+	return confirming && confirms && q.Until > p.Until
+}
+
 // phaseEnd returns when the phase's own deadline passes; zero: it has none.
 func phaseEnd(p Phase, o Observation) time.Time {
 	switch p := p.(type) {
@@ -70,7 +77,7 @@ func phaseEnd(p Phase, o Observation) time.Time {
 	case Confirming:
 		return at(p.Until, o)
 	case VerifyingRollback:
-		return at(p.Since+o.Policy.Limits.VerifyRollback, o)
+		return at(p.Since+verifyWithin(p, o), o)
 	default:
 		return time.Time{}
 	}

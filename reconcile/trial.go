@@ -146,7 +146,7 @@ func judge(p Confirming, r Record, own, current bool, o Observation) (Action, bo
 		return p.rule(troubleNoAgent, Cause{Reason: ReasonAgent, Why: "the new system's agent did not take over in time"}, current, proof.done, o)
 	case o.Uptime >= p.Until && o.AgentUp < d.Confirm.Window && rule(d.Rollback, troubleLate) != rulingBack:
 		return p.rule(troubleNoAgent, Cause{Reason: ReasonAgent, Why: fmt.Sprintf("the new system's agent did not stay up for %v", d.Confirm.Window)}, current, proof.done, o)
-	case own && proof.outage && o.Uptime >= p.Until && p.Until < furthest: // nobody rolls back because a git server is down
+	case own && (proof.outage || showing(o)) && o.Uptime >= p.Until && p.Until < furthest: // nobody rolls back because a git server is down, or because Nix takes its time
 		return enter(Confirming{Trial: p.Trial, Since: p.Since, Until: furthest, Flaw: p.Flaw}, o), true
 	case o.Uptime >= p.Until && !proof.done && ((proof.why != "" || w.stable(d.Confirm.Window)) && len(w.Red) == 0 || rule(d.Rollback, troubleLate) != rulingBack):
 		return p.rule(troubleDeaf, proof.cause(), current, proof.done, o)
@@ -162,6 +162,9 @@ func judge(p Confirming, r Record, own, current bool, o Observation) (Action, bo
 
 // stillDrained reports whether a check may be red because the node could not be undrained.
 func stillDrained(c Cause, r Record) bool { return c.Reason == ReasonCheck && owes(r, DebtUndrain) }
+
+// showing reports whether a step of the proof that the agent follows is being taken.
+func showing(o Observation) bool { return o.Job != nil && purposeOf(o.Job) == PurposeFollow }
 
 // late says why a trial was not confirmed in time.
 func (p Confirming) late(w Watch, unwritten string) Cause {

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -57,6 +58,10 @@ func answer(record, path string) handover.Answer {
 	settings, err := config.Load(path)
 	if err != nil {
 		a.Refusal = err.Error()
+		return a
+	}
+	if dir := filepath.Dir(record); filepath.Clean(settings.StateDir) != dir {
+		a.Refusal = fmt.Sprintf("its state_dir is %s, and this node's record is in %s: an agent without it would not know of its own trial (hint: stop the agent, move the directory, and run nixos-rebuild switch by hand)", settings.StateDir, dir)
 		return a
 	}
 	a.Checks, a.Identity, a.Files = settings.Checks, identity(settings), settings.Files()

@@ -35,6 +35,12 @@ func Args(agent, record, settings string) []string {
 	return []string{agent, "check", "--handover", "--record", record, settings}
 }
 
+// PollArgs returns the command line by which a trial's agent has another system's agent ask
+// the remotes of that system's settings once. It exits with 0 when one has answered.
+func PollArgs(agent, settings string) []string {
+	return []string{agent, "look", "remotes", "--config", settings}
+}
+
 // Parse reads an answer. The error says that it is none: the program is no agent that
 // works, or none that knows the question.
 func Parse(data []byte) (Answer, error) {

@@ -15,6 +15,10 @@ func TestFrozen(t *testing.T) {
 	if got := Args(want[0], want[4], want[5]); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	poll := []string{"/nix/store/a/bin/infra-agent", "look", "remotes", "--config", "/nix/store/a/etc/infra-agent/config.toml"}
+	if got := PollArgs(poll[0], poll[4]); !reflect.DeepEqual(got, poll) {
+		t.Errorf("got %q, want %q", got, poll)
+	}
 	a, err := Parse([]byte(`{"schema":1,"checks":[{"name":"web","kind":"tcp","required":true,"within":60000000000,"interval":5000000000,"timeout":5000000000,"successes":2,"target":"localhost:80"}]}`))
 	web := reconcile.Check{
 		Name: "web", Kind: reconcile.CheckTCP, Required: true, Within: time.Minute, Interval: 5 * time.Second, Timeout: 5 * time.Second, Successes: 2, Target: "localhost:80",

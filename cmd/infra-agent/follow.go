@@ -16,6 +16,7 @@ import (
 
 	"github.com/infra-agent/infra-agent/agent/command"
 	"github.com/infra-agent/infra-agent/agent/config"
+	"github.com/infra-agent/infra-agent/agent/handover"
 	"github.com/infra-agent/infra-agent/agent/source"
 	"github.com/infra-agent/infra-agent/agent/system"
 	"github.com/infra-agent/infra-agent/reconcile"
@@ -82,7 +83,7 @@ func (p followPort) AskOld(ctx context.Context, d reconcile.Deployment) (reconci
 	if lost(settings) {
 		return reconcile.OldLost, nil
 	}
-	_, err := p.system.Run(ctx, look, command.Command{Args: []string{old, look, lookAtRemotes, "--config", settings}, Dir: "/"})
+	_, err := p.system.Run(ctx, look, command.Command{Args: handover.PollArgs(old, settings), Dir: "/"})
 	if _, ran := errors.AsType[*command.ExitError](err); ran {
 		return reconcile.OldSilent, nil
 	}

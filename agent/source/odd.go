@@ -118,9 +118,9 @@ func (w *writer) note(kind oddity, name string) {
 	}
 }
 
-// judge says what was noted, one sentence a kind, and refuses what the settings do not
+// oddities says what was noted, one sentence a kind, and refuses what the settings do not
 // want to reach a node.
-func (w *writer) judge() (warnings []string, err error) {
+func (w *writer) oddities() (warnings []string, err error) {
 	for _, o := range oddities {
 		n := w.odd[o.kind]
 		if n == nil {

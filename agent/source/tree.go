@@ -32,7 +32,7 @@ func (j job) writeTree(ctx context.Context, s *store, commit plumbing.Hash) (war
 	if err := w.lay(ctx, j); err != nil {
 		return nil, err
 	}
-	if warnings, err = w.judge(); err != nil {
+	if warnings, err = w.oddities(); err != nil {
 		return nil, err
 	}
 	w.modules.tidy()

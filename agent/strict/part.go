@@ -36,7 +36,7 @@ func edited(src string, edits ...edit) string {
 	return b.String()
 }
 
-// want judges a key that the scanner comes to. What first names an entry is wanted in
+// want looks at a key that the scanner comes to. What first names an entry is wanted in
 // any case, so that every entry is there.
 func (s *scanner) want(key string, isLast bool) {
 	if s.part == nil || s.unwanted || !s.isInTable() {

@@ -188,7 +188,7 @@ func (s *scanner) list(end byte, element func(i int)) {
 	}
 }
 
-// inlineGap judges what is before a pair of an inline table, or before its end.
+// inlineGap validates what is before a pair of an inline table, or before its end.
 // Until TOML 1.1 an inline table has one line, and no comma at its end.
 func (s *scanner) inlineGap(start, comma int) {
 	const newer = " in an inline table is TOML 1.1, which Nix does not read"
@@ -235,7 +235,7 @@ func (s *scanner) path() Path {
 	return at
 }
 
-// once judges a table that is written a second time. Of other things that are, only
+// once refuses a table that is written a second time. Of other things that are, only
 // the library knows whether they may be.
 func (s *scanner) once(offset int, isComplete, twice bool) {
 	if isComplete {

@@ -1,4 +1,4 @@
-// Package convention judges a registry by the fleet's conventions: names, VM ids,
+// Package convention validates a registry by the fleet's conventions: names, VM ids,
 // roles, and what Nix and Go both read. It knows the rules and, as tables that a
 // fleet may replace, what they are about; docs/conventions.md explains each. It does
 // not know where a registry comes from, and it changes nothing.
@@ -41,7 +41,7 @@ type Finding struct {
 	Fix      string      `json:"fix,omitempty"` // what to do
 }
 
-// Check judges a registry by every rule. The findings are in the order of the file.
+// Check validates a registry by every rule. The findings are in the order of the file.
 func Check(in Input) []Finding {
 	r := &review{Input: in}
 	if in.File != nil {

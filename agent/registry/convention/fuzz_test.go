@@ -29,8 +29,8 @@ func FuzzCheck(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		in := Input{Name: "f", Tables: tables, Outputs: []string{"a", "web-01"}}
 		in.Previous, _ = registry.Read("before", []byte("schema = 1\n[nodes.a]\nvmid = 100"))
-		got := in.judge(text)
-		if again := in.judge(text); !cmp.Equal(got, again) {
+		got := in.validate(text)
+		if again := in.validate(text); !cmp.Equal(got, again) {
 			t.Fatalf("judged again (-first +second):\n%s", cmp.Diff(got, again))
 		}
 		errors := 0

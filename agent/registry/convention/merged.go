@@ -53,7 +53,7 @@ func placeOf(f registry.Fault, n *node) strict.Path {
 }
 
 func r011(r *review) {
-	judge := func(at strict.Path, n *node, checks registry.Checks, others []string) {
+	validate := func(at strict.Path, n *node, checks registry.Checks, others []string) {
 		for name, c := range checks {
 			gives := func(role string) bool { return r.File.Roles[role].Checks[name] != nil }
 			if c != nil || slices.ContainsFunc(others, gives) {
@@ -73,11 +73,11 @@ func r011(r *review) {
 	all := slices.Sorted(maps.Keys(r.File.Roles))
 	for name, role := range r.File.Roles {
 		others := slices.DeleteFunc(slices.Clone(all), func(other string) bool { return other == name })
-		judge(strict.Path("roles").Child(name), nil, role.Checks, others)
+		validate(strict.Path("roles").Child(name), nil, role.Checks, others)
 	}
 	for _, n := range r.nodes {
 		if n.IsManaged() {
-			judge(n.at, n, n.Checks, n.roles)
+			validate(n.at, n, n.Checks, n.roles)
 		}
 	}
 }

@@ -157,7 +157,7 @@ func r014(r *review) {
 }
 
 func r009(r *review) {
-	judge := func(at strict.Path, n *node, wave string) {
+	validate := func(at strict.Path, n *node, wave string) {
 		if wave == "" || slices.Contains(r.File.Waves.Order, wave) {
 			return
 		}
@@ -177,11 +177,11 @@ func r009(r *review) {
 		}
 	}
 	for name, role := range r.File.Roles {
-		judge(strict.Path("roles").Child(name), nil, role.Wave)
+		validate(strict.Path("roles").Child(name), nil, role.Wave)
 	}
 	names := slices.Sorted(maps.Keys(r.File.Nodes))
 	for _, n := range r.nodes {
-		judge(n.at, n, n.Wave)
+		validate(n.at, n, n.Wave)
 		for i, other := range n.DependsOn {
 			if _, ok := r.File.Nodes[other]; ok {
 				continue

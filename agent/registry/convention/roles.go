@@ -28,7 +28,7 @@ func roleRules() []*Rule {
 
 func r001(r *review) {
 	defined := slices.Sorted(maps.Keys(r.File.Roles))
-	judge := func(severity Severity, at strict.Path, n *node, named []string) {
+	validate := func(severity Severity, at strict.Path, n *node, named []string) {
 		for i, role := range named {
 			_, ok := r.File.Roles[role]
 			if ok || role == "" || r.Discovered != nil && r.Discovered(role) {
@@ -42,11 +42,11 @@ func r001(r *review) {
 		}
 	}
 	for name, role := range r.File.Roles {
-		judge(Error, strict.Path("roles").Child(name).Child("implies"), nil, role.Implies)
-		judge(Warn, strict.Path("roles").Child(name).Child("conflicts"), nil, role.Conflicts)
+		validate(Error, strict.Path("roles").Child(name).Child("implies"), nil, role.Implies)
+		validate(Warn, strict.Path("roles").Child(name).Child("conflicts"), nil, role.Conflicts)
 	}
 	for _, n := range r.nodes {
-		judge(Error, n.key("roles"), n, n.Roles)
+		validate(Error, n.key("roles"), n, n.Roles)
 	}
 }
 

@@ -42,7 +42,7 @@ type Rule struct {
 	Text     string // what holds
 	Unless   string // what silences it
 
-	// One of these judges; neither does for a rule that the reader holds.
+	// One of these validates; neither does for a rule that the reader holds.
 	node  func(*review, *node)
 	fleet func(*review)
 }

@@ -61,12 +61,12 @@ func findings(t testing.TB, text string, k known) []Finding {
 			t.Fatal(problems)
 		}
 	}
-	return in.judge(text)
+	return in.validate(text)
 }
 
 // judge judges a registry. A line schema = 1 is put before it, so that its own first
 // line is the second.
-func (in Input) judge(text string) []Finding {
+func (in Input) validate(text string) []Finding {
 	text, marked := strings.CutPrefix(text, "\ufeff")
 	text = "schema = 1\n" + text
 	if marked {

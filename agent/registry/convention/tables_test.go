@@ -113,7 +113,7 @@ func TestOwnTablesRule(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := Input{Name: "f", Tables: Tables{Naming: naming, VMID: Default().VMID}}.judge("[nodes.starr-001]\n[nodes.starr-x-002]\n[nodes.dns1]\n[nodes.s3]")
+	f := Input{Name: "f", Tables: Tables{Naming: naming, VMID: Default().VMID}}.validate("[nodes.starr-001]\n[nodes.starr-x-002]\n[nodes.dns1]\n[nodes.s3]")
 	if got, want := of("N003", f), `3:1 warn nodes.starr-x-002: "starr-x-002" has a purpose of several words (write starrx-002)
 4:1 warn nodes.dns1: "dns1" is not PURPOSE-NN, such as dns-01 (write dns-001, or keep it with naming = { exempt = true, reason = "why" })
 5:1 warn nodes.s3: "s3" is not PURPOSE-NN, such as dns-01 (write s3-001, or keep it with naming = { exempt = true, reason = "why" })`; got != want {

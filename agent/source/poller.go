@@ -130,8 +130,14 @@ func (p *Poller) follow(ctx context.Context, remote Remote, wake <-chan struct{}
 	}
 }
 
-func (p *Poller) ask(ctx context.Context, remote Remote) Poll {
+func (p *Poller) ask(ctx context.Context, remote Remote) (poll Poll) {
 	asked := time.Now()
+	defer func() {
+		if bug := recover(); bug != nil { // nothing that a remote sends may end the agent
+			err := fmt.Errorf("poll %s: a bug in infra-agent: %v (hint: please report it)", remote.Name, bug)
+			poll = Poll{Remote: remote.Name, Err: err, Asked: asked, At: time.Now()}
+		}
+	}()
 	ctx, cancel := context.WithTimeoutCause(ctx, remote.Timeout, fmt.Errorf("no answer within %s", remote.Timeout))
 	defer cancel()
 	tips, err := p.list(ctx, remote, p.opts.Branches)

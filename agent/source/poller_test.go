@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -163,4 +164,13 @@ func TestBusyRemoteIsAskedWhenItSaysSo(t *testing.T) {
 			t.Errorf("polls %q, want %q", got, want)
 		}
 	})
+}
+
+// What a remote sends may reach a mistake of the agent: that is a poll that failed.
+func TestAMistakeIsAPollThatFailed(t *testing.T) {
+	p := newTestPoller(func(context.Context, Remote, Branches) (Tips, error) { panic("index out of range") }, "origin")
+	polls := p.Once(t.Context())
+	if len(polls) != 1 || polls[0].Remote != "origin" || polls[0].Err == nil || !strings.Contains(polls[0].Err.Error(), "a bug in infra-agent: index out of range") {
+		t.Errorf("got %+v", polls)
+	}
 }

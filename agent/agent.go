@@ -27,6 +27,7 @@ type Options struct {
 	Boot     reconcile.BootID
 	Self     string               // the agent's own program
 	Uptime   func() time.Duration // boot-time clock
+	Asleep   func() time.Duration // how long the machine has slept since it booted
 	Spread   func() float64       // random factor around 1, for waits
 	PollNow  func()               // asks the poller for a poll at once
 	Notify   func(state string)   // sd_notify(3)
@@ -160,7 +161,7 @@ func (a *Agent) atMost(d time.Duration) time.Duration {
 func (a *Agent) observe(ctx context.Context) reconcile.Observation {
 	up := a.Uptime()
 	o := reconcile.Observation{
-		Now: time.Now(), Uptime: up, Boot: a.Boot, AgentUp: up - a.started, Agent: a.Self, Policy: a.Policy,
+		Now: time.Now(), Uptime: up, Asleep: a.Asleep(), Boot: a.Boot, AgentUp: up - a.started, Agent: a.Self, Policy: a.Policy,
 		Slots: a.Ports.Links.Slots(), Booted: a.Ports.Links.Booted(),
 	}
 	if a.job != nil {

@@ -182,7 +182,11 @@ func TestSleepAtEveryPoint(t *testing.T) {
 			t.Parallel()
 			points := push(t, c).points
 			for i := row % stride; i < len(points); i += stride {
-				push(t, c, agenttest.Accident{Point: i, Sleep: time.Hour}).sane(t, c.running, "it sleeps "+points[i])
+				e := push(t, c, agenttest.Accident{Point: i, Sleep: time.Hour})
+				e.sane(t, c.running, "it sleeps "+points[i])
+				if e.blocked && !c.blocked {
+					t.Errorf("it sleeps %s: a healthy system is blocked", points[i])
+				}
 			}
 		})
 	}

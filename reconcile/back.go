@@ -6,12 +6,20 @@ import (
 )
 
 func rollBack(t Trial, c Cause, o Observation) Action {
-	return enter(RollingBack{Trial: t, Cause: c, Attempt: 1}, o)
+	return enter(RollingBack{Trial: t, Cause: overslept(t, c, o), Attempt: 1}, o)
+}
+
+// overslept: a deadline that passes while the machine sleeps says nothing about a system.
+func overslept(t Trial, c Cause, o Observation) Cause {
+	if timed := c.Reason == ReasonDeadline || c.Reason == ReasonAgent; timed && o.Asleep > t.Deployment.Asleep && o.Boot == t.Deployment.Boot {
+		c.Why, c.Outside = c.Why+"; the machine slept meanwhile", true
+	}
+	return c
 }
 
 // goneBack: somebody else (the guard, or a reboot) has brought the old system back.
 func goneBack(t Trial, c Cause, o Observation) Action {
-	return enter(VerifyingRollback{Trial: t, Cause: c, Boot: o.Boot, Since: o.Uptime}, o)
+	return enter(VerifyingRollback{Trial: t, Cause: overslept(t, c, o), Boot: o.Boot, Since: o.Uptime}, o)
 }
 
 func rollingBack(p RollingBack, r Record, o Observation) Action {

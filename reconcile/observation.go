@@ -6,6 +6,7 @@ import "time"
 type Observation struct {
 	Now     time.Time     // wall clock
 	Uptime  time.Duration // boot-time clock: it counts while suspended, and no one can set it
+	Asleep  time.Duration // how long the machine has slept since it booted
 	Boot    BootID
 	Slots   Slots
 	Booted  Toplevel      // /run/booted-system

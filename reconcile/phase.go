@@ -92,16 +92,17 @@ func (Stuck) phase()             {}
 // A Deployment is one attempt to bring the node from Old to New.
 // What it was started with holds until it ends, whatever is pushed or reloaded.
 type Deployment struct {
-	ID       string       `json:"id"` // from its start time; part of the names of its units
-	Purpose  Purpose      `json:"purpose,omitempty"`
-	Old      System       `json:"old"`
-	New      System       `json:"new"`
-	Boot     BootID       `json:"boot"`
-	Started  time.Time    `json:"started"`
-	Rollback RollbackMode `json:"rollback"`
-	Confirm  Confirm      `json:"confirm"`
-	Drain    [][]string   `json:"drain,omitempty"`   // commands before the activation
-	Undrain  [][]string   `json:"undrain,omitempty"` // commands after the end
+	ID       string        `json:"id"` // from its start time; part of the names of its units
+	Purpose  Purpose       `json:"purpose,omitempty"`
+	Old      System        `json:"old"`
+	New      System        `json:"new"`
+	Boot     BootID        `json:"boot"`
+	Started  time.Time     `json:"started"`
+	Asleep   time.Duration `json:"asleep,omitempty"` // how long the machine had slept until then
+	Rollback RollbackMode  `json:"rollback"`
+	Confirm  Confirm       `json:"confirm"`
+	Drain    [][]string    `json:"drain,omitempty"`   // commands before the activation
+	Undrain  [][]string    `json:"undrain,omitempty"` // commands after the end
 }
 
 // A Trial is a deployment with what was seen before it began.

@@ -100,6 +100,8 @@ func (w *script) do(command string) []string {
 		w.setBaseline(options(args))
 	case "guard":
 		w.setGuard(rest)
+	case "slept":
+		w.obs.Asleep = time.Hour
 	case "orphan":
 		w.obs.Orphan = true
 	case "print":

@@ -47,6 +47,7 @@ func (n *Node) spawn(boot context.Context, s *System) *Process {
 				defer n.mu.Unlock()
 				return time.Since(bootedAt) + n.skew
 			},
+			Asleep: func() (slept time.Duration) { n.Do(func() { slept = n.skew }); return slept },
 			Spread: func() float64 { return 1 },
 			PollNow: func() {
 				select {

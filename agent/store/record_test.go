@@ -31,7 +31,7 @@ var deployment = reconcile.Deployment{
 	ID: "20260329T010000", Purpose: reconcile.PurposeRollback,
 	Old: reconcile.System{Toplevel: topA, Revision: revA, Checks: []reconcile.Check{check}, Care: care, Retires: true},
 	New: reconcile.System{Toplevel: topB, Revision: revB, Checks: []reconcile.Check{check}, Care: care, Retires: true}, Boot: "7f1c1d3e-boot",
-	Started: clock(1), Rollback: reconcile.RollbackHold,
+	Started: clock(1), Asleep: 5 * time.Minute, Rollback: reconcile.RollbackHold,
 	Drain: [][]string{{"/bin/drain", "a b"}}, Undrain: [][]string{{"/bin/undrain"}},
 	Confirm: reconcile.Confirm{
 		Settle: 10 * time.Second, Window: time.Minute, Deadline: 10 * time.Minute, DeadlineMax: time.Hour,

@@ -120,7 +120,7 @@ func departed(ctx context.Context, c connection, was []string, state map[string]
 		case running(active):
 		case active == "activating" || active == "deactivating" || active == "maintenance":
 			u.Pending = append(u.Pending, name)
-		case wanted(props) && !waitsForTrigger(ctx, c, name, props, state):
+		case wanted(props) && !isDone(ctx, c, name) && !waitsForTrigger(ctx, c, name, props, state):
 			u.Stopped = append(u.Stopped, name)
 		}
 	}
@@ -144,6 +144,19 @@ func wanted(props map[string]any) bool {
 		}
 	}
 	return false
+}
+
+// isDone reports whether the service is a job that is over when its program has ended well:
+// it may have been one that stays active before.
+func isDone(ctx context.Context, c connection, name string) bool {
+	want := map[string]any{"Type": "oneshot", "RemainAfterExit": false, "Result": "success"}
+	for property, value := range want {
+		p, err := c.GetUnitTypePropertyContext(ctx, name, "Service", property)
+		if err != nil || p.Value.Value() != value {
+			return false
+		}
+	}
+	return true
 }
 
 // waitsForTrigger reports whether the service ended well and a unit that starts it again

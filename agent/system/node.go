@@ -87,6 +87,13 @@ func (n *Node) Boot() (reconcile.BootID, error) {
 // and setting the wall clock does not move it.
 func Uptime() time.Duration { return clock(unix.CLOCK_BOOTTIME) }
 
+// Asleep returns for how long the machine was suspended since it booted: the other clock
+// stands still meanwhile, clock_gettime(2).
+func Asleep() time.Duration {
+	awake := monotonic()
+	return max(0, clock(unix.CLOCK_BOOTTIME)-awake).Truncate(time.Second)
+}
+
 // monotonic returns the clock of systemd's monotonic time stamps.
 func monotonic() time.Duration { return clock(unix.CLOCK_MONOTONIC) }
 

@@ -94,6 +94,8 @@ func TestALookAtUnits(t *testing.T) {
 		"lab-new.service":  "[Service]\nExecStart=/bin/sleep infinity\n",
 		"lab-idle.service": "[Service]\nExecStart=/bin/true\n",
 		"lab-idle.socket":  "[Socket]\nListenStream=/run/lab-idle\n",
+		"lab-job.service":  "[Service]\nType=oneshot\nExecStart=/bin/true\n",
+		"lab-off.service":  "[Service]\nType=oneshot\nRemainAfterExit=true\nExecStart=/bin/true\n",
 		"lab-bad.service":  "[Service]\nType=oneshot\nExecStart=/bin/false\n",
 	} {
 		if err := os.WriteFile(dir+name, []byte(text), 0o644); err != nil {
@@ -108,14 +110,15 @@ func TestALookAtUnits(t *testing.T) {
 		}
 	}
 	do(`cd ` + dir + `; ln -s lab-new.service lab-old.service; mkdir -p multi-user.target.wants
-ln -s ../lab-idle.service ../lab-new.service multi-user.target.wants/
+ln -s ../lab-idle.service ../lab-new.service ../lab-job.service ../lab-off.service multi-user.target.wants/
 systemctl daemon-reload
-systemctl start lab-new lab-once lab-idle.socket lab-idle
+systemctl start lab-new lab-once lab-idle.socket lab-idle lab-job lab-off
+systemctl stop lab-off
 systemctl start lab-bad || true
 systemctl start --no-block lab-loop
 until [ "$(systemctl show -P NRestarts lab-loop)" -ge 3 ] && [ "$(systemctl show -P NRestarts lab-once)" = 1 ] &&
   [ "$(systemctl is-active lab-idle.service)" = inactive ] && [ "$(systemctl is-active lab-once)" = active ]; do sleep 0.05; done`)
-	was := []string{"lab-old.service", "lab-idle.service"}
+	was := []string{"lab-old.service", "lab-idle.service", "lab-job.service", "lab-off.service"}
 	u, err := n.Units(t.Context(), reconcile.Deployment{}, was)
 	if err != nil {
 		t.Fatal(err)
@@ -132,6 +135,8 @@ until [ "$(systemctl show -P NRestarts lab-loop)" -ge 3 ] && [ "$(systemctl show
 	has("is active", u.Active, "lab-new.service", true)
 	has("stopped", u.Stopped, "lab-old.service", false)  // it goes on under its other name
 	has("stopped", u.Stopped, "lab-idle.service", false) // its socket listens
+	has("stopped", u.Stopped, "lab-job.service", false)  // it has done its work
+	has("stopped", u.Stopped, "lab-off.service", true)
 	if count, known := u.Restarts["lab-new.service"]; !known || count != 0 || u.Restarts["lab-once.service"] != 1 {
 		t.Errorf("restarts are %v", u.Restarts)
 	}

@@ -75,7 +75,7 @@ func run(ctx context.Context, path string) error {
 	polls := &polling{ctx: ctx, all: &all, options: n.sourceOptions}
 	a := agent.New(agent.Options{
 		Ports: n.ports(settings), Policy: policy(settings), Record: record, StateDir: settings.StateDir,
-		Boot: n.boot, Self: n.self, Uptime: system.Uptime, Watchdog: watchdog / 3, Log: log,
+		Boot: n.boot, Self: n.self, Uptime: system.Uptime, Asleep: system.Asleep, Watchdog: watchdog / 3, Log: log,
 		Spread:  func() float64 { return 0.9 + 0.2*rand.Float64() },
 		PollNow: polls.now,
 		Notify:  func(state string) { _, _ = daemon.SdNotify(false, state) },

@@ -207,6 +207,23 @@ func TestADrainThatCannotBeTakenBack(t *testing.T) {
 	})
 }
 
+// A check that is red on a node which could not be undrained says nothing of the next system.
+func TestADrainedNodeIsNoBaseline(t *testing.T) {
+	undrainFails := func(n *agenttest.Node, _ *agenttest.System) { n.Broken = map[string]bool{"undrain": true} }
+	played(t, drains, undrainFails, func(n *agenttest.Node) {
+		if n.Slots().Running != "B" || len(n.Record().Owed) != 1 {
+			t.Fatalf("runs %s, owed %v, want B, and the undrain", n.Slots().Running, n.Record().Owed)
+		}
+		n.Do(func() { n.Systems["B"].Drains = true }) // its check is red now
+		n.Push("c2", agenttest.Commit{Parent: "c1", System: "C", Target: drains}, agenttest.System{Agent: agenttest.Agent, Red: true})
+		time.Sleep(20 * time.Minute)
+		synctest.Wait()
+		if n.Slots().Running != "B" || n.Slots().Default != "B" {
+			t.Errorf("a system whose check is red is kept: %+v", n.Slots())
+		}
+	})
+}
+
 // Results of checks that are gone are not shown any more: of a commit that dropped one,
 // and of a system that went back.
 func TestResultsOfChecksEndWithThem(t *testing.T) {

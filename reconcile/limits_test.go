@@ -58,6 +58,25 @@ func TestGuardWaitsForWhoeverLives(t *testing.T) {
 	}
 }
 
+// A slow check of the old system has the time to be green again after a rollback.
+func TestARollbackWaitsForItsChecks(t *testing.T) {
+	slow := Check{Kind: CheckTCP, Required: true, Interval: 4 * time.Minute, Timeout: time.Minute, Successes: 2}
+	p := VerifyingRollback{Trial: Trial{Deployment: Deployment{Old: System{Checks: []Check{slow}}}}}
+	if got, want := verifyWithin(p, Observation{Policy: Policy{Limits: Limits{VerifyRollback: 3 * time.Minute}}}), 8*time.Minute; got != want {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// Until it has shown that it follows, a trial that a person holds is guarded.
+func TestATrialThatHasShownNothingIsGuarded(t *testing.T) {
+	p := Confirming{Until: time.Hour, Trial: Trial{Deployment: Deployment{Rollback: RollbackHold}, Baseline: Baseline{Print: "old"}}}
+	for print, want := range map[string]time.Duration{"old": 0, "other": time.Hour + guardGrace} {
+		if got := p.Guarded(New(), Observation{Following: FollowState{Print: print}}); got != want {
+			t.Errorf("with settings %s the guard goes back at %v, want %v", print, got, want)
+		}
+	}
+}
+
 // Every mode has an answer to every trouble, and without an agent nobody stays.
 func TestRulings(t *testing.T) {
 	for _, m := range []RollbackMode{RollbackAuto, RollbackHold, RollbackNever, RollbackAlways} {
@@ -65,6 +84,9 @@ func TestRulings(t *testing.T) {
 			if rule(m, trouble) == "" {
 				t.Errorf("no ruling for %s, %s", m, trouble)
 			}
+		}
+		if got := rule(m, troublePromotion); (got == rulingKeep) != (m == RollbackHold || m == RollbackNever) {
+			t.Errorf("%s, and it cannot be made the default: %s", m, got)
 		}
 		for _, deaf := range []trouble{troubleNoAgent, troubleDeaf} {
 			if got := rule(m, deaf); got != rulingBack {

@@ -15,6 +15,7 @@ func TestNoSpellingUndoesWhatMustHold(t *testing.T) {
 		"--option extra-accept-flake-config true", "--option ACCEPT-FLAKE-CONFIG true", "--option  true", "--option include /etc/x.conf#", "--option !include /etc/x.conf",
 		"--cores 2 --accept-flake-config", "--cores --option --option accept-flake-config true", "-Laccept-flake-config", "-L--accept-flake-config",
 		"--override-input a path:/a", "--update-input a", "--recreate-lock-file", "--no-write-lock-file", "--commit-lock-file",
+		"--option access-tokens x=y", "--option extra-access-tokens x=y", "--option netrc-file /x",
 		"--flake /x", "switch", "--build-host x", "--target-host x", "--", "",
 	} {
 		if n := (Nix{ExtraArgs: strings.Split(args, " ")}); problems(t, n) == "" {

@@ -9,8 +9,10 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/infra-agent/infra-agent/integration/lab"
 	"github.com/infra-agent/infra-agent/reconcile"
@@ -48,18 +50,35 @@ func endless(w io.Writer, text string) {
 // packIn is where the pack begins, behind the length of its first line and the band.
 func packIn(answer []byte) int { return bytes.Index(answer, []byte("PACK\x00\x00\x00\x02")) }
 
-// leftovers lists what the fetch's unit has on disk, but for the store's own files.
-func (n *node) leftovers() string {
+// onFetchDisk runs command on the directory of the fetch's unit until it answers as
+// want says. A fetch that is under way has files that are gone while command looks.
+func (n *node) onFetchDisk(want func(out string) bool, command ...string) {
 	n.t.Helper()
-	return must[string](n.t)(n.Run(n.t.Context(), "find", "/var/lib/private/infra-agent-fetch", "-name", "tmp_*", "-o", "-name", "incoming-*"))
+	deadline := time.Now().Add(patience)
+	for {
+		out, err := n.Run(n.t.Context(), append(command, "/var/lib/private/infra-agent-fetch")...)
+		if err == nil && want(out) {
+			return
+		}
+		if time.Now().After(deadline) {
+			n.t.Fatalf("%s: %v after %v: %v\n%s", n.Name(), command, patience, err, out)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 }
 
-// diskBytes is the size of all that the fetch's unit has on disk.
-func (n *node) diskBytes() int {
+// nothingLeft expects that no fetch leaves anything but the store's own files.
+func (n *node) nothingLeft() {
 	n.t.Helper()
-	var bytes int
-	out := must[string](n.t)(n.Run(n.t.Context(), "du", "--bytes", "--summarize", "/var/lib/private/infra-agent-fetch"))
-	must[int](n.t)(fmt.Sscan(out, &bytes))
+	n.onFetchDisk(func(out string) bool { return !temporary.MatchString(out) }, "find")
+}
+
+var temporary = regexp.MustCompile(`/(tmp_|incoming-)`)
+
+// diskBytes is the size of all that the fetch's unit has on disk.
+func (n *node) diskBytes() (bytes int) {
+	n.t.Helper()
+	n.onFetchDisk(func(out string) bool { _, err := fmt.Sscan(out, &bytes); return err == nil }, "du", "--bytes", "--summarize")
 	return bytes
 }
 
@@ -115,9 +134,7 @@ func TestHostileServersHurtNobody(t *testing.T) {
 		commit := f.edit("roles/web.nix", fmt.Sprintf("VERSION=%d", i+2), fmt.Sprintf("VERSION=%d", i+3))
 		web.wait("held", held(c.gate, c.why))
 		web.expect(good)
-		if left := web.leftovers(); left != "" {
-			t.Errorf("%s: left behind: %s", c.name, left)
-		}
+		web.nothingLeft()
 		check(t, f.Tamper(nil))
 		web.sync()
 		good = string(web.wait("promoted", ended(reconcile.ResultPromoted, commit)).Good.Toplevel)

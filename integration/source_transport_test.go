@@ -52,13 +52,16 @@ func (n *node) keepsQuiet(secrets ...string) {
 	}
 	for name, command := range map[string]string{
 		"the journal":       "journalctl --no-pager --all",
-		"the state":         "grep --text -r '' /var/lib/infra-agent /var/lib/private/infra-agent-fetch",
+		"the state":         "grep --text -r '' /var/lib/infra-agent /var/lib/private/infra-agent-fetch || true", // a file may go while grep reads
 		"the status":        agentProgram + " status --json; " + agentProgram + " status; " + agentProgram + " plan",
 		"a command line":    "cat /run/lab-commands",
 		"the unit":          "systemctl show infra-agent",
-		"a file of the run": "grep -r '' /run/infra-agent || true",
+		"a file of the run": "ls -R /run/infra-agent; grep -r '' /run/infra-agent || true",
 	} {
 		out := must[string](n.t)(n.Run(n.t.Context(), "sh", "-c", command))
+		if out == "" {
+			n.t.Errorf("%s: nothing to look at", name)
+		}
 		for _, secret := range secrets {
 			if strings.Contains(out, secret) {
 				n.t.Errorf("%s is in %s", secret, name)

@@ -15,7 +15,7 @@ import (
 //
 //	start PHASE [mode=M] [attempt=N] [try=N] [promoted] [cause=REASON] [held] [approved] [measured] [old=CHECKS] [new=CHECKS]
 //	                         an agent that just started, with a record in that phase: A runs (B on
-//	                         trial), A@c0 is good, c1 describes B. "start settled": idle and in sync
+//	                         trial), A@c0 is good, c1 describes B. "start settled": idle and in sync; "start later": so with B@c1, and A@c0 before it
 //	                         "start fresh": the agent never ran; "start unreadable": its record is damaged. CHECKS: web,db? (not required),
 //	                         web* (same name as on the other side, another definition)
 //	running|profile|default|booted X     a link; ? cannot be read

@@ -62,7 +62,7 @@ func (w *Watch) units(before Watch, t Trial, s Sampling) (pending bool) {
 		w.red(before, key+" "+unit, Cause{Reason: ReasonUnit, Why: why, Outside: slices.Contains(s.Units.Outside, unit)}, 0, true)
 	}
 	for _, u := range s.Units.Failed {
-		if !ignored(u) && !t.Baseline.broken(u) {
+		if !ignored(u) && !t.Baseline.broken(u, s.Units.Aliases[u]) {
 			bad("failed", u, fmt.Sprintf("unit %s failed", u))
 		}
 	}
@@ -74,7 +74,7 @@ func (w *Watch) units(before Watch, t Trial, s Sampling) (pending bool) {
 	for u, n := range s.Units.Restarts {
 		w.restarts[u] = n
 		was, known := before.restarts[u]
-		if ignored(u) || t.Baseline.broken(u) || !known || n <= was { // nobody has seen how often before
+		if ignored(u) || t.Baseline.broken(u, s.Units.Aliases[u]) || !known || n <= was { // nobody has seen how often before
 			continue
 		}
 		w.flaps[u] += int(n - was)
@@ -117,9 +117,12 @@ func (w *Watch) connectivity(before Watch, t Trial, answered map[string]bool) {
 	}
 }
 
-// broken reports whether the unit failed, or kept restarting, before the trial began.
-func (b Baseline) broken(unit string) bool {
-	return slices.Contains(b.Failed, unit) || slices.Contains(b.Restarting, unit)
+// broken reports whether the unit failed, or kept restarting, before the trial began, by
+// whichever of its names.
+func (b Baseline) broken(unit string, aliases []string) bool {
+	return slices.ContainsFunc(append([]string{unit}, aliases...), func(name string) bool {
+		return slices.Contains(b.Failed, name) || slices.Contains(b.Restarting, name)
+	})
 }
 
 // stable reports whether everything was green from one sampling to another one
@@ -238,7 +241,7 @@ func host(target string) string {
 func triage(t Trial, a Activation) []string {
 	var fresh []string
 	for _, u := range a.Failed {
-		if !t.Baseline.broken(u) && !ignoredUnit(u, t.Deployment.Confirm.IgnoreUnits) {
+		if !t.Baseline.broken(u, a.Aliases[u]) && !ignoredUnit(u, t.Deployment.Confirm.IgnoreUnits) {
 			fresh = append(fresh, u)
 		}
 	}

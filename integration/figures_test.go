@@ -6,11 +6,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/infra-agent/infra-agent/agent/control"
 	"github.com/infra-agent/infra-agent/integration/lab"
@@ -118,6 +120,63 @@ func BenchmarkDeployment(b *testing.B) {
 		}
 		b.ReportMetric(total*1000, "ms/deployment")
 		b.ReportMetric(rest*1000, "ms-overhead/deployment")
+	}
+}
+
+// BenchmarkOneFileOf3000 reports what a push of one changed file costs on a node: the processor
+// time of all that runs there from the poll to the store path, and what git's own fetch and
+// checkout take for the same.
+func BenchmarkOneFileOf3000(b *testing.B) {
+	agent, err := builtAgent()
+	if err != nil {
+		b.Fatal(err)
+	}
+	l, err := lab.New(lab.Options{Agents: map[string]string{agentVersion: agent}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	f := fleet{l, b, new([]*node)}
+	web := f.up("web1")[0]
+	files := map[string]string{}
+	content := rand.New(rand.NewPCG(1, 2))
+	fill := func(i int) (string, string) {
+		text := make([]byte, 2000)
+		for j := range text {
+			text[j] = byte('!' + content.IntN(90))
+		}
+		return fmt.Sprintf("files/d%02d/f%04d.nix", i%60, i), string(text)
+	}
+	for i := range 3000 {
+		path, text := fill(i)
+		files[path] = text
+	}
+	f.edit("infrastructure.toml", "[nodes.web1]", "[nodes.web1]\nhold = \"only fetched\"")
+	verified := func(commit string) {
+		series := fmt.Sprintf("infra_agent_revision_info{revision=%q,stage=\"verified\"}", commit)
+		for web.metric(series) == 0 {
+			time.Sleep(300 * time.Millisecond) // each look costs two milliseconds
+		}
+	}
+	verified(f.push("3000 files", files))
+	must[string](b)(web.Run(b.Context(), "sh", "-c", "cd /root && git clone --quiet --depth=1 "+lab.GitURL+" fleet"))
+	cost := func(what func()) float64 {
+		before := must[time.Duration](b)(web.CPU())
+		what()
+		return float64((must[time.Duration](b)(web.CPU()) - before).Milliseconds())
+	}
+	for i := range b.N {
+		path, text := fill(i)
+		commit := must[string](b)(f.Repo().Commit("one file", map[string]string{path: text}))
+		ours := cost(func() {
+			check(b, web.Write("/run/infra-agent/sync", "", 0o600)) // as a webhook does: no program is run for it
+			verified(commit)
+		})
+		gits := cost(func() {
+			must[string](b)(web.Run(b.Context(), "sh", "-c", "cd /root/fleet && git pull --quiet"))
+		})
+		b.ReportMetric(ours, "cpu-ms/push")
+		b.ReportMetric(gits, "git-cpu-ms/push")
 	}
 }
 

@@ -2,6 +2,7 @@ package source
 
 import (
 	"path/filepath"
+	"runtime"
 	"testing"
 )
 
@@ -11,6 +12,7 @@ const (
 	maxFirstFetch = 7 << 20  // bytes, both ways
 	maxUpdate     = 10_000   // bytes, both ways, of one new commit
 	maxAnonymous  = 12 << 10 // KiB of the fetch's process
+	maxVerify     = 8 << 20  // bytes that the agent allocates, and frees, to hash 3,000 files
 )
 
 func TestCostOfFetches(t *testing.T) {
@@ -45,5 +47,23 @@ func TestCostOfFetches(t *testing.T) {
 	}
 	if anonymous > maxAnonymous || anonymous == 0 {
 		t.Errorf("one new commit takes %d KiB of memory, want at most %d", anonymous, maxAnonymous)
+	}
+}
+
+func TestCostOfAVerification(t *testing.T) {
+	c := newCourse(t)
+	f := c.fetcher(t.TempDir(), static(t))
+	got, err := f.Fetch(t.Context(), Request{Remote: "origin", Tip: c.commits[0]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if err := f.Verify(got, got.Tree); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if bytes := after.TotalAlloc - before.TotalAlloc; bytes > maxVerify {
+		t.Errorf("it allocates %d bytes, want at most %d", bytes, maxVerify)
 	}
 }

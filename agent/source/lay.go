@@ -28,15 +28,16 @@ type kept struct {
 // A layout is a directory that has the files of a commit.
 type layout struct {
 	*writer
-	root *os.Root
-	old  map[string]kept // what is there
-	now  []kept          // what will be
+	root  *os.Root
+	old   map[string]kept // what is there
+	now   []kept          // what will be
+	chunk []byte          // for what is copied
 }
 
 // lay makes the directory what was planned. A directory that was left in between has no
 // list of what is in it, and is emptied first.
 func (w *writer) lay(ctx context.Context, j job) error {
-	l := layout{writer: w, old: j.kept()}
+	l := layout{writer: w, old: j.kept(), chunk: make([]byte, 32<<10)}
 	if err := os.RemoveAll(j.list()); err != nil {
 		return fmt.Errorf("write the tree: %w", err)
 	}
@@ -158,7 +159,8 @@ func (l *layout) file(p planned, mode os.FileMode) (size int64, plain bool, err 
 	if err != nil {
 		return 0, false, fmt.Errorf("write the tree: %w", err)
 	}
-	_, err = io.Copy(f, io.MultiReader(bytes.NewReader(start), content))
+	to := struct{ io.Writer }{f} // no more: by its ReadFrom a file brings a buffer of its own
+	_, err = io.CopyBuffer(to, struct{ io.Reader }{io.MultiReader(bytes.NewReader(start), content)}, l.chunk)
 	if err == nil {
 		err = f.Chmod(mode) // whatever the umask is
 	}

@@ -74,7 +74,7 @@ func (p proof) shows(dir string, commit plumbing.Hash) error {
 	}
 	h := hashing{
 		dir: dir, links: map[string]linked{}, objects: map[string]bool{}, old: map[string]bool{},
-		chunk: make([]byte, 32<<10),
+		blob: plumbing.NewHasher(plumbing.BlobObject, 0), chunk: make([]byte, 32<<10),
 	}
 	for _, l := range p.Links {
 		h.links[string(l.Path)] = l
@@ -111,6 +111,7 @@ type hashing struct {
 	links   map[string]linked
 	objects map[string]bool
 	old     map[string]bool
+	blob    plumbing.Hasher
 	chunk   []byte
 }
 
@@ -188,15 +189,17 @@ func (h *hashing) file(name string) (mode string, sum plumbing.Hash, err error) 
 	default:
 		mode = "100644"
 	}
+	content := struct{ io.Reader }{f} // no more: by its WriteTo a file brings a buffer of its own
 	if h.objects[name] {
-		content := sha256.New()
-		n, err := io.CopyBuffer(content, f, h.chunk)
-		p := pointer{hex.EncodeToString(content.Sum(nil)), n}
+		sum := sha256.New()
+		n, err := io.CopyBuffer(sum, content, h.chunk)
+		p := pointer{hex.EncodeToString(sum.Sum(nil)), n}
 		return mode, plumbing.ComputeHash(plumbing.BlobObject, []byte(p.String())), err
 	}
-	blob := plumbing.NewHasher(plumbing.BlobObject, info.Size())
-	_, err = io.CopyBuffer(blob, f, h.chunk)
-	return mode, blob.Sum(), err
+	h.blob.Reset()
+	_, _ = fmt.Fprintf(h.blob, "blob %d\x00", info.Size()) // a hash takes all
+	_, err = io.CopyBuffer(h.blob, content, h.chunk)
+	return mode, h.blob.Sum(), err
 }
 
 // String is what git stores of the pointer.

@@ -86,6 +86,29 @@ func groupsOf(pid int) ([]string, error) {
 	return groups, nil
 }
 
+// CPU returns the processor time that everything on the node has taken since it was turned on, what was run there included.
+func (n *Node) CPU() (time.Duration, error) {
+	init, err := n.pid1()
+	if err != nil {
+		return 0, err
+	}
+	groups, err := groupsOf(init)
+	if err != nil {
+		return 0, err
+	}
+	for _, group := range groups { // of the machine's own init, somewhere below the machine's
+		for strings.Contains(filepath.Dir(group), cgroupPrefix) {
+			group = filepath.Dir(group)
+		}
+		text, err := os.ReadFile(filepath.Join(group, "cpu.stat"))
+		var used int64
+		if _, scan := fmt.Sscanf(string(text), "usage_usec %d", &used); err == nil && scan == nil {
+			return time.Duration(used) * time.Microsecond, nil
+		}
+	}
+	return 0, fmt.Errorf("%s: no control group counts processor time", n.name)
+}
+
 // commandIn is a command that enters the control groups before it becomes argv: Go's own way, a file descriptor, is for
 // cgroup2 alone.
 func commandIn(ctx context.Context, groups []string, argv ...string) *exec.Cmd {

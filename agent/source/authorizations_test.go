@@ -1,0 +1,309 @@
+package source
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// signers is where the repositories of these tests say who may sign.
+const signers = "keys/fleet/allowed_signers"
+
+// newAuthorizedWorld is a world whose first commit, the introduction, allows ann. It is
+// the last accepted one, and in the store.
+func newAuthorizedWorld(t *testing.T) (w *world, ann pen, first reconcile.Commit) {
+	t.Helper()
+	w = newWorld(t)
+	ann = newPen(t, "ann")
+	first = w.allow(nil, ann)
+	w.push()
+	w.authorize(first)
+	w.mustFetch(first, "")
+	return w, ann, first
+}
+
+func (w *world) authorize(introduction reconcile.Commit) {
+	w.fetcher.opts.Trust = Trust{Policy: reconcile.TrustAll, Authorizations: signers, Introduction: introduction}
+}
+
+// allow commits who may sign from now on, signed by a pen.
+func (w *world) allow(by *pen, pens ...pen) reconcile.Commit {
+	w.t.Helper()
+	var lines strings.Builder
+	for _, p := range pens {
+		lines.WriteString(p.line)
+	}
+	return w.signed(by, signers, lines.String())
+}
+
+// signed commits one change, signed by a pen.
+func (w *world) signed(by *pen, name, content string) reconcile.Commit {
+	w.t.Helper()
+	c := w.commit(name, content)
+	if by == nil {
+		return c
+	}
+	return w.sign(*by)
+}
+
+// lost makes the next fetch begin with nothing.
+func (w *world) lost() {
+	w.t.Helper()
+	if err := os.RemoveAll(filepath.Dir(w.store)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// rotated pushes a branch whose keys change twice: ann, bob, cid.
+func (w *world) rotated(ann pen) reconcile.Commit {
+	w.t.Helper()
+	t := w.t.(*testing.T)
+	bob, cid := newPen(t, "bob"), newPen(t, "cid")
+	w.allow(&ann, ann, bob)
+	w.signed(&bob, "a", "2")
+	w.allow(&bob, bob)
+	w.signed(&bob, "a", "3")
+	w.allow(&bob, cid)
+	w.signed(&cid, "b", "1")
+	w.signed(&cid, "a", "4")
+	w.signed(&cid, "a", "5")
+	w.push()
+	return w.head()
+}
+
+// Keys are followed step by step, whatever a node has missed; git itself agrees with each
+// step. A store that was lost gets the files of old commits from every kind of server.
+func TestKeysAreFollowedThroughTheirChanges(t *testing.T) {
+	for _, server := range []string{"http", "http with filters", "http of version 0", "ssh", "git", "path"} {
+		t.Run(server, func(t *testing.T) {
+			w, ann, first := newAuthorizedWorld(t)
+			w.run(w.bare, "git", "config", "uploadpack.allowFilter", fmt.Sprint(strings.Contains(server, "filters")))
+			remote := w.fetcher.opts.Remotes[0]
+			switch server {
+			case "http of version 0":
+				git := w.handler
+				w.handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+					r.Header.Del("Git-Protocol")
+					git.ServeHTTP(rw, r)
+				})
+			case "ssh":
+				s, over := w.overSSH()
+				s.v2.Store(true)
+				remote = over
+			case "git":
+				remote = w.overGit()
+			case "path":
+				remote = Remote{Name: "origin", URL: w.bare, Timeout: time.Minute}
+			}
+			tip := w.rotated(ann)
+			w.fetcher.opts.Remotes[0] = remote
+			for _, store := range []string{"kept", "lost"} {
+				if store == "lost" {
+					w.lost()
+				}
+				if got := w.mustFetch(tip, first); got.Signer != "cid" || got.Commits != 8 {
+					t.Errorf("with a store that was %s: %d commits signed by %q, want 8 and cid", store, got.Commits, got.Signer)
+				}
+			}
+			w.gitAgrees(first, tip)
+		})
+	}
+}
+
+// gitAgrees has git verify each commit by its parent's file.
+func (w *world) gitAgrees(after, tip reconcile.Commit) {
+	w.t.Helper()
+	for commit := range strings.FieldsSeq(w.git("rev-list", string(after)+".."+string(tip))) {
+		file := filepath.Join(w.t.TempDir(), "signers")
+		if err := os.WriteFile(file, []byte(w.raw(commit+"^:"+signers)), 0o600); err != nil {
+			w.t.Fatal(err)
+		}
+		w.git("-c", "gpg.format=ssh", "-c", "gpg.ssh.allowedSignersFile="+file, "verify-commit", commit)
+	}
+}
+
+// What is asked of old commits is the way to one file. What else they have costs nothing
+// and breaks no limit.
+func TestOldCommitsGiveTheirSignersAlone(t *testing.T) {
+	w, ann, first := newAuthorizedWorld(t)
+	w.run(w.bare, "git", "config", "uploadpack.allowFilter", "true")
+	w.fetcher.opts.Limits.FetchBytes = 256 << 10
+	w.signed(&ann, "keys/large", random(2<<20))
+	w.git("rm", "-q", "keys/large")
+	w.git("commit", "-q", "-m", "too large")
+	w.sign(ann)
+	tip := w.rotated(ann)
+	w.lost()
+	w.served.Store(0)
+	w.mustFetch(tip, first)
+	if n := w.served.Load(); n > 32<<10 {
+		t.Errorf("served %d bytes, want at most 32 KiB", n)
+	}
+}
+
+// A mistake in the file is held while it is the newest commit. It shuts nobody out who
+// could sign before and lets nobody in, and the next commit mends it.
+func TestAFileOfNoUse(t *testing.T) {
+	ann, eve := newPen(t, "ann"), newPen(t, "eve")
+	key := strings.TrimPrefix(ann.line, "ann ")
+	for _, c := range []struct{ name, content, want string }{
+		{"gone", "", "is not there"},
+		{"empty", "# nobody\n", "allows nobody"},
+		{"a slip", eve.line + "bob ssh-ed25519 AAAA\n", "line 2: no public key"},
+		{"for files alone", `ann namespaces="file" ` + key, "allows nobody"},
+		{"expired", `ann valid-before="20200101" ` + key, "allows nobody"},
+		{"an authority", "* cert-authority " + key, "cert-authority is not supported"},
+		{"too large", strings.Repeat("#", 1<<20) + "\n" + ann.line, "is larger than 1048576 bytes"},
+		{"a link", "->" + ann.line, `"` + signers + `" is no file`},
+		{"a directory", "/" + ann.line, `"` + signers + `" is no file`},
+		{"a file above", "-" + ann.line, `"keys/fleet" is no directory`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.follow(w.fetcher.opts.Remotes[0], Limits{TreeBytes: 8 << 20, TreeEntries: 1000, FetchBytes: 8 << 20})
+			first := w.allow(nil, ann)
+			w.push()
+			w.authorize(first)
+			w.mustFetch(first, "")
+			w.git("rm", "-q", signers)
+			switch c.content[:min(1, len(c.content))] {
+			case "":
+			case "/":
+				w.write(signers+"/file", c.content[1:])
+			case "-":
+				w.write("target", strings.TrimLeft(c.content, "->"))
+				if strings.HasPrefix(c.content, "->") {
+					w.write("keys/fleet/x", "")
+					w.run(w.work, "ln", "-s", "../../target", signers)
+				} else {
+					w.write("keys/fleet", c.content[1:])
+				}
+			default:
+				w.write(signers, c.content)
+			}
+			bad := w.signed(&ann, "a", "2")
+			w.push()
+			_, err := w.fetch(bad, first)
+			wantRejected(t, err, reconcile.GateUnverified, bad.Short(), "nobody could sign the next one", c.want, "hint:")
+
+			w.git("rm", "-q", "-r", "--ignore-unmatch", "keys")
+			w.allow(&eve, ann)
+			w.push()
+			_, err = w.fetch(w.head(), first)
+			wantRejected(t, err, reconcile.GateUnverified, "not allowed", w.head().Short())
+
+			w.git("reset", "-q", "--hard", string(bad))
+			w.git("rm", "-q", "-r", "--ignore-unmatch", "keys")
+			mended := w.allow(&ann, eve)
+			w.push()
+			w.mustFetch(mended, first)
+			w.lost()
+			w.mustFetch(mended, first)
+			w.signed(&eve, "a", "3")
+			w.push()
+			w.mustFetch(w.head(), mended)
+		})
+	}
+}
+
+// A merge whose file has the marks of a conflict is passed by on both sides.
+func TestAFileOfNoUseInAMerge(t *testing.T) {
+	w, ann, first := newAuthorizedWorld(t)
+	bob := newPen(t, "bob")
+	w.git("checkout", "-q", "-b", "side")
+	w.allow(&ann, ann, bob)
+	w.git("checkout", "-q", "main")
+	w.signed(&ann, "a", "2")
+	w.git("merge", "-q", "--no-ff", "--no-commit", "side")
+	w.signed(&ann, signers, "<<<<<<< main\n"+ann.line)
+	w.signed(&bob, signers, ann.line+bob.line)
+	w.push()
+	_, err := w.fetch(w.head(), first)
+	wantRejected(t, err, reconcile.GateUnverified, "not allowed", w.head().Short())
+	w.git("reset", "-q", "--hard", "HEAD^")
+	tip := w.signed(&ann, signers, ann.line+bob.line)
+	w.push()
+	w.mustFetch(tip, first)
+	w.lost()
+	w.mustFetch(tip, first)
+}
+
+// A node without an anchor believes what descends from the introduction, as one with an
+// anchor does; what was before the introduction does not count.
+func TestIntroduction(t *testing.T) {
+	w := newWorld(t)
+	ann, eve := newPen(t, "ann"), newPen(t, "eve")
+	w.allow(nil, eve)
+	introduction := w.allow(nil, ann)
+	w.authorize(introduction)
+	w.push()
+	if got := w.mustFetch(introduction, ""); got.Signer != "" || got.Commits != 0 {
+		t.Errorf("Fetch of the introduction = signed by %q, %d commits, want nobody and none", got.Signer, got.Commits)
+	}
+	tip := w.rotated(ann)
+	w.lost()
+	if got := w.mustFetch(tip, ""); got.Signer != "cid" || got.Commits != 0 {
+		t.Errorf("Fetch without an anchor = signed by %q, %d commits, want cid and none", got.Signer, got.Commits)
+	}
+	w.signed(&eve, "a", "6")
+	w.push()
+	_, err := w.fetch(w.head(), "")
+	wantRejected(t, err, reconcile.GateUnverified, "not allowed")
+
+	t.Log("another branch, though its keys are those of the introduction")
+	w.git("reset", "-q", "--hard", string(introduction)+"^")
+	w.signed(&ann, "a", "7")
+	w.push()
+	_, err = w.fetch(w.head(), "")
+	wantRejected(t, err, reconcile.GateUnverified, "diverged", introduction.Short()+", which trust.introduction names")
+	wantVerdict(t, err, reconcile.VerdictNotDescendant)
+	if strings.Contains(err.Error(), "allow-rewind") {
+		t.Errorf("error %q tells to allow a rewind, of nothing", err)
+	}
+}
+
+// When all keys are lost, root on the node names a newer introduction.
+func TestIntroductionAfterTheAnchor(t *testing.T) {
+	w, ann, first := newAuthorizedWorld(t)
+	bob := newPen(t, "bob")
+	w.signed(&ann, "a", "2")
+	lost := w.commit("a", "not signed")
+	again := w.allow(nil, bob)
+	tip := w.signed(&bob, "a", "3")
+	w.push()
+	_, err := w.fetch(tip, first)
+	wantRejected(t, err, reconcile.GateUnverified, lost.Short(), "2 commits since")
+	w.authorize(again)
+	w.mustFetch(tip, first)
+	w.lost()
+	w.mustFetch(tip, first)
+
+	t.Log("it is no leave for what comes after it")
+	w.signed(&ann, "a", "4")
+	w.push()
+	_, err = w.fetch(w.head(), first)
+	wantRejected(t, err, reconcile.GateUnverified, "not allowed", w.head().Short())
+}
+
+// An anchor of another time, without the file, allows nobody; what was before it never counts.
+func TestAnAnchorWithoutTheFile(t *testing.T) {
+	w, ann, _ := newAuthorizedWorld(t)
+	w.git("rm", "-q", signers)
+	anchor := w.signed(&ann, "a", "2")
+	w.push()
+	_, err := w.fetch(anchor, anchor)
+	wantRejected(t, err, reconcile.GateUnverified, "nobody could sign the next one", "is not there")
+	file := w.allow(&ann, ann)
+	tip := w.signed(&ann, "a", "3")
+	w.push()
+	_, err = w.fetch(tip, anchor)
+	wantRejected(t, err, reconcile.GateUnverified, file.Short(), "nobody may sign it", "is not there", "trust.introduction")
+	w.authorize(file)
+	w.mustFetch(tip, anchor)
+}

@@ -139,11 +139,16 @@ func TestOldCommitsGiveTheirSignersAlone(t *testing.T) {
 	w.git("commit", "-q", "-m", "too large")
 	w.sign(ann)
 	tip := w.rotated(ann)
-	w.lost()
-	w.served.Store(0)
-	w.mustFetch(tip, first)
-	if n := w.served.Load(); n > 32<<10 {
-		t.Errorf("served %d bytes, want at most 32 KiB", n)
+	ssh, overSSH := w.overSSH()
+	ssh.v2.Store(true)
+	for _, remote := range []Remote{w.fetcher.opts.Remotes[0], overSSH, w.overGit(), {Name: "origin", URL: w.bare, Timeout: time.Minute}} {
+		w.fetcher.opts.Remotes[0] = remote
+		w.lost()
+		w.served.Store(0)
+		w.mustFetch(tip, first)
+		if n := w.served.Load(); n > 32<<10 {
+			t.Errorf("served %d bytes, want at most 32 KiB", n)
+		}
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
+
+	"github.com/infra-agent/infra-agent/agent/command"
 )
 
 // maxNames is how many objects one request asks for: servers take a body of 1 MiB.
@@ -127,7 +129,7 @@ func openCatalog(ctx context.Context, remote Remote, limit int64) (*catalog, err
 	c := &catalog{meter: newMeter(limit)}
 	switch {
 	case endpoint.Protocol == "file":
-		return nil, errNoV2
+		c.conn = onDisk{endpoint.Path, c.meter}
 	case strings.HasPrefix(endpoint.Protocol, "http"):
 		c.conn, err = newWeb(remote, c.meter)
 	default:
@@ -233,4 +235,25 @@ func (s *stream) command(_ context.Context, body *bytes.Buffer) (io.ReadCloser, 
 		return nil, s.explain(err)
 	}
 	return io.NopCloser(s.in), nil
+}
+
+// onDisk is a repository on this machine. Git answers one command of version 2, and ends.
+type onDisk struct {
+	path  string
+	meter *meter
+}
+
+func (onDisk) Close() error { return nil }
+
+func (onDisk) capabilities(context.Context) ([]string, error) { return []string{"fetch=filter"}, nil }
+
+func (d onDisk) command(ctx context.Context, body *bytes.Buffer) (io.ReadCloser, error) {
+	out, err := command.Run(ctx, command.Command{
+		Args: []string{"git", "-c", "uploadpack.allowFilter=true", "upload-pack", "--stateless-rpc", d.path},
+		Env:  []string{"GIT_PROTOCOL=" + version2}, Stdin: body, MaxOutput: int(d.meter.limit.Load()),
+	})
+	if _, failed := errors.AsType[*command.ExitError](err); failed { // what is wrong, the older protocol says
+		err = fmt.Errorf("%w: %w", errNoV2, err)
+	}
+	return io.NopCloser(d.meter.reader(bytes.NewReader(out))), err
 }

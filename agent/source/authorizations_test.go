@@ -220,18 +220,20 @@ func TestAFileOfNoUse(t *testing.T) {
 // A merge whose file has the marks of a conflict is passed by on both sides.
 func TestAFileOfNoUseInAMerge(t *testing.T) {
 	w, ann, first := newAuthorizedWorld(t)
-	bob := newPen(t, "bob")
+	bob, cid := newPen(t, "bob"), newPen(t, "cid")
 	w.git("checkout", "-q", "-b", "side")
 	w.allow(&ann, ann, bob)
 	w.git("checkout", "-q", "main")
-	w.signed(&ann, "a", "2")
-	w.git("merge", "-q", "--no-ff", "--no-commit", "side")
+	w.allow(&ann, ann, cid)
+	w.git("merge", "-q", "-s", "ours", "--no-ff", "--no-commit", "side")
 	w.signed(&ann, signers, "<<<<<<< main\n"+ann.line)
-	w.signed(&bob, signers, ann.line+bob.line)
-	w.push()
-	_, err := w.fetch(w.head(), first)
-	wantRejected(t, err, reconcile.GateUnverified, "not allowed", w.head().Short())
-	w.git("reset", "-q", "--hard", "HEAD^")
+	for _, one := range []pen{bob, cid} { // of one side
+		w.signed(&one, signers, ann.line+bob.line)
+		w.push()
+		_, err := w.fetch(w.head(), first)
+		wantRejected(t, err, reconcile.GateUnverified, "not allowed", w.head().Short())
+		w.git("reset", "-q", "--hard", "HEAD^")
+	}
 	tip := w.signed(&ann, signers, ann.line+bob.line)
 	w.push()
 	w.mustFetch(tip, first)

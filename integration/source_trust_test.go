@@ -83,8 +83,8 @@ func TestOpenPGPSignedTip(t *testing.T) {
 // A node that missed two changes of keys follows them step by step, with its store or
 // without. A mistake in the keys is mended by the next commit.
 func TestKeysRotateWhileANodeIsOff(t *testing.T) {
-	f := newFleet(t)
-	ann, bob, cid := must[lab.Signer](t)(f.SSHSigner("ann")), must[lab.Signer](t)(f.SSHSigner("bob")), must[lab.Signer](t)(f.SSHSigner("cid"))
+	f, web, ann, bob := newSignedFleet(t)
+	cid := must[lab.Signer](t)(f.SSHSigner("cid"))
 	const file = "keys/allowed_signers"
 	allow := func(message string, signers ...lab.Signer) string {
 		var lines string
@@ -94,9 +94,8 @@ func TestKeysRotateWhileANodeIsOff(t *testing.T) {
 		return f.push(message, map[string]string{file: lines})
 	}
 	introduction := allow("ann may sign", ann)
-	f.signAs(&ann)
-	f.edit("config.toml", "[confirm]", fmt.Sprintf("[trust]\npolicy = \"all\"\nauthorizations = %q\nintroduction = %q\n\n[confirm]", file, introduction))
-	web := f.up("web1")[0]
+	settings := f.edit("config.toml", `allowed_signers_file = "/etc/infra-agent/allowed_signers"`, fmt.Sprintf("authorizations = %q\nintroduction = %q", file, introduction))
+	web.wait("promoted", ended(reconcile.ResultPromoted, settings))
 
 	for i, lost := range []bool{false, true} {
 		t.Logf("keys change twice while the node is off; its store was lost: %v", lost)

@@ -107,8 +107,12 @@ func TestKeysAreFollowedThroughTheirChanges(t *testing.T) {
 				if store == "lost" {
 					w.lost()
 				}
+				w.packs.Store(0)
 				if got := w.mustFetch(tip, first); got.Signer != "cid" || got.Commits != 8 {
 					t.Errorf("with a store that was %s: %d commits signed by %q, want 8 and cid", store, got.Commits, got.Signer)
+				}
+				if n := w.packs.Load(); store == "kept" && n > 1 {
+					t.Errorf("asked for %d packs, want the one of every policy", n)
 				}
 			}
 			w.gitAgrees(first, tip)

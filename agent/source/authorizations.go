@@ -6,16 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path"
 	"slices"
-	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/filemode"
-	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"github.com/infra-agent/infra-agent/agent/signature"
-	"github.com/infra-agent/infra-agent/reconcile"
 )
 
 // authorizations judge a commit by the allowed signers that each of its parents has in a
@@ -29,24 +24,17 @@ import (
 type authorizations struct {
 	remote *remote
 	store  *store
-	base   plumbing.Hash // the anchor, or the introduction: nothing before it is looked at
+	base   plumbing.Hash // the anchor, or the introduction: where its own file is of no use, none before it counts
 	path   string
-	revoke []byte                        // of the node's own file
-	files  map[plumbing.Hash]signersFile // by commit
-	keys   map[plumbing.Hash]signersFile // by blob
-	passed map[plumbing.Hash][]plumbing.Hash
+	revoke []byte                            // of the node's own file
+	files  map[plumbing.Hash]signersFile     // by commit
+	keys   map[plumbing.Hash]signersFile     // by blob
+	counts map[plumbing.Hash][]plumbing.Hash // see counting
 }
 
-// A signersFile is what a commit has at the path.
-type signersFile struct {
-	keys *signature.Keys
-	bad  error // why it is of no use; nil: keys are there
-}
-
-const (
-	maxSigners  = 1 << 20 // bytes: some thousands of keys
-	maxCounting = 100     // commits whose files count for one: those that merges without a file of use merge
-)
+// maxCounting is how many commits' files may count for one: of those that merges without a
+// file of use merge.
+const maxCounting = 100
 
 // errUnseen says that a commit which matters is not in the store.
 var errUnseen = errors.New("cannot be seen")
@@ -54,7 +42,7 @@ var errUnseen = errors.New("cannot be seen")
 func (r *remote) authorizations(s *store, base plumbing.Hash) (*authorizations, error) {
 	a := &authorizations{
 		remote: r, store: s, base: base, path: r.Trust.Authorizations,
-		files: map[plumbing.Hash]signersFile{}, keys: map[plumbing.Hash]signersFile{}, passed: map[plumbing.Hash][]plumbing.Hash{},
+		files: map[plumbing.Hash]signersFile{}, keys: map[plumbing.Hash]signersFile{}, counts: map[plumbing.Hash][]plumbing.Hash{},
 	}
 	// A mistake in the node's own file is no mistake of the commit's.
 	_, err := signature.Load(signature.Files{Revocation: r.Trust.Files.Revocation}, func(path string) (data []byte, err error) {
@@ -169,7 +157,7 @@ func (a *authorizations) judgeAfter(name, before plumbing.Hash) (signer string, 
 // counting returns the commits whose files count for the children of a commit: itself, or
 // where its file is of no use, all that count for itself. There are none before the base.
 func (a *authorizations) counting(name plumbing.Hash) ([]plumbing.Hash, error) {
-	if known, is := a.passed[name]; is {
+	if known, is := a.counts[name]; is {
 		return known, nil
 	}
 	file, is := a.files[name]
@@ -200,7 +188,7 @@ func (a *authorizations) counting(name plumbing.Hash) ([]plumbing.Hash, error) {
 			return nil, refused("%s of more than %d commits before it count (hint: push the branch again with the file put right earlier)", a.path, maxCounting)
 		}
 	}
-	a.passed[name] = all
+	a.counts[name] = all
 	return all, nil
 }
 
@@ -215,99 +203,4 @@ func (a *authorizations) own(ctx context.Context, name plumbing.Hash) (*signatur
 		return nil, refused("commit %s: nobody could sign the next one: %w (hint: push a commit that puts that right; whoever could sign this one may sign it)", short(name), file.bad)
 	}
 	return file.keys, nil
-}
-
-// file reads a commit's file; missing is what the store lacks for it.
-func (a *authorizations) file(name plumbing.Hash) (f signersFile, missing plumbing.Hash, err error) {
-	if known, is := a.files[name]; is {
-		return known, missing, nil
-	}
-	commit, err := a.store.commit(name)
-	if err != nil {
-		return f, missing, err
-	}
-	blob, missing, err := a.find(commit.TreeHash)
-	if err != nil || !missing.IsZero() {
-		if _, odd := reconcile.RejectedBy(err); odd {
-			f.bad = err
-			a.files[name] = f
-			return f, missing, nil
-		}
-		return f, missing, err
-	}
-	f, is := a.keys[blob]
-	if !is {
-		if f, err = a.load(blob); err != nil {
-			return f, missing, err
-		}
-		a.keys[blob] = f
-	}
-	if f.bad == nil && !f.keys.AnySigner(commit.Committer.When) {
-		f.bad = fmt.Errorf("%s allows nobody to sign for git any more", a.path)
-	}
-	a.files[name] = f
-	return f, missing, nil
-}
-
-// find returns the file's object. It is refused where the tree has no such file.
-func (a *authorizations) find(tree plumbing.Hash) (blob, missing plumbing.Hash, err error) {
-	at, r := tree, &repository{store: a.store}
-	steps := strings.Split(a.path, "/")
-	for i, step := range steps {
-		dir := path.Join(steps[:i]...)
-		if there, err := a.store.has(at); err != nil || !there {
-			return blob, at, err
-		}
-		entries, err := r.tree(dir, at)
-		if err != nil {
-			return blob, missing, err
-		}
-		if !asGitWrites(entries, at) {
-			return blob, missing, refused("directory %q is written as git does not write it", dir)
-		}
-		var found []object.TreeEntry
-		for _, e := range entries {
-			if e.Name == step {
-				found = append(found, e)
-			}
-		}
-		file := i == len(steps)-1
-		switch {
-		case len(found) == 0:
-			return blob, missing, refused("%s is not there", a.path)
-		case len(found) > 1:
-			return blob, missing, refused("%q is in the tree twice", path.Join(dir, step))
-		case file != found[0].Mode.IsFile() || found[0].Mode == filemode.Symlink || found[0].Mode == filemode.Submodule:
-			return blob, missing, refused("%q is no %s", path.Join(dir, step), map[bool]string{true: "file", false: "directory"}[file])
-		}
-		at = found[0].Hash
-	}
-	if there, err := a.store.has(at); err != nil || !there {
-		return blob, at, err
-	}
-	return at, missing, nil
-}
-
-// load reads allowed signers as the node's own files are read.
-func (a *authorizations) load(blob plumbing.Hash) (f signersFile, err error) {
-	size, err := a.store.EncodedObjectSize(blob)
-	if err != nil {
-		return f, &damagedError{fmt.Errorf("blob %s: %w", blob, err)}
-	}
-	if size > maxSigners {
-		f.bad = fmt.Errorf("%s is larger than %d bytes", a.path, maxSigners)
-		return f, nil
-	}
-	data, err := a.store.raw(plumbing.BlobObject, blob)
-	if err != nil {
-		return f, err
-	}
-	files := signature.Files{AllowedSigners: a.path, Revocation: a.remote.Trust.Files.Revocation}
-	f.keys, f.bad = signature.Load(files, func(path string) ([]byte, error) {
-		if path == a.path {
-			return data, nil
-		}
-		return a.revoke, nil
-	})
-	return f, nil
 }

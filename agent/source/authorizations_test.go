@@ -213,6 +213,20 @@ func TestIntroductionAfterTheAnchor(t *testing.T) {
 	wantRejected(t, err, reconcile.GateUnverified, "not allowed", w.head().Short())
 }
 
+// What was before the introduction is accepted on every way, though the store has to be
+// deepened to show it: here a short way leads to the anchor, and a long one from the introduction.
+func TestIntroductionThatIsFarFromTheAnchor(t *testing.T) {
+	w, ann, first := newAuthorizedWorld(t)
+	before := w.commit("a", "not signed")
+	for i := range 30 {
+		w.commit("a", fmt.Sprint(i))
+	}
+	w.authorize(w.head())
+	_, merge := w.signedFork(ann, before, 1, false)
+	w.lost()
+	w.mustFetch(merge, first)
+}
+
 // An anchor of another time, without the file, allows nobody; what was before it never counts.
 func TestAnAnchorWithoutTheFile(t *testing.T) {
 	w, ann, _ := newAuthorizedWorld(t)

@@ -15,7 +15,8 @@ import (
 )
 
 // Trust says which commits must be signed, and by whom. The files belong to the
-// active system, never to the repository: a commit cannot allow its own signer.
+// active system; what the repository says counts for later commits alone: a commit
+// cannot allow its own signer.
 type Trust struct {
 	Policy reconcile.TrustPolicy
 	Files  signature.Files
@@ -59,7 +60,7 @@ func (r *remote) verify(ctx context.Context, s *store, tip, anchor plumbing.Hash
 	}
 	own := ownKeys{keys, s}
 	if r.Trust.Policy == reconcile.TrustAll && !anchor.IsZero() && anchor != tip && !rewound {
-		if err := r.verifySince(ctx, s, own, tip, anchor); err != nil {
+		if _, err := r.verifySince(ctx, s, own, tip, anchor); err != nil {
 			return "", err
 		}
 	}
@@ -68,31 +69,29 @@ func (r *remote) verify(ctx context.Context, s *store, tip, anchor plumbing.Hash
 
 // verifyAuthorized is verify by what the repository says of signers. A tip that need not
 // descend from the base is judged as if it came after that: by the keys that the node
-// knows now. The base itself was judged before, or is the introduction.
+// knows now. One that was accepted before, or is the introduction, is not judged again.
 func (r *remote) verifyAuthorized(ctx context.Context, s *store, tip, base plumbing.Hash, rewound bool) (signer string, err error) {
 	a, err := r.authorizations(s, base)
 	if err != nil {
 		return "", err
 	}
-	switch {
-	case rewound:
-		if err := a.get(ctx, []plumbing.Hash{base}); err != nil {
-			return "", err
-		}
-		if signer, err = a.judgeAfter(tip, base); err != nil {
-			return "", err
-		}
-	case tip != base:
-		if err := r.verifySince(ctx, s, a, tip, base); err != nil {
-			return "", err
-		}
-		if signer, err = a.judge(tip); err != nil {
-			return "", err
-		}
+	known := false
+	if rewound {
+		err = a.get(ctx, []plumbing.Hash{base})
+	} else {
+		known, err = r.verifySince(ctx, s, a, tip, base)
+	}
+	if err != nil {
+		return "", err
 	}
 	keys, err := a.own(ctx, tip)
-	if err != nil || tip != base {
-		return signer, err
+	switch {
+	case err != nil:
+		return "", err
+	case rewound:
+		return a.judgeAfter(tip, base)
+	case !known:
+		return a.judge(tip)
 	}
 	raw, err := commitBytes(s, tip)
 	if err != nil {
@@ -128,28 +127,29 @@ func (r *remote) accepted(h history, anchor plumbing.Hash) (accepted, unseen map
 // verifySince judges the commits between anchor and tip. A commit that is not signed
 // as it should be may be older than the anchor, and so may a parent that the store
 // lacks: then the store is deepened until the anchor's history shows which it is.
-// What a server keeps back must not pass for accepted.
-func (r *remote) verifySince(ctx context.Context, s *store, j judge, tip, anchor plumbing.Hash) error {
+// What a server keeps back must not pass for accepted. known: the tip itself was accepted
+// before.
+func (r *remote) verifySince(ctx context.Context, s *store, j judge, tip, anchor plumbing.Hash) (known bool, err error) {
 	h, judged := history{s}, map[plumbing.Hash]error{}
 	for depth := deepenFirst; ; depth *= deepenBy {
 		accepted, unseen, open, err := r.accepted(h, anchor)
 		if err != nil {
-			return err
+			return false, err
 		}
 		since, missing, err := h.since(tip, accepted)
 		if err != nil {
-			return err
+			return false, err
 		}
 		newer, err := h.newer(since, anchor)
 		if err != nil {
-			return err
+			return false, err
 		}
 		toJudge := since
 		if len(missing) > 0 && len(unseen) > 0 { // there will be more history, which may show that the others were accepted
 			toJudge = newer
 		}
 		if err := j.ready(ctx, toJudge); err != nil {
-			return err
+			return false, err
 		}
 		var doubt error
 		for parent := range missing {
@@ -157,8 +157,8 @@ func (r *remote) verifySince(ctx context.Context, s *store, j judge, tip, anchor
 		}
 		var certain, perhaps []plumbing.Hash
 		for commit := range toJudge {
-			bad, known := judged[commit]
-			if !known {
+			bad, before := judged[commit]
+			if !before {
 				_, bad = j.judge(commit)
 				if errors.Is(bad, errUnseen) {
 					doubt = bad
@@ -170,7 +170,7 @@ func (r *remote) verifySince(ctx context.Context, s *store, j judge, tip, anchor
 				continue
 			}
 			if _, refused := reconcile.RejectedBy(bad); !refused {
-				return bad
+				return false, bad
 			}
 			if newer[commit] && !open || len(unseen) == 0 {
 				certain = append(certain, commit)
@@ -182,28 +182,29 @@ func (r *remote) verifySince(ctx context.Context, s *store, j judge, tip, anchor
 			oldest, err := h.oldest(certain, accepted)
 			switch {
 			case err != nil:
-				return err
+				return false, err
 			case len(certain) == 1:
-				return judged[oldest]
+				return false, judged[oldest]
 			}
-			return refused("%d commits since %s are not accepted, the oldest is %w", len(certain), r.base().Short(), judged[oldest])
+			return false, refused("%d commits since %s are not accepted, the oldest is %w", len(certain), r.base().Short(), judged[oldest])
 		}
 		if len(perhaps) > 0 {
 			oldest, err := h.oldest(perhaps, accepted)
 			if err != nil {
-				return err
+				return false, err
 			}
 			doubt = judged[oldest]
 		}
 		if doubt == nil {
-			return nil
+			return accepted[tip], nil
 		}
 		if depth > deepenMost {
-			return suspected("%w; whether it was accepted before is not seen in the last %d commits before %s (hint: if the branch is right, run \"infra-agent allow-rewind %s\")",
-				doubt, depth/deepenBy, r.Tip.Short(), r.Tip)
+			_, wayOn := r.whatBase()
+			return false, suspected("%w; whether it was accepted before is not seen in the last %d commits before %s (hint: if the branch is right, %s)",
+				doubt, depth/deepenBy, r.Tip.Short(), wayOn)
 		}
 		if err := r.transfer(ctx, s, tip, depth); err != nil {
-			return err
+			return false, err
 		}
 	}
 }

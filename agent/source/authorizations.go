@@ -19,17 +19,19 @@ import (
 // change of keys is followed step by step, whatever commits a node has missed.
 //
 // A parent whose file is of no use (it is gone, has a mistake, or allows nobody) is
-// passed by: those before it count. So such a mistake shuts nobody out and lets nobody in,
-// and the next commit can mend it. As a tip the commit is refused, see [authorizations.own].
+// passed by: those before it count, and where that leads to what was accepted before, the
+// base. So such a mistake shuts nobody out and lets nobody in, and the next commit can mend
+// it. As a tip the commit is refused, see [authorizations.own].
 type authorizations struct {
-	remote *remote
-	store  *store
-	base   plumbing.Hash // the anchor, or the introduction: where its own file is of no use, none before it counts
-	path   string
-	revoke []byte                            // of the node's own file
-	files  map[plumbing.Hash]signersFile     // by commit
-	keys   map[plumbing.Hash]signersFile     // by blob
-	counts map[plumbing.Hash][]plumbing.Hash // see counting
+	remote   *remote
+	store    *store
+	base     plumbing.Hash // the anchor, or the introduction
+	accepted map[plumbing.Hash]bool
+	path     string
+	revoke   []byte                            // of the node's own file
+	files    map[plumbing.Hash]signersFile     // by commit
+	keys     map[plumbing.Hash]signersFile     // by blob
+	counts   map[plumbing.Hash][]plumbing.Hash // see counting
 }
 
 // maxCounting is how many commits' files may count for one: of those that merges without a
@@ -42,7 +44,7 @@ var errUnseen = errors.New("cannot be seen")
 func (r *remote) authorizations(s *store, base plumbing.Hash) (*authorizations, error) {
 	a := &authorizations{
 		remote: r, store: s, base: base, path: r.Trust.Authorizations,
-		files: map[plumbing.Hash]signersFile{}, keys: map[plumbing.Hash]signersFile{}, counts: map[plumbing.Hash][]plumbing.Hash{},
+		files: map[plumbing.Hash]signersFile{}, keys: map[plumbing.Hash]signersFile{},
 	}
 	// A mistake in the node's own file is no mistake of the commit's.
 	_, err := signature.Load(signature.Files{Revocation: r.Trust.Files.Revocation}, func(path string) (data []byte, err error) {
@@ -53,7 +55,8 @@ func (r *remote) authorizations(s *store, base plumbing.Hash) (*authorizations, 
 }
 
 // ready gets the files that the commits are judged by.
-func (a *authorizations) ready(ctx context.Context, commits map[plumbing.Hash]bool) error {
+func (a *authorizations) ready(ctx context.Context, commits, accepted map[plumbing.Hash]bool) error {
+	a.accepted = accepted
 	var parents []plumbing.Hash
 	for name := range commits {
 		commit, err := a.store.commit(name)
@@ -67,6 +70,7 @@ func (a *authorizations) ready(ctx context.Context, commits map[plumbing.Hash]bo
 
 // get gets the files of commits, and where one is of no use, those of the commits before it.
 func (a *authorizations) get(ctx context.Context, commits []plumbing.Hash) error {
+	a.counts = map[plumbing.Hash][]plumbing.Hash{}
 	for depth := len(commits) + 1; ; depth *= deepenBy {
 		lacks, err := a.lacks(commits)
 		if err != nil || len(lacks) == 0 {
@@ -102,7 +106,7 @@ func (a *authorizations) lacks(commits []plumbing.Hash) ([]plumbing.Hash, error)
 			return nil, err
 		case !missing.IsZero():
 			lacks[missing] = true
-		case file.bad != nil && name != a.base:
+		case file.bad != nil && name != a.base && !a.accepted[name]:
 			commit, err := a.store.commit(name)
 			if err != nil {
 				return nil, err
@@ -142,8 +146,12 @@ func (a *authorizations) judgeAfter(name, before plumbing.Hash) (signer string, 
 		return "", fmt.Errorf("commit %s: %w", short(name), err)
 	}
 	if len(counting) == 0 {
-		return "", refused("commit %s: nobody may sign it: %w, in %s before it (hint: set trust.introduction to a commit that has the file, and switch to that on the node by nixos-rebuild, once)",
-			short(name), a.files[before].bad, short(before))
+		at := before
+		if a.files[a.base].bad != nil {
+			at = a.base
+		}
+		return "", refused("commit %s: nobody may sign it: of %s %w (hint: push the branch again without it; or set trust.introduction to a commit that has the file, and switch to that on the node by nixos-rebuild, once)",
+			short(name), short(at), a.files[at].bad)
 	}
 	for _, by := range counting {
 		if signer, err = a.files[by].keys.Verify(raw); err != nil {
@@ -155,7 +163,7 @@ func (a *authorizations) judgeAfter(name, before plumbing.Hash) (signer string, 
 }
 
 // counting returns the commits whose files count for the children of a commit: itself, or
-// where its file is of no use, all that count for itself. There are none before the base.
+// where its file is of no use, all that count for itself.
 func (a *authorizations) counting(name plumbing.Hash) ([]plumbing.Hash, error) {
 	if known, is := a.counts[name]; is {
 		return known, nil
@@ -168,7 +176,13 @@ func (a *authorizations) counting(name plumbing.Hash) ([]plumbing.Hash, error) {
 	switch {
 	case file.bad == nil:
 		all = []plumbing.Hash{name}
-	case name != a.base:
+	case name == a.base: // nobody
+	case a.accepted[name]:
+		var err error
+		if all, err = a.counting(a.base); err != nil {
+			return nil, err
+		}
+	default:
 		commit, err := a.store.commit(name)
 		if err != nil {
 			return nil, err

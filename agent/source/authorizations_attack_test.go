@@ -122,6 +122,20 @@ func TestAnotherRepositoryIsNotMerged(t *testing.T) {
 	w.push()
 	_, err := w.fetch(w.head(), first)
 	wantRejected(t, err, reconcile.GateUnverified, other.Short(), "no commit is before it")
+
+	t.Log("more of it is no better")
+	w.git("checkout", "-q", "other")
+	w.git("rm", "-q", "-r", "keys")
+	w.git("commit", "-q", "--amend", "-m", "without keys")
+	w.sign(ann)
+	w.signed(&ann, "other", "2")
+	w.git("checkout", "-q", "main")
+	w.git("reset", "-q", "--hard", string(first))
+	w.git("merge", "-q", "--allow-unrelated-histories", "--no-ff", "-m", "merge", "other")
+	w.sign(ann)
+	w.push()
+	_, err = w.fetch(w.head(), first)
+	wantRejected(t, err, reconcile.GateUnverified, "3 commits since", w.git("rev-parse", "other^")[:8], "no commit is before it")
 }
 
 // A rewind replaces the descent alone: the keys are those of the commit that was accepted
@@ -230,24 +244,41 @@ func TestAuthorizationsOfAnOldBranch(t *testing.T) {
 			w.authorize(introduction)
 			w.push()
 			w.mustFetch(anchor, "")
-			w.lost()
-			w.mustFetch(anchor, anchor)
-			side := func(by, merger pen) (reconcile.Commit, reconcile.Commit) {
+			got := func() error { // by a node that has the anchor alone, of this history
+				tip := w.head()
+				w.git("push", "-q", "-f", "origin", string(anchor)+":main")
+				w.lost()
+				w.mustFetch(anchor, anchor)
+				w.push()
+				w.packs.Store(0)
+				_, err := w.fetch(tip, anchor)
+				return err
+			}
+			side := func(by pen) reconcile.Commit {
 				w.git("checkout", "-q", "-B", "side", string(fork))
 				first := w.signed(&by, "side", "1")
 				w.allow(&by, ann, bob)
 				w.git("checkout", "-q", "main")
 				w.git("reset", "-q", "--hard", string(anchor))
 				w.git("merge", "-q", "-s", "ours", "--no-ff", "-m", "merge", "side")
-				w.sign(merger)
-				w.push()
-				return first, w.head()
+				w.sign(bob)
+				return first
 			}
-			first, tip := side(bob, bob) // bob was not allowed there yet
-			_, err := w.fetch(tip, anchor)
-			wantRejected(t, err, reconcile.GateUnverified, first.Short(), "not allowed", fork.Short())
-			_, tip = side(ann, bob)
-			w.mustFetch(tip, anchor)
+			first := side(bob) // who was not allowed there yet
+			wantRejected(t, got(), reconcile.GateUnverified, first.Short(), "not allowed", fork.Short())
+			side(ann)
+			if err := got(); err != nil {
+				t.Errorf("Fetch of a side branch by who could sign there: %v", err)
+			}
+			if n, most := w.packs.Load(), map[string]int64{"false": 3, "true": 6}[filter]; n > most {
+				t.Errorf("asked for %d packs, want %d: what is new, history twice, and the way to one file, step by step with filters", n, most)
+			}
+
+			t.Log("a merge of what is in the history already")
+			w.git("reset", "-q", "--hard", string(anchor))
+			w.git("reset", "-q", "--soft", w.git("commit-tree", "-m", "merge", "-p", string(anchor), "-p", string(fork), "HEAD^{tree}"))
+			w.sign(bob) // whom the fork does not know
+			wantRejected(t, got(), reconcile.GateUnverified, w.head().Short(), "not allowed", fork.Short())
 		})
 	}
 }

@@ -234,6 +234,40 @@ func TestIntroductionThatIsFarFromTheAnchor(t *testing.T) {
 	w.mustFetch(merge, first)
 }
 
+// A branch from before the introduction, where nothing said who may sign, is judged by what
+// the node knows now; the way back to the first commit is not walked for that.
+func TestABranchFromBeforeTheIntroduction(t *testing.T) {
+	w := newWorld(t)
+	w.run(w.bare, "git", "config", "uploadpack.allowFilter", "true")
+	ann, bob := newPen(t, "ann"), newPen(t, "bob")
+	w.imported(200)
+	w.git("fetch", "-q", "origin")
+	w.git("reset", "-q", "--hard", "origin/main")
+	fork := w.head()
+	introduction := w.allow(nil, ann)
+	anchor := w.allow(&ann, bob)
+	w.push()
+	w.authorize(introduction)
+	w.mustFetch(anchor, introduction)
+	w.packs.Store(0)
+	for _, by := range []pen{ann, bob} {
+		w.git("checkout", "-q", "-B", "side", string(fork))
+		side := w.signed(&by, "side", "1")
+		w.git("checkout", "-q", "-B", "main", string(anchor))
+		w.git("merge", "-q", "--no-ff", "-m", "merge", "side")
+		w.sign(bob)
+		w.push()
+		if _, err := w.fetch(w.head(), anchor); by.line == bob.line && err != nil {
+			t.Errorf("Fetch: %v", err)
+		} else if by.line == ann.line {
+			wantRejected(t, err, reconcile.GateUnverified, side.Short(), "not allowed", anchor.Short())
+		}
+	}
+	if n := w.packs.Load(); n > 8 {
+		t.Errorf("asked for %d packs, want at most 8 for both", n)
+	}
+}
+
 // An anchor of another time, without the file, allows nobody; what was before it never counts.
 func TestAnAnchorWithoutTheFile(t *testing.T) {
 	w, ann, _ := newAuthorizedWorld(t)

@@ -67,9 +67,24 @@ func TestAFileOfNoUse(t *testing.T) {
 			w.mustFetch(mended, first)
 			w.lost()
 			w.mustFetch(mended, first)
-			w.signed(&eve, "a", "3")
+			next := w.signed(&eve, "a", "3")
 			w.push()
-			w.mustFetch(w.head(), mended)
+			w.mustFetch(next, mended)
+
+			t.Log("a branch that was begun with it is for those who may sign now")
+			for _, by := range []pen{ann, eve} {
+				w.git("checkout", "-q", "-B", "side", string(bad))
+				side := w.signed(&by, "side", "1")
+				w.git("checkout", "-q", "-B", "main", string(next))
+				w.git("merge", "-q", "-s", "ours", "--no-ff", "-m", "merge", "side")
+				w.sign(eve)
+				w.push()
+				if _, err := w.fetch(w.head(), next); by.line == eve.line && err != nil {
+					t.Errorf("Fetch: %v", err)
+				} else if by.line == ann.line {
+					wantRejected(t, err, reconcile.GateUnverified, side.Short(), "not allowed", next.Short())
+				}
+			}
 		})
 	}
 }

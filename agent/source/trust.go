@@ -35,8 +35,8 @@ func (j job) base() reconcile.Commit {
 
 // A judge says who signed a commit, and refuses one that was signed by nobody who may.
 type judge interface {
-	// ready gets what is needed to judge the commits.
-	ready(ctx context.Context, commits map[plumbing.Hash]bool) error
+	// ready gets what is needed to judge the commits. Others were accepted before.
+	ready(ctx context.Context, commits, accepted map[plumbing.Hash]bool) error
 	judge(commit plumbing.Hash) (signer string, err error)
 }
 
@@ -130,7 +130,7 @@ func (r *remote) accepted(h history, anchor plumbing.Hash) (accepted, unseen map
 // What a server keeps back must not pass for accepted. known: the tip itself was accepted
 // before.
 func (r *remote) verifySince(ctx context.Context, s *store, j judge, tip, anchor plumbing.Hash) (known bool, err error) {
-	h, judged := history{s}, map[plumbing.Hash]error{}
+	h := history{s}
 	for depth := deepenFirst; ; depth *= deepenBy {
 		accepted, unseen, open, err := r.accepted(h, anchor)
 		if err != nil {
@@ -148,30 +148,28 @@ func (r *remote) verifySince(ctx context.Context, s *store, j judge, tip, anchor
 		if len(missing) > 0 && len(unseen) > 0 { // there will be more history, which may show that the others were accepted
 			toJudge = newer
 		}
-		if err := j.ready(ctx, toJudge); err != nil {
+		if err := j.ready(ctx, toJudge, accepted); err != nil {
 			return false, err
 		}
 		var doubt error
 		for parent := range missing {
 			doubt = fmt.Errorf("commit %s is a parent of what is new, and cannot be seen", short(parent))
 		}
+		judged := map[plumbing.Hash]error{}
 		var certain, perhaps []plumbing.Hash
 		for commit := range toJudge {
-			bad, before := judged[commit]
-			if !before {
-				_, bad = j.judge(commit)
-				if errors.Is(bad, errUnseen) {
-					doubt = bad
-					continue
-				}
-				judged[commit] = bad
-			}
+			_, bad := j.judge(commit)
 			if bad == nil {
+				continue
+			}
+			if errors.Is(bad, errUnseen) {
+				doubt = bad
 				continue
 			}
 			if _, refused := reconcile.RejectedBy(bad); !refused {
 				return false, bad
 			}
+			judged[commit] = bad
 			if newer[commit] && !open || len(unseen) == 0 {
 				certain = append(certain, commit)
 			} else {
@@ -215,7 +213,7 @@ type ownKeys struct {
 	store *store
 }
 
-func (ownKeys) ready(context.Context, map[plumbing.Hash]bool) error { return nil }
+func (ownKeys) ready(_ context.Context, _, _ map[plumbing.Hash]bool) error { return nil }
 
 func (k ownKeys) judge(commit plumbing.Hash) (signer string, err error) {
 	raw, err := commitBytes(k.store, commit)

@@ -1,7 +1,9 @@
 package source
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -153,6 +155,46 @@ func TestOldCommitsGiveTheirSignersAlone(t *testing.T) {
 		if n := w.served.Load(); n > 32<<10 {
 			t.Errorf("served %d bytes, want at most 32 KiB", n)
 		}
+	}
+}
+
+// A server may know version 2, and give no object by its name; and what servers without
+// filters send is bounded as every answer is.
+func TestServersThatGiveMoreThanTheSigners(t *testing.T) {
+	w, ann, first := newAuthorizedWorld(t)
+	w.signed(&ann, "large", random(2<<20))
+	w.git("rm", "-q", "large")
+	w.signed(&ann, "a", "2")
+	tip := w.rotated(ann)
+	w.lost()
+	w.mustFetch(tip, first)
+
+	git, refused := w.handler, 0
+	w.handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		if bytes.Contains(body, []byte("command=fetch")) {
+			refused++
+			rw.Header().Set("Content-Type", "application/x-git-upload-pack-result")
+			_, _ = io.WriteString(rw, "0021ERR upload-pack: not our ref x")
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		git.ServeHTTP(rw, r)
+	})
+	w.lost()
+	if w.mustFetch(tip, first); refused != 1 {
+		t.Errorf("asked %d times for objects by name, want once", refused)
+	}
+
+	w.fetcher.opts.Limits.FetchBytes = 1 << 20
+	for _, handler := range []http.Handler{git, w.handler} {
+		w.handler = handler
+		w.lost()
+		_, err := w.fetch(tip, first)
+		wantSuspected(t, err, signers, "the remote sends more than 1048576 bytes", "limits.fetch_bytes")
 	}
 }
 

@@ -65,7 +65,7 @@ func newDescs() (descs, []*prometheus.Desc) {
 		consecutiveFailures: gauge("consecutive_failures", "Failed deployments since the last promoted one, or since the branch describes the good system again."),
 		rollbackFailed:      gauge("rollback_failed", "Whether the last rollback left the node unhealthy or stuck (1): a person must act."),
 		blockedSystems:      gauge("blocked_systems", "Number of systems that failed here and are not tried again."),
-		debts:               gauge("debts", "Whether something is owed since a deployment (1) or not (0): a drained node, or a promotion that could not be undone.", "kind"),
+		debts:               gauge("debts", "Whether something is owed since a deployment (1) or not (0): a drained node, or a promotion that could not be made or undone.", "kind"),
 		troubles:            gauge("troubles", "Number of things beside deployments that do not work: control socket, watch on files, settings that wait for a restart."),
 		checkSuccess:        gauge("health_check_success", "Whether the last run of the health check was green (1) or red (0).", "check"),
 		checkDuration:       gauge("health_check_duration_seconds", "Duration of the last run of the health check.", "check"),

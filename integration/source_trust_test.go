@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/infra-agent/infra-agent/integration/lab"
@@ -77,4 +78,62 @@ func TestOpenPGPSignedTip(t *testing.T) {
 	if got := s.Good.Revision; got != reconcile.Commit(commit) {
 		t.Errorf("good revision is %v, want %s", got, commit)
 	}
+}
+
+// A node that missed two changes of keys follows them step by step, with its store or
+// without. A mistake in the keys is mended by the next commit.
+func TestKeysRotateWhileANodeIsOff(t *testing.T) {
+	f, web, ann, bob := newSignedFleet(t)
+	cid := must[lab.Signer](t)(f.SSHSigner("cid"))
+	const file = "keys/allowed_signers"
+	allow := func(message string, signers ...lab.Signer) string {
+		var lines string
+		for _, s := range signers {
+			lines += s.Allowed
+		}
+		return f.push(message, map[string]string{file: lines})
+	}
+	introduction := allow("ann may sign", ann)
+	settings := f.edit("config.toml", `allowed_signers_file = "/etc/infra-agent/allowed_signers"`, fmt.Sprintf("authorizations = %q\nintroduction = %q", file, introduction))
+	web.wait("promoted", ended(reconcile.ResultPromoted, settings))
+
+	for i, lost := range []bool{false, true} {
+		t.Logf("keys change twice while the node is off; its store was lost: %v", lost)
+		if lost {
+			must[string](t)(web.Run(t.Context(), "sh", "-c", "rm -rf /var/lib/private/infra-agent-fetch/*"))
+		}
+		check(t, web.Kill())
+		f.signAs(&ann)
+		allow("bob may sign, too", ann, bob)
+		f.signAs(&bob)
+		allow("bob alone may sign", bob)
+		allow("cid may sign, too", bob, cid)
+		f.signAs(&cid)
+		allow("cid alone may sign", cid)
+		commit := f.edit("roles/web.nix", fmt.Sprintf("VERSION=%d", i+1), fmt.Sprintf("VERSION=%d", i+2))
+		check(t, web.Boot(t.Context()))
+		web.wait("promoted", ended(reconcile.ResultPromoted, commit))
+
+		t.Log("a key that was dropped meanwhile")
+		f.signAs(&ann)
+		f.edit("roles/web.nix", "VERSION=", "VERSION=9")
+		web.wait("held", held(reconcile.GateUnverified, "not allowed"))
+		check(t, f.Repo().Reset(commit))
+		f.signAs(&cid)
+		web.wait("in sync", inSync(allow("ann alone may sign", ann)))
+	}
+
+	t.Log("nobody may sign, by mistake")
+	f.signAs(&ann)
+	good := web.toplevel(lab.CurrentSystem)
+	allow("a slip")
+	web.wait("held", held(reconcile.GateUnverified, "allows nobody"))
+	web.wait("in sync", inSync(allow("ann may sign", ann)))
+
+	t.Log("a system that looks for the keys where they are not")
+	commit := f.edit("config.toml", file, "keys/signers")
+	web.rolledBack(commit, good, reconcile.ReasonFollow)
+	f.edit("config.toml", "keys/signers", file)
+	web.wait("in sync", inSync(f.tip()))
+	web.expect(good)
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -122,6 +123,11 @@ func TestEveryKeyIsRead(t *testing.T) {
 	}
 }
 
+// authorizations is a table that has its introduction.
+func authorizations(path, policy, more string) string {
+	return fmt.Sprintf("trust = { policy = %q, authorizations = %q, introduction = \"2f1c9d4be03a5c7786d1e0f9ab3c5d7e8f901234\"%s }", policy, path, more)
+}
+
 // TestEachProblem gives one mistake a time; the text is the problem's own line.
 func TestEachProblem(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
@@ -157,7 +163,43 @@ func TestEachProblem(t *testing.T) {
 		{"mapping without nodes", "registry.source = \"map\"", `config.toml:1:1: registry.map.nodes: is missing, and registry.source is map (write the key of the table of nodes, such as "hosts")`},
 		{"registry attribute", "registry.attr = \"a;b\"", `config.toml:1:1: registry.attr: "a;b" is not a path of attributes such as infraAgent.registry`},
 		{"policy", "trust.policy = \"some\"", `config.toml:1:1: trust.policy: "some" is none of none, tip, all`},
-		{"policy without keys", "trust.policy = \"all\"", `config.toml:1:1: trust.policy: nobody could sign (name trust.allowed_signers_file or trust.openpgp_keyring_file)`},
+		{"policy without keys", "trust.policy = \"all\"", `config.toml:1:1: trust.policy: nobody could sign (name trust.allowed_signers_file or trust.openpgp_keyring_file, or trust.authorizations)`},
+		{
+			"authorizations alone", "trust.authorizations = \"signers\"\ntrust.policy = \"all\"",
+			`config.toml:1:1: trust.introduction: is missing, and trust.authorizations is set (write the commit that brought the file, of 40 digits: git log -1 --format=%H -- signers)`,
+		},
+		{
+			"authorizations of the newest commit alone", authorizations("signers", "tip", ""),
+			`config.toml:1:11: trust.policy: "tip" does not go with trust.authorizations, which lets each commit say who may sign the next one (write "all")`,
+		},
+		{
+			"authorizations without a policy", authorizations("signers", "none", ""),
+			`config.toml:1:11: trust.policy: "none" does not go with trust.authorizations, which lets each commit say who may sign the next one (write "all")`,
+		},
+		{
+			"authorizations and signers", authorizations("signers", "all", `, allowed_signers_file = "/etc/signers"`),
+			`config.toml:1:114: trust.allowed_signers_file: does not go with trust.authorizations: one of them says who may sign (remove it; a key that must not count is named in trust.revocation_file)`,
+		},
+		{
+			"authorizations and a keyring", authorizations("signers", "all", `, openpgp_keyring_file = "/etc/keys"`),
+			`config.toml:1:114: trust.openpgp_keyring_file: does not go with trust.authorizations: one of them says who may sign (remove it; a key that must not count is named in trust.revocation_file)`,
+		},
+		{
+			"authorizations of the node", authorizations("/etc/signers", "all", ""),
+			`config.toml:1:27: trust.authorizations: "/etc/signers" is not a file inside the repository (write it as git does, such as "keys/allowed_signers")`,
+		},
+		{
+			"authorizations with a dot", authorizations("./signers", "all", ""),
+			`config.toml:1:27: trust.authorizations: "./signers" is not a file inside the repository (write it as git does, such as "keys/allowed_signers")`,
+		},
+		{
+			"short introduction", `trust = { policy = "all", authorizations = "signers", introduction = "2f1c9d4b" }`,
+			`config.toml:1:55: trust.introduction: "2f1c9d4b" is not the name of a commit (write all 40 digits: git rev-parse COMMIT)`,
+		},
+		{
+			"introduction to nothing", `trust.introduction = "2f1c9d4be03a5c7786d1e0f9ab3c5d7e8f901234"`,
+			`config.toml:1:1: trust.introduction: says where trust.authorizations begins, which is not set (name the file in trust.authorizations, or remove this)`,
+		},
 		{"relative keys", "trust.allowed_signers_file = \"signers\"", `config.toml:1:1: trust.allowed_signers_file: "signers" is not an absolute path`},
 		{"relative state", "state_dir = \"state\"", `config.toml:1:1: state_dir: "state" is not an absolute path of a directory of its own`},
 		{"subdir outside", "source.subdir = \"../x\"", `config.toml:1:1: source.subdir: "../x" is not a path inside the repository`},

@@ -92,8 +92,37 @@ func validateSource(d *strict.Document, s Source) {
 }
 
 func validateTrust(d *strict.Document, t Trust) {
-	if t.Policy != reconcile.TrustNone && t.AllowedSignersFile == "" && t.OpenPGPKeyringFile == "" {
-		d.Problemf("trust.policy", "name trust.allowed_signers_file or trust.openpgp_keyring_file", "nobody could sign")
+	switch {
+	case t.Authorizations != "":
+		validateAuthorizations(d, t)
+	case t.Introduction != "":
+		d.Problemf("trust.introduction", "name the file in trust.authorizations, or remove this", "says where trust.authorizations begins, which is not set")
+	}
+	if t.Policy != reconcile.TrustNone && t.AllowedSignersFile == "" && t.OpenPGPKeyringFile == "" && t.Authorizations == "" {
+		d.Problemf("trust.policy", "name trust.allowed_signers_file or trust.openpgp_keyring_file, or trust.authorizations", "nobody could sign")
+	}
+}
+
+func validateAuthorizations(d *strict.Document, t Trust) {
+	const key, introduction = "trust.authorizations", "trust.introduction"
+	if at := t.Authorizations; !filepath.IsLocal(at) || filepath.Clean(at) != at || at == "." {
+		d.Problemf(key, `write it as git does, such as "keys/allowed_signers"`, "%q is not a file inside the repository", at)
+	}
+	if t.Policy != reconcile.TrustAll {
+		d.Problemf("trust.policy", `write "all"`, "%q does not go with %s, which lets each commit say who may sign the next one", t.Policy, key)
+	}
+	for _, own := range []struct {
+		key  strict.Path
+		file string
+	}{{"trust.allowed_signers_file", t.AllowedSignersFile}, {"trust.openpgp_keyring_file", t.OpenPGPKeyringFile}} {
+		if own.file != "" {
+			d.Problemf(own.key, "remove it; a key that must not count is named in trust.revocation_file", "does not go with %s: one of them says who may sign", key)
+		}
+	}
+	if t.Introduction == "" {
+		d.Problemf(introduction, "write the commit that brought the file, of 40 digits: git log -1 --format=%H -- "+t.Authorizations, "is missing, and %s is set", key)
+	} else if c, err := reconcile.ParseCommit(string(t.Introduction)); err != nil || len(c) != 40 {
+		d.Problemf(introduction, "write all 40 digits: git rev-parse COMMIT", "%q is not the name of a commit", t.Introduction)
 	}
 }
 

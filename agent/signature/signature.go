@@ -6,7 +6,9 @@ package signature
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 )
 
 // Reasons why a commit is not accepted.
@@ -54,6 +56,12 @@ func Load(f Files, read func(path string) ([]byte, error)) (*Keys, error) {
 		}
 	}
 	return k, nil
+}
+
+// AnySigner reports whether an allowed signer may sign a commit of that time, or a later
+// one. Revocations do not count.
+func (k *Keys) AnySigner(at time.Time) bool {
+	return slices.ContainsFunc(k.ssh.allowed, func(s allowedSigner) bool { return s.useful(at) })
 }
 
 // Verify returns who signed the commit, given its bytes as git stores them. The

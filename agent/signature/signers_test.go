@@ -178,3 +178,38 @@ func TestZoneOfTimestamps(t *testing.T) {
 		}
 	}
 }
+
+func TestAnySigner(t *testing.T) {
+	key := strings.TrimSpace(fixture(t, "ann.pub"))
+	weak := ""
+	for line := range strings.Lines(fixture(t, "allowed_signers")) {
+		if strings.HasPrefix(line, "rsa1024@") || strings.Contains(line, "ssh-dss") {
+			weak += line
+		}
+	}
+	if strings.Count(weak, "\n") != 2 {
+		t.Fatalf("weak keys of the fixture: %q, want two", weak)
+	}
+	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	for _, c := range []struct {
+		text string
+		want bool
+	}{
+		{"ann " + key, true},
+		{`ann valid-after="20300101" ` + key, true}, // later
+		{`ann valid-before="20260304050608Z" ` + key, true},
+		{`ann valid-before="20260304050607Z" ` + key, false},
+		{`ann namespaces="file" ` + key, false},
+		{`ann namespaces="file" ` + key + "\nann " + key, true},
+		{weak, false},
+		{"", false},
+	} {
+		k, err := allowing(t, c.text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := k.AnySigner(at); got != c.want {
+			t.Errorf("%q: AnySigner = %v, want %v", c.text, got, c.want)
+		}
+	}
+}

@@ -65,13 +65,17 @@ func (k *sshKeys) verify(c commit) (string, error) {
 
 // strong says whether a signature, if it verifies, is proof.
 func strong(sig *sshsig.Signature) error {
-	kind := sig.PublicKey.Type()
-	switch key, is := sig.PublicKey.(ssh.CryptoPublicKey); {
-	case kind == "ssh-dss":
-		return fmt.Errorf("%w: ssh-dss is too weak", ErrBad)
-	case len(sig.Signature.Rest) > 0 && !strings.HasPrefix(kind, "sk-"): // security keys add what they did
+	if len(sig.Signature.Rest) > 0 && !strings.HasPrefix(sig.PublicKey.Type(), "sk-") { // security keys add what they did
 		return fmt.Errorf("%w: more follows it", ErrBad)
-	case is:
+	}
+	return strongKey(sig.PublicKey)
+}
+
+func strongKey(key ssh.PublicKey) error {
+	if key.Type() == "ssh-dss" {
+		return fmt.Errorf("%w: ssh-dss is too weak", ErrBad)
+	}
+	if key, is := key.(ssh.CryptoPublicKey); is {
 		return longEnough(key.CryptoPublicKey())
 	}
 	return nil
@@ -98,4 +102,11 @@ func (s allowedSigner) unfit(at time.Time) string {
 		return "was not allowed any more when the commit was made"
 	}
 	return ""
+}
+
+// useful reports whether the signer may sign for git at that time or later.
+func (s allowedSigner) useful(at time.Time) bool {
+	key, err := ssh.ParsePublicKey(s.key)
+	return err == nil && strongKey(key) == nil &&
+		(s.namespaces == nil || listed(namespace, s.namespaces)) && (s.before.IsZero() || at.Before(s.before))
 }

@@ -47,8 +47,9 @@ func (r *remote) descend(ctx context.Context, s *store, tip, anchor plumbing.Has
 		case there: // all that is between them would have come, had the server sent it
 			return 0, false, suspected("%w", r.diverged())
 		case depth > deepenMost:
-			return 0, false, suspected("%w, or too far away: %s, the last accepted commit, is not among the last %d commits before %s (hint: if the branch is right, run \"infra-agent allow-rewind %s\")",
-				errDiverged, r.Anchor.Short(), depth/deepenBy, r.Tip.Short(), r.Tip)
+			what, wayOn := r.whatBase()
+			return 0, false, suspected("%w, or too far away: %s, %s, is not among the last %d commits before %s (hint: if the branch is right, %s)",
+				errDiverged, r.base().Short(), what, depth/deepenBy, r.Tip.Short(), wayOn)
 		}
 		if err := r.transfer(ctx, s, tip, depth); err != nil {
 			return 0, false, err
@@ -59,8 +60,17 @@ func (r *remote) descend(ctx context.Context, s *store, tip, anchor plumbing.Has
 var errDiverged = errors.New("diverged")
 
 func (r *remote) diverged() error {
-	return fmt.Errorf("%w: %s does not descend from %s, the last accepted commit (hint: if the branch was rewritten on purpose, run \"infra-agent allow-rewind %s\")",
-		errDiverged, r.Tip.Short(), r.Anchor.Short(), r.Tip)
+	what, wayOn := r.whatBase()
+	return fmt.Errorf("%w: %s does not descend from %s, %s (hint: if the branch was rewritten on purpose, %s)",
+		errDiverged, r.Tip.Short(), r.base().Short(), what, wayOn)
+}
+
+// whatBase says what the base of the history is to a person, and how to get another one.
+func (r *remote) whatBase() (what, wayOn string) {
+	if r.Anchor == "" {
+		return "which trust.introduction names", "name a commit of the branch there, and switch to that on the node by nixos-rebuild"
+	}
+	return "the last accepted commit", fmt.Sprintf("run \"infra-agent allow-rewind %s\"", r.Tip)
 }
 
 // A history walks the commits of a store. It believes nothing but the commits, whose

@@ -202,7 +202,7 @@ func (j job) attempt() (Result, error) {
 	}
 	defer s.close()
 	ctx := context.Background() // the parent kills this process instead
-	tip, anchor := hash(j.Tip), hash(j.Anchor)
+	tip, anchor := hash(j.Tip), hash(j.base())
 	r := remote{job: j}
 	defer r.close()
 	if err := r.bring(ctx, s, tip, anchor); err != nil {
@@ -212,10 +212,7 @@ func (j job) attempt() (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if rewound { // there is nothing since the anchor
-		anchor = tip
-	}
-	signer, err := r.verify(ctx, s, tip, anchor)
+	signer, err := r.verify(ctx, s, tip, anchor, rewound)
 	if err != nil {
 		return Result{}, err
 	}

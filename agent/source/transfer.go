@@ -25,12 +25,21 @@ type remote struct {
 	noFilter bool // the server has filters, and not the one that is asked for
 	noThin   bool // it sent deltas to what the store has not
 	pinned   bool // the tip is that of no branch, but named by another repository
+
+	names     *catalog // gives objects by their names
+	noNames   bool     // the server does not
+	whole     int      // commits before the tip that were asked for with their files
+	withFiles bool     // of all commits, and not of the tip alone
 }
 
 func (r *remote) close() {
 	if r.session != nil {
 		_ = r.session.Close()
 		r.session = nil
+	}
+	if r.names != nil {
+		_ = r.names.conn.Close()
+		r.names = nil
 	}
 }
 
@@ -101,7 +110,7 @@ func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, dept
 	if r.session.local {
 		pack = r.session.meter.reader(pack)
 	}
-	if depth > 1 && req.Filter == "" {
+	if depth > 1 && req.Filter == "" && !r.withFiles {
 		r.session.meter.limit.Store(skipBytes * r.Limits.FetchBytes)
 		err = r.failed(takeCommits(pack, s, r.Limits))
 	} else {
@@ -213,7 +222,7 @@ func (r *remote) request(s *store, wants []plumbing.Hash, depth int) (*packp.Upl
 	}
 	req.Wants = wants
 	req.Depth = packp.DepthCommits(depth)
-	if s.fresh {
+	if s.fresh || r.withFiles {
 		return req, nil
 	}
 	last, err := s.Reference(fetched)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -14,10 +15,29 @@ import (
 )
 
 // Trust says which commits must be signed, and by whom. The files belong to the
-// active system, never to the repository: a commit cannot allow its own signer.
+// active system; what the repository says counts for later commits alone: a commit
+// cannot allow its own signer.
 type Trust struct {
 	Policy reconcile.TrustPolicy
 	Files  signature.Files
+
+	Authorizations string           // allowed signers in the repository, see [authorizations]; "" = Files say who may sign
+	Introduction   reconcile.Commit // with Authorizations: accepted, and all before it
+}
+
+// base returns the commit that the tip must descend from; "" = any.
+func (j job) base() reconcile.Commit {
+	if j.Anchor == "" && j.Trust.Authorizations != "" {
+		return j.Trust.Introduction
+	}
+	return j.Anchor
+}
+
+// A judge says who signed a commit, and refuses one that was signed by nobody who may.
+type judge interface {
+	// ready gets what is needed to judge the commits. Others were accepted before.
+	ready(ctx context.Context, commits, accepted map[plumbing.Hash]bool) error
+	judge(commit plumbing.Hash) (signer string, err error)
 }
 
 // maxCommit bounds a commit object; git's own are a few hundred bytes.
@@ -25,63 +45,132 @@ const maxCommit = 1 << 20
 
 // verify checks the signatures that the policy asks for, and returns who signed
 // the tip. With policy all that is every commit since the anchor, those that a
-// merge brought in included; without an anchor there is only the tip to judge.
-func (r *remote) verify(ctx context.Context, s *store, tip, anchor plumbing.Hash) (signer string, err error) {
+// merge brought in included; without an anchor, or where the tip need not descend from
+// it, there is only the tip to judge.
+func (r *remote) verify(ctx context.Context, s *store, tip, anchor plumbing.Hash, rewound bool) (signer string, err error) {
 	if r.Trust.Policy == reconcile.TrustNone {
 		return "", nil
+	}
+	if r.Trust.Authorizations != "" {
+		return r.verifyAuthorized(ctx, s, tip, anchor, rewound)
 	}
 	keys, err := signature.Load(r.Trust.Files, func(path string) ([]byte, error) { return os.ReadFile(copyOf(path)) })
 	if err != nil {
 		return "", err
 	}
-	if r.Trust.Policy == reconcile.TrustAll && !anchor.IsZero() && anchor != tip {
-		if err := r.verifySince(ctx, s, keys, tip, anchor); err != nil {
+	own := ownKeys{keys, s}
+	if r.Trust.Policy == reconcile.TrustAll && !anchor.IsZero() && anchor != tip && !rewound {
+		if _, err := r.verifySince(ctx, s, own, tip, anchor); err != nil {
 			return "", err
 		}
 	}
-	return verifyCommit(s, keys, tip)
+	return own.judge(tip)
+}
+
+// verifyAuthorized is verify by what the repository says of signers. A tip that need not
+// descend from the base is judged as if it came after that: by the keys that the node
+// knows now. One that was accepted before, or is the introduction, is not judged again.
+func (r *remote) verifyAuthorized(ctx context.Context, s *store, tip, base plumbing.Hash, rewound bool) (signer string, err error) {
+	a, err := r.authorizations(s, base)
+	if err != nil {
+		return "", err
+	}
+	known := false
+	if rewound {
+		err = a.get(ctx, []plumbing.Hash{base})
+	} else {
+		known, err = r.verifySince(ctx, s, a, tip, base)
+	}
+	if err != nil {
+		return "", err
+	}
+	keys, err := a.own(ctx, tip)
+	switch {
+	case err != nil:
+		return "", err
+	case rewound:
+		return a.judgeAfter(tip, base)
+	case !known:
+		return a.judge(tip)
+	}
+	raw, err := commitBytes(s, tip)
+	if err != nil {
+		return "", err
+	}
+	signer, _ = keys.Verify(raw) // who that was does not matter any more
+	return signer, nil
+}
+
+// accepted returns the commits that were accepted before, and their parents that the store
+// lacks. Where open is set, what comes after the anchor may be one of them.
+func (r *remote) accepted(h history, anchor plumbing.Hash) (accepted, unseen map[plumbing.Hash]bool, open bool, err error) {
+	accepted, unseen, err = h.ancestors(anchor)
+	if err != nil {
+		return nil, nil, false, err
+	}
+	if introduction := hash(r.Trust.Introduction); !introduction.IsZero() {
+		seen, missing, err := h.since(introduction, accepted)
+		if err != nil {
+			return nil, nil, false, err
+		}
+		maps.Copy(accepted, seen)
+		delete(missing, introduction) // it is older than what the store has
+		open = len(missing) > 0
+		maps.Copy(unseen, missing)
+	}
+	for _, c := range r.Accepted {
+		accepted[hash(c)] = true
+	}
+	return accepted, unseen, open, nil
 }
 
 // verifySince judges the commits between anchor and tip. A commit that is not signed
 // as it should be may be older than the anchor, and so may a parent that the store
 // lacks: then the store is deepened until the anchor's history shows which it is.
-// What a server keeps back must not pass for accepted.
-func (r *remote) verifySince(ctx context.Context, s *store, keys *signature.Keys, tip, anchor plumbing.Hash) error {
-	h, judged := history{s}, map[plumbing.Hash]error{}
+// What a server keeps back must not pass for accepted. known: the tip itself was accepted
+// before.
+func (r *remote) verifySince(ctx context.Context, s *store, j judge, tip, anchor plumbing.Hash) (known bool, err error) {
+	h := history{s}
 	for depth := deepenFirst; ; depth *= deepenBy {
-		accepted, unseen, err := h.ancestors(anchor)
+		accepted, unseen, open, err := r.accepted(h, anchor)
 		if err != nil {
-			return err
-		}
-		for _, c := range r.Accepted {
-			accepted[hash(c)] = true
+			return false, err
 		}
 		since, missing, err := h.since(tip, accepted)
 		if err != nil {
-			return err
+			return false, err
 		}
 		newer, err := h.newer(since, anchor)
 		if err != nil {
-			return err
+			return false, err
+		}
+		toJudge := since
+		if len(missing) > 0 && len(unseen) > 0 { // there will be more history, which may show that the others were accepted
+			toJudge = newer
+		}
+		if err := j.ready(ctx, toJudge, accepted); err != nil {
+			return false, err
 		}
 		var doubt error
 		for parent := range missing {
 			doubt = fmt.Errorf("commit %s is a parent of what is new, and cannot be seen", short(parent))
 		}
+		judged := map[plumbing.Hash]error{}
 		var certain, perhaps []plumbing.Hash
-		for commit := range since {
-			bad, known := judged[commit]
-			if !known {
-				_, bad = verifyCommit(s, keys, commit)
-				judged[commit] = bad
-			}
+		for commit := range toJudge {
+			_, bad := j.judge(commit)
 			if bad == nil {
 				continue
 			}
-			if _, refused := reconcile.RejectedBy(bad); !refused {
-				return bad
+			if errors.Is(bad, errUnseen) {
+				doubt = bad
+				continue
 			}
-			if newer[commit] || len(unseen) == 0 {
+			if _, refused := reconcile.RejectedBy(bad); !refused {
+				return false, bad
+			}
+			judged[commit] = bad
+			if newer[commit] && !open || len(unseen) == 0 {
 				certain = append(certain, commit)
 			} else {
 				perhaps = append(perhaps, commit)
@@ -91,53 +180,66 @@ func (r *remote) verifySince(ctx context.Context, s *store, keys *signature.Keys
 			oldest, err := h.oldest(certain, accepted)
 			switch {
 			case err != nil:
-				return err
+				return false, err
 			case len(certain) == 1:
-				return judged[oldest]
+				return false, judged[oldest]
 			}
-			return refused("%d commits since %s are not accepted, the oldest is %w", len(certain), r.Anchor.Short(), judged[oldest])
+			return false, refused("%d commits since %s are not accepted, the oldest is %w", len(certain), r.base().Short(), judged[oldest])
 		}
 		if len(perhaps) > 0 {
 			oldest, err := h.oldest(perhaps, accepted)
 			if err != nil {
-				return err
+				return false, err
 			}
 			doubt = judged[oldest]
 		}
 		if doubt == nil {
-			return nil
+			return accepted[tip], nil
 		}
 		if depth > deepenMost {
-			return suspected("%w; whether it was accepted before is not seen in the last %d commits before %s (hint: if the branch is right, run \"infra-agent allow-rewind %s\")",
-				doubt, depth/deepenBy, r.Tip.Short(), r.Tip)
+			_, wayOn := r.whatBase()
+			return false, suspected("%w; whether it was accepted before is not seen in the last %d commits before %s (hint: if the branch is right, %s)",
+				doubt, depth/deepenBy, r.Tip.Short(), wayOn)
 		}
 		if err := r.transfer(ctx, s, tip, depth); err != nil {
-			return err
+			return false, err
 		}
 	}
 }
 
-func verifyCommit(s *store, keys *signature.Keys, name plumbing.Hash) (string, error) {
-	object, err := s.object(plumbing.CommitObject, name)
+// ownKeys are those of the node: they judge every commit alike.
+type ownKeys struct {
+	*signature.Keys
+	store *store
+}
+
+func (ownKeys) ready(_ context.Context, _, _ map[plumbing.Hash]bool) error { return nil }
+
+func (k ownKeys) judge(commit plumbing.Hash) (signer string, err error) {
+	raw, err := commitBytes(k.store, commit)
 	if err != nil {
 		return "", err
 	}
+	if signer, err = k.Verify(raw); err != nil {
+		return "", refused("commit %s: %w (hint: %s)", short(commit), err, wayOn(err))
+	}
+	return signer, nil
+}
+
+// commitBytes returns what is signed, and its signature.
+func commitBytes(s *store, name plumbing.Hash) ([]byte, error) {
+	object, err := s.object(plumbing.CommitObject, name)
+	if err != nil {
+		return nil, err
+	}
 	if object.Size() > maxCommit {
-		return "", refused("commit %s is larger than %d bytes", short(name), maxCommit)
+		return nil, refused("commit %s is larger than %d bytes", short(name), maxCommit)
 	}
 	r, err := object.Reader()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	raw, err := io.ReadAll(r)
-	if err != nil {
-		return "", err
-	}
-	signer, err := keys.Verify(raw)
-	if err != nil {
-		return "", refused("commit %s: %w (hint: %s)", short(name), err, wayOn(err))
-	}
-	return signer, nil
+	return io.ReadAll(r)
 }
 
 // wayOn says what gets a node on that refuses a commit. The keys are those of the

@@ -19,7 +19,10 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 )
 
-const uploadPack = "git-upload-pack"
+const (
+	uploadPack = "git-upload-pack"
+	refsQuery  = "/info/refs?service=" + uploadPack
+)
 
 // web is a server that is asked over HTTP(S), gitprotocol-http(5).
 type web struct {
@@ -52,8 +55,7 @@ func (w *web) Close() error {
 }
 
 func (w *web) list(ctx context.Context, refs []string) (listing, error) {
-	const query = "/info/refs?service=" + uploadPack
-	req, err := w.remote.request(ctx, http.MethodGet, w.url+query, http.NoBody)
+	req, err := w.remote.request(ctx, http.MethodGet, w.url+refsQuery, http.NoBody)
 	if err != nil {
 		return listing{}, err
 	}
@@ -62,7 +64,7 @@ func (w *web) list(ctx context.Context, refs []string) (listing, error) {
 		return listing{}, err
 	}
 	defer resp.Body.Close()
-	w.url = strings.TrimSuffix(resp.Request.URL.String(), query)
+	w.url = strings.TrimSuffix(resp.Request.URL.String(), refsQuery)
 	body := bufio.NewReader(resp.Body)
 	if isDumb(body) {
 		return listing{}, fmt.Errorf("%s serves the files of the repository (git's dumb protocol), which is not supported (hint: have git http-backend serve it)", w.url)

@@ -178,16 +178,19 @@ func (d *doctor) revision(ctx context.Context, s config.Settings, work string) (
 			d.fail("commit", err)
 			return reconcile.Revision{}, false
 		}
-		d.ok("commit", "%s %s", res.Commit.Short(), signedBy(res))
+		d.ok("commit", "%s %s", res.Commit.Short(), signedBy(res, s.Trust.Policy))
 		return reconcile.Revision{Commit: res.Commit, Time: res.Time, Tree: res.Tree, Warnings: res.Warnings}, true
 	}
 	return reconcile.Revision{}, false
 }
 
 // signedBy is the commit's subject, and who signed it.
-func signedBy(res source.Result) string {
-	if res.Signer != "" {
+func signedBy(res source.Result, policy reconcile.TrustPolicy) string {
+	switch {
+	case res.Signer != "":
 		return res.Subject + ", signed by " + res.Signer
+	case policy != reconcile.TrustNone:
+		return res.Subject + ", which trust.introduction names"
 	}
 	return res.Subject + `, its signature is not asked for (trust.policy = "none")`
 }

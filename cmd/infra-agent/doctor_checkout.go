@@ -73,7 +73,7 @@ func (d *doctor) committed(ctx context.Context, s config.Settings, work string) 
 		d.fail("commit", err)
 		return
 	}
-	d.ok("commit", "%s %s", res.Commit.Short(), signedBy(res))
+	d.ok("commit", "%s %s", res.Commit.Short(), signedBy(res, s.Trust.Policy))
 	for _, w := range res.Warnings {
 		d.warn("files", "%s", w)
 	}

@@ -99,9 +99,13 @@ func sourceOptions(s config.Settings) source.Options {
 			TreeBytes: int64(s.Limits.TreeBytes), TreeEntries: s.Limits.TreeEntries, FetchBytes: int64(s.Limits.FetchBytes),
 			Fetch: s.Limits.Fetch,
 		},
-		Trust: source.Trust{Policy: s.Trust.Policy, Files: signature.Files{
-			AllowedSigners: s.Trust.AllowedSignersFile, Keyring: s.Trust.OpenPGPKeyringFile, Revocation: s.Trust.RevocationFile,
-		}},
+		Trust: source.Trust{
+			Policy: s.Trust.Policy,
+			Files: signature.Files{
+				AllowedSigners: s.Trust.AllowedSignersFile, Keyring: s.Trust.OpenPGPKeyringFile, Revocation: s.Trust.RevocationFile,
+			},
+			Authorizations: s.Trust.Authorizations, Introduction: s.Trust.Introduction,
+		},
 		Checkout: source.Checkout{
 			RefuseEncrypted: s.Source.Encrypted == config.EncryptedRefuse, Submodules: source.Submodules(s.Source.Submodules), LFS: s.Source.LFS,
 		},

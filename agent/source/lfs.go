@@ -61,11 +61,11 @@ func (l *layout) objects(ctx context.Context, r *repository) error {
 		}
 	}
 	if len(missing) > 0 {
-		endpoint, err := l.lfsAt(r)
+		endpoint, header, err := l.lfsAt(ctx, r)
 		if err != nil {
 			return fmt.Errorf("find %q in Git LFS: %w", files[0].path, err)
 		}
-		if err := l.lfs.fetch(ctx, endpoint, missing); err != nil {
+		if err := l.lfs.fetch(ctx, endpoint, header, missing); err != nil {
 			return fmt.Errorf("fetch from Git LFS at %s: %w", endpoint.URL, err)
 		}
 	}
@@ -102,27 +102,42 @@ func (l *layout) object(f pointed) error {
 	return nil
 }
 
-// lfsAt returns the server of a repository's objects: as git-lfs-config(5), of which
-// lfs.url is known, and else as git-lfs makes it of the repository's own URL.
-func (w *writer) lfsAt(r *repository) (Remote, error) {
+// lfsAt returns the server of a repository's objects, and what it wants to be sent with each
+// question: as git-lfs-config(5), of which lfs.url is known, else as the server of a repository
+// that is fetched by ssh says itself, and else as git-lfs makes it of the repository's own URL.
+func (w *writer) lfsAt(ctx context.Context, r *repository) (at Remote, header map[string]string, err error) {
+	url, err := w.lfsConfigured(r)
+	if err == nil && url == "" {
+		url, header, err = askLFS(ctx, r.remote)
+	}
+	if err == nil && url == "" {
+		url, err = lfsURL(r.remote)
+	}
+	if err != nil {
+		return Remote{}, nil, err
+	}
+	at, err = w.checkout.remoteAt(strings.TrimSuffix(url, "/"), r.remote, w.modules.job.Remote)
+	return at, header, err
+}
+
+// lfsConfigured returns lfs.url of the repository; "": it has none.
+func (w *writer) lfsConfigured(r *repository) (string, error) {
 	text, err := w.small(r, ".lfsconfig")
 	if err != nil {
-		return Remote{}, err
+		return "", err
 	}
 	parsed := config.New()
 	if err := config.NewDecoder(bytes.NewReader(text)).Decode(parsed); err != nil {
-		return Remote{}, refused(".lfsconfig: %s", oneLine(err.Error(), 200))
+		return "", refused(".lfsconfig: %s", oneLine(err.Error(), 200))
 	}
 	at := parsed.Section("lfs").Option("url")
-	if at == "" {
-		if at, err = lfsURL(r.remote); err != nil {
-			return Remote{}, err
-		}
-	} else if err := judgeModule(at); err != nil || !strings.HasPrefix(at, "http") {
-		return Remote{}, refused(".lfsconfig: lfs.url is not a URL with https:// or http://")
+	if at != "" && !isLFSURL(at) {
+		return "", refused(".lfsconfig: lfs.url is not a URL with https:// or http://")
 	}
-	return w.checkout.remoteAt(strings.TrimSuffix(at, "/"), r.remote, w.modules.job.Remote)
+	return at, nil
 }
+
+func isLFSURL(at string) bool { return judgeModule(at) == nil && strings.HasPrefix(at, "http") }
 
 // lfsURL is the URL that git-lfs takes where none is set.
 func lfsURL(from Remote) (string, error) {

@@ -32,7 +32,7 @@ func (l lfsObjects) file(oid string) string { return filepath.Join(l.dir, oid) }
 const lfsBatch = 100
 
 // fetch gets objects from a server of them.
-func (l lfsObjects) fetch(ctx context.Context, at Remote, missing map[string]pointer) error {
+func (l lfsObjects) fetch(ctx context.Context, at Remote, header map[string]string, missing map[string]pointer) error {
 	if err := os.MkdirAll(l.dir, 0o700); err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (l lfsObjects) fetch(ctx context.Context, at Remote, missing map[string]poi
 		all = append(all, p)
 	}
 	slices.SortFunc(all, func(a, b pointer) int { return strings.Compare(a.OID, b.OID) })
-	s := lfsServer{lfsObjects: l, at: at, meter: newMeter(*l.left), hosts: map[string]*web{}}
+	s := lfsServer{lfsObjects: l, at: at, header: header, meter: newMeter(*l.left), hosts: map[string]*web{}}
 	defer s.close()
 	for batch := range slices.Chunk(all, lfsBatch) {
 		if err := s.get(ctx, batch); s.meter.over() {
@@ -56,9 +56,10 @@ func (l lfsObjects) fetch(ctx context.Context, at Remote, missing map[string]poi
 // An lfsServer says where objects are: there, or on other hosts.
 type lfsServer struct {
 	lfsObjects
-	at    Remote
-	meter *meter
-	hosts map[string]*web // by scheme and host
+	at     Remote
+	header map[string]string // that it wants with each question
+	meter  *meter
+	hosts  map[string]*web // by scheme and host
 }
 
 func (s lfsServer) close() {
@@ -115,6 +116,14 @@ func noDowngrade(to *http.Request, via []*http.Request) error {
 	return nil
 }
 
+// with returns the remote without its token where the server has said what it wants instead.
+func (r Remote) with(header map[string]string) Remote {
+	if len(header) > 0 {
+		r.TokenFile = ""
+	}
+	return r
+}
+
 // A download is where an object is, git-lfs docs/api/batch.md.
 type download struct {
 	Href   string            `json:"href"`
@@ -134,9 +143,12 @@ func (s lfsServer) batch(ctx context.Context, objects []pointer) (map[string]dow
 	if err != nil {
 		return nil, err
 	}
-	req, err := w.remote.request(ctx, http.MethodPost, s.at.URL+"/objects/batch", bytes.NewReader(body))
+	req, err := w.remote.with(s.header).request(ctx, http.MethodPost, s.at.URL+"/objects/batch", bytes.NewReader(body))
 	if err != nil {
 		return nil, err
+	}
+	for name, value := range s.header {
+		req.Header.Set(name, value)
 	}
 	req.Header.Set("Accept", lfsType)
 	req.Header.Set("Content-Type", lfsType)
@@ -184,10 +196,7 @@ func (s lfsServer) download(ctx context.Context, want pointer, from download) er
 	if err != nil {
 		return err
 	}
-	asked := w.remote
-	if len(from.Header) > 0 {
-		asked.TokenFile = "" // the server has said what is needed there
-	}
+	asked := w.remote.with(from.Header)
 	req, err := asked.request(ctx, http.MethodGet, from.Href, http.NoBody)
 	if err != nil {
 		return err

@@ -305,6 +305,55 @@ func TestLFSOfASubmodule(t *testing.T) {
 	}
 }
 
+// The server of a repository that is fetched by ssh says where the objects are, and hands out
+// a ticket for them: no other credentials are needed, and none are sent.
+func TestLFSBySSH(t *testing.T) {
+	w, l := newLFSWorld(t)
+	server, remote := w.overSSH()
+	w.follow(remote, w.fetcher.opts.Limits)
+	w.fetcher.opts.Checkout.LFS = true
+	l.stow(w, "a.bin", "first")
+	anchor := w.pushed("a", "1")
+
+	t.Log("a server without that program: the objects are looked for where git-lfs does")
+	_, err := w.fetch(anchor, "")
+	if err == nil || !strings.Contains(err.Error(), "fetch from Git LFS at https://127.0.0.1/") {
+		t.Errorf("got %v", err)
+	}
+
+	server.programs = t.TempDir()
+	answer := func(text string) {
+		t.Helper()
+		script := "#!/bin/sh\necho \"$*\" >" + server.programs + "/asked\nprintf '%s' '" + text + "'\n"
+		if err := os.WriteFile(filepath.Join(server.programs, "git-lfs-authenticate"), []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answer(`{"href": "` + w.url + `/info/lfs", "header": {"X-Ticket": "one"}, "expires_in": 600}`)
+	if _, err := w.fetch(anchor, ""); err != nil {
+		t.Fatal(err)
+	}
+	w.wantFiles(map[string]string{"a.bin": "first"})
+	if got := l.questions(); got != "POST batch one, GET a7937" {
+		t.Errorf("asked: %s", got)
+	}
+	if asked, err := os.ReadFile(filepath.Join(server.programs, "asked")); err != nil || string(asked) != w.bare+" download\n" {
+		t.Errorf("the server was asked %q, %v", asked, err)
+	}
+
+	for text, want := range map[string]string{
+		"no JSON":                                  "git-lfs-authenticate: the server's answer: ",
+		`{"href": "file:///etc/passwd"}`:           "git-lfs-authenticate: the server's objects are at no URL with https:// or http://",
+		`{"href": "` + strings.Repeat("x", 100000): "git-lfs-authenticate: the server's answer: ",
+	} {
+		answer(text)
+		l.stow(w, "a.bin", text)
+		if _, err := w.fetch(w.pushed("a", text), anchor); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.40s: got %v, want %q", text, err, want)
+		}
+	}
+}
+
 // Where "git-lfs env" 3.3.0 says that it looks, but for a second / in one of them.
 func TestLFSURL(t *testing.T) {
 	t.Parallel()

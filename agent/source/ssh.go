@@ -13,32 +13,11 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// openSSH runs git-upload-pack on the other side. It uses the two files that the
-// remote names, and nothing else: no agent, no ~/.ssh, no password.
+// openSSH runs git-upload-pack on the other side.
 func openSSH(conn net.Conn, remote Remote, endpoint *transport.Endpoint, address string, params []string) (*stream, error) {
-	key, err := readKey(remote.SSHKeyFile)
+	session, warnings, err := newSSH(conn, remote, endpoint, address)
 	if err != nil {
 		return nil, err
-	}
-	host, err := readHost(remote.KnownHostsFile, address)
-	if err != nil {
-		return nil, err
-	}
-	user := endpoint.User
-	if user == "" {
-		user = remote.username()
-	}
-	config := &ssh.ClientConfig{
-		User: user, Auth: []ssh.AuthMethod{ssh.PublicKeys(key)},
-		HostKeyCallback: host.judge, HostKeyAlgorithms: host.algorithms,
-	}
-	c, channels, requests, err := ssh.NewClientConn(conn, address, config)
-	if err != nil {
-		return nil, host.explain(err, remote.SSHKeyFile, key)
-	}
-	session, err := ssh.NewClient(c, channels, requests).NewSession()
-	if err != nil {
-		return nil, fmt.Errorf("ssh: %w", err)
 	}
 	for _, p := range params {
 		_ = session.Setenv("GIT_PROTOCOL", p) // a server that does not take it answers by the older protocol
@@ -53,15 +32,50 @@ func openSSH(conn net.Conn, remote Remote, endpoint *transport.Endpoint, address
 	if err != nil {
 		return nil, fmt.Errorf("ssh: %w", err)
 	}
-	path := strings.ReplaceAll(repositoryPath(endpoint.Path), "'", `'\''`)
-	if err := session.Start(uploadPack + " '" + path + "'"); err != nil {
+	if err := session.Start(uploadPack + " " + quotedPath(endpoint)); err != nil {
 		return nil, fmt.Errorf("ssh: start %s: %w", uploadPack, err)
 	}
 	stderr := sync.OnceValue(func() string {
 		_ = session.Wait() // what it said may come after the end of what it printed
 		return said.String()
 	})
-	return &stream{in: bufio.NewReader(in), out: out, stderr: stderr, warnings: host.unread}, nil
+	return &stream{in: bufio.NewReader(in), out: out, stderr: stderr, warnings: warnings}, nil
+}
+
+// quotedPath is the repository's path as the other side's shell wants it.
+func quotedPath(endpoint *transport.Endpoint) string {
+	return "'" + strings.ReplaceAll(repositoryPath(endpoint.Path), "'", `'\''`) + "'"
+}
+
+// newSSH logs in, and returns a session that runs nothing yet, and what is odd in the file of
+// known hosts. It uses the two files that the remote names, and nothing else: no agent, no
+// ~/.ssh, no password.
+func newSSH(conn net.Conn, remote Remote, endpoint *transport.Endpoint, address string) (_ *ssh.Session, warnings []string, err error) {
+	key, err := readKey(remote.SSHKeyFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	host, err := readHost(remote.KnownHostsFile, address)
+	if err != nil {
+		return nil, nil, err
+	}
+	user := endpoint.User
+	if user == "" {
+		user = remote.username()
+	}
+	config := &ssh.ClientConfig{
+		User: user, Auth: []ssh.AuthMethod{ssh.PublicKeys(key)},
+		HostKeyCallback: host.judge, HostKeyAlgorithms: host.algorithms,
+	}
+	c, channels, requests, err := ssh.NewClientConn(conn, address, config)
+	if err != nil {
+		return nil, nil, host.explain(err, remote.SSHKeyFile, key)
+	}
+	session, err := ssh.NewClient(c, channels, requests).NewSession()
+	if err != nil {
+		return nil, nil, fmt.Errorf("ssh: %w", err)
+	}
+	return session, host.unread, nil
 }
 
 // readKey never says what is in the file.

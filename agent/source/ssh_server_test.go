@@ -56,6 +56,7 @@ type sshServer struct {
 	listener net.Listener
 	hostKeys []ssh.Signer
 	client   ssh.PublicKey
+	programs string       // a directory of further ones
 	v2       atomic.Bool  // takes GIT_PROTOCOL
 	sent     atomic.Int64 // bytes
 }
@@ -131,7 +132,7 @@ func (s *sshServer) session(c ssh.Channel, requests <-chan *ssh.Request) {
 			var v struct{ Command string }
 			_ = r.Reply(ssh.Unmarshal(r.Payload, &v) == nil, nil)
 			git := exec.CommandContext(s.t.Context(), "sh", "-c", v.Command)
-			git.Env = append(os.Environ(), env...)
+			git.Env = append(append(os.Environ(), "PATH="+s.programs+":"+os.Getenv("PATH")), env...)
 			git.Stdout, git.Stderr = &countingWriter{c, &s.sent}, c.Stderr()
 			in, err := git.StdinPipe()
 			if err != nil {

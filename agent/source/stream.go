@@ -34,27 +34,42 @@ func openStream(ctx context.Context, remote Remote, endpoint *transport.Endpoint
 	if endpoint.Protocol == "ssh" {
 		open = openSSH
 	}
-	address := net.JoinHostPort(strings.Trim(endpoint.Host, "[]"), strconv.Itoa(portOf(endpoint)))
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	conn, address, err := dial(ctx, remote, endpoint, m)
 	if err != nil {
 		return nil, err
 	}
-	metered := &meteredConn{conn, m, remote.Timeout}
-	stop := context.AfterFunc(ctx, func() { conn.Close() }) // no read below knows of ctx
-	s, err := open(metered, remote, endpoint, address, params)
+	s, err := open(conn, remote, endpoint, address, params)
 	if err != nil {
-		stop()
 		conn.Close()
 		if m.over() {
 			err = m.err()
 		}
 		return nil, err
 	}
-	s.end = func() error {
-		stop()
-		return conn.Close()
-	}
+	s.end = conn.Close
 	return s, nil
+}
+
+// A call is a connection that is metered, and ends with its context: no read on it knows of one.
+type call struct {
+	*meteredConn
+	stop func() bool
+}
+
+// Close ends it.
+func (c call) Close() error {
+	c.stop()
+	return c.meteredConn.Close()
+}
+
+// dial connects to the host of a URL, and returns its address.
+func dial(ctx context.Context, remote Remote, endpoint *transport.Endpoint, m *meter) (conn call, address string, err error) {
+	address = net.JoinHostPort(strings.Trim(endpoint.Host, "[]"), strconv.Itoa(portOf(endpoint)))
+	plain, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return call{}, "", err
+	}
+	return call{&meteredConn{plain, m, remote.Timeout}, context.AfterFunc(ctx, func() { plain.Close() })}, address, nil
 }
 
 // portOf returns the port of a URL, or else that of its protocol.

@@ -28,7 +28,7 @@ func askLFS(ctx context.Context, remote Remote) (url string, header map[string]s
 	if err != nil {
 		return "", nil, err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	session, _, err := newSSH(conn, remote, endpoint, address)
 	if err != nil {
 		return "", nil, err

@@ -40,7 +40,7 @@ func openStream(ctx context.Context, remote Remote, endpoint *transport.Endpoint
 	}
 	s, err := open(conn, remote, endpoint, address, params)
 	if err != nil {
-		conn.Close()
+		_ = conn.Close()
 		if m.over() {
 			err = m.err()
 		}

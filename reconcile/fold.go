@@ -80,7 +80,7 @@ func Fold(r Record, e Event) Record {
 				r.Foreign.Tip = r.Anchor
 			}
 		}
-		r.Work.Tidied = false // it needs a root
+		r = untidy(r) // it needs a root
 		return mark(r, StageRunning, Revision{Commit: r.Good.Revision}, e.At)
 	case Converged:
 		r.Good.Revision, r.Good.Checks, r.Good.Care = e.Revision.Commit, e.Checks, e.Care
@@ -114,7 +114,7 @@ func Fold(r Record, e Event) Record {
 			r.Previous, r.Good = r.Good, System{Toplevel: e.Slots.Running, Revision: RevisionOf(r, e.Slots.Running)}
 		}
 		r.Foreign, r.Back = Foreign{Accepted: e.Slots}, ""
-		r.Work.Tidied = false // it needs a root
+		r = untidy(r) // it needs a root
 	default:
 		panic(unknown("event", e))
 	}

@@ -158,9 +158,14 @@ func rolledBack(r Record, e RolledBack) Record {
 
 // idleAgain ends a deployment. What was prepared is looked at again.
 func idleAgain(r Record, at time.Time) Record {
-	r = entered(r, Entered{Phase: Idle{}, At: at})
+	return untidy(entered(r, Entered{Phase: Idle{}, At: at}))
+}
+
+// untidy has the node tidied up, which drops the root of what was built.
+func untidy(r Record) Record {
+	r.Work.Tidied = false
 	r.Work.Steps = eachStep(r, func(s Step) Step {
-		if e, ok := evaluatedOf(s); ok { // tidying drops the root of what was built
+		if e, ok := evaluatedOf(s); ok {
 			return e
 		}
 		return s

@@ -232,6 +232,23 @@ func TestScrapersHaveAGroup(t *testing.T) {
 	}
 }
 
+// TestJournalctlKnowsTheMessages: it finds the package's catalogue, and a new one is taken up by the switch that brings it.
+func TestJournalctlKnowsTheMessages(t *testing.T) {
+	var got struct{ Source, Unit string }
+	check(t, evaluate(t, "let c = "+system("", "")+`; in {
+		source = c.environment.etc."systemd/catalog/infra-agent.catalog".source;
+		unit = c.systemd.units."infra-agent-catalog.service".text;
+	}`, &got))
+	if want := "/agent/lib/systemd/catalog/infra-agent.catalog"; got.Source != want {
+		t.Errorf("the catalogue is %q, want %q", got.Source, want)
+	}
+	for _, line := range []string{"ExecStart=-/usr/bin/journalctl --update-catalog\n", "X-Restart-Triggers=/nix/store/", "WantedBy=multi-user.target"} {
+		if !strings.Contains(got.Unit, line) {
+			t.Errorf("the unit lacks %q:\n%s", line, got.Unit)
+		}
+	}
+}
+
 // TestFilesInHomesAreHandedOver: the unit does not see them, so systemd gives it a copy.
 func TestFilesInHomesAreHandedOver(t *testing.T) {
 	const agent = `settings = {

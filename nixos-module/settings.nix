@@ -109,7 +109,7 @@ open {
   };
   log = {
     level = option (word [ "debug" "info" "warn" "error" ]) "info" "debug" "Least severe message to log.";
-    format = option (word [ "auto" "text" "json" ]) "auto" "json" "auto: text for the journal and terminals.";
+    format = option (word [ "auto" "text" "json" ]) "auto" "json" "auto: into the journal with fields, and text elsewhere; text and json: lines, also into the journal.";
   };
   control = {
     group = option group "infra-agent" "wheel" "Group that may read the status.";

@@ -15,11 +15,13 @@ import (
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+	systemd "github.com/coreos/go-systemd/v22/journal"
 	"github.com/spf13/cobra"
 
 	"github.com/infra-agent/infra-agent/agent"
 	"github.com/infra-agent/infra-agent/agent/config"
 	"github.com/infra-agent/infra-agent/agent/control"
+	"github.com/infra-agent/infra-agent/agent/journal"
 	"github.com/infra-agent/infra-agent/agent/source"
 	"github.com/infra-agent/infra-agent/agent/store"
 	"github.com/infra-agent/infra-agent/agent/system"
@@ -180,22 +182,18 @@ func (p *polling) now() {
 	p.wake()
 }
 
-// logger writes to standard error; below systemd without times, which the
-// journal has itself.
+// logger writes to the journal where systemd has connected standard error to it, and the settings do not ask for another
+// format; else to out.
 func logger(s config.Settings, out *os.File) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(s.Log.Level)) // checked when the settings were read
 	opts := &slog.HandlerOptions{Level: level}
-	if os.Getenv("JOURNAL_STREAM") != "" && s.Log.Format == "auto" {
-		opts.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
-			if len(groups) == 0 && a.Key == slog.TimeKey {
-				return slog.Attr{}
-			}
-			return a
-		}
-	}
 	if s.Log.Format == "json" {
 		return slog.New(slog.NewJSONHandler(out, opts))
 	}
-	return slog.New(slog.NewTextHandler(out, opts))
+	text := slog.NewTextHandler(out, opts)
+	if to, err := systemd.StderrIsJournalStream(); err == nil && to && s.Log.Format == "auto" {
+		return slog.New(&journal.Handler{Level: level, Otherwise: text})
+	}
+	return slog.New(text)
 }

@@ -82,6 +82,9 @@ func New(o Options) *Agent {
 func (a *Agent) Snapshot() reconcile.Snapshot {
 	s := *a.snapshot.Load()
 	s.Progress = *a.progress.Load()
+	if a.Receivers != nil {
+		s.Deliveries = a.Receivers.Deliveries()
+	}
 	return s
 }
 

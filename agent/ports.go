@@ -27,6 +27,7 @@ type Ports struct {
 // it is called at each look, and never waits.
 type Receivers interface {
 	Tell(told reconcile.Told, news []reconcile.Notice)
+	Deliveries() map[string]reconcile.Delivery
 }
 
 // A Tree is a fetched revision as a directory on disk.

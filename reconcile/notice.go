@@ -50,6 +50,12 @@ var NoticeKinds = []NoticeKind{
 	NoticeRefused, NoticeEvaluationFailed, NoticeBuildFailed, NoticeHeld, NoticeDrift, NoticeSuspended, NoticeResumed,
 }
 
+// NoticesByDefault are the kinds that receivers get who do not say what they want: ends of deployments that nobody stood by,
+// and what needs a person.
+var NoticesByDefault = []NoticeKind{
+	NoticePromoted, NoticeRolledBack, NoticeRollbackFailed, NoticeWaiting, NoticeStuck, NoticeHeld, NoticeDrift,
+}
+
 // An Urgency says how soon a notice wants to be read.
 type Urgency string
 

@@ -29,6 +29,7 @@ type Settings struct {
 	Confirm    Confirm                `toml:"confirm"`
 	Checks     Checks                 `toml:"checks"`
 	Metrics    Metrics                `toml:"metrics"`
+	Notify     Notify                 `toml:"notify"`
 	Log        Log                    `toml:"log"`
 	Control    Control                `toml:"control"`
 }

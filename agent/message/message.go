@@ -38,6 +38,9 @@ func (m Message) JSON() []byte {
 	return append(text, '\n')
 }
 
+// Secret stands for a receiver's secret, where it is addressed.
+const Secret = "{secret}"
+
 // A Template is a text with values of a message in it: {text} stands for its text. In a text that is JSON the values are
 // escaped as in a string of JSON.
 type Template string

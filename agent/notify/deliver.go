@@ -94,7 +94,7 @@ func (n *Notifier) deliver(ctx context.Context, r Receiver) {
 			}
 			continue
 		}
-		err := r.Send(ctx, notice)
+		err := r.To.Send(ctx, notice)
 		if ctx.Err() != nil {
 			return // what becomes of it is not known
 		}

@@ -30,12 +30,17 @@ const (
 // pauses are between the tries in a row that fail; the last one repeats.
 var pauses = []time.Duration{5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute}
 
-// A Receiver wants to be told. Send hands it one notice, and ends by itself. Its errors are told to people: they hold no secret.
-// A notice that Send could not hand over is handed to it again, also after it arrived and Send could not see that.
+// A Receiver wants to be told.
 type Receiver struct {
 	Name  string
 	Kinds []reconcile.NoticeKind
-	Send  func(ctx context.Context, n reconcile.Notice) error
+	To    Sender
+}
+
+// A Sender hands over one notice, and ends by itself. Its errors are told to people: they hold no secret. A notice that
+// it could not hand over is handed to it again, also after it arrived and the sender could not see that.
+type Sender interface {
+	Send(ctx context.Context, n reconcile.Notice) error
 }
 
 // A RefusedError says that the receiver is there, and does not take the notice.

@@ -28,7 +28,7 @@ type receiver struct {
 	start time.Time
 }
 
-func (r *receiver) send(ctx context.Context, n reconcile.Notice) error {
+func (r *receiver) Send(ctx context.Context, n reconcile.Notice) error {
 	if r.slow > 0 {
 		select {
 		case <-ctx.Done():
@@ -95,7 +95,7 @@ func newBench(t *testing.T) *bench {
 
 func (r *receiver) as(name string, kinds ...reconcile.NoticeKind) Receiver {
 	r.start = time.Now()
-	return Receiver{Name: name, Kinds: kinds, Send: r.send}
+	return Receiver{Name: name, Kinds: kinds, To: r}
 }
 
 // tells tells of deployments that ended in this order.

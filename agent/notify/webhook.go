@@ -17,9 +17,6 @@ import (
 	"github.com/infra-agent/infra-agent/agent/message"
 )
 
-// Secret stands for the content of [Webhook.SecretFile], in the URL and in headers.
-const Secret = "{secret}"
-
 const (
 	answerBytes = 64 << 10 // of an answer that are read, so that the receiver can end it
 	headerBytes = 64 << 10
@@ -28,7 +25,7 @@ const (
 
 // A Webhook is an address that takes messages by POST.
 type Webhook struct {
-	URL        string
+	URL        string           // with [message.Secret] where the secret belongs; in headers too
 	SecretFile string           // read for each message; "": there is no secret
 	Headers    []string         // "Name: value"
 	Template   message.Template // of the body
@@ -80,7 +77,7 @@ func judge(status int) error {
 
 func (w Webhook) request(ctx context.Context, m message.Message, secret string) (*http.Request, error) {
 	body, mediaType := m.Body(w.Template)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.ReplaceAll(w.URL, Secret, secret), bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.ReplaceAll(w.URL, message.Secret, secret), bytes.NewReader(body))
 	if err != nil { // it would name the address
 		return nil, errors.New("the url is none with the secret in it")
 	}
@@ -88,7 +85,7 @@ func (w Webhook) request(ctx context.Context, m message.Message, secret string) 
 	req.Header.Set("User-Agent", "infra-agent")
 	for _, header := range w.Headers {
 		name, value, _ := strings.Cut(header, ":")
-		req.Header.Set(strings.TrimSpace(name), strings.TrimSpace(strings.ReplaceAll(value, Secret, secret)))
+		req.Header.Set(strings.TrimSpace(name), strings.TrimSpace(strings.ReplaceAll(value, message.Secret, secret)))
 	}
 	return req, nil
 }
@@ -144,7 +141,7 @@ func (w Webhook) withoutSecret(ctx context.Context, err error, secret string) er
 	}
 	why := err.Error()
 	if secret != "" {
-		why = strings.ReplaceAll(why, secret, Secret)
+		why = strings.ReplaceAll(why, secret, message.Secret)
 	}
 	return errors.New(why)
 }

@@ -8,10 +8,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/infra-agent/infra-agent/agent/config"
+	"github.com/infra-agent/infra-agent/agent/journal"
 	"github.com/infra-agent/infra-agent/metrics"
 	"github.com/infra-agent/infra-agent/reconcile"
 )
@@ -61,6 +63,7 @@ func code(s string) string {
 
 func TestMetricsAreDocumented(t *testing.T) {
 	snapshot := reconcile.Snapshot{Record: reconcile.New()}
+	snapshot.Deliveries = map[string]reconcile.Delivery{"chat": {}}
 	snapshot.Counters.Checks = map[string]reconcile.CheckCount{"sshd": {}}
 	snapshot.Record.Work.Steps = map[reconcile.Purpose]reconcile.Step{
 		reconcile.PurposeBranch: reconcile.Resolved{Target: reconcile.Target{Roles: []reconcile.Role{"dns"}}},
@@ -94,6 +97,20 @@ func TestMetricsAreDocumented(t *testing.T) {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", f.GetName(), strings.ToLower(f.GetType().String()), strings.Join(labels, "; "), f.GetHelp())
 	}
 	inDocs(t, "metrics.md", b.String())
+}
+
+func TestNoticesAreDocumented(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("| event | told by default | urgency | in words | `MESSAGE_ID` |\n| --- | --- | --- | --- | --- |\n")
+	for _, k := range reconcile.NoticeKinds {
+		byDefault := ""
+		if slices.Contains(reconcile.NoticesByDefault, k) {
+			byDefault = "yes"
+		}
+		words := reconcile.Notice{Kind: k, At: time.Unix(0, 0).Add(6 * time.Hour), Since: time.Unix(0, 0)}.Text()
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | `%s` |\n", k, byDefault, k.Urgency(), words, journal.MessageIDs[k])
+	}
+	inDocs(t, "notifications.md", b.String())
 }
 
 // A line about an attack is worth as much as its test.

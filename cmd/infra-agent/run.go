@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -75,13 +74,18 @@ func run(ctx context.Context, path string) error {
 		return fmt.Errorf("watchdog: %w", err)
 	}
 	polls := &polling{ctx: ctx, all: &all, options: n.sourceOptions}
-	a := agent.New(agent.Options{
+	var a *agent.Agent
+	notices := notifier(ctx, settings, log, func() *agent.Agent { return a })
+	notices.Use(n.receivers(settings))
+	a = agent.New(agent.Options{
 		Ports: n.ports(settings), Policy: policy(settings), Record: record, StateDir: settings.StateDir,
 		Boot: n.boot, Self: n.self, Uptime: system.Uptime, Asleep: system.Asleep, Watchdog: watchdog / 3, Log: log,
-		Spread:  func() float64 { return 0.9 + 0.2*rand.Float64() },
+		Spread:  spread,
 		PollNow: polls.now,
 		Notify:  func(state string) { _, _ = daemon.SdNotify(false, state) },
+		Told:    notices.Told(), Receivers: notices,
 	})
+	all.Go(func() { notices.Run(ctx) })
 	server := &control.Server{
 		Status:  func() control.Status { return control.StatusOf(a.Snapshot(), version, true) },
 		Command: a.Command,
@@ -113,6 +117,7 @@ func run(ctx context.Context, path string) error {
 			elsewhere := !reflect.DeepEqual(before.Source, next.Source) || before.Node != next.Node // the branch may be called after it
 			a.Reconfigure(ctx, n.ports(next), policy(next), elsewhere)
 			polls.start(next, a)
+			notices.Use(n.receivers(next))
 		},
 	}
 	hup := make(chan os.Signal, 1)

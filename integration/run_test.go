@@ -26,7 +26,7 @@ func TestProgramsInUnitsBehaveAsChildren(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	check(t, n.Write("/root/system.test", string(must[[]byte](t)(os.ReadFile(binary))), 0o755))
-	out, err := n.Run(t.Context(), "/root/system.test", "-test.v", "-test.run", "TestRun|TestAVariable|TestALook")
+	out, err := n.Run(t.Context(), "/root/system.test", "-test.v", "-test.run", "TestRun|TestAVariable|TestALook|TestATell")
 	if err != nil || strings.Contains(out, "SKIP") || !strings.Contains(out, "/unit") {
 		t.Fatalf("%v:\n%s", err, out)
 	}

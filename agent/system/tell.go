@@ -19,11 +19,12 @@ const (
 
 // Tell runs a program of the operator's that gets a message on standard input, in a unit without any right: it may talk to
 // the network, read what everybody may read, and write to a /tmp of its own. With a secret, that file is
-// $CREDENTIALS_DIRECTORY/secret. It must end well within a minute.
+// $CREDENTIALS_DIRECTORY/secret. It must end well within a minute. It has nothing to do with a deployment, so
+// nobody tidies its unit up.
 func (n *Node) Tell(ctx context.Context, argv []string, secret string, message []byte) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, tellWithin, fmt.Errorf("it did not end within %v", tellWithin))
 	defer cancel()
-	_, err := n.run(ctx, "notify", command.Command{Args: argv, Stdin: bytes.NewReader(message), MaxOutput: tellPrints}, tells(secret))
+	_, err := n.run(ctx, tellUser, command.Command{Args: argv, Stdin: bytes.NewReader(message), MaxOutput: tellPrints}, tells(secret))
 	return err
 }
 

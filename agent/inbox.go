@@ -11,9 +11,6 @@ import (
 
 // What comes from outside runs in the loop's goroutine, by way of the inbox.
 
-// indulgence is how long a wish waits that is refused for the moment.
-const indulgence = 10 * time.Second
-
 // do runs f in the loop's goroutine.
 func (a *Agent) do(ctx context.Context, f func()) error {
 	done := make(chan struct{})
@@ -82,20 +79,11 @@ func (a *Agent) Look(ctx context.Context) { _ = a.do(ctx, func() {}) }
 // Command carries out an operator's wish. The error is a
 // [*reconcile.RefusedError] when it cannot be done now.
 func (a *Agent) Command(ctx context.Context, v reconcile.Verb) error {
-	for start := time.Now(); ; {
-		var err error
-		if ended := a.do(ctx, func() { err = a.command(ctx, v) }); ended != nil {
-			return ended
-		}
-		if refused, is := errors.AsType[*reconcile.RefusedError](err); !is || !refused.Passing || time.Since(start) > indulgence {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(200 * time.Millisecond):
-		}
+	var err error
+	if ended := a.do(ctx, func() { err = a.command(ctx, v) }); ended != nil {
+		return ended
 	}
+	return err
 }
 
 func (a *Agent) command(ctx context.Context, v reconcile.Verb) error {

@@ -113,7 +113,7 @@ func alerts(n *agenttest.Node) bool {
 	return r.Tally.RollbackFailed || kept
 }
 
-// I7: running, good and booted toplevels have GC roots. (A running system that
+// I7: running, good and booted toplevels have GC roots, and so has what waits for its trial. (A running system that
 // is drift has NixOS's own root, /run/current-system.)
 func I7(w *world, _ []reconcile.Record) string {
 	s, idle := w.idle()
@@ -123,6 +123,19 @@ func I7(w *world, _ []reconcile.Record) string {
 	for _, top := range []reconcile.Toplevel{w.node.Slots().Running, s.Record.Good.Toplevel, w.node.Booted()} {
 		if !w.node.Rooted(top) {
 			return fmt.Sprintf("I7: %s has no root", top)
+		}
+	}
+	for _, step := range s.Record.Work.Steps {
+		top := reconcile.Toplevel("")
+		switch step := step.(type) {
+		case reconcile.Built:
+			top = step.Toplevel
+		case reconcile.Ready:
+			top = step.Toplevel
+		default: // it is not built
+		}
+		if top != "" && !w.node.Rooted(top) {
+			return fmt.Sprintf("I7: %s is built, and has no root", top)
 		}
 	}
 	return ""

@@ -101,7 +101,7 @@ func (a *Agent) work(ctx context.Context, job reconcile.Job, p Ports, policy rec
 		return reconcile.Advanced{Step: reconcile.Evaluated{Resolved: j.From, Derivation: drv, Toplevel: top}}, err
 	case reconcile.Build:
 		report := func(now reconcile.Progress) { a.progress.Store(&now) }
-		err := p.Nix.Build(ctx, j.From.Revision, j.From.Target.Configuration, j.From.Toplevel, report)
+		err := p.Nix.Build(ctx, j.From.Revision, j.From.Target.Configuration, j.From.Toplevel, rootsOf(j.From.Purpose).built, report)
 		return reconcile.Advanced{Step: reconcile.Built{Evaluated: j.From}}, err
 	case reconcile.Preflight:
 		return a.preflight(ctx, j, p, policy)

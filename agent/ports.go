@@ -57,7 +57,8 @@ type Registry interface {
 type Nix interface {
 	Add(ctx context.Context, dir, root string) (path string, err error)
 	Evaluate(ctx context.Context, rev reconcile.Revision, configuration string) (reconcile.Derivation, reconcile.Toplevel, error)
-	Build(ctx context.Context, rev reconcile.Revision, configuration string, want reconcile.Toplevel, report func(reconcile.Progress)) error
+	// Build builds want, and keeps it by the root of that name.
+	Build(ctx context.Context, rev reconcile.Revision, configuration string, want reconcile.Toplevel, root string, report func(reconcile.Progress)) error
 	Root(ctx context.Context, name, path string) error
 	Unroot(keep ...string) error
 }

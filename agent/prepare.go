@@ -14,11 +14,7 @@ func fetch(ctx context.Context, j reconcile.Fetch, p Ports) (reconcile.Event, er
 		return nil, err
 	}
 	rev := tree.Revision
-	root := sourceRoot
-	if j.Purpose == reconcile.PurposeTesting {
-		root = testingRoot
-	}
-	if rev.Tree, err = p.Nix.Add(ctx, tree.Dir, root); err != nil {
+	if rev.Tree, err = p.Nix.Add(ctx, tree.Dir, rootsOf(j.Purpose).source); err != nil {
 		return nil, err
 	}
 	if tree.Verify != nil {
@@ -29,9 +25,18 @@ func fetch(ctx context.Context, j reconcile.Fetch, p Ports) (reconcile.Event, er
 	return reconcile.Advanced{Step: reconcile.Fetched{Revision: rev, Behind: tree.Behind, Purpose: j.Purpose}}, nil
 }
 
-// The trees that are evaluated have roots of their own: the branch's is needed
-// still when one of the testing branch was fetched after it.
-const sourceRoot, testingRoot = "source", "testing-source"
+// rootNames are the roots of a tree that is evaluated, and of the system that is built of
+// it, until the next tidying.
+type rootNames struct{ source, built string }
+
+// rootsOf names the roots of a commit on its way. Those of the branch and of the testing
+// branch are apart: one waits, for a maintenance window say, while the other is prepared.
+func rootsOf(p reconcile.Purpose) rootNames {
+	if p == reconcile.PurposeTesting {
+		return rootNames{"testing-source", "testing-built"}
+	}
+	return rootNames{"source", "built"}
+}
 
 func resolve(ctx context.Context, j reconcile.Resolve, p Ports) (reconcile.Event, error) {
 	target, err := p.Registry.Resolve(ctx, j.From.Revision)
@@ -60,8 +65,9 @@ func (a *Agent) preflight(ctx context.Context, j reconcile.Preflight, p Ports, p
 }
 
 // sameNode refuses a host name under which the registry would not lead to this node any more.
+// Of a system that a person wants back, no tree is at hand: its trial shows what it follows.
 func sameNode(ctx context.Context, from reconcile.Resolved, next reconcile.Newcomer, p Ports) error {
-	if next.HostName == "" {
+	if next.HostName == "" || from.Revision.Tree == "" {
 		return nil
 	}
 	t, known, err := p.Registry.ResolveAs(ctx, from.Revision, next)
@@ -100,7 +106,7 @@ func (a *Agent) tidy(ctx context.Context, j reconcile.Tidy, p Ports) error {
 			return err
 		}
 	}
-	keep := []string{sourceRoot, testingRoot}
+	keep := []string{rootsOf(reconcile.PurposeBranch).source, rootsOf(reconcile.PurposeTesting).source}
 	for _, t := range j.Keep {
 		if err := p.Nix.Root(ctx, rootName(string(t)), string(t)); err != nil {
 			return err

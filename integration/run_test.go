@@ -19,15 +19,44 @@ func TestProgramsInUnitsBehaveAsChildren(t *testing.T) {
 	l := newIdleLab(t)
 	n := must[*lab.Node](t)(l.Node("web1", "10.99.0.11"))
 	check(t, l.Up(t.Context(), must[string](t)(l.Repo().Tip()), n))
-	binary := filepath.Join(t.TempDir(), "system.test")
-	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-tags", "integration", "-o", binary, "../agent/system")
+	out, err := onNode(t, n, "../agent/system", nil, "TestRun|TestAVariable|TestALook|TestATell")
+	if err != nil || strings.Contains(out, "SKIP") || !strings.Contains(out, "/unit") {
+		t.Fatalf("%v:\n%s", err, out)
+	}
+}
+
+// TestPortsObeyTheirLaws holds the real switch, units, programs and Nix against the laws that
+// the simulated ones obey.
+func TestPortsObeyTheirLaws(t *testing.T) {
+	t.Parallel()
+	l := newIdleLab(t)
+	n := must[*lab.Node](t)(l.Node("web1", "10.99.0.11"))
+	check(t, l.Up(t.Context(), must[string](t)(l.Repo().Tip()), n))
+	role := must[string](t)(l.Repo().File("roles/web.nix"))
+	env := []string{}
+	for name, settings := range map[string]string{
+		"NEW":     `kernel = "6.12.2";`,
+		"FAILING": unit("lab-bad.service", "Type=oneshot\nExecStart=/bin/false"),
+		"HANGING": unit("lab-slow.service", "Type=oneshot\nTimeoutStartSec=infinity\nExecStart=/bin/sleep infinity"),
+	} {
+		commit := must[string](t)(l.Repo().Commit(name, map[string]string{"roles/web.nix": strings.Replace(role, "{ ... }: {", "{ ... }: {\n"+settings, 1)}))
+		env = append(env, "LAWS_"+name+"="+must[string](t)(n.Build(t.Context(), commit)))
+	}
+	out, err := onNode(t, n, "../agent/agenttest/laws", env, "TestANode")
+	if err != nil || strings.Count(out, "\n--- PASS: TestANode") != 2 {
+		t.Fatalf("%v:\n%s", err, out)
+	}
+}
+
+// onNode runs tests of a package on the node.
+func onNode(t *testing.T, n *lab.Node, pkg string, env []string, tests string) (string, error) {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "tests")
+	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-tags", "integration", "-o", binary, pkg)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	check(t, n.Write("/root/system.test", string(must[[]byte](t)(os.ReadFile(binary))), 0o755))
-	out, err := n.Run(t.Context(), "/root/system.test", "-test.v", "-test.run", "TestRun|TestAVariable|TestALook|TestATell")
-	if err != nil || strings.Contains(out, "SKIP") || !strings.Contains(out, "/unit") {
-		t.Fatalf("%v:\n%s", err, out)
-	}
+	check(t, n.Write("/root/tests", string(must[[]byte](t)(os.ReadFile(binary))), 0o755))
+	return n.Run(t.Context(), append(append([]string{"env"}, env...), "/root/tests", "-test.v", "-test.run", tests)...)
 }

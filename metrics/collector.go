@@ -5,6 +5,7 @@
 package metrics
 
 import (
+	"fmt"
 	"runtime"
 	"slices"
 	"time"
@@ -44,6 +45,11 @@ type scrape struct {
 
 // Collect implements [prometheus.Collector].
 func (c *Collector) Collect(ch chan<- prometheus.Metric) {
+	defer func() { // the scrape fails: the agent that is to roll back goes on
+		if bug := recover(); bug != nil {
+			ch <- prometheus.NewInvalidMetric(c.all[0], fmt.Errorf("a bug in infra-agent: %v", bug))
+		}
+	}()
 	x := scrape{c.d, c.snapshot(), ch}
 	x.put(c.d.buildInfo, 1, c.version, runtime.Version())
 	x.identity()

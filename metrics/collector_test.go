@@ -52,6 +52,15 @@ func TestNamesAndHelpsAreInGoodForm(t *testing.T) {
 	}
 }
 
+// A mistake in what is shown fails the scrape, and not the agent.
+func TestAPanicFailsTheScrape(t *testing.T) {
+	reg := prometheus.NewPedanticRegistry()
+	reg.MustRegister(metrics.New("1.2.3", func() reconcile.Snapshot { panic("index out of range") }))
+	if _, err := reg.Gather(); err == nil || !strings.Contains(err.Error(), "a bug in infra-agent: index out of range") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // Every value of a closed set has a series from the start, so that rules can join
 // and rates see the first increase. Only node_role and the metrics of checks
 // and receivers have none before there is something to tell.

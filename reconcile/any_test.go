@@ -156,7 +156,7 @@ var anyEvent = rapid.Custom(func(t *rapid.T) Event {
 		"measured": Measured{At: now}, "paid": Paid{DebtUndrain}, "asked old": AskedOld{rapid.SampledFrom([]OldPoll{OldAnswered, OldSilent, OldLost}).Draw(t, "old poll"), anyDuration.Draw(t, "asked"), now}, "armed": Armed{}, "activated": Activated{Activation: Activation{Attempt: 1}}, "sampled": Sampled{anySampling.Draw(t, "sampling"), anyDuration.Draw(t, "uptime")},
 		"entered": Entered{anyPhase.Draw(t, "phase"), now}, "aborted": Aborted{Gate: GateLock, At: now}, "promoted": Promoted{now},
 		"rolled back": RolledBack{At: now, Silent: boot}, "abandoned": Abandoned{now}, "adopted": Adopted{top, boot, now},
-		"converged": Converged{Revision: Revision{Commit: "c1"}, At: now}, "suspended": Suspended{"x", rapid.SampledFrom([]time.Time{{}, now.Add(time.Minute)}).Draw(t, "until"), now}, "barred": Barred{top, Block{}},
+		"converged": Converged{Revision: Revision{Commit: "c1"}, At: now}, "suspended": Suspended{"x", rapid.SampledFrom([]time.Time{{}, now.Add(time.Minute)}).Draw(t, "until"), now}, "stepping_back": SteppingBack{top},
 		"resumed": Resumed{}, "retried": Retried{}, "synced": Synced{}, "rewound": Rewound{"c1"}, "accepted": Accepted{Slots{Running: top}, now},
 	}
 	return events[rapid.SampledFrom(slices.Sorted(maps.Keys(events))).Draw(t, "event")]

@@ -16,7 +16,17 @@ type Candidate struct {
 // is tried before anything newer is fetched. So however often people push, and whatever
 // a remote shows, a node deploys after two builds at most. An earlier commit also goes on
 // where the newest one cannot be used.
+//
+// The system that a person wants back comes before all of them; while something holds it,
+// they go on, and the first that is tried ends that wish.
 func candidates(r Record) []Candidate {
+	if back, wanted := r.back(); wanted {
+		return append([]Candidate{back}, ofBranches(r)...)
+	}
+	return ofBranches(r)
+}
+
+func ofBranches(r Record) []Candidate {
 	branch, testing := r.branch(), r.testing()
 	earlier, is := r.earlier()
 	switch {
@@ -27,6 +37,23 @@ func candidates(r Record) []Candidate {
 	default:
 		return []Candidate{branch, earlier, testing}
 	}
+}
+
+// back is the good system before this one, if a person wants it back. It was built once,
+// and says itself by what it is judged.
+func (r Record) back() (Candidate, bool) {
+	if r.Back == "" || r.Back != r.Previous.Toplevel {
+		return Candidate{}, false
+	}
+	c := Candidate{Purpose: PurposeRollback, Tip: Tip{Commit: r.Previous.Revision}}
+	if ready, is := r.Work.Steps[PurposeRollback].(Ready); is && ready.Toplevel == r.Back {
+		c.Step = ready
+		return c, true
+	}
+	var b Built
+	b.Purpose, b.Revision.Commit, b.Toplevel = PurposeRollback, r.Previous.Revision, r.Back
+	c.Step = b
+	return c, true
 }
 
 // branch is the newest commit of the branch.
@@ -74,8 +101,8 @@ func isBuilt(s Step) bool {
 // is built, the earlier candidate is dropped.
 func stepped(r Record, s Step) map[Purpose]Step {
 	all, f := r.Work.Steps, s.fetched()
-	if f.Purpose == PurposeTesting {
-		return with(all, PurposeTesting, s)
+	if f.Purpose != PurposeBranch {
+		return with(all, f.Purpose, s)
 	}
 	before := all[PurposeBranch]
 	switch commit := f.Revision.Commit; {

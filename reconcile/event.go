@@ -118,11 +118,9 @@ type (
 		Until  time.Time
 		At     time.Time
 	}
-	// Barred: a person does not want this system any more.
-	Barred struct {
-		Toplevel Toplevel
-		Block    Block
-	}
+	// SteppingBack: a person wants the node back on the system before the good one; To is
+	// empty when that is no longer wanted.
+	SteppingBack struct{ To Toplevel }
 	// Resumed ends a suspension.
 	Resumed struct{}
 	// Retried: forget what failed.
@@ -140,30 +138,30 @@ type (
 	}
 )
 
-func (Polled) event()     {}
-func (Reloaded) event()   {}
-func (Advanced) event()   {}
-func (Done) event()       {}
-func (Cancelled) event()  {}
-func (Failed) event()     {}
-func (Measured) event()   {}
-func (Paid) event()       {}
-func (Armed) event()      {}
-func (Activated) event()  {}
-func (AskedOld) event()   {}
-func (Sampled) event()    {}
-func (Entered) event()    {}
-func (Aborted) event()    {}
-func (Promoted) event()   {}
-func (RolledBack) event() {}
-func (Abandoned) event()  {}
-func (Adopted) event()    {}
-func (Converged) event()  {}
-func (Suspended) event()  {}
-func (Barred) event()     {}
-func (Resumed) event()    {}
-func (Retried) event()    {}
-func (Synced) event()     {}
-func (Retiring) event()   {}
-func (Rewound) event()    {}
-func (Accepted) event()   {}
+func (Polled) event()       {}
+func (Reloaded) event()     {}
+func (Advanced) event()     {}
+func (Done) event()         {}
+func (Cancelled) event()    {}
+func (Failed) event()       {}
+func (Measured) event()     {}
+func (Paid) event()         {}
+func (Armed) event()        {}
+func (Activated) event()    {}
+func (AskedOld) event()     {}
+func (Sampled) event()      {}
+func (Entered) event()      {}
+func (Aborted) event()      {}
+func (Promoted) event()     {}
+func (RolledBack) event()   {}
+func (Abandoned) event()    {}
+func (Adopted) event()      {}
+func (Converged) event()    {}
+func (Suspended) event()    {}
+func (SteppingBack) event() {}
+func (Resumed) event()      {}
+func (Retried) event()      {}
+func (Synced) event()       {}
+func (Retiring) event()     {}
+func (Rewound) event()      {}
+func (Accepted) event()     {}

@@ -73,7 +73,7 @@ func Fold(r Record, e Event) Record {
 	case Abandoned:
 		return idleAgain(outcome(r, ResultCancelled, Cause{Reason: ReasonOperator, Why: "a person switched to another system"}, e.At), e.At)
 	case Adopted:
-		r.Previous, r.Good = r.Good, System{Toplevel: e.System, Revision: RevisionOf(r, e.System)}
+		r.Previous, r.Good, r.Back = r.Good, System{Toplevel: e.System, Revision: RevisionOf(r, e.System)}, ""
 		if e.ByHand {
 			r.Foreign.Tip = r.Work.Tip.Commit
 			if r.Foreign.Tip == "" {
@@ -91,8 +91,8 @@ func Fold(r Record, e Event) Record {
 		return mark(r, StageGood, e.Revision, e.At)
 	case Suspended:
 		r.Suspended = Suspension{Reason: e.Reason, Since: e.At, Until: e.Until}
-	case Barred:
-		r.Blocked = with(r.Blocked, e.Toplevel, e.Block)
+	case SteppingBack:
+		r.Back = e.To
 	case Resumed:
 		r.Suspended = Suspension{}
 	case Retried:
@@ -113,7 +113,7 @@ func Fold(r Record, e Event) Record {
 		if e.Slots.Running != r.Good.Toplevel {
 			r.Previous, r.Good = r.Good, System{Toplevel: e.Slots.Running, Revision: RevisionOf(r, e.Slots.Running)}
 		}
-		r.Foreign = Foreign{Accepted: e.Slots}
+		r.Foreign, r.Back = Foreign{Accepted: e.Slots}, ""
 		r.Work.Tidied = false // it needs a root
 	default:
 		panic(unknown("event", e))

@@ -13,16 +13,19 @@ var room = map[Purpose][]Gate{
 }
 
 // bringOn takes the first candidate that may go on one step further. The hold that it
-// returns is the one of the branch's own candidate.
+// returns is the one of what a person wants back, and else of the branch's own candidate.
 func bringOn(r Record, o Observation) (Action, Hold) {
-	rest, branch, firm := Wait{}, Hold{}, false
+	rest, back, branch, firm := Wait{}, Hold{}, Hold{}, false
 	asked := false // the branch
 	for _, c := range candidates(r) {
 		if asked && (firm || !slices.Contains(room[c.Purpose], branch.Gate)) {
 			continue
 		}
 		act, h := next(c, r, o)
-		if c.Purpose == PurposeBranch {
+		switch c.Purpose {
+		case PurposeRollback:
+			back = h
+		case PurposeBranch:
 			asked, branch, firm = true, h, usableTip(c, r, o).Gate != ""
 		}
 		wait, waits := act.(Wait)
@@ -30,6 +33,10 @@ func bringOn(r Record, o Observation) (Action, Hold) {
 			return act, branch
 		}
 		rest.Until = sooner(rest.Until, wait.Until)
+	}
+	if back.Gate != "" {
+		back.Why = "the system before this one, which a person wants back, has to wait: " + back.Why
+		return rest, back
 	}
 	return rest, branch
 }
@@ -61,7 +68,11 @@ func next(c Candidate, r Record, o Observation) (Action, Hold) {
 	case Built:
 		return Run{Preflight{From: s, Old: o.Slots.Running, Retire: r.Retiring || s.Target.Retire}}, Hold{}
 	case Ready:
-		d := deployment(c.Purpose, r.Good, System{s.Toplevel, s.Revision.Commit, s.Checks, careOf(s.Target), s.Retires}, o)
+		to := System{s.Toplevel, s.Revision.Commit, s.Checks, careOf(s.Target), s.Retires}
+		if c.Purpose == PurposeRollback {
+			to = r.Previous
+		}
+		d := deployment(c.Purpose, r.Good, to, o)
 		return enter(Arming{Trial: Trial{Deployment: d}}, o), Hold{}
 	}
 	panic(unknown("step", c.Step))

@@ -52,7 +52,7 @@ var gates = []struct {
 	{toEvaluate, onlyTried},
 	{toBuild, failedHere},
 	{toBuild, unbuildable},
-	{toPreflight, func(_ Candidate, r Record, o Observation) Hold { return suspended(r, o) }},
+	{toPreflight, bySuspension},
 	{toPreflight, outsideWindows},
 	{toPreflight, undone},
 	{toPreflight, unready},
@@ -168,6 +168,14 @@ func failedHere(c Candidate, r Record, _ Observation) Hold {
 func unbuildable(c Candidate, r Record, o Observation) Hold {
 	s, _ := evaluatedOf(c.Step)
 	return failure(r, o, derivationKey(s.Derivation))
+}
+
+// bySuspension holds everything but what a person asks for by hand.
+func bySuspension(c Candidate, r Record, o Observation) Hold {
+	if c.Purpose == PurposeRollback {
+		return Hold{}
+	}
+	return suspended(r, o)
 }
 
 // outsideWindows holds what is built until a maintenance window opens.

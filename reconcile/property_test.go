@@ -123,7 +123,7 @@ func TestMergeChecksLaws(t *testing.T) {
 // the agent never decides for ever.
 func TestRandomStories(t *testing.T) {
 	starts := []string{
-		"settled", "settled", "idle", "arming", "activating", "confirming", "confirming mode=hold", "confirming mode=never", "confirming mode=always", "promoting",
+		"settled", "later", "settled", "idle", "arming", "activating", "confirming", "confirming mode=hold", "confirming mode=never", "confirming mode=always", "promoting",
 		"rolling_back", "rolling_back promoted", "verifying_rollback", "verifying_rollback cause=connectivity", "rebooting", "stuck",
 	}
 	scene := []string{
@@ -147,6 +147,8 @@ func TestRandomStories(t *testing.T) {
 			case nil:
 			case Activate:
 				kinds = [][]string{{"exit 0", "exit 0", "exit 1", "exit 4 failed=a.service", "exit -1", "exit 11 hold=lock", "fail bus"}, events}
+			case AskOld:
+				kinds = [][]string{{"old answered", "old silent", "fail bus"}, events}
 			case Sample:
 				kinds = [][]string{{"sample", "sample", "sample failed=a.service", "sample unknown", "fail bus"}, events}
 			default:
@@ -176,7 +178,7 @@ func TestRandomStories(t *testing.T) {
 			check(!kept || slices.Contains(others, back.Cause.Reason) || guardGaveUp(back.Cause),
 				"the mode is never, the new system runs, and it goes back")
 			_, wasIdle := before.Phase.(Idle)
-			free := command == "verb rollback" || command == "verb resume" // a person's own wish
+			free := d.Purpose == PurposeRollback || command == "verb resume" // a person's own wish
 			check(!inFlight || !wasIdle || free || before.Suspended.Since.IsZero(), "a suspended agent left idle")
 		}
 	})

@@ -11,6 +11,7 @@ type Record struct {
 	Accepted  []Commit               `json:"accepted,omitempty"` // the last 100, newest last
 	Heights   map[Commit]int         `json:"heights,omitempty"`  // of accepted commits and the good one: first-parent commits since the first
 	Rewind    Commit                 `json:"rewind,omitempty"`   // allowed once, though it is no descendant of Anchor
+	Back      Toplevel               `json:"back,omitempty"`     // the good system before this one, which a person wants back
 	Retiring  bool                   `json:"retiring,omitempty"` // the next system may be one without an agent
 	Tested    []Commit               `json:"tested,omitempty"`   // the last 20 of the testing branch whose trial is over, newest last
 	Good      System                 `json:"good"`               // zero before the first adoption

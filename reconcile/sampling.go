@@ -20,6 +20,9 @@ type Units struct {
 	// Outside are failed services that the commit cannot have broken: a timer starts
 	// them, and their units are the same in both systems.
 	Outside []string
+	// Aliases are the other names of units that failed or were restarted: a unit that was
+	// renamed keeps its old name as one.
+	Aliases map[string][]string
 	// Of the services of a baseline: those that exist and are wanted but
 	// inactive, and those that are starting or stopping just now.
 	Stopped, Pending []string

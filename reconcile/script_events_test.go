@@ -127,9 +127,19 @@ func target(o map[string]string) Target {
 	return t
 }
 
+// aliases reads UNIT:OTHER-NAME words.
+func aliases(s string) map[string][]string {
+	all := map[string][]string{}
+	for _, pair := range words(s) {
+		unit, name, _ := strings.Cut(pair, ":")
+		all[unit] = append(all[unit], name)
+	}
+	return all
+}
+
 func (w *script) exit(code string, o map[string]string) {
 	_, node := o["node"]
-	a := Activation{Node: node, Exit: w.number(code), Failed: words(o["failed"]), Outside: words(o["outside"]), Hold: Gate(o["hold"]), Why: "last line"}
+	a := Activation{Node: node, Exit: w.number(code), Failed: words(o["failed"]), Outside: words(o["outside"]), Hold: Gate(o["hold"]), Aliases: aliases(o["alias"]), Why: "last line"}
 	var top Toplevel
 	switch j := w.obs.Job.(type) {
 	case Activate:
@@ -179,7 +189,7 @@ func (w *script) sampling(j Sample, o map[string]string) Sampling {
 	_, silent := o["silent"]
 	s := Sampling{Known: !unknown, Checks: map[string]CheckResult{}, Targets: map[string]bool{}}
 	if s.Known {
-		s.Units = Units{Failed: words(o["failed"]), Outside: words(o["outside"]), Stopped: words(o["stopped"]), Pending: words(o["pending"]), Restarts: map[string]uint32{}}
+		s.Units = Units{Failed: words(o["failed"]), Outside: words(o["outside"]), Stopped: words(o["stopped"]), Pending: words(o["pending"]), Restarts: map[string]uint32{}, Aliases: aliases(o["alias"])}
 	}
 	for _, r := range words(o["restarts"]) {
 		unit, n, _ := strings.Cut(r, ":")

@@ -15,7 +15,7 @@ import (
 //
 //	start PHASE [mode=M] [attempt=N] [try=N] [promoted] [cause=REASON] [held] [approved] [measured] [old=CHECKS] [new=CHECKS]
 //	                         an agent that just started, with a record in that phase: A runs (B on
-//	                         trial), A@c0 is good, c1 describes B. "start settled": idle and in sync
+//	                         trial), A@c0 is good, c1 describes B. "start settled": idle and in sync; "start later": so with B@c1, and A@c0 before it
 //	                         "start fresh": the agent never ran; "start unreadable": its record is damaged. CHECKS: web,db? (not required),
 //	                         web* (same name as on the other side, another definition)
 //	running|profile|default|booted X     a link; ? cannot be read
@@ -31,8 +31,8 @@ import (
 // Commands after which the agent looks and decides:
 //
 //	look · after D · restart · reboot · reload
-//	poll REMOTE COMMIT [testing=COMMIT]|silent|missing · ok · fail [gate=G [verdict=V]] WHY (gate=G? where a remote is suspected) · exit N [failed=U,U] [outside=U,U] [hold=G]
-//	sample [xN] [failed=U,U] [outside=U,U] [stopped=U,U] [pending=U,U] [restarts=U:N] [red=CHECKS] [silent] [unknown]
+//	poll REMOTE COMMIT [testing=COMMIT]|silent|missing · ok · fail [gate=G [verdict=V]] WHY (gate=G? where a remote is suspected) · exit N [failed=U,U] [outside=U,U] [alias=U:U] [hold=G]
+//	sample [xN] [failed=U,U] [outside=U,U] [stopped=U,U] [pending=U,U] [restarts=U:N] [alias=U:U] [red=CHECKS] [silent] [unknown]
 //	                         N looks at the trial, each when it is due
 //	old answered|silent      the old settings were asked for a poll
 //	verb NAME [ARG]          suspend takes until=D before the reason

@@ -113,6 +113,10 @@ func promoted(r Record, e Promoted) Record {
 		r = owe(r, Debt{Kind: DebtRestore, System: d.New.Toplevel, Since: e.At})
 	}
 	r.Blocked = dropped(r.Blocked, d.New.Toplevel)
+	if d.Purpose == PurposeRollback { // the branch must not bring back what a person has left
+		left := Cause{Reason: ReasonOperator, Why: "a person rolled it back"}
+		r.Blocked = with(r.Blocked, d.Old.Toplevel, Block{Cause: left, Revision: d.Old.Revision, At: e.At})
+	}
 	r.Losses, r.Failures = nil, dropped(r.Failures, trialKey(d.New.Toplevel))
 	// The new system may bring other keys.
 	r = forget(r, func(_ FailureKey, f Failure) bool { return f.Gate == GateUnverified })

@@ -22,13 +22,19 @@ func (w *script) start(phase string, o map[string]string) {
 	old := System{Toplevel: "A", Revision: "c0", Checks: checks(o["old"])}
 	w.rec = New()
 	w.rec.Good, w.rec.Anchor, w.rec.Accepted = old, "c0", []Commit{"c0"}
-	if phase == "idle" || phase == "settled" {
+	if phase == "later" {
+		w.rec.Previous, w.rec.Good = old, System{Toplevel: "B", Revision: "c1", Checks: checks(o["new"])}
+		w.rec.Anchor, w.rec.Accepted = "c1", []Commit{"c0", "c1"}
+		w.obs.Slots, w.obs.Booted = Slots{"B", "B", "B"}, "B"
+	}
+	if phase == "idle" || phase == "settled" || phase == "later" {
 		w.rec.Phase = Idle{}
-		if phase == "settled" {
-			tip := Tip{Commit: "c0", Remote: "origin", At: w.obs.Now}
+		if phase != "idle" {
+			good := w.rec.Good
+			tip := Tip{Commit: good.Revision, Remote: "origin", At: w.obs.Now}
 			w.rec.Work = Work{
-				Tidied: true, Tip: tip, Remotes: []Answer{{Remote: "origin", Commit: "c0", At: w.obs.Now}},
-				Steps: map[Purpose]Step{PurposeBranch: Evaluated{Resolved{Fetched{Revision: Revision{Commit: "c0"}, Purpose: PurposeBranch}, Target{}}, "A.drv", "A"}},
+				Tidied: true, Tip: tip, Remotes: []Answer{{Remote: "origin", Commit: good.Revision, At: w.obs.Now}},
+				Steps: map[Purpose]Step{PurposeBranch: Evaluated{Resolved{Fetched{Revision: Revision{Commit: good.Revision}, Purpose: PurposeBranch}, Target{}}, Derivation(good.Toplevel) + ".drv", good.Toplevel}},
 			}
 		}
 		return
@@ -291,6 +297,7 @@ func changes(a, b Record, o Observation) []string {
 	system := func(s System) string { return fmt.Sprintf("%s@%s", s.Toplevel, s.Revision) }
 	changed("anchor", a.Anchor, b.Anchor)
 	changed("rewind", a.Rewind, b.Rewind)
+	changed("back", a.Back, b.Back)
 	changed("good", system(a.Good), system(b.Good))
 	changed("previous", system(a.Previous), system(b.Previous))
 	changed("tested", a.Tested, b.Tested)

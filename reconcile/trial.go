@@ -90,7 +90,7 @@ func (p Activating) unactivated(c Cause, o Observation) Action {
 
 func confirming(p Confirming, r Record, o Observation) Action {
 	d, w := p.Deployment, r.Work.Watch
-	if next, gone := lost(p.Trial, w.unconfirmed("the guard went back to the old system", r.Work.Unwritten), o); gone {
+	if next, gone := lost(p.Trial, w.unconfirmed("the guard went back to the old system", r), o); gone {
 		return next
 	}
 	if o.Slots.Running == d.Old.Toplevel {
@@ -151,7 +151,7 @@ func judge(p Confirming, r Record, own, current bool, o Observation) (Action, bo
 	case o.Uptime >= p.Until && !proof.done && ((proof.why != "" || w.stable(d.Confirm.Window)) && len(w.Red) == 0 || rule(d.Rollback, troubleLate) != rulingBack):
 		return p.rule(troubleDeaf, proof.cause(), current, proof.done, o)
 	case o.Uptime >= p.Until:
-		return p.rule(troubleLate, p.late(w, r.Work.Unwritten), current, proof.done, o)
+		return p.rule(troubleLate, p.late(w, r), current, proof.done, o)
 	case own && current && proof.done && w.stable(d.Confirm.Window) && o.AgentUp >= d.Confirm.Window && !d.Testing():
 		return enter(Promoting{Trial: p.Trial, Try: 1, Flaw: p.Flaw}, o), true
 	case o.TrialAgent == "" && !d.New.Retires:
@@ -167,11 +167,11 @@ func stillDrained(c Cause, r Record) bool { return c.Reason == ReasonCheck && ow
 func showing(o Observation) bool { return o.Job != nil && purposeOf(o.Job) == PurposeFollow }
 
 // late says why a trial was not confirmed in time.
-func (p Confirming) late(w Watch, unwritten string) Cause {
+func (p Confirming) late(w Watch, r Record) Cause {
 	reds := w.Reds()
 	switch {
 	case !p.Deployment.Testing():
-		return w.unconfirmed(fmt.Sprintf("not confirmed within %v", p.Until-p.Since), unwritten)
+		return w.unconfirmed(fmt.Sprintf("not confirmed within %v", p.Until-p.Since), r)
 	case len(reds) > 0:
 		return Cause{Reason: reds[0].Reason, Why: "its time is over; " + w.story(), Outside: reds[0].Outside}
 	default:

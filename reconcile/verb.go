@@ -42,9 +42,8 @@ func (AllowRewind) verb() {}
 
 // A RefusedError says why a verb cannot be carried out now.
 type RefusedError struct {
-	Why     string
-	Hint    string
-	Passing bool // the agent is about to be ready for it
+	Why  string
+	Hint string
 }
 
 func (e *RefusedError) Error() string { return e.Why }
@@ -120,9 +119,13 @@ func extend(r Record, by time.Duration) ([]Event, error) {
 
 func cancelTrial(r Record, o Observation) ([]Event, error) {
 	cause := Cause{Reason: ReasonOperator, Why: "a person cancelled it"}
+	var stay []Event
+	if r.Back != "" {
+		stay = []Event{SteppingBack{}}
+	}
 	switch p := r.Phase.(type) {
 	case Arming:
-		return []Event{Aborted{At: o.Now}, Suspended{Reason: "cancelled by a person", At: o.Now}}, nil
+		return append(stay, Aborted{At: o.Now}, Suspended{Reason: "cancelled by a person", At: o.Now}), nil
 	case Activating:
 		return []Event{Entered{Phase: RollingBack{Trial: p.Trial, Cause: cause, Attempt: 1}, At: o.Now}}, nil
 	case Confirming:
@@ -130,6 +133,9 @@ func cancelTrial(r Record, o Observation) ([]Event, error) {
 	case Promoting:
 		return nil, refuse(`"infra-agent rollback" goes back afterwards`, "too late: the system is being promoted")
 	case Idle, RollingBack, VerifyingRollback, RebootingBack, Stuck:
+		if len(stay) > 0 {
+			return stay, nil
+		}
 		return nil, refuse(`"infra-agent suspend REASON" keeps the next one from starting`, "nothing to cancel: the node is %s", Name(p))
 	}
 	panic(unknown("phase", r.Phase))
@@ -148,17 +154,10 @@ func stepBack(r Record, o Observation) ([]Event, error) {
 	if h := blocked(r.Previous.Toplevel, r); h.Gate != "" {
 		return nil, refuse(`"infra-agent retry" forgets that it failed`, "the earlier good system is blocked: %s", r.Blocked[r.Previous.Toplevel].Why)
 	}
-	if !r.Work.Tidied {
-		return nil, &RefusedError{Why: "busy: the last deployment is being tidied up", Hint: "try again in a moment", Passing: true}
-	}
 	if o.Slots.Running != r.Good.Toplevel {
 		return nil, refuse(`"infra-agent status" says why`, "the running system is not the good one")
 	}
-	bad := Block{Cause: Cause{Reason: ReasonOperator, Why: "a person rolled it back"}, Revision: r.Good.Revision, At: o.Now}
-	return []Event{
-		Barred{Toplevel: r.Good.Toplevel, Block: bad},
-		Entered{Phase: Arming{Trial: Trial{Deployment: deployment(PurposeRollback, r.Good, r.Previous, o)}}, At: o.Now},
-	}, nil
+	return []Event{SteppingBack{To: r.Previous.Toplevel}}, nil
 }
 
 func adopt(r Record, o Observation) ([]Event, error) {

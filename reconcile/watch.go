@@ -62,7 +62,7 @@ func (w *Watch) units(before Watch, t Trial, s Sampling) (pending bool) {
 		w.red(before, key+" "+unit, Cause{Reason: ReasonUnit, Why: why, Outside: slices.Contains(s.Units.Outside, unit)}, 0, true)
 	}
 	for _, u := range s.Units.Failed {
-		if !ignored(u) && !t.Baseline.broken(u) {
+		if !ignored(u) && !t.Baseline.broken(u, s.Units.Aliases[u]) {
 			bad("failed", u, fmt.Sprintf("unit %s failed", u))
 		}
 	}
@@ -74,7 +74,7 @@ func (w *Watch) units(before Watch, t Trial, s Sampling) (pending bool) {
 	for u, n := range s.Units.Restarts {
 		w.restarts[u] = n
 		was, known := before.restarts[u]
-		if ignored(u) || t.Baseline.broken(u) || !known || n <= was { // nobody has seen how often before
+		if ignored(u) || t.Baseline.broken(u, s.Units.Aliases[u]) || !known || n <= was { // nobody has seen how often before
 			continue
 		}
 		w.flaps[u] += int(n - was)
@@ -117,9 +117,12 @@ func (w *Watch) connectivity(before Watch, t Trial, answered map[string]bool) {
 	}
 }
 
-// broken reports whether the unit failed, or kept restarting, before the trial began.
-func (b Baseline) broken(unit string) bool {
-	return slices.Contains(b.Failed, unit) || slices.Contains(b.Restarting, unit)
+// broken reports whether the unit failed, or kept restarting, before the trial began, by
+// whichever of its names.
+func (b Baseline) broken(unit string, aliases []string) bool {
+	return slices.ContainsFunc(append([]string{unit}, aliases...), func(name string) bool {
+		return slices.Contains(b.Failed, name) || slices.Contains(b.Restarting, name)
+	})
 }
 
 // stable reports whether everything was green from one sampling to another one
@@ -167,13 +170,13 @@ func (w Watch) waitsFor() string {
 }
 
 // unconfirmed is the cause of a rollback at the deadline: an outside one where all that
-// is red is so. A node that could not write
-// its record (unwritten says why) could not have kept any system.
-func (w Watch) unconfirmed(what, unwritten string) Cause {
-	if unwritten != "" && len(w.Red) == 0 {
+// is red is so, or may be so because the node could not be undrained. A node that could not
+// write its record could not have kept any system.
+func (w Watch) unconfirmed(what string, r Record) Cause {
+	if unwritten := r.Work.Unwritten; unwritten != "" && len(w.Red) == 0 {
 		return Cause{Reason: ReasonDeadline, Why: what + ": the record could not be written: " + unwritten, Outside: true}
 	}
-	outside := len(w.Red) > 0 && !slices.ContainsFunc(w.Reds(), func(r Red) bool { return !r.Outside })
+	outside := len(w.Red) > 0 && !slices.ContainsFunc(w.Reds(), func(red Red) bool { return !red.Outside && !stillDrained(red.Cause, r) })
 	return Cause{Reason: ReasonDeadline, Why: what + ": " + w.waitsFor(), Outside: outside}
 }
 
@@ -238,7 +241,7 @@ func host(target string) string {
 func triage(t Trial, a Activation) []string {
 	var fresh []string
 	for _, u := range a.Failed {
-		if !t.Baseline.broken(u) && !ignoredUnit(u, t.Deployment.Confirm.IgnoreUnits) {
+		if !t.Baseline.broken(u, a.Aliases[u]) && !ignoredUnit(u, t.Deployment.Confirm.IgnoreUnits) {
 			fresh = append(fresh, u)
 		}
 	}

@@ -37,12 +37,13 @@ type JobEnd struct {
 // An Activation is how a unit that activates a system ended: a trial, or the way back.
 type Activation struct {
 	Attempt int
-	Exit    int      // exit status of switch-to-configuration; -1: it was killed, or it is not known
-	Failed  []string // failed units: from the unit list, and named in the output
-	Outside []string // those of them that the commit cannot have broken
-	Hold    Gate     // lock or reboot: nothing was changed, and nothing failed
-	Why     string   // last lines of its output
-	Node    bool     // it failed of the node itself: a full disk, say
+	Exit    int                 // exit status of switch-to-configuration; -1: it was killed, or it is not known
+	Failed  []string            // failed units: from the unit list, and named in the output
+	Outside []string            // those of them that the commit cannot have broken
+	Aliases map[string][]string // see [Units]
+	Hold    Gate                // lock or reboot: nothing was changed, and nothing failed
+	Why     string              // last lines of its output
+	Node    bool                // it failed of the node itself: a full disk, say
 }
 
 // A Following is what the agent of a system on trial has shown so far.

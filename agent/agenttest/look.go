@@ -1,6 +1,7 @@
 package agenttest
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/infra-agent/infra-agent/agent"
@@ -72,7 +73,7 @@ func (n *Node) VerifiedSystem(t reconcile.Toplevel) bool {
 func (n *Node) Rooted(t reconcile.Toplevel) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.roots[string(t)] || n.slots.Profile == t
+	return slices.Contains(slices.Collect(maps.Values(n.roots)), string(t)) || n.slots.Profile == t
 }
 
 // Record returns what is on the disk.

@@ -43,7 +43,7 @@ type Node struct {
 	durable  []byte // the part of it that must be written at once
 	writes   [][]byte
 	guard    guard.File
-	roots    map[string]bool
+	roots    map[string]string // paths by name
 	verified map[reconcile.Commit]bool
 	drained  bool // by a command of the registry
 
@@ -93,7 +93,7 @@ func New() *Node {
 		Remotes: map[string]reconcile.Commit{"origin": "c0"}, Order: []string{"origin"},
 		Diary: Diary{Reboots: map[string]int{}, ByHand: map[reconcile.Toplevel]bool{}},
 		slots: reconcile.Slots{Running: "A", Profile: "A", Default: "A"},
-		roots: map[string]bool{}, verified: map[reconcile.Commit]bool{},
+		roots: map[string]string{}, verified: map[reconcile.Commit]bool{},
 	}
 }
 

@@ -3,6 +3,7 @@ package agenttest
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -86,8 +87,9 @@ func (p *Process) ResolveAs(context.Context, reconcile.Revision, reconcile.Newco
 // registry both add and evaluate.
 type nix struct{ *Process }
 
-func (p nix) Add(ctx context.Context, _, _ string) (string, error) {
-	return "/nix/store/tree", p.effect(ctx, "add the tree", func() error { return nil })
+func (p nix) Add(ctx context.Context, _, root string) (string, error) {
+	const tree = "/nix/store/tree"
+	return tree, p.effect(ctx, "add the tree", func() error { p.n.roots[root] = tree; return nil })
 }
 
 func (p nix) Evaluate(ctx context.Context, rev reconcile.Revision, _ string) (reconcile.Derivation, reconcile.Toplevel, error) {
@@ -108,7 +110,7 @@ func (p nix) Evaluate(ctx context.Context, rev reconcile.Revision, _ string) (re
 	return reconcile.Derivation(top + ".drv"), top, err
 }
 
-func (p nix) Build(ctx context.Context, rev reconcile.Revision, _ string, want reconcile.Toplevel, report func(reconcile.Progress)) error {
+func (p nix) Build(ctx context.Context, rev reconcile.Revision, _ string, want reconcile.Toplevel, root string, report func(reconcile.Progress)) error {
 	var s System
 	p.n.Do(func() { s = *p.n.Systems[want] })
 	report(reconcile.Progress{ToBuild: 1})
@@ -123,22 +125,18 @@ func (p nix) Build(ctx context.Context, rev reconcile.Revision, _ string, want r
 		if s.Unbuildable {
 			return reconcile.Rejected(reconcile.GateBuild, errors.New("exit 1"))
 		}
-		p.n.roots[string(want)] = true
+		p.n.roots[root] = string(want)
 		return nil
 	})
 }
 
-func (p nix) Root(ctx context.Context, _, path string) error {
-	return p.effect(ctx, "root "+path, func() error { p.n.roots[path] = true; return nil })
+func (p nix) Root(ctx context.Context, name, path string) error {
+	return p.effect(ctx, "root "+path, func() error { p.n.roots[name] = path; return nil })
 }
 
 func (p nix) Unroot(keep ...string) error {
 	return p.effect(context.Background(), "unroot", func() error {
-		for path := range p.n.roots {
-			if !slices.Contains(keep, path) {
-				delete(p.n.roots, path)
-			}
-		}
+		maps.DeleteFunc(p.n.roots, func(name, _ string) bool { return !slices.Contains(keep, name) })
 		return nil
 	})
 }

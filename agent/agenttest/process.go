@@ -40,7 +40,7 @@ func (n *Node) spawn(boot context.Context, s *System) *Process {
 		defer close(p.done)
 		defer end()
 		a := agent.New(agent.Options{
-			Ports:  agent.Ports{Source: p, Registry: p, Nix: nix{p}, Links: p, Units: p, Switch: p, Programs: p, Guard: p.guardClient(id), Health: p, Store: p, Follower: p},
+			Ports:  p.ports(id),
 			Policy: n.Policy, Record: record, StateDir: "/var/lib/infra-agent", Boot: id, Self: s.Agent,
 			Uptime: func() time.Duration {
 				n.mu.Lock()
@@ -69,6 +69,16 @@ func (n *Node) spawn(boot context.Context, s *System) *Process {
 		_ = a.Run(ctx)
 	})
 	return p
+}
+
+func (p *Process) ports(boot reconcile.BootID) agent.Ports {
+	return agent.Ports{Source: p, Registry: p, Nix: nix{p}, Links: p, Units: p, Switch: p, Programs: p, Guard: p.guardClient(boot), Health: p, Store: p, Follower: p}
+}
+
+// Ports returns the ports of a process that does nothing by itself, on a node that is on.
+func (n *Node) Ports() (ports agent.Ports) {
+	n.Do(func() { ports = (&Process{n: n, end: func() {}}).ports(n.bootID()) })
+	return ports
 }
 
 // runs reports whether p is the agent of s: a switch restarts a unit that changes.

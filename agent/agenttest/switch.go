@@ -133,8 +133,11 @@ func (p *Process) Trial(ctx context.Context, d reconcile.Deployment, attempt int
 		return reconcile.Activation{}, err
 	}
 	a := reconcile.Activation{Attempt: attempt, Exit: u.exit, Why: "last line"}
-	if u.exit == 11 {
+	switch u.exit {
+	case 11:
 		a.Hold = reconcile.GateLock
+	case 4:
+		a.Failed = []string{n.system(top).Failing}
 	}
 	return a, nil
 }

@@ -32,7 +32,7 @@ type Command struct {
 	Stdin     io.Reader    // nil: /dev/null
 	MaxOutput int          // bytes of standard output to accept; 0 = 16 MiB
 	Memory    uint64       // most bytes of address space of each process, getrlimit(2) RLIMIT_AS; 0 = no limit
-	Stderr    func(string) // called for each line of standard error, without its end; may be nil
+	Stderr    func(string) // called for each line of standard error, without its end; may be nil. Whoever waits for the program panics as it does
 }
 
 // An ExitError says that a program ran and did not exit 0.

@@ -130,6 +130,21 @@ func TestLongLinesAreCut(t *testing.T) {
 	}
 }
 
+// What reads the lines runs beside whoever waits for the program: a panic there would end
+// the agent, and here it is the caller's, who recovers it.
+func TestAPanicIsTheCallers(t *testing.T) {
+	lines := 0
+	c := sh(`echo one >&2; echo two >&2`)
+	c.Stderr = func(string) { lines++; panic("index out of range") }
+	defer func() {
+		if bug := recover(); bug != "index out of range" || lines != 1 {
+			t.Errorf("recovered %v after %d lines", bug, lines)
+		}
+	}()
+	_, err := command.Run(t.Context(), c)
+	t.Errorf("it did not panic: %v", err)
+}
+
 // The program's children are killed with it, and one that keeps the output open
 // holds nobody up.
 func TestTheEndOfTheContextKillsTheWholeGroup(t *testing.T) {

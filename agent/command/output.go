@@ -27,9 +27,13 @@ func (c Command) Output(end func(error)) *Output {
 	return &Output{Stdout: out, Stderr: lines, args: c.Args, out: out, lines: lines}
 }
 
-// Kept returns what was printed to standard output so far.
+// Kept returns what was printed to standard output so far. It panics with what
+// [Command.Stderr] panicked with: it was called beside the caller, where nobody could recover.
 func (o *Output) Kept() []byte {
 	o.lines.flush()
+	if o.lines.bug != nil {
+		panic(o.lines.bug)
+	}
 	return o.out.kept.Bytes()
 }
 
@@ -67,6 +71,7 @@ const (
 // tail hands on whole lines and keeps the last ones.
 type tail struct {
 	each    func(string)
+	bug     any // that each panicked with
 	last    []string
 	partial []byte
 }
@@ -96,7 +101,9 @@ func (t *tail) flush() {
 		t.last = append(t.last[:0], t.last[1:]...)
 	}
 	t.last = append(t.last, line)
-	if t.each != nil {
-		t.each(line)
+	if t.each == nil || t.bug != nil {
+		return
 	}
+	defer func() { t.bug = recover() }()
+	t.each(line)
 }

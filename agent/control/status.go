@@ -35,6 +35,7 @@ type Status struct {
 	LastPoll time.Time          `json:"last_poll,omitzero"` // that was answered
 	Good     reconcile.System   `json:"good"`
 	Previous reconcile.System   `json:"previous"`
+	Back     reconcile.Toplevel `json:"back,omitempty"` // "infra-agent rollback" was said, and has not begun: Previous
 	Slots    reconcile.Slots    `json:"slots"`
 	Booted   reconcile.Toplevel `json:"booted,omitempty"`
 	Reboot   []string           `json:"reboot_required,omitempty"`
@@ -76,7 +77,7 @@ func StatusOf(s reconcile.Snapshot, version string, running bool) Status {
 	r, o := s.Record, s.Observation
 	st := Status{
 		Version: version, Running: running, State: s.State(), Since: s.Entered(), InSync: s.InSync(), Holds: s.Holds,
-		Tip: r.Work.Tip.Commit, TipSeen: r.Work.Tip.At, Anchor: r.Anchor, LastPoll: r.Tally.LastPollOK, Good: r.Good, Previous: r.Previous, Behind: r.Behind(),
+		Tip: r.Work.Tip.Commit, TipSeen: r.Work.Tip.At, Anchor: r.Anchor, LastPoll: r.Tally.LastPollOK, Good: r.Good, Previous: r.Previous, Back: r.Back, Behind: r.Behind(),
 		Slots: o.Slots, Booted: o.Booted, Reboot: s.Reboot, Suspended: r.Suspended, Blocked: r.Blocked,
 		Failures: r.Failures, Owed: r.Owed, History: r.History, Settings: s.Reload.Err, Checks: map[string]reconcile.CheckResult{},
 	}
@@ -105,6 +106,9 @@ func StatusOf(s reconcile.Snapshot, version string, running bool) Status {
 	}
 	if r.Suspended.Endless() {
 		st.Warnings = append(slices.Clip(st.Warnings), "the suspension has no end: no fix reaches this node until somebody resumes")
+	}
+	if r.Back != "" {
+		st.Warnings = append(slices.Clip(st.Warnings), `a person wants the system before this one back ("infra-agent cancel" ends that)`)
 	}
 	if r.Retiring {
 		st.Warnings = append(slices.Clip(st.Warnings), "the next system may be one without infra-agent: a person said so")

@@ -26,7 +26,7 @@ func TestAFileGivesTheSystems(t *testing.T) {
 	if _, _, err := n.Evaluate(t.Context(), revision, "web.1"); err != nil {
 		t.Error(err)
 	}
-	if err := n.Build(t.Context(), revision, "web.1", "/nix/store/ttt-nixos-system-web", func(reconcile.Progress) {}); err != nil {
+	if err := n.Build(t.Context(), revision, "web.1", "/nix/store/ttt-nixos-system-web", "built", func(reconcile.Progress) {}); err != nil {
 		t.Error(err)
 	}
 	n.File.Attr = ""
@@ -40,6 +40,7 @@ func TestAFileGivesTheSystems(t *testing.T) {
 		"nix "+features+" [eval] [--raw] "+file+` [nodes."web.1".config.system.build.toplevel.drvPath] [--cores] [2]`,
 		"nix-store [--query] [--outputs] [/nix/store/ddd.drv]",
 		"nixos-rebuild [build] "+file+` [--attr] [nodes."web.1"] [--log-format] [internal-json] [-v] [--cores] [2]`,
+		"nix-store [--realise] [/nix/store/ttt-nixos-system-web] [--add-root] ["+n.Roots+"/built]",
 		"nix "+features+" [eval] [--json] "+file+" [--apply] [builtins.attrNames] [--cores] [2]",
 	)
 	pure, err := n.environment()

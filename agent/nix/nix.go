@@ -140,10 +140,10 @@ func (n *Nix) Evaluate(ctx context.Context, rev reconcile.Revision, configuratio
 	return reconcile.Derivation(drv), reconcile.Toplevel(top), nil
 }
 
-// Build builds the system with nixos-rebuild, into a result that is a GC root,
-// and reports progress while it does. The error is nixos-rebuild's, with the
-// last lines of the log that matter.
-func (n *Nix) Build(ctx context.Context, rev reconcile.Revision, configuration string, want reconcile.Toplevel, report func(reconcile.Progress)) error {
+// Build builds the system with nixos-rebuild, keeps it from being garbage collected by
+// the root of that name, and reports progress while it does. The error is
+// nixos-rebuild's, with the last lines of the log that matter.
+func (n *Nix) Build(ctx context.Context, rev reconcile.Revision, configuration string, want reconcile.Toplevel, root string, report func(reconcile.Progress)) error {
 	dir := filepath.Join(n.Roots, "build")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("build: %w", err)
@@ -155,12 +155,19 @@ func (n *Nix) Build(ctx context.Context, rev reconcile.Revision, configuration s
 	if err != nil {
 		return log.explain("build "+n.attribute(configuration), err)
 	}
-	got, err := os.Readlink(filepath.Join(dir, "result"))
+	result := filepath.Join(dir, "result") // a root, until the next build
+	got, err := os.Readlink(result)
 	if err != nil {
 		return fmt.Errorf("build: %w", err)
 	}
 	if got != string(want) {
 		return fmt.Errorf("build: nixos-rebuild built %s, but the evaluation said %s", got, want)
+	}
+	if err := n.Root(ctx, root, got); err != nil {
+		return err
+	}
+	if err := os.Remove(result); err != nil {
+		return fmt.Errorf("build: %w", err)
 	}
 	return nil
 }

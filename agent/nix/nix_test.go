@@ -182,14 +182,14 @@ func TestEnvironment(t *testing.T) {
 	n := &Nix{Roots: t.TempDir(), Settings: []string{"accept-flake-config = true", "cores = 2"}}
 	_, err := n.Add(t.Context(), "/tree", "source")
 	_, _, evaluated := n.Evaluate(t.Context(), revision, "web")
-	err = errors.Join(err, evaluated, n.Build(t.Context(), revision, "web", "/nix/store/ttt-nixos-system-web", nil))
+	err = errors.Join(err, evaluated, n.Build(t.Context(), revision, "web", "/nix/store/ttt-nixos-system-web", "built", nil))
 	got, read := os.ReadFile(heard)
 	if err := errors.Join(err, read); err != nil {
 		t.Fatal(err)
 	}
 	const want = "cores = 1\naccept-flake-config = true\naccept-flake-config = true\ncores = 2\naccept-flake-config = false\n--\n"
-	if string(got) != strings.Repeat(want, 5) {
-		t.Errorf("the programs hear\n%swant five times\n%s", got, want)
+	if string(got) != strings.Repeat(want, 6) {
+		t.Errorf("the programs hear\n%swant six times\n%s", got, want)
 	}
 }
 
@@ -201,31 +201,34 @@ func TestBuild(t *testing.T) {
 	if err := os.WriteFile(log, []byte(fixture), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	calls := programs(t, map[string]string{"nixos-rebuild": built + "; cat " + log + " >&2"})
+	calls := programs(t, map[string]string{"nixos-rebuild": built + "; cat " + log + " >&2", "nix-store": ""})
 	roots := filepath.Join(t.TempDir(), "roots")
 	n := &Nix{Roots: roots, ExtraArgs: []string{"--cores", "2"}, Impure: true, Overrides: map[string]string{"b": "path:/b", "a": "path:/a"}}
 	var last reconcile.Progress
-	err := n.Build(t.Context(), revision, "a b", "/nix/store/ttt-nixos-system-web", func(p reconcile.Progress) { last = p })
+	err := n.Build(t.Context(), revision, "a b", "/nix/store/ttt-nixos-system-web", "built", func(p reconcile.Progress) { last = p })
 	if err != nil {
 		t.Fatal(err)
 	}
-	called(t, calls(), "nixos-rebuild [build] [--flake] ["+ref+"#a%20b] [--log-format] [internal-json] [-v] "+said+" "+strict)
+	called(t, calls(),
+		"nixos-rebuild [build] [--flake] ["+ref+"#a%20b] [--log-format] [internal-json] [-v] "+said+" "+strict,
+		"nix-store [--realise] [/nix/store/ttt-nixos-system-web] [--add-root] ["+roots+"/built]",
+	)
 	if want := (reconcile.Progress{Copied: 1, ToCopy: 1, Bytes: 499712, BytesAll: 500112}); last != want {
 		t.Errorf("progress ends with %+v, want %+v", last, want)
 	}
-	if got, err := os.Readlink(filepath.Join(roots, "build", "result")); got != "/nix/store/ttt-nixos-system-web" {
-		t.Errorf("the result is %q, %v, want it beside the roots", got, err)
+	if got, err := os.Readlink(filepath.Join(roots, "build", "result")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the result is still a root: %q, %v", got, err)
 	}
 }
 
 func TestBuildThatIsNotWhatWasEvaluated(t *testing.T) {
 	programs(t, map[string]string{"nixos-rebuild": built})
-	err := (&Nix{Roots: t.TempDir()}).Build(t.Context(), revision, "web", "/nix/store/other", func(reconcile.Progress) {})
+	err := (&Nix{Roots: t.TempDir()}).Build(t.Context(), revision, "web", "/nix/store/other", "built", func(reconcile.Progress) {})
 	if err == nil || err.Error() != "build: nixos-rebuild built /nix/store/ttt-nixos-system-web, but the evaluation said /nix/store/other" {
 		t.Errorf("got %v", err)
 	}
 	programs(t, map[string]string{"nixos-rebuild": ""})
-	if err := (&Nix{Roots: t.TempDir()}).Build(t.Context(), revision, "web", "/nix/store/other", nil); !errors.Is(err, os.ErrNotExist) {
+	if err := (&Nix{Roots: t.TempDir()}).Build(t.Context(), revision, "web", "/nix/store/other", "built", nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("without a result: got %v, want that there is none", err)
 	}
 }

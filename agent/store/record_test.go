@@ -62,7 +62,7 @@ var phases = []reconcile.Phase{
 // full returns a record in phase p with everything set that is kept on disk.
 func full(p reconcile.Phase) reconcile.Record {
 	return reconcile.Record{
-		Anchor: revB, Accepted: []reconcile.Commit{revA, revB}, Heights: map[reconcile.Commit]int{revB: 3}, Rewind: revA, Retiring: true, Tested: []reconcile.Commit{revB}, Good: deployment.Old, Previous: deployment.New, Phase: p,
+		Anchor: revB, Accepted: []reconcile.Commit{revA, revB}, Heights: map[reconcile.Commit]int{revB: 3}, Rewind: revA, Back: topA, Retiring: true, Tested: []reconcile.Commit{revB}, Good: deployment.Old, Previous: deployment.New, Phase: p,
 		Blocked:  map[reconcile.Toplevel]reconcile.Block{topB: {Cause: cause, Revision: revB, At: clock(2), UntilPoll: true}},
 		Losses:   map[reconcile.Toplevel]int{topB: 1},
 		Failures: map[reconcile.FailureKey]reconcile.Failure{{Kind: reconcile.FailedRevision, Of: string(revB)}: {Gate: reconcile.GateBuild, Why: "no", Tries: 3, At: clock(3), After: clock(4)}},

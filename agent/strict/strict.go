@@ -13,7 +13,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
@@ -64,16 +63,31 @@ func ParsePart(name, text string, part *Part) (*Document, error) {
 	if found.deep >= 0 {
 		return nil, d.refuse(ruleMeasure, found.deep, fmt.Sprintf("nested more than %d levels deep", maxDepth), "")
 	}
-	var located sync.WaitGroup
+	located := func() {}
 	if part == nil { // while the library reads, which takes longer
-		located.Go(d.locate)
+		located = beside(d.locate)
 	}
 	err := d.read(found)
-	located.Wait()
+	located()
 	if err != nil {
 		return nil, err
 	}
 	return d, nil
+}
+
+// beside runs f beside its caller. wait returns when f does, and panics as f did: the caller
+// may recover what nobody else could.
+func beside(f func()) (wait func()) {
+	ended := make(chan any, 1)
+	go func() {
+		defer func() { ended <- recover() }()
+		f()
+	}()
+	return func() {
+		if bug := <-ended; bug != nil {
+			panic(bug)
+		}
+	}
 }
 
 // clean notes the characters that no reader should be given, and replaces them, so

@@ -64,6 +64,18 @@ func TestParseRefuses(t *testing.T) {
 }
 
 // TestHints: what people write for TOML, and what they are told to write.
+// What reads beside its caller panics as the caller would, who recovers it.
+func TestBeside(t *testing.T) {
+	beside(func() {})()
+	defer func() {
+		if bug := recover(); bug != "index out of range" {
+			t.Errorf("recovered %v", bug)
+		}
+	}()
+	beside(func() { panic("index out of range") })()
+	t.Error("it did not panic")
+}
+
 func TestHints(t *testing.T) {
 	for text, want := range map[string]string{
 		"a = x86_64-linux":         `write "x86_64-linux": a text is in quotes`,

@@ -98,7 +98,7 @@ func (n *Node) activate(ctx context.Context, d reconcile.Deployment, attempt int
 	if err != nil {
 		return reconcile.Activation{}, err
 	}
-	a.Failed, a.Outside = append(a.Failed, units.Failed...), units.Outside
+	a.Failed, a.Outside, a.Aliases = append(a.Failed, units.Failed...), units.Outside, units.Aliases
 	return a, nil
 }
 

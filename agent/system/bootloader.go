@@ -7,44 +7,73 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 	"unicode/utf16"
 
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
+// A bootLoader is what the configuration of one says, on one file system.
+type bootLoader struct {
+	conf     string // its configuration
+	grub     bool
+	toplevel reconcile.Toplevel // that it starts by default; "": it cannot be read
+	kernels  []string           // the directory that it copies kernels to; none: it starts them from the store
+}
+
+// What boot loaders read, below a file system of theirs.
+const loaderConf, grubConf, extlinuxConf = "/loader/loader.conf", "/grub/grub.cfg", "/extlinux/extlinux.conf"
+
 // bootDefault returns the system that the boot loader starts by default, or ""
 // when that cannot be read. NixOS's boot entries name it in the kernel argument
 // init=TOPLEVEL/init.
 func (n *Node) bootDefault() reconcile.Toplevel {
-	mounts := n.bootMounts()
-	for _, esp := range mounts {
-		if _, entry := n.systemdBoot(esp, mounts); entry != "" {
-			if t := firstInit(entry); t != "" {
-				return t
-			}
-		}
-	}
-	// GRUB's first entry and extlinux's DEFAULT are the newest generation
-	// (nixos/modules/system/boot/loader/{grub,generic-extlinux-compatible}).
-	for _, mount := range mounts {
-		for _, conf := range []string{grubConf, extlinuxConf} {
-			if t := firstInit(n.Root + mount + conf); t != "" {
-				return t
-			}
-		}
-	}
-	return ""
+	return newestLoader(n.bootLoaders()).toplevel
 }
 
-// What GRUB and extlinux read, below the file system of /boot.
-const grubConf, extlinuxConf = "/grub/grub.cfg", "/extlinux/extlinux.conf"
+// bootLoaders reads the configuration of each boot loader where it may be. GRUB's first entry
+// and extlinux's DEFAULT are the newest generation
+// (nixos/modules/system/boot/loader/{grub,generic-extlinux-compatible}).
+func (n *Node) bootLoaders() []bootLoader {
+	var all []bootLoader
+	mounts := n.bootMounts()
+	for _, esp := range mounts {
+		on, entry := n.systemdBoot(esp, mounts)
+		all = append(all, bootLoader{n.Root + esp + loaderConf, false, firstInit(entry), []string{n.Root + on}})
+	}
+	for _, mount := range mounts {
+		kernel, top := firstEntry(n.Root + mount + grubConf)
+		l := bootLoader{n.Root + mount + grubConf, true, top, nil}
+		if strings.Contains(kernel, "/kernels/") { // install-grub.pl, copyKernels
+			l.kernels = []string{n.Root + mount}
+		}
+		all = append(all, l)
+	}
+	for _, mount := range mounts {
+		all = append(all, bootLoader{n.Root + mount + extlinuxConf, false, firstInit(n.Root + mount + extlinuxConf), []string{n.Root + mount}})
+	}
+	return all
+}
+
+// newestLoader returns the one whose configuration was written last: each activation for the
+// next boot writes it, and a boot loader that was given up leaves its own behind.
+func newestLoader(all []bootLoader) (newest bootLoader) {
+	var at time.Time
+	for _, l := range all {
+		info, err := os.Stat(l.conf)
+		if err == nil && (newest.conf == "" || info.ModTime().After(at)) {
+			newest, at = l, info.ModTime()
+		}
+	}
+	return newest
+}
 
 // systemdBoot returns the file of the entry that systemd-boot starts by default, and the file
 // system that it is on; "" where there is none. It reads loader.conf and the entry that it names
 // (nixos/modules/system/boot/loader/systemd-boot/systemd-boot-builder.py). With
 // boot counting that one is "preferred", and "default" is a pattern for the rest.
 func (n *Node) systemdBoot(esp string, mounts []string) (on, file string) {
-	loader, err := os.ReadFile(n.Root + esp + "/loader/loader.conf")
+	loader, err := os.ReadFile(n.Root + esp + loaderConf)
 	if err != nil {
 		return "", ""
 	}
@@ -91,38 +120,24 @@ func (n *Node) entryDefault() string {
 }
 
 // kernels returns the directories of the file systems that the boot loader copies kernels to:
-// where those of its default entry are, whatever another boot loader has left elsewhere.
-//   - systemd-boot: where its entries are;
-//   - GRUB: each of its mirrors, or none where it starts kernels from the store itself
-//     (install-grub.pl, copyKernels);
-//   - extlinux: where its configuration is.
-//
-// Of an unknown one nothing is known but /boot.
+// where those of its default entry are, each of GRUB's mirrors, and none where GRUB starts
+// kernels from the store itself. Of an unknown boot loader nothing is known but /boot.
 func (n *Node) kernels() []string {
-	mounts := n.bootMounts()
-	for _, esp := range mounts {
-		if on, entry := n.systemdBoot(esp, mounts); entry != "" && firstInit(entry) != "" {
-			return []string{n.Root + on}
-		}
+	all := n.bootLoaders()
+	newest := newestLoader(all)
+	if newest.toplevel == "" {
+		return []string{n.Root + "/boot"}
 	}
-	grub := false
+	if !newest.grub {
+		return newest.kernels
+	}
 	var copied []string
-	for _, mount := range mounts {
-		kernel, top := firstEntry(n.Root + mount + grubConf)
-		grub = grub || top != ""
-		if top != "" && strings.Contains(kernel, "/kernels/") {
-			copied = append(copied, n.Root+mount)
+	for _, l := range all {
+		if l.grub {
+			copied = append(copied, l.kernels...)
 		}
 	}
-	if grub {
-		return copied
-	}
-	for _, mount := range mounts {
-		if firstInit(n.Root+mount+extlinuxConf) != "" {
-			return []string{n.Root + mount}
-		}
-	}
-	return []string{n.Root + "/boot"}
+	return copied
 }
 
 // firstInit returns the system of the first init= argument in a file.

@@ -1,8 +1,10 @@
 package system
 
 import (
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/infra-agent/infra-agent/reconcile"
 )
@@ -143,6 +145,42 @@ func TestBootDefault(t *testing.T) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// A boot loader that a node has given up leaves its configuration behind: what counts is
+// what was written last, readable or not.
+func TestTheBootLoaderThatWasGivenUp(t *testing.T) {
+	files := map[string]string{
+		"/boot/loader/loader.conf": plainLoader, "/boot/" + entries + "42.conf": entry("42", topA),
+		"/boot/grub/grub.cfg": strings.ReplaceAll(grub, "//kernels/", "/nix/store/"),
+	}
+	for last, want := range map[string]struct {
+		system  reconcile.Toplevel
+		kernels string
+	}{"/boot/grub/grub.cfg": {topB, ""}, "/boot/loader/loader.conf": {topA, "/boot"}} {
+		n := root(t, files)
+		for name := range files {
+			when := time.Unix(1_700_000_000, 0)
+			if name == last {
+				when = when.Add(time.Hour)
+			}
+			if err := os.Chtimes(n.Root+name, when, when); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := n.bootDefault(); got != want.system {
+			t.Errorf("%s was written last: got %s, want %s", last, got, want.system)
+		}
+		if got := strings.ReplaceAll(strings.Join(n.kernels(), " "), n.Root, ""); got != want.kernels {
+			t.Errorf("%s was written last: kernels go to %q, want %q", last, got, want.kernels)
+		}
+		if err := os.WriteFile(n.Root+last, []byte("default @saved\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := n.bootDefault(); got != "" {
+			t.Errorf("%s was written last, and cannot be read: got %s", last, got)
+		}
 	}
 }
 

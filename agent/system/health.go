@@ -27,7 +27,7 @@ const restartsAgain = 3
 // a bus name, a socket or a session) may stop when it likes and is not listed as
 // stopped, and neither is one that left by itself and whose socket listens.
 func (n *Node) Units(ctx context.Context, d reconcile.Deployment, was []string) (reconcile.Units, error) {
-	u := reconcile.Units{Restarts: map[string]uint32{}}
+	u := reconcile.Units{Restarts: map[string]uint32{}, Aliases: map[string][]string{}}
 	err := n.Bus.call(ctx, func(ctx context.Context, c connection) error {
 		all, err := c.ListUnitsContext(ctx)
 		if err != nil {
@@ -40,6 +40,9 @@ func (n *Node) Units(ctx context.Context, d reconcile.Deployment, was []string) 
 			switch s.ActiveState {
 			case "failed":
 				u.Failed = append(u.Failed, s.Name)
+				if err := aliases(ctx, c, s.Name, &u); err != nil {
+					return err
+				}
 				if service && n.same(d, s.Name) && ofTimer(ctx, c, s.Name) {
 					u.Outside = append(u.Outside, s.Name)
 				}
@@ -76,6 +79,11 @@ func restarts(ctx context.Context, c connection, s dbus.UnitStatus, u *reconcile
 	}
 	count, _ := p.Value.Value().(uint32)
 	u.Restarts[s.Name] = count
+	if count > 0 {
+		if err := aliases(ctx, c, s.Name, u); err != nil {
+			return err
+		}
+	}
 	if s.SubState == "auto-restart" {
 		u.Restarting = append(u.Restarting, s.Name)
 	}
@@ -89,6 +97,19 @@ func restarts(ctx context.Context, c connection, s dbus.UnitStatus, u *reconcile
 	changed, _ := since.Value.Value().(uint64)
 	if time.Since(time.UnixMicro(int64(changed))) < restartingFor {
 		u.Restarting = append(u.Restarting, s.Name)
+	}
+	return nil
+}
+
+// aliases notes the other names of the unit.
+func aliases(ctx context.Context, c connection, unit string, u *reconcile.Units) error {
+	p, err := c.GetUnitPropertyContext(ctx, unit, "Names")
+	if err != nil {
+		return unlessGone(err)
+	}
+	names, _ := p.Value.Value().([]string)
+	if others := slices.DeleteFunc(names, func(name string) bool { return name == unit }); len(others) > 0 {
+		u.Aliases[unit] = others
 	}
 	return nil
 }

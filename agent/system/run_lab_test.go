@@ -144,7 +144,7 @@ func TestALookAtUnits(t *testing.T) {
 			t.Fatalf("%v: %s", err, out)
 		}
 	}
-	do(`cd ` + dir + `; ln -s lab-new.service lab-old.service; mkdir -p multi-user.target.wants
+	do(`cd ` + dir + `; ln -s lab-new.service lab-old.service; ln -s lab-bad.service lab-was-bad.service; mkdir -p multi-user.target.wants
 ln -s ../lab-idle.service ../lab-new.service ../lab-job.service ../lab-off.service multi-user.target.wants/
 systemctl daemon-reload
 systemctl start lab-new lab-once lab-idle.socket lab-idle lab-job lab-off
@@ -167,6 +167,7 @@ until [ "$(systemctl show -P NRestarts lab-loop)" -ge 3 ] && [ "$(systemctl show
 	has("failed", u.Failed, "lab-bad.service", true)
 	has("keeps restarting", u.Restarting, "lab-loop.service", true)
 	has("keeps restarting", u.Restarting, "lab-once.service", false)
+	has("is an alias of lab-bad.service", u.Aliases["lab-bad.service"], "lab-was-bad.service", true)
 	has("is active", u.Active, "lab-new.service", true)
 	has("stopped", u.Stopped, "lab-old.service", false)  // it goes on under its other name
 	has("stopped", u.Stopped, "lab-idle.service", false) // its socket listens

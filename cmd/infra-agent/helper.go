@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -21,10 +22,12 @@ func help(ctx context.Context, a *agent.Agent, log *slog.Logger, what string, tr
 	told, tried := "", sync.OnceFunc(tried)
 	defer tried()
 	for try := 0; ctx.Err() == nil; try++ {
-		err := helper(func() {
-			tried()
-			a.Trouble(ctx, what, "")
-			try, told = 0, ""
+		err := recovered(func() error {
+			return helper(func() {
+				tried()
+				a.Trouble(ctx, what, "")
+				try, told = 0, ""
+			})
 		})
 		tried()
 		if ctx.Err() != nil {
@@ -43,4 +46,14 @@ func help(ctx context.Context, a *agent.Agent, log *slog.Logger, what string, tr
 		case <-time.After(helperPauses[min(try, len(helperPauses)-1)]):
 		}
 	}
+}
+
+// recovered returns what f returns, or an error when it panics.
+func recovered(f func() error) (err error) {
+	defer func() {
+		if bug := recover(); bug != nil {
+			err = fmt.Errorf("a bug in infra-agent: %v", bug)
+		}
+	}()
+	return f()
 }

@@ -26,7 +26,9 @@ func TestAHelperThatDoesNotWork(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		tries := 0
 		go help(ctx, a, slog.New(slog.DiscardHandler), "metrics", func() {}, func(ready func()) error {
-			if tries++; tries < 4 {
+			if tries++; tries == 1 {
+				panic("index out of range")
+			} else if tries < 4 {
 				return errors.New("address already in use")
 			}
 			ready()

@@ -53,11 +53,14 @@ func restartNeeded(started, next config.Settings) string {
 func (r *reloader) reload() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	defer func() { // the file is part of what a commit brings
+		if bug := recover(); bug != nil {
+			r.refused(fmt.Errorf("a bug in infra-agent: %v", bug))
+		}
+	}()
 	next, err := config.Load(r.path)
 	if err != nil {
-		r.failed = true
-		r.log.Error("the settings are not reloaded, the old ones stay in force", "err", err)
-		r.refuse(err)
+		r.refused(err)
 		return
 	}
 	if !r.failed && reflect.DeepEqual(next, r.inForce) { // a switch replaces the link, not what it says
@@ -67,4 +70,10 @@ func (r *reloader) reload() {
 	r.inForce, r.failed = next, false
 	r.log.Info("settings reloaded", "file", r.path)
 	r.apply(before, next)
+}
+
+func (r *reloader) refused(err error) {
+	r.failed = true
+	r.log.Error("the settings are not reloaded, the old ones stay in force", "err", err)
+	r.refuse(err)
 }

@@ -45,6 +45,27 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// A file that reaches a mistake of the agent must not end it.
+func TestReloadThatPanics(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.toml")
+	write(t, path, "[[source.remotes]]\nurl = \"https://git.example.org/a.git\"\n")
+	var told []string
+	r := reloader{
+		path: path, log: slog.New(slog.DiscardHandler),
+		apply:  func(_, _ config.Settings) { panic("index out of range") },
+		refuse: func(err error) { told = append(told, err.Error()) },
+	}
+	r.reload()
+	if want := []string{"a bug in infra-agent: index out of range"}; !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
+	}
+	r.apply = func(_, s config.Settings) { told = append(told, s.Source.Remotes[0].URL) }
+	r.reload()
+	if len(told) != 2 || told[1] != "https://git.example.org/a.git" {
+		t.Errorf("told %q, want the settings once more", told)
+	}
+}
+
 // TestRestartNeeded: what does not move under a deployment is told until the next start, and does not count before.
 func TestRestartNeeded(t *testing.T) {
 	const remote = "source.remotes = [{ url = \"/srv/fleet\" }]\n"

@@ -37,7 +37,7 @@ func verbs() []verb {
 			if c.before.Deployment != nil {
 				return cancelled(c)
 			}
-			return fmt.Sprintf("The node goes back to %s; %s is blocked.", label(c.before.Previous), label(c.before.Good))
+			return fmt.Sprintf("The node goes back to %s, as soon as it may. When that is good, %s is blocked. \"infra-agent status\" shows how it goes.", label(c.before.Previous), label(c.before.Good))
 		}},
 		{"suspend REASON", "Deploy nothing until resume, or until a time; what is in flight ends", operator, changedSuspension},
 		{"resume", "End a suspension", operator, func(c done) string {
@@ -145,7 +145,12 @@ func (c done) inFlight() string {
 	return fmt.Sprintf("deployment %s, %s to %s", d.ID, label(d.From), label(d.To))
 }
 
-func cancelled(c done) string { return "Cancelled, the node goes back: " + c.inFlight() }
+func cancelled(c done) string {
+	if c.before.Back != "" && c.before.Deployment == nil {
+		return "The node stays on the system that runs: it does not go back to " + label(c.before.Previous)
+	}
+	return "Cancelled, the node goes back: " + c.inFlight()
+}
 
 func changedDeadline(c done) string {
 	if d := c.after.Deployment; d != nil && !d.Deadline.IsZero() {

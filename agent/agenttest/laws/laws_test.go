@@ -1,0 +1,134 @@
+package laws_test
+
+import (
+	"context"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/infra-agent/infra-agent/agent"
+	"github.com/infra-agent/infra-agent/agent/agenttest"
+	"github.com/infra-agent/infra-agent/agent/agenttest/laws"
+	"github.com/infra-agent/infra-agent/agent/command"
+	"github.com/infra-agent/infra-agent/agent/health"
+	"github.com/infra-agent/infra-agent/agent/store"
+	"github.com/infra-agent/infra-agent/agent/system"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// simulated holds the laws against worlds of the simulated node, each in a bubble of its own.
+func simulated[W any](t *testing.T, all []laws.Law[W], world func(*agenttest.Node, agent.Ports) W) {
+	for _, law := range all {
+		t.Run(law.Name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := agenttest.New()
+				n.Systems = map[reconcile.Toplevel]*agenttest.System{
+					"A": {}, "B": {}, "G": {Agent: agenttest.Agent}, "F": {Failing: "bad.service"}, "H": {Hangs: true},
+					"E": {Unevaluable: true}, "U": {Unbuildable: true},
+				}
+				n.Commits = map[reconcile.Commit]agenttest.Commit{
+					"c0": {System: "A"}, "c1": {Parent: "c0", System: "B"}, "c2": {Parent: "c0", System: "A"},
+					"ce": {Parent: "c0", System: "E"}, "cu": {Parent: "c0", System: "U"},
+				}
+				n.Remotes, n.Order = map[string]reconcile.Commit{"origin": "c1", "mirror": ""}, []string{"origin", "mirror"}
+				n.Broken, n.Secrets = map[string]bool{"broken": true}, map[string]bool{"/run/secret": true}
+				n.Start()
+				defer n.Stop()
+				synctest.Wait()
+				law.Holds(t, world(n, n.Ports()))
+			})
+		})
+	}
+}
+
+func node(_ *agenttest.Node, p agent.Ports) laws.Node {
+	return laws.Node{
+		Ports: p, Old: "A", New: "B", WithAgent: "G", Failing: "F", Hanging: "H", FailingUnit: "bad.service",
+		Works: []string{"drain"}, Fails: []string{"broken"}, Secret: reconcile.Secret{Path: "/run/secret"},
+	}
+}
+
+func TestSimulatedSwitch(t *testing.T) { simulated(t, laws.Switch, node) }
+
+func TestSimulatedPrograms(t *testing.T) { simulated(t, laws.Programs, node) }
+
+func TestSimulatedNix(t *testing.T) {
+	simulated(t, laws.Nix, func(n *agenttest.Node, p agent.Ports) laws.Builder {
+		return laws.Builder{
+			Nix: p.Nix, Dir: "tree", Configuration: "n", Rooted: func(path string) bool { return n.Rooted(reconcile.Toplevel(path)) },
+			Good: reconcile.Revision{Commit: "c1"}, Unevaluable: reconcile.Revision{Commit: "ce"}, Unbuildable: reconcile.Revision{Commit: "cu"},
+		}
+	})
+}
+
+func TestSimulatedStore(t *testing.T) {
+	simulated(t, laws.Store, func(n *agenttest.Node, p agent.Ports) laws.Disk { return laws.Disk{Store: p.Store, Read: n.Record} })
+}
+
+func TestSimulatedSource(t *testing.T) {
+	simulated(t, laws.Source, func(n *agenttest.Node, p agent.Ports) laws.Repository {
+		return laws.Repository{
+			Source: p.Source, First: "c0", Second: "c1", Aside: "c2", Remote: "origin", Silent: "mirror",
+			Move: func(to reconcile.Commit) { n.Do(func() { n.Remotes["origin"] = to }) },
+		}
+	})
+}
+
+func TestSimulatedHealth(t *testing.T) {
+	simulated(t, laws.Health, func(n *agenttest.Node, p agent.Ports) laws.Service {
+		check := reconcile.Check{Name: "web", Kind: reconcile.CheckTCP, Timeout: time.Second}
+		slow := check
+		slow.Name = "slow"
+		n.Do(func() { n.Systems["A"].CheckTakes = map[string]time.Duration{"slow": time.Minute} })
+		return laws.Service{Health: p.Health, Green: check, Slow: slow, Answers: "git.example:443"}
+	})
+}
+
+func TestRealStore(t *testing.T) {
+	for _, law := range laws.Store {
+		t.Run(law.Name, func(t *testing.T) {
+			dir := t.TempDir()
+			s, _, err := store.Open(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			law.Holds(t, laws.Disk{Store: s, Read: func() reconcile.Record {
+				rec, err := store.Read(dir)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return rec
+			}})
+		})
+	}
+}
+
+func TestRealHealth(t *testing.T) {
+	open, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	program := (&system.Node{}).Run
+	prober := &health.Prober{Program: func(ctx context.Context, c command.Command) ([]byte, error) { return program(ctx, "check", c) }}
+	for _, law := range laws.Health {
+		t.Run(law.Name, func(t *testing.T) {
+			law.Holds(t, laws.Service{
+				Health: real{prober}, Answers: open.Addr().String(),
+				Green: reconcile.Check{Name: "web", Kind: reconcile.CheckTCP, Target: open.Addr().String(), Timeout: time.Minute},
+				Slow:  reconcile.Check{Name: "slow", Kind: reconcile.CheckExec, Command: []string{"/bin/sleep", "1000"}, Timeout: time.Millisecond},
+			})
+		})
+	}
+}
+
+// real is package health as the agent's port.
+type real struct{ *health.Prober }
+
+func (real) Answered(ctx context.Context, targets []string) map[string]bool {
+	return health.Answered(ctx, targets)
+}
+
+func (real) DefaultTargets(context.Context) []string { return nil }

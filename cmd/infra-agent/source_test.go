@@ -1,0 +1,62 @@
+package main
+
+import (
+	"log/slog"
+	"net/http/cgi"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/infra-agent/infra-agent/agent/agenttest/laws"
+	"github.com/infra-agent/infra-agent/agent/config"
+	"github.com/infra-agent/infra-agent/agent/source"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// TestSourceObeysItsLaws holds fetches from a real git server against what the simulated
+// source does.
+func TestSourceObeysItsLaws(t *testing.T) {
+	dir := t.TempDir()
+	git := func(args ...string) string {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "git", args...)
+		cmd.Dir = filepath.Join(dir, "fleet.git")
+		cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.org", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.org")
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("git %v: %v", args, err)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	if err := os.Mkdir(filepath.Join(dir, "fleet.git"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	git("init", "--quiet", "--bare", "--initial-branch=main")
+	tree := git("mktree")
+	first := git("commit-tree", "-m", "first", tree)
+	second := git("commit-tree", "-m", "second", "-p", first, tree)
+	aside := git("commit-tree", "-m", "aside", "-p", first, tree)
+	server := httptest.NewServer(&cgi.Handler{
+		Path: filepath.Join(git("--exec-path"), "git-http-backend"), Env: []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1"},
+	})
+	defer server.Close()
+	silence := httptest.NewServer(nil)
+	silence.Close()
+	for _, law := range laws.Source {
+		t.Run(law.Name, func(t *testing.T) {
+			move := func(to reconcile.Commit) { git("update-ref", "refs/heads/main", string(to)) }
+			move(reconcile.Commit(second))
+			s := config.Default()
+			s.StateDir, s.Trust.Policy = t.TempDir(), reconcile.TrustNone
+			s.Source.Remotes = []config.Remote{{Name: "origin", URL: server.URL + "/fleet.git"}, {Name: "mirror", URL: silence.URL + "/fleet.git"}}
+			law.Holds(t, laws.Repository{
+				Source: sourcePort{source.NewFetcher(sourceOptions(s)), slog.New(slog.DiscardHandler), new(sync.Once)},
+				First:  reconcile.Commit(first), Second: reconcile.Commit(second), Aside: reconcile.Commit(aside), Remote: "origin", Silent: "mirror", Move: move,
+			})
+		})
+	}
+}

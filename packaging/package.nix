@@ -25,7 +25,7 @@ buildGoModule (finalAttrs: {
       (sources ../reconcile)
     ];
   };
-  vendorHash = "sha256-KrL3qDnLlsRqVfIslIt/jeLCSPdtjn0IdEopT0gUjsc="; # packaging/vendorhash.sh
+  vendorHash = "sha256-2BmMXK4qtYgZKXO3/fIjqYXOpf5r/HejROCpZgyii58="; # packaging/vendorhash.sh
 
   subPackages = [ "cmd/infra-agent" ];
   env.CGO_ENABLED = 0;

@@ -133,7 +133,9 @@ func (n *Notifier) Use(receivers []Receiver) {
 	n.wake = map[string]chan struct{}{}
 	for _, r := range receivers {
 		n.wake[r.Name] = make(chan struct{}, 1)
-		n.counts[r.Name] = n.counts[r.Name] // from the start
+		if _, is := n.counts[r.Name]; !is { // from the start
+			n.counts[r.Name] = reconcile.Delivery{}
+		}
 	}
 	poke(n.changed)
 }

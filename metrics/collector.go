@@ -150,10 +150,10 @@ func (x scrape) deployments() {
 
 func (x scrape) notices() {
 	for receiver, d := range x.s.Deliveries {
-		x.put(x.d.notificationsPending, float64(d.Pending), receiver)
-		x.put(x.d.notifications, float64(d.Delivered), receiver, "delivered")
-		x.put(x.d.notifications, float64(d.Failed), receiver, "failed")
-		x.put(x.d.notifications, float64(d.Dropped), receiver, "dropped")
+		x.put(x.d.noticesPending, float64(d.Pending), receiver)
+		x.put(x.d.notices, float64(d.Delivered), receiver, "delivered")
+		x.put(x.d.notices, float64(d.Failed), receiver, "failed")
+		x.put(x.d.notices, float64(d.Dropped), receiver, "dropped")
 	}
 }
 

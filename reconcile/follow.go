@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"time"
 )
 
 // A system is kept only when its own agent has shown that it still follows the branch:
@@ -13,9 +12,6 @@ import (
 // same system. Otherwise no fix could ever arrive. Where nothing of that changed with the
 // system, it is enough that one of the polls that go on anyway reached a remote since the
 // activation: a firewall may keep git alone out.
-
-// askOldAgain is how long a silence of the old settings is believed.
-const askOldAgain = 30 * time.Second
 
 // followFails is how often in a row a step may fail before it is the commit's own fault:
 // the pauses between them last a quarter of a minute and more.

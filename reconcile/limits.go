@@ -21,6 +21,17 @@ const (
 	BootWithin = 15 * time.Minute
 	// OldPollWithin is how long the old system's settings have to reach a remote.
 	OldPollWithin = 30 * time.Second
+	// askOldAgain is how long a silence of the old settings is believed.
+	askOldAgain = 30 * time.Second
+	// RestartedWithin is how long ago a service may have restarted by itself to be one that
+	// keeps restarting.
+	RestartedWithin = 10 * time.Minute
+	// ControlWithin is how long the agent may take to carry out a wish: systemd may be slow
+	// when it looks at the node before, and at what it was asked first.
+	ControlWithin = 2*BusWithin + 10*time.Second
+	// GuardWithin bounds each of the guard's programs, but for a switch, which has
+	// limits.rollback: one that hangs must not keep the node from its last resort.
+	GuardWithin = 10 * time.Minute
 	// LockWithin is how long a way back, or a promotion, waits for another switch.
 	LockWithin = time.Minute
 	// UnitGrace is how much longer a unit may run than whoever waits for it: it ends

@@ -58,6 +58,14 @@ func TestGuardWaitsForWhoeverLives(t *testing.T) {
 	}
 }
 
+// A wish may find the loop at a look at the node, and is preceded by one of its own: who made
+// it must not be told that nobody answered, and then see it carried out.
+func TestAWishOutlastsABusThatHangs(t *testing.T) {
+	if 2*BusWithin >= ControlWithin {
+		t.Errorf("a wish may take %v, and two questions to systemd take %v", ControlWithin, 2*BusWithin)
+	}
+}
+
 // A slow check of the old system has the time to be green again after a rollback.
 func TestARollbackWaitsForItsChecks(t *testing.T) {
 	slow := Check{Kind: CheckTCP, Required: true, Interval: 4 * time.Minute, Timeout: time.Minute, Successes: 2}

@@ -160,9 +160,6 @@ func judge(p Confirming, r Record, own, current bool, o Observation) (Action, bo
 	return nil, false
 }
 
-// stillDrained reports whether a check may be red because the node could not be undrained.
-func stillDrained(c Cause, r Record) bool { return c.Reason == ReasonCheck && owes(r, DebtUndrain) }
-
 // showing reports whether a step of the proof that the agent follows is being taken.
 func showing(o Observation) bool { return o.Job != nil && purposeOf(o.Job) == PurposeFollow }
 

@@ -180,6 +180,9 @@ func (w Watch) unconfirmed(what string, r Record) Cause {
 	return Cause{Reason: ReasonDeadline, Why: what + ": " + w.waitsFor(), Outside: outside}
 }
 
+// stillDrained reports whether a check may be red because the node could not be undrained.
+func stillDrained(c Cause, r Record) bool { return c.Reason == ReasonCheck && owes(r, DebtUndrain) }
+
 // due returns the checks that are to run at now.
 func (w Watch) due(checks []Check, now time.Duration) []Check {
 	var due []Check

@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
-	"time"
 
 	"github.com/infra-agent/infra-agent/reconcile"
 )
@@ -21,9 +20,6 @@ var ErrDown = errors.New("infra-agent is not running")
 
 // A Client talks to the agent of this node.
 type Client struct{ RunDir string }
-
-// clientTimeout is generous: the agent answers at once, whatever it is doing.
-const clientTimeout = 15 * time.Second
 
 // Status asks for the status. The error is [ErrDown] when no agent answers.
 func (c Client) Status(ctx context.Context) (Status, error) {
@@ -45,7 +41,7 @@ func (c Client) Do(ctx context.Context, r Request) error {
 }
 
 func (c Client) do(ctx context.Context, method, path string, in, out any) error {
-	ctx, cancel := context.WithTimeout(ctx, clientTimeout)
+	ctx, cancel := context.WithTimeout(ctx, reconcile.ControlWithin)
 	defer cancel()
 	var body io.Reader = http.NoBody
 	if in != nil {

@@ -29,10 +29,6 @@ type Guard struct {
 // tick bounds how long a change of the file goes unseen.
 const tick = time.Second
 
-// patience bounds each program, but for a switch that has a limit of its own: one that
-// hangs must not keep the node from its last resort.
-const patience = 10 * time.Minute
-
 // errNotOurs says that the file speaks of another deployment, or of none.
 var errNotOurs = errors.New("nothing to guard")
 
@@ -98,11 +94,11 @@ func (g *Guard) goBack(ctx context.Context, f File) error {
 		systemctl = "systemctl"
 	}
 	if f.TrialUnit != "" {
-		if err := g.run(ctx, patience, systemctl, "stop", f.TrialUnit); err != nil {
+		if err := g.run(ctx, reconcile.GuardWithin, systemctl, "stop", f.TrialUnit); err != nil {
 			g.Log.Warn("stop the trial", "unit", f.TrialUnit, "err", err)
 		}
 	}
-	err = g.run(ctx, cmp.Or(time.Duration(f.SwitchNS), patience), filepath.Join(string(f.Old), "bin/switch-to-configuration"), "test")
+	err = g.run(ctx, cmp.Or(time.Duration(f.SwitchNS), reconcile.GuardWithin), filepath.Join(string(f.Old), "bin/switch-to-configuration"), "test")
 	if ctx.Err() != nil { // stopped in the middle; whoever starts it again resumes
 		return context.Cause(ctx)
 	}
@@ -144,7 +140,7 @@ func (g *Guard) reboot(ctx context.Context, systemctl string) error {
 	if err != nil {
 		g.Log.Error("rebooting without a note", "err", err)
 	}
-	return g.run(ctx, patience, systemctl, "reboot")
+	return g.run(ctx, reconcile.GuardWithin, systemctl, "reboot")
 }
 
 func (g *Guard) run(ctx context.Context, limit time.Duration, args ...string) error {

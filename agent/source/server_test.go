@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -83,4 +84,33 @@ func TestAServerWithoutShallow(t *testing.T) {
 		t.Errorf("Commits = %d, want 31", got.Commits)
 	}
 	w.mustFetch(w.pushed("a", "later"), tip)
+}
+
+// What a server says of a refusal is told, and never the secret that it was given.
+func TestARefusalIsQuoted(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("hunter2secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ file, says, want string }{
+		{token, "remote: Your IP address is not allowed.\n", `the server answers 403 Forbidden and says "remote: Your IP address is not allowed." (hint: is the token in ` + token + ` still valid?)`},
+		{"", "remote: Repository is private.\n", `the server answers 403 Forbidden and says "remote: Repository is private." (hint: set token_file of remote origin)`},
+		{token, "hunter2secret is no token here", `the server answers 403 Forbidden (hint: is the token in ` + token + ` still valid?)`},
+		{token, "no: Z2l0Omh1bnRlcjJzZWNyZXQ=", `the server answers 403 Forbidden (hint: is the token in ` + token + ` still valid?)`}, // base64 of git:hunter2secret
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, c.says, http.StatusForbidden) }))
+		remote := Remote{Name: "origin", URL: server.URL, TokenFile: c.file}
+		req, err := remote.request(t.Context(), http.MethodGet, server.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := remote.do(server.Client(), req)
+		if err == nil {
+			resp.Body.Close()
+		}
+		if err == nil || err.Error() != c.want {
+			t.Errorf("got %v, want %s", err, c.want)
+		}
+		server.Close()
+	}
 }

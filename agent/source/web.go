@@ -133,27 +133,35 @@ func (r Remote) do(client *http.Client, req *http.Request) (*http.Response, erro
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, answerBytes)) // whole, so that the connection is kept
 	resp.Body.Close()
 	after := retryAfter(resp.Header.Get("Retry-After"), time.Now())
-	switch code := resp.StatusCode; {
-	case after > 0, code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable:
+	if code := resp.StatusCode; after > 0 || code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable {
 		return nil, &BusyError{Status: resp.Status, After: after}
-	case code == http.StatusUnauthorized, code == http.StatusForbidden:
-		if r.TokenFile == "" {
-			return nil, fmt.Errorf("the server answers %s (hint: set token_file of remote %s)", resp.Status, r.Name)
-		}
-		return nil, fmt.Errorf("the server answers %s (hint: is the token in %s still valid?)", resp.Status, r.TokenFile)
 	}
-	status := &statusError{status: resp.Status, remote: r.Name}
-	if kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); kind == "text/plain" {
+	status := &statusError{status: resp.Status, hint: "is the url of remote " + r.Name + " right?"}
+	if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
+		status.denied, status.hint = true, "set token_file of remote "+r.Name
+		if r.TokenFile != "" {
+			status.hint = "is the token in " + r.TokenFile + " still valid?"
+		}
+	}
+	if kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); kind == "text/plain" && !echoes(string(body), req) {
 		status.says = oneLine(string(body), 200)
 	}
 	return nil, status
 }
 
-// A statusError is an answer that is neither a refusal nor a repository.
+// echoes reports whether a server's text has the secret that it was given.
+func echoes(text string, req *http.Request) bool {
+	_, token, _ := req.BasicAuth()
+	_, encoded, _ := strings.Cut(req.Header.Get("Authorization"), " ")
+	return token != "" && (strings.Contains(text, token) || strings.Contains(text, encoded))
+}
+
+// A statusError is an answer that is no repository.
 type statusError struct {
-	status, remote string
-	says           string // its text, if it is one
-	found          bool   // the repository is there
+	status, hint string
+	says         string // its text, if it is one
+	denied       bool   // the server wants to know who asks
+	found        bool   // the repository is there
 }
 
 func (e *statusError) Error() string {
@@ -161,8 +169,8 @@ func (e *statusError) Error() string {
 	if e.says != "" {
 		text += fmt.Sprintf(" and says %q", e.says)
 	}
-	if !e.found {
-		text += fmt.Sprintf(" (hint: is the url of remote %s right?)", e.remote)
+	if e.denied || !e.found {
+		text += fmt.Sprintf(" (hint: %s)", e.hint)
 	}
 	return text
 }

@@ -15,11 +15,8 @@ import (
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
-// restartingFor is how long ago a service may have restarted by itself to be one that
-// keeps restarting.
-const restartingFor = 10 * time.Minute
-
-// restartsAgain is how often it must have done so.
+// restartsAgain is how often a service must have restarted by itself, within
+// [reconcile.RestartedWithin], to be one that keeps restarting.
 const restartsAgain = 3
 
 // Units looks at all units, at what became of the services in was, and at which of the
@@ -95,7 +92,7 @@ func restarts(ctx context.Context, c connection, s dbus.UnitStatus, u *reconcile
 		return unlessGone(err)
 	}
 	changed, _ := since.Value.Value().(uint64)
-	if time.Since(time.UnixMicro(int64(changed))) < restartingFor {
+	if time.Since(time.UnixMicro(int64(changed))) < reconcile.RestartedWithin {
 		u.Restarting = append(u.Restarting, s.Name)
 	}
 	return nil

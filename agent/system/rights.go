@@ -56,7 +56,6 @@ var unprivileged = []property{
 	{"RemoveIPC", true},
 	{"KeyringMode", "private"},
 	{"SystemCallArchitectures", []string{"native"}},
-	{"SystemCallFilter", list{false, []string{"@privileged", "@resources"}}},
 	{"SystemCallErrorNumber", int32(unix.EPERM)},
 	{"InaccessiblePaths", []string{"-/run/dbus/system_bus_socket", "-/nix/var/nix/daemon-socket"}},
 	{"OOMScoreAdjust", int32(500)}, // rather this than what the node is for
@@ -80,6 +79,7 @@ func (u FetchUnit) rights() []property {
 		{"MemoryDenyWriteExecute", true},
 		{"RestrictAddressFamilies", list{true, []string{"AF_INET", "AF_INET6"}}},
 		{"SystemCallFilter", list{true, []string{"@system-service", "@sandbox"}}},
+		{"SystemCallFilter", list{false, []string{"@privileged", "@resources"}}}, // after what is allowed
 		{"MemoryMax", uint64(fetchMemory)},
 		{"TasksMax", uint64(fetchTasks)},
 	}...)

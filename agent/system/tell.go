@@ -36,6 +36,7 @@ func tells(secret string) []property {
 		{"LogLevelMax", int32(5)}, // notice
 		{"RestrictAddressFamilies", list{true, []string{"AF_INET", "AF_INET6", "AF_UNIX"}}}, // names are looked up by way of a socket
 		{"SystemCallFilter", list{true, []string{"@system-service"}}},
+		{"SystemCallFilter", list{false, []string{"@privileged", "@resources"}}}, // after what is allowed
 		{"MemoryMax", uint64(tellMemory)},
 		{"TasksMax", uint64(tellTasks)},
 		{"LimitCORE", uint64(0)},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -15,17 +16,16 @@ import (
 
 // Run delivers until ctx ends, and writes down what is owed then.
 func (n *Notifier) Run(ctx context.Context) {
-	var all sync.WaitGroup
 	stop := func() {}
 	defer func() {
 		stop()
-		all.Wait()
 		n.save(true)
 	}()
 	for {
 		if receivers, others := n.newReceivers(); others {
 			stop()
-			stop = n.start(ctx, receivers, &all)
+			n.forgetTroubles(receivers)
+			stop = n.start(ctx, receivers)
 		}
 		n.save(false)
 		lazy := time.NewTimer(saveLazy)
@@ -41,13 +41,14 @@ func (n *Notifier) Run(ctx context.Context) {
 	}
 }
 
-// start delivers to each of the receivers until stop is called.
-func (n *Notifier) start(ctx context.Context, receivers []Receiver, all *sync.WaitGroup) (stop func()) {
-	ctx, stop = context.WithCancel(ctx)
+// start delivers to each of the receivers. Stop ends that, and waits until nobody sends any more.
+func (n *Notifier) start(ctx context.Context, receivers []Receiver) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var all sync.WaitGroup
 	for _, r := range receivers {
 		all.Go(func() { n.deliver(ctx, r) })
 	}
-	return stop
+	return func() { cancel(); all.Wait() }
 }
 
 func (n *Notifier) newReceivers() (receivers []Receiver, others bool) {
@@ -74,16 +75,44 @@ func (n *Notifier) save(lazily bool) {
 		n.mu.Lock()
 		n.dirty = true // again, when there is time
 		n.mu.Unlock()
-		n.Trouble("notices", fmt.Sprintf("they are told twice or not at all when the agent ends: %v", err))
-	} else if n.unsaved {
-		n.Trouble("notices", "")
+		n.trouble("notices", fmt.Sprintf("they are told twice or not at all when the agent ends: %v", err))
+		return
 	}
-	n.unsaved = err != nil
+	n.trouble("notices", "")
 }
+
+// trouble tells that something does not work; empty: it does, which is told where it did not.
+func (n *Notifier) trouble(what, why string) {
+	n.mu.Lock()
+	before := n.troubles[what]
+	if n.troubles[what] = why; why == "" {
+		delete(n.troubles, what)
+	}
+	n.mu.Unlock()
+	if why != before {
+		n.Trouble(what, why)
+	}
+}
+
+// forgetTroubles ends those with receivers that are gone.
+func (n *Notifier) forgetTroubles(receivers []Receiver) {
+	n.mu.Lock()
+	gone := maps.Clone(n.troubles)
+	n.mu.Unlock()
+	delete(gone, "notices")
+	for _, r := range receivers {
+		delete(gone, troubleWith(r))
+	}
+	for what := range gone {
+		n.trouble(what, "")
+	}
+}
+
+func troubleWith(r Receiver) string { return "receiver " + r.Name }
 
 // deliver hands the receiver what it is owed, one by one.
 func (n *Notifier) deliver(ctx context.Context, r Receiver) {
-	what, said := "receiver "+r.Name, ""
+	said := ""
 	wake := n.wakes(r.Name)
 	for tries := 0; ctx.Err() == nil; {
 		notice, owed := n.next(r.Name)
@@ -100,9 +129,7 @@ func (n *Notifier) deliver(ctx context.Context, r Receiver) {
 		}
 		if err == nil {
 			n.settle(r.Name, notice, func(d *reconcile.Delivery) { d.Delivered++ })
-			if said != "" {
-				n.Trouble(what, "")
-			}
+			n.trouble(troubleWith(r), "")
 			tries, said = 0, ""
 			continue
 		}
@@ -122,7 +149,7 @@ func (n *Notifier) deliver(ctx context.Context, r Receiver) {
 				n.Log.Warn("a notice does not arrive, and is tried again", "receiver", r.Name, "notice", notice.ID, "err", err)
 			}
 		}
-		n.Trouble(what, err.Error())
+		n.trouble(troubleWith(r), err.Error())
 		select {
 		case <-ctx.Done():
 		case <-time.After(time.Duration(float64(pause) * n.Spread())):

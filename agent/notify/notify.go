@@ -60,7 +60,6 @@ type Options struct {
 type Notifier struct {
 	Options
 	changed chan struct{} // there is something to write, or other receivers
-	unsaved bool          // of Run alone: the file could not be written last
 
 	mu        sync.Mutex // guards everything below
 	state     state
@@ -70,6 +69,7 @@ type Notifier struct {
 	others    bool // the receivers are not those that are delivered to
 	wake      map[string]chan struct{}
 	counts    map[string]reconcile.Delivery
+	troubles  map[string]string // that were told
 }
 
 // state is the notifier's file. Fields are only ever added; what an older version does not know it drops.
@@ -80,7 +80,10 @@ type state struct {
 
 // Open returns a notifier that goes on from its file. One that cannot be read is told, and is as none.
 func Open(o Options) *Notifier {
-	n := &Notifier{Options: o, changed: make(chan struct{}, 1), wake: map[string]chan struct{}{}, counts: map[string]reconcile.Delivery{}}
+	n := &Notifier{
+		Options: o, changed: make(chan struct{}, 1),
+		wake: map[string]chan struct{}{}, counts: map[string]reconcile.Delivery{}, troubles: map[string]string{},
+	}
 	s, err := read(o.Path)
 	if err != nil {
 		o.Log.Warn("what was told is not known, and begins anew", "err", err)

@@ -247,12 +247,17 @@ func TestOtherReceivers(t *testing.T) {
 		n, end := b.run(t, old.as("chat", "promoted"), old.as("gone", "promoted"))
 		defer end()
 		tells(n, "promoted", "d1")
-		synctest.Wait()
+		if got := b.has(); len(got) != 2 {
+			t.Errorf("troubles are %v", got)
+		}
 		n.Use([]Receiver{next.as("chat", "promoted"), next.as("new", "promoted")})
 		synctest.Wait()
 		next.got(t, "0s promoted/d1")
 		if got := n.Deliveries(); len(got) != 2 || got["chat"].Pending != 0 || got["new"].Pending != 0 {
 			t.Errorf("figures are %v", got)
+		}
+		if got := b.has(); len(got) > 0 {
+			t.Errorf("with the old ones gone, troubles are %v", got)
 		}
 	})
 }

@@ -210,6 +210,10 @@ func TestDriftIsTold(t *testing.T) {
 		{2*time.Hour + 4*time.Minute, nil, ""},
 		{2*time.Hour + 5*time.Minute, nil, "drift/1777903200"},
 	})
+	looks(t, reconcile.Told{Begun: true}, []look{ // a link that cannot be read says nothing
+		{0, func(s *reconcile.Snapshot) { s.Observation.Slots.Running = ""; held(reconcile.GateDrift)(s) }, ""},
+		{10 * time.Minute, nil, ""},
+	})
 }
 
 func TestEveryKindHasWordsOfItsOwn(t *testing.T) {

@@ -124,14 +124,14 @@ func (n *Notifier) deliver(ctx context.Context, r Receiver) {
 			continue
 		}
 		err := r.To.Send(ctx, notice)
-		if ctx.Err() != nil {
-			return // what becomes of it is not known
-		}
 		if err == nil {
 			n.settle(r.Name, notice, func(d *reconcile.Delivery) { d.Delivered++ })
 			n.trouble(troubleWith(r), "")
 			tries, said = 0, ""
 			continue
+		}
+		if ctx.Err() != nil {
+			return // that may be all that failed
 		}
 		tries++
 		pause := pauses[min(tries, len(pauses))-1]

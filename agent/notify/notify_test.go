@@ -154,8 +154,8 @@ func TestItIsGivenUp(t *testing.T) {
 		b, chat := newBench(t), &receiver{fail: &RefusedError{"it answers 400"}}
 		n, end := b.run(t, chat.as("chat", "promoted"))
 		tells(n, "promoted", "d1", "d2")
-		time.Sleep(time.Hour) // 0s, 5s, 20s, 80s, 6m20s, 21m20s, 36m20s, 51m20s
-		if got, want := n.Deliveries()["chat"], (reconcile.Delivery{Pending: 1, Failed: 8, Dropped: 1}); got != want {
+		time.Sleep(70 * time.Minute) // 0s, 5s, 20s, 80s, 6m20s, 21m20s, 36m20s, 51m20s; the next one at 66m20s and 5s, 20s, 80s later
+		if got, want := n.Deliveries()["chat"], (reconcile.Delivery{Pending: 1, Failed: 12, Dropped: 1}); got != want {
 			t.Errorf("refused for an hour: figures are %v, want %v", got, want)
 		}
 		end()
@@ -233,6 +233,9 @@ func TestAnAnswerThatNobodyHeard(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		end()
 		chat.got(t)
+		if got, want := n.Deliveries()["chat"], (reconcile.Delivery{Pending: 1}); got != want || len(b.has()) > 0 {
+			t.Errorf("figures are %v, want %v; troubles %v", got, want, b.has())
+		}
 		_, end = b.run(t, chat.as("chat", "promoted"))
 		defer end()
 		time.Sleep(2 * time.Minute)
@@ -256,6 +259,9 @@ func TestOtherReceivers(t *testing.T) {
 		if got := n.Deliveries(); len(got) != 2 || got["chat"].Pending != 0 || got["new"].Pending != 0 {
 			t.Errorf("figures are %v", got)
 		}
+		n.Use([]Receiver{next.as("gone", "promoted")}) // which is another one
+		synctest.Wait()
+		next.got(t, "0s promoted/d1")
 		if got := b.has(); len(got) > 0 {
 			t.Errorf("with the old ones gone, troubles are %v", got)
 		}

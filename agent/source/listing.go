@@ -20,6 +20,13 @@ type listing struct {
 	capabilities *capability.List
 	commits      map[string]string // of the refs that were looked for, as far as the server has them; of [head], the target; of "refs/heads/", each below it
 	empty        bool              // it has no ref at all
+	thin         bool              // it may be asked for a thin pack
+}
+
+// takeThin keeps go-git from asking for a thin pack where none can be completed.
+func (l *listing) takeThin() {
+	l.thin = l.capabilities.Supports(capability.ThinPack)
+	l.capabilities.Delete(capability.ThinPack)
 }
 
 // noRefs stands where the name of the first ref would.
@@ -46,7 +53,7 @@ func readListing(r io.Reader, refs []string) (listing, error) {
 					said.commits[head] = target
 				}
 			}
-			said.capabilities.Delete(capability.ThinPack) // go-git cannot store one
+			said.takeThin()
 		}
 		hash, name, _ := bytes.Cut(line, []byte(" "))
 		said.empty = said.empty && string(name) == noRefs

@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/go-git/go-git/v5/plumbing"
 )
 
 // go-git believes what a pack says of itself: a header of 12 bytes that claims
@@ -25,14 +27,15 @@ const (
 var errPack = errors.New("the remote's answer is no valid pack")
 
 // spool writes the pack that r delivers to a file in dir, scans it on the way,
-// and returns the file, rewound. The caller closes it; it has no name any more.
-func spool(r io.Reader, dir string, l Limits) (_ *os.File, err error) {
+// and returns the file, rewound, and the objects that its deltas name as their bases. The
+// caller closes it; it has no name any more.
+func spool(r io.Reader, dir string, l Limits) (_ *os.File, bases map[plumbing.Hash]bool, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("write the pack: %w", err)
+		return nil, nil, fmt.Errorf("write the pack: %w", err)
 	}
 	f, err := os.CreateTemp(dir, "incoming-*.pack")
 	if err != nil {
-		return nil, fmt.Errorf("write the pack: %w", err)
+		return nil, nil, fmt.Errorf("write the pack: %w", err)
 	}
 	defer func() {
 		if err != nil {
@@ -40,47 +43,47 @@ func spool(r io.Reader, dir string, l Limits) (_ *os.File, err error) {
 		}
 	}()
 	if err := os.Remove(filepath.Join(dir, filepath.Base(f.Name()))); err != nil {
-		return nil, fmt.Errorf("write the pack: %w", err)
+		return nil, nil, fmt.Errorf("write the pack: %w", err)
 	}
 	in := bufio.NewReaderSize(io.TeeReader(r, f), 64<<10)
-	if err := scan(in, l); err != nil {
-		return nil, err
+	if bases, err = scan(in, l); err != nil {
+		return nil, nil, err
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return nil, fmt.Errorf("write the pack: %w", err)
+		return nil, nil, fmt.Errorf("write the pack: %w", err)
 	}
-	return f, nil
+	return f, bases, nil
 }
 
-// scan reads one whole pack and nothing after it. The error is rejected by
-// [reconcile.GateUnverified] where the pack is over a limit.
-func scan(in *bufio.Reader, l Limits) error {
+// scan reads one whole pack and nothing after it, and returns the objects that deltas name.
+// The error is rejected by [reconcile.GateUnverified] where the pack is over a limit.
+func scan(in *bufio.Reader, l Limits) (bases map[plumbing.Hash]bool, err error) {
 	count, err := packHeader(in)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if most := inflations*int64(l.TreeEntries) + commits; int64(count) > most {
-		return tooMuch("%d objects, at most %d are accepted (hint: if that is right, raise limits.tree_entries)", count, most)
+		return nil, tooMuch("%d objects, at most %d are accepted (hint: if that is right, raise limits.tree_entries)", count, most)
 	}
 	most, total := inflations*l.TreeBytes, int64(0)
-	s := scanner{in: in, chunk: make([]byte, 32<<10), most: maxObject}
+	s := scanner{in: in, chunk: make([]byte, 32<<10), most: maxObject, bases: map[plumbing.Hash]bool{}}
 	for range count {
 		size, err := s.object()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if total += size; total > most {
-			return tooMuch("more than %d bytes when it is unpacked (hint: if that is right, raise limits.tree_bytes)", most)
+			return nil, tooMuch("more than %d bytes when it is unpacked (hint: if that is right, raise limits.tree_bytes)", most)
 		}
 	}
 	var trailer [20]byte // SHA-1, which go-git compares
 	if _, err := io.ReadFull(in, trailer[:]); err != nil {
-		return broken(err)
+		return nil, broken(err)
 	}
 	if _, err := in.ReadByte(); err != io.EOF {
-		return fmt.Errorf("%w: something follows it", errPack)
+		return nil, fmt.Errorf("%w: something follows it", errPack)
 	}
-	return nil
+	return s.bases, nil
 }
 
 // packHeader reads how many objects a pack holds.
@@ -111,6 +114,7 @@ type scanner struct {
 	inflate io.ReadCloser
 	chunk   []byte
 	most    int64 // bytes of an object
+	bases   map[plumbing.Hash]bool
 }
 
 // object reads one object and returns its size, deltas resolved.
@@ -127,7 +131,9 @@ func (s *scanner) object() (int64, error) {
 		_, err = s.varint()
 	case 7: // delta to a named object
 		delta = true
-		_, err = s.in.Discard(20)
+		var base plumbing.Hash
+		_, err = io.ReadFull(s.in, base[:])
+		s.bases[base] = true
 	default:
 		err = fmt.Errorf("%w: it has an object of kind %d", errPack, kind)
 	}

@@ -17,7 +17,10 @@ import (
 
 var roomy = Limits{TreeBytes: 1 << 20, TreeEntries: 1000, FetchBytes: 1 << 20}
 
-func scanBytes(pack []byte, l Limits) error { return scan(bufio.NewReader(bytes.NewReader(pack)), l) }
+func scanBytes(pack []byte, l Limits) error {
+	_, err := scan(bufio.NewReader(bytes.NewReader(pack)), l)
+	return err
+}
 
 // A packed object for pack, with the size that it claims.
 type packed struct {
@@ -148,7 +151,7 @@ func TestSpoolLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	good := pack(1, blob("a"))
-	f, err := spool(bytes.NewReader(good), dir, roomy)
+	f, _, err := spool(bytes.NewReader(good), dir, roomy)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +162,7 @@ func TestSpoolLeavesNothingBehind(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Error(err)
 	}
-	if _, err := spool(bytes.NewReader(good[:20]), dir, roomy); err == nil {
+	if _, _, err := spool(bytes.NewReader(good[:20]), dir, roomy); err == nil {
 		t.Error("spool accepts half a pack")
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {

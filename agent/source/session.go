@@ -132,6 +132,7 @@ func (l local) list(ctx context.Context, wanted []string) (listing, error) {
 		return listing{}, err
 	}
 	said := listing{capabilities: refs.Capabilities, commits: map[string]string{}}
+	said.takeThin()
 	for _, ref := range wanted {
 		if hash, ok := refs.References[ref]; ok {
 			said.commits[ref] = hash.String()

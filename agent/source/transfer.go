@@ -23,6 +23,7 @@ type remote struct {
 	job
 	session  *session
 	noFilter bool // the server has filters, and not the one that is asked for
+	noThin   bool // it sent deltas to what the store has not
 	pinned   bool // the tip is that of no branch, but named by another repository
 }
 
@@ -106,6 +107,11 @@ func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, dept
 	} else {
 		err = r.failed(r.keep(pack, s))
 	}
+	if errors.Is(err, packfile.ErrReferenceDeltaNotFound) && !r.noThin {
+		s.sweep()
+		r.noThin = true
+		return r.transfer(ctx, s, tip, depth)
+	}
 	if err != nil {
 		s.sweep()
 		if _, limit := reconcile.RejectedBy(err); limit && depth == 0 && !s.fresh {
@@ -134,11 +140,16 @@ func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, dept
 
 // keep stores what a pack holds, within the limits.
 func (r *remote) keep(pack io.Reader, s *store) error {
-	scanned, err := spool(pack, s.dir, r.Limits)
+	scanned, bases, err := spool(pack, s.dir, r.Limits)
 	if err != nil {
 		return err
 	}
 	defer scanned.Close()
+	if len(bases) > 0 {
+		if err := complete(scanned, bases, s, r.Limits); err != nil {
+			return err
+		}
+	}
 	if err := packfile.UpdateObjectStorage(s, scanned); err != nil {
 		return fmt.Errorf("store the pack: %w", err)
 	}
@@ -218,7 +229,10 @@ func (r *remote) request(s *store, wants []plumbing.Hash, depth int) (*packp.Upl
 		req.Haves = append(req.Haves, anchor)
 	}
 	if depth == 0 {
-		return req, nil
+		if !r.noThin && r.session.listing.thin {
+			err = req.Capabilities.Set(capability.ThinPack)
+		}
+		return req, err
 	}
 	if depth > 1 && !r.noFilter && r.session.listing.capabilities.Supports(capability.Filter) {
 		req.Filter = packp.FilterTreeDepth(0) // of old commits nobody wants the files

@@ -97,7 +97,7 @@ func (n Notice) Text() string {
 		NoticeResumed:          "resumed",
 	}[n.Kind]
 	if n.Kind == NoticeHeld {
-		what = fmt.Sprintf("held for %v", n.At.Sub(n.Since).Round(time.Minute))
+		what = fmt.Sprintf("held for %v", n.At.Sub(n.Since).Round(time.Second))
 	}
 	var about []string
 	for _, word := range []string{n.Revision.Short(), string(n.Reason), string(n.Gate)} {

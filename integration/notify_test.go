@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -145,4 +146,70 @@ secret_file = "/var/lib/secrets/chat"
 		t.Errorf("it says so %d times", n)
 	}
 	web.keepsQuiet("hunter2", pagerSecret)
+}
+
+// What a person does, or must know, is told in the receiver's own words: a suspension, that it lasts, commits
+// that cannot be deployed, a switch by hand.
+func TestAPersonIsTold(t *testing.T) {
+	f := newFleet(t)
+	var mu sync.Mutex
+	var got []string
+	url := must[string](t)(f.ServeHTTP(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		body, _ := io.ReadAll(r.Body)
+		got = append(got, r.Header.Get("Content-Type")+" "+r.Header.Get("Authorization")+" "+string(body))
+	})))
+	settings := must[string](t)(f.Repo().File("config.toml"))
+	must[string](t)(f.Repo().Commit("tell", map[string]string{"config.toml": settings + `
+[notify]
+held_after = "3s"
+
+[[notify.webhooks]]
+url = "` + url + `/api/annotations"
+headers = ["Authorization: Bearer {secret}"]
+secret_file = "/var/lib/secrets/grafana"
+events = ["suspended", "held", "resumed", "evaluation_failed", "build_failed", "drift"]
+template = '{"tags": ["{event}"], "text": "{text}"}'
+`}))
+	web := f.up("web1")[0]
+	check(t, web.Write("/var/lib/secrets/grafana", hookSecret+"\n", 0o600))
+	wait := func(want string) {
+		t.Helper()
+		want = "application/json Bearer " + hookSecret + " " + want
+		for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+			mu.Lock()
+			there := slices.ContainsFunc(got, func(g string) bool { return strings.HasPrefix(g, want) })
+			all := strings.Join(got, "\n")
+			mu.Unlock()
+			if there {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s did not come:\n%s", want, all)
+			}
+		}
+	}
+	must[string](t)(web.agent("suspend", `the "database" moves`))
+	wait(`{"tags": ["suspended"], "text": "web1: suspended (suspend): the \"database\" moves`)
+	wait(`{"tags": ["held"], "text": "web1: held for `)
+	must[string](t)(web.agent("resume"))
+	wait(`{"tags": ["resumed"], "text": "web1: resumed"}`)
+
+	broken := f.edit("roles/web.nix", "{ ... }: {", "{ ... }: throw \"no\" {")
+	wait(`{"tags": ["evaluation_failed"], "text": "web1: evaluation failed (` + broken[:8] + `, evaluate): `)
+	fails := f.edit("roles/web.nix", "throw \"no\" {", "{ buildFails = true;")
+	wait(`{"tags": ["build_failed"], "text": "web1: build failed (` + fails[:8] + `, build): `)
+
+	must[string](t)(web.agent("suspend", "a switch by hand"))
+	third := f.edit("roles/web.nix", "buildFails = true;", "etc.web = \"3\\n\";")
+	system := must[string](t)(web.Build(t.Context(), third))
+	for _, command := range [][]string{
+		{system + "/bin/switch-to-configuration", "test"},
+		{"nix-env", "--profile", lab.Profile, "--set", system},
+		{system + "/bin/switch-to-configuration", "boot"},
+	} {
+		must[string](t)(web.Run(t.Context(), command...))
+	}
+	wait(`{"tags": ["drift"], "text": "web1: changed by hand (drift): a person switched to another system"}`)
 }

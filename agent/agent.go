@@ -33,6 +33,9 @@ type Options struct {
 	Notify   func(state string)   // sd_notify(3)
 	Watchdog time.Duration        // how often systemd wants to hear from the loop; 0: never
 	Log      *slog.Logger
+
+	Told      reconcile.Told // what was noticed before this agent started
+	Receivers Receivers      // nil: there are none
 }
 
 // An Agent is one running agent.
@@ -79,6 +82,9 @@ func New(o Options) *Agent {
 func (a *Agent) Snapshot() reconcile.Snapshot {
 	s := *a.snapshot.Load()
 	s.Progress = *a.progress.Load()
+	if a.Receivers != nil {
+		s.Deliveries = a.Receivers.Deliveries()
+	}
 	return s
 }
 
@@ -221,6 +227,7 @@ func (a *Agent) publish(o reconcile.Observation) {
 		s.JobSince = a.job.since
 	}
 	a.snapshot.Store(&s)
+	a.tellNotices(s)
 	status := "STATUS=" + Summary(s)
 	if a.Watchdog > 0 && time.Since(a.fed) >= a.Watchdog/2 { // the loop turns more often
 		a.fed = time.Now()

@@ -64,9 +64,10 @@ type end struct {
 	phase   string
 	blocked bool
 	points  []string
-	drained bool // and nobody undrained it
-	whole   bool // no switch was left half way
-	atOnce  int  // activations that began while another one ran
+	drained bool   // and nobody undrained it
+	untold  string // what is wrong with the notices
+	whole   bool   // no switch was left half way
+	atOnce  int    // activations that began while another one ran
 }
 
 // push runs a node, pushes B as the row says, lets the accidents happen, and waits
@@ -101,7 +102,7 @@ func play(t *testing.T, push func(*agenttest.Node), accidents ...agenttest.Accid
 		_, blocked := r.Blocked["B"]
 		e = end{slots: n.Slots(), whole: n.Whole(), phase: reconcile.Name(r.Phase), blocked: blocked}
 		n.Do(func() { e.points, e.atOnce = n.Diary.Points, n.Diary.AtOnce })
-		e.drained = n.Drained()
+		e.drained, e.untold = n.Drained(), untold(n)
 		n.Stop()
 	})
 	return e
@@ -113,6 +114,9 @@ func (e end) check(t *testing.T, running reconcile.Toplevel, blocked bool, story
 	if e.slots != want || !e.whole || e.drained || e.phase != "idle" || e.blocked != blocked {
 		t.Errorf("%s: ends with %+v, whole: %v, drained: %v, %s, B blocked: %v; want all %s, true, false, idle, blocked: %v",
 			story, e.slots, e.whole, e.drained, e.phase, e.blocked, running, blocked)
+	}
+	if e.untold != "" {
+		t.Errorf("%s: %s", story, e.untold)
 	}
 }
 

@@ -191,6 +191,39 @@ func I11(w *world, fresh []reconcile.Record) string {
 	return ""
 }
 
+// I14: at rest, each end of a deployment was told, and none that was not. An agent that is killed before it tells leaves
+// that to the next one.
+func I14(w *world) {
+	if odd := untold(w.node); w.node.Agent() != nil && odd != "" {
+		w.Fatalf("I14: %s", odd)
+	}
+}
+
+func untold(n *agenttest.Node) string {
+	var d agenttest.Diary
+	n.Do(func() { d = n.Diary })
+	var ends, told []string
+	for _, o := range n.Record().History {
+		ends = append(ends, string(o.Result)+"/"+o.ID)
+	}
+	for _, notice := range d.Notices {
+		if slices.Contains(reconcile.Results, reconcile.Result(notice.Kind)) && notice.Deployment != "" {
+			told = append(told, notice.ID)
+		}
+	}
+	for _, end := range ends {
+		if !slices.Contains(told, end) {
+			return "nobody was told of " + end
+		}
+	}
+	for _, notice := range told {
+		if !slices.Contains(ends, notice) {
+			return "it did not happen, and was told: " + notice
+		}
+	}
+	return ""
+}
+
 // I13: what was drained is undrained, or that is owed.
 func I13(w *world, _ []reconcile.Record) string {
 	s, idle := w.idle()

@@ -15,7 +15,7 @@ import (
 
 // TestModel plays random days of a node: pushes, faults, heals, operators,
 // hand-made switches, losses of power, crashes, clocks. After each step the
-// invariants of the design hold; they are the functions I1 to I13.
+// invariants of the design hold; they are the functions I1 to I14.
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		rapid.SyncTest(rt, func(rt *rapid.T) {
@@ -36,6 +36,7 @@ func TestModel(t *testing.T) {
 			w.node.Do(func() { w.node.DiskFull, w.node.Offline, w.node.Faulty, w.node.Broken = false, false, nil, nil })
 			I6(w)
 			w.check("rest")
+			I14(w)
 			I12(w)
 		})
 	})

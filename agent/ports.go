@@ -23,6 +23,13 @@ type Ports struct {
 	Follower Follower
 }
 
+// Receivers are those who want to be told. Tell takes what was told so far, and what is new;
+// it is called at each look, and never waits.
+type Receivers interface {
+	Tell(told reconcile.Told, news []reconcile.Notice)
+	Deliveries() map[string]reconcile.Delivery
+}
+
 // A Tree is a fetched revision as a directory on disk.
 type Tree struct {
 	Revision reconcile.Revision // without the store path

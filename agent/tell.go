@@ -1,7 +1,9 @@
 package agent
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"time"
@@ -9,7 +11,8 @@ import (
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
-// tell logs what a person reading the journal wants to know of an event.
+// tell logs what a person reading the journal wants to know of an event, but for what is a
+// notice: that is told by its trace in the record, so that nothing of it is lost with the agent.
 func (a *Agent) tell(before reconcile.Record, e reconcile.Event, after reconcile.Record) {
 	switch e := e.(type) {
 	case reconcile.Polled:
@@ -26,24 +29,10 @@ func (a *Agent) tell(before reconcile.Record, e reconcile.Event, after reconcile
 		a.Log.Info("activation ended", "exit", e.Activation.Exit, "failed_units", e.Activation.Failed, "took", e.Took)
 	case reconcile.Aborted:
 		a.Log.Warn("not started", "gate", e.Gate, "why", e.Why)
-	case reconcile.Promoted:
-		a.Log.Info("promoted: the new system is good", "revision", after.Good.Revision, "system", after.Good.Toplevel)
-	case reconcile.RolledBack:
-		a.Log.Warn("rolled back: the old system runs", "system", after.Good.Toplevel, "unhealthy", e.Unhealthy)
-	case reconcile.Abandoned:
-		a.Log.Warn("a person switched to another system; nothing is undone")
 	case reconcile.Adopted:
 		a.Log.Info("adopted the running system", "system", e.System, "by_hand", e.ByHand)
 	case reconcile.Converged:
 		a.Log.Info("converged: this revision changes nothing here", "revision", e.Revision.Commit)
-	case reconcile.Suspended:
-		until := "resume"
-		if !e.Until.IsZero() {
-			until = e.Until.Format(time.RFC3339)
-		}
-		a.Log.Info("suspended", "reason", e.Reason, "until", until)
-	case reconcile.Resumed:
-		a.Log.Info("resumed")
 	case reconcile.Retried:
 		a.Log.Info("forgot what failed")
 	case reconcile.Rewound:
@@ -106,8 +95,7 @@ func (a *Agent) tellPhase(p reconcile.Phase) {
 	case reconcile.Activating:
 		a.Log.Info("activating on trial", "attempt", p.Attempt)
 	case reconcile.Confirming:
-		if p.Held != "" {
-			a.Log.Error("not healthy, held: confirm it or roll it back", "why", p.Held)
+		if p.Held != "" { // that is a notice
 			return
 		}
 		a.Log.Info("confirming", "settle", p.Deployment.Confirm.Settle, "window", p.Deployment.Confirm.Window, "deadline", p.Until-p.Since)
@@ -119,10 +107,41 @@ func (a *Agent) tellPhase(p reconcile.Phase) {
 		a.Log.Info("the old system is back, verifying", "reason", p.Cause.Reason, "why", p.Cause.Why)
 	case reconcile.RebootingBack:
 		a.Log.Error("rebooting into the old system", "why", p.Cause.Why)
-	case reconcile.Stuck:
-		a.Log.Error("stuck: the old system could not be brought back; a person must act", "why", p.Cause.Why)
-	default: // idle: told by the event that ended the deployment
+	default: // idle and stuck: that is a notice
 	}
+}
+
+// tellNotices tells of what has happened to the node: the log at once, and who else wants to know.
+func (a *Agent) tellNotices(s reconcile.Snapshot) {
+	told, news := reconcile.Notices(a.Told, s)
+	for _, n := range news {
+		a.logNotice(n)
+	}
+	if a.Told = told; a.Receivers != nil {
+		a.Receivers.Tell(told, news)
+	}
+}
+
+// logNotice logs a notice with all that it says as attributes; the journal makes fields of them.
+func (a *Agent) logNotice(n reconcile.Notice) {
+	level := map[reconcile.Urgency]slog.Level{
+		reconcile.UrgencyInfo: slog.LevelInfo, reconcile.UrgencyWarning: slog.LevelWarn, reconcile.UrgencyError: slog.LevelError,
+	}[n.Kind.Urgency()]
+	attrs := []slog.Attr{slog.String("event", string(n.Kind))}
+	for _, about := range []struct{ key, value string }{
+		{"deployment", n.Deployment},
+		{"revision", string(n.Revision)},
+		{"from", string(n.From)},
+		{"to", string(n.To)},
+		{"reason", string(n.Reason)},
+		{"gate", string(n.Gate)},
+		{"why", n.Why},
+	} {
+		if about.value != "" {
+			attrs = append(attrs, slog.String(about.key, about.value))
+		}
+	}
+	a.Log.LogAttrs(context.Background(), level, n.Text(), attrs...)
 }
 
 // Summary says in one line what the agent is doing, for systemctl and status.

@@ -19,7 +19,7 @@ func TestProgramsInUnitsBehaveAsChildren(t *testing.T) {
 	l := newIdleLab(t)
 	n := must[*lab.Node](t)(l.Node("web1", "10.99.0.11"))
 	check(t, l.Up(t.Context(), must[string](t)(l.Repo().Tip()), n))
-	out, err := onNode(t, n, "../agent/system", nil, "TestRun|TestAVariable|TestALook")
+	out, err := onNode(t, n, "../agent/system", nil, "TestRun|TestAVariable|TestALook|TestATell")
 	if err != nil || strings.Contains(out, "SKIP") || !strings.Contains(out, "/unit") {
 		t.Fatalf("%v:\n%s", err, out)
 	}

@@ -57,6 +57,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	x.progress()
 	x.source()
 	x.deployments()
+	x.notices()
 	x.health()
 	x.system()
 }
@@ -144,6 +145,15 @@ func (x scrape) deployments() {
 	for _, kind := range reconcile.DebtKinds {
 		owed := slices.ContainsFunc(x.s.Record.Owed, func(d reconcile.Debt) bool { return d.Kind == kind })
 		x.put(x.d.debts, truth(owed), string(kind))
+	}
+}
+
+func (x scrape) notices() {
+	for receiver, d := range x.s.Deliveries {
+		x.put(x.d.noticesPending, float64(d.Pending), receiver)
+		x.put(x.d.notices, float64(d.Delivered), receiver, "delivered")
+		x.put(x.d.notices, float64(d.Failed), receiver, "failed")
+		x.put(x.d.notices, float64(d.Dropped), receiver, "dropped")
 	}
 }
 

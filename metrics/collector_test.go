@@ -62,8 +62,8 @@ func TestAPanicFailsTheScrape(t *testing.T) {
 }
 
 // Every value of a closed set has a series from the start, so that rules can join
-// and rates see the first increase. Only node_role and the checks' metrics have none
-// before there is something to tell.
+// and rates see the first increase. Only node_role and the metrics of checks
+// and receivers have none before there is something to tell.
 func TestEverySeriesExistsFromTheStart(t *testing.T) {
 	values := func(s reconcile.Snapshot) map[string][]string {
 		all := map[string][]string{}
@@ -83,7 +83,7 @@ func TestEverySeriesExistsFromTheStart(t *testing.T) {
 	}
 	want := values(full())
 	maps.DeleteFunc(want, func(name string, _ []string) bool {
-		return name == "infra_agent_node_role" || strings.HasPrefix(name, "infra_agent_health_check_")
+		return name == "infra_agent_node_role" || strings.HasPrefix(name, "infra_agent_health_check_") || strings.HasPrefix(name, "infra_agent_notifications_")
 	})
 	if got := values(reconcile.Snapshot{Record: reconcile.New()}); !reflect.DeepEqual(got, want) {
 		t.Errorf("at the start there are\n%v, want\n%v", got, want)
@@ -176,7 +176,7 @@ func TestAHeldTrialHasNoDeadline(t *testing.T) {
 	}
 }
 
-// The catalogue is what every node costs Prometheus, its checks and roles beside.
+// The catalogue is what every node costs Prometheus, its checks, roles and receivers beside.
 func TestANodeHasAtMost125Series(t *testing.T) {
 	n := 0
 	for _, f := range gather(t, reconcile.Snapshot{Record: reconcile.New()}) {

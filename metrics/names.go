@@ -20,6 +20,7 @@ type descs struct {
 	polls, lastPoll, lastPollSuccess, verifications                               desc
 	lastPhaseDuration, deployments, lastDeployment, rollbacks, lastRollback       desc
 	consecutiveFailures, rollbackFailed, blockedSystems, debts, troubles          desc
+	notices, noticesPending                                                       desc
 	checkSuccess, checkDuration, checkRuns                                        desc
 	gateBlocked, suspendedSince, suspendedUntil                                   desc
 	generation, drift, rebootRequired, reloadSuccessful, reloadSuccessTime        desc
@@ -67,6 +68,8 @@ func newDescs() (descs, []*prometheus.Desc) {
 		blockedSystems:      gauge("blocked_systems", "Number of systems that failed here and are not tried again."),
 		debts:               gauge("debts", "Whether something is owed since a deployment (1) or not (0): a drained node, or a promotion that could not be made or undone.", "kind"),
 		troubles:            gauge("troubles", "Number of things beside deployments that do not work: control socket, watch on files, settings that wait for a restart."),
+		notices:             counter("notifications_total", "Notices by receiver and result, since the agent started: failed are tries, and dropped are notices that were given up.", "receiver", "result"),
+		noticesPending:      gauge("notifications_pending", "Notices that did not reach the receiver yet.", "receiver"),
 		checkSuccess:        gauge("health_check_success", "Whether the last run of the health check was green (1) or red (0).", "check"),
 		checkDuration:       gauge("health_check_duration_seconds", "Duration of the last run of the health check.", "check"),
 		checkRuns:           counter("health_check_runs_total", "Runs of the health check by result, since the agent started.", "check", "result"),

@@ -91,6 +91,7 @@ func full() reconcile.Snapshot {
 		},
 		Reload: reconcile.Reload{Err: "line 3", At: at(1900)}, Reboot: []string{"kernel", "systemd"},
 		Generations: map[reconcile.Toplevel]int{topA: 41, topB: 42},
+		Deliveries:  map[string]reconcile.Delivery{"chat": {Pending: 3, Delivered: 5, Failed: 4, Dropped: 2}},
 	}
 }
 
@@ -166,6 +167,10 @@ infra_agent_last_rollback_timestamp_seconds 1130.5
 infra_agent_node_info{config="web\"1",environment="prod",wave="canary"} 1
 infra_agent_node_role{role="dns"} 1
 infra_agent_node_role{role="mail"} 1
+infra_agent_notifications_pending{receiver="chat"} 3
+infra_agent_notifications_total{receiver="chat",result="delivered"} 5
+infra_agent_notifications_total{receiver="chat",result="dropped"} 2
+infra_agent_notifications_total{receiver="chat",result="failed"} 4
 infra_agent_out_of_sync_since_timestamp_seconds 1300.5
 infra_agent_polls_total{result="changed"} 0
 infra_agent_polls_total{result="error"} 1

@@ -7,7 +7,9 @@ let
   ofRemote = [ "token_file" "ssh_key_file" "known_hosts_file" "ca_file" ];
   ofNix = [ "netrc_file" "access_tokens_file" "ssh_key_file" "known_hosts_file" ];
   ofTrust = [ "allowed_signers_file" "openpgp_keyring_file" "revocation_file" ];
-  secret = [ "token_file" "ssh_key_file" "netrc_file" "access_tokens_file" ];
+  ofWebhook = [ "secret_file" "ca_file" ];
+  ofNotify = [ "command_secret_file" ];
+  secret = [ "secret_file" "command_secret_file" "token_file" "ssh_key_file" "netrc_file" "access_tokens_file" ];
 
   named = owner: key: path: { inherit key path; name = "${key} of ${owner}"; isSecret = elem key secret; };
 
@@ -27,6 +29,8 @@ rec {
     ++ concatMap (host: map (key: named "host ${host.host}" key host.${key}) ofRemote) cfg.settings.source.hosts
     ++ map (key: named "nix" key cfg.settings.nix.${key}) ofNix
     ++ map (key: named "trust" key cfg.settings.trust.${key}) ofTrust
+    ++ map (key: named "notify" key cfg.settings.notify.${key}) ofNotify
+    ++ concatMap (hook: map (key: named "webhook ${hook.name}" key hook.${key}) ofWebhook) cfg.settings.notify.webhooks
   );
 
   # What systemd copies for the agent, by name.
@@ -41,5 +45,6 @@ rec {
     };
     nix = seenIn ofNix cfg.settings.nix;
     trust = seenIn ofTrust cfg.settings.trust;
+    notify = seenIn ofNotify cfg.settings.notify // { webhooks = map (seenIn ofWebhook) cfg.settings.notify.webhooks; };
   };
 }

@@ -113,6 +113,10 @@ func TestAssertions(t *testing.T) {
 		{"relative credential", `credentials.forge = "secrets/token";` + remote, "", "credentials.forge is secrets/token, which is no absolute path"},
 		{"credential in the store", `credentials.forge = "${builtins.storeDir}/x-token";` + remote, "", "credentials.forge is in the Nix store"},
 		{"token in the store", withFile("token_file", `"${builtins.storeDir}/x-token"`), "", "the token_file of remote origin is in the Nix store"},
+		{
+			"secret of a webhook in the store", remote + `settings.notify.webhooks = [ { name = "chat"; url = "https://x/{secret}"; secret_file = "${builtins.storeDir}/x-key"; } ];`,
+			"", "services.infra-agent: the secret_file of webhook chat is in the Nix store",
+		},
 		{"known hosts in the store", withFile("known_hosts_file", `"${builtins.storeDir}/x-hosts"`), "", ""},
 		{"relative file", withFile("ca_file", `"ca.pem"`), "", "the ca_file of remote origin is ca.pem, which is no absolute path"},
 		{"relative file of the trust", remote + `settings.trust.revocation_file = "revoked";`, "", "the revocation_file of trust is revoked"},
@@ -232,6 +236,23 @@ func TestScrapersHaveAGroup(t *testing.T) {
 	}
 }
 
+// TestJournalctlKnowsTheMessages: it finds the package's catalogue, and a new one is taken up by the switch that brings it.
+func TestJournalctlKnowsTheMessages(t *testing.T) {
+	var got struct{ Source, Unit string }
+	check(t, evaluate(t, "let c = "+system("", "")+`; in {
+		source = c.environment.etc."systemd/catalog/infra-agent.catalog".source;
+		unit = c.systemd.units."infra-agent-catalog.service".text;
+	}`, &got))
+	if want := "/agent/lib/systemd/catalog/infra-agent.catalog"; got.Source != want {
+		t.Errorf("the catalogue is %q, want %q", got.Source, want)
+	}
+	for _, line := range []string{"ExecStart=-/usr/bin/journalctl --update-catalog\n", "X-Restart-Triggers=/nix/store/", "WantedBy=multi-user.target"} {
+		if !strings.Contains(got.Unit, line) {
+			t.Errorf("the unit lacks %q:\n%s", line, got.Unit)
+		}
+	}
+}
+
 // TestFilesInHomesAreHandedOver: the unit does not see them, so systemd gives it a copy.
 func TestFilesInHomesAreHandedOver(t *testing.T) {
 	const agent = `settings = {
@@ -241,6 +262,7 @@ func TestFilesInHomesAreHandedOver(t *testing.T) {
 		];
 		source.hosts = [ { host = "h"; token_file = "/root/modules"; ca_file = "/etc/ca.pem"; } ];
 		trust = { policy = "tip"; allowed_signers_file = "/root/signers"; };
+		notify = { command = [ "/x" ]; command_secret_file = "/root/pager"; webhooks = [ { url = "https://x/{secret}"; secret_file = "/root/chat"; } ]; };
 		state_dir = "/var/lib/x";
 	}; credentials.forge = "/run/secrets/forge";`
 	var got struct {
@@ -248,12 +270,16 @@ func TestFilesInHomesAreHandedOver(t *testing.T) {
 		Settings struct {
 			Source struct{ Remotes, Hosts []map[string]string }
 			Trust  map[string]string
+			Notify struct {
+				Command_secret_file string
+				Webhooks            []struct{ Secret_file string }
+			}
 		}
 	}
 	check(t, evaluate(t, `let
 		c = `+system(agent, "")+`;
 		files = import (dir + /files.nix) { inherit lib; cfg = c.services.infra-agent; };
-	in { unit = c.systemd.units."infra-agent.service".text; settings = { inherit (files.settings) source trust; }; }`, &got))
+	in { unit = c.systemd.units."infra-agent.service".text; settings = { inherit (files.settings) source trust notify; }; }`, &got))
 	const copies = "/run/credentials/infra-agent.service/"
 	remotes, trust := got.Settings.Source.Remotes, got.Settings.Trust
 	for what, at := range map[string]struct{ path, from string }{
@@ -261,6 +287,8 @@ func TestFilesInHomesAreHandedOver(t *testing.T) {
 		"token_file of a host": {got.Settings.Source.Hosts[0]["token_file"], "/root/modules"},
 		"known_hosts_file":     {remotes[1]["known_hosts_file"], "/home/me/.ssh/known_hosts"},
 		"allowed_signers_file": {trust["allowed_signers_file"], "/root/signers"},
+		"command_secret_file":  {got.Settings.Notify.Command_secret_file, "/root/pager"},
+		"secret_file":          {got.Settings.Notify.Webhooks[0].Secret_file, "/root/chat"},
 	} {
 		name, ok := strings.CutPrefix(at.path, copies)
 		if line := "\nLoadCredential=" + name + ":" + at.from + "\n"; !ok || !strings.Contains(got.Unit, line) {

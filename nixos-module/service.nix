@@ -4,6 +4,9 @@ let
   files = import ./files.nix { inherit lib cfg; };
   file = import ./config-file.nix { inherit lib pkgs; inherit (cfg) package; inherit (files) settings; };
 
+  # What the agent's messages in the journal mean.
+  catalog = "${cfg.package}/lib/systemd/catalog/infra-agent.catalog";
+
   # systemd makes directories in its own places; elsewhere the agent does, once what they are on is mounted.
   inherit (cfg.settings) state_dir run_dir;
   # Who may scrape a unix socket: the agent may give it to a group that is its own.
@@ -14,7 +17,21 @@ in
   config = lib.mkIf cfg.enable {
     environment.systemPackages = [ cfg.package ];
     environment.etc."infra-agent/config.toml".source = file;
+    environment.etc."systemd/catalog/infra-agent.catalog".source = catalog;
     users.groups = builtins.listToAttrs (map (name: { inherit name; value = { }; }) ([ cfg.settings.control.group ] ++ scrapers));
+
+    # journalctl -x reads a database of all catalogues, which must be made anew when one of them changes. Where that cannot be done,
+    # messages lack their explanation, which is no reason to fail.
+    systemd.services.infra-agent-catalog = {
+      description = "Catalogue of infra-agent's messages for journalctl";
+      wantedBy = [ "multi-user.target" ];
+      restartTriggers = [ catalog ];
+      serviceConfig = {
+        Type = "oneshot";
+        RemainAfterExit = true;
+        ExecStart = "-${config.systemd.package}/bin/journalctl --update-catalog";
+      };
+    };
 
     systemd.services.infra-agent = {
       description = "GitOps pull agent";

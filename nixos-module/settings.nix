@@ -109,9 +109,25 @@ open {
     listen = option string "127.0.0.1:10119" "/run/infra-agent/metrics.sock" "host:port, absolute path of a unix socket, or empty for none.";
     socket_group = option maybeGroup "" "prometheus" "Group that may connect to the unix socket; empty: root alone.";
   };
+  notify = {
+    held_after = option duration "6h" "30m" "How long the node may be held, but for maintenance windows, until that is told; 0s: it never is, 0s to 720h.";
+    events = option list [ ] [ "rolled_back" "stuck" ] "What is told; empty: promoted, rolled_back, rollback_failed, waiting, stuck, held and drift.";
+    command = option list [ ] [ "/run/current-system/sw/bin/tell-the-fleet" "--json" ] "Program and arguments that get each message as JSON on standard input; empty: none.";
+    command_secret_file = option string "" "/run/credentials/infra-agent.service/pager" "File that the command finds as $CREDENTIALS_DIRECTORY/secret; empty: none.";
+    webhooks = option (lists {
+      name = option string "webhook" "chat" "Name of the receiver in status, log and metrics.";
+      url = required string "https://chat.example.org/hooks/{secret}" "http or https; {secret} stands for what is in secret_file.";
+      secret_file = option string "" "/run/credentials/infra-agent.service/chat" "File with the secret part of url or headers, one word; read for each message.";
+      headers = option list [ ] [ "Authorization: Bearer {secret}" ] "More headers of the request, as \"Name: value\".";
+      template = option string "" "{\"text\": \"{text}\"}" "Body with values such as {text}, {node} and {event} in it; empty: the message as JSON.";
+      events = option list [ ] [ "promoted" ] "What this receiver is told; empty: notify.events.";
+      ca_file = option string "" "/etc/ssl/certs/chat.pem" "PEM file with the certificate authorities to trust; empty: the system's.";
+      timeout = option duration "10s" "30s" "Limit of one try, 1s to 1m.";
+    }) [ ] [ { name = "chat"; url = "https://chat.example.org/hooks/{secret}"; secret_file = "/run/secrets/chat"; } ] "Addresses that are told by POST.";
+  };
   log = {
     level = option (word [ "debug" "info" "warn" "error" ]) "info" "debug" "Least severe message to log.";
-    format = option (word [ "auto" "text" "json" ]) "auto" "json" "auto: text for the journal and terminals.";
+    format = option (word [ "auto" "text" "json" ]) "auto" "json" "auto: into the journal with fields, and text elsewhere; text and json: lines, also into the journal.";
   };
   control = {
     group = option group "infra-agent" "wheel" "Group that may read the status.";

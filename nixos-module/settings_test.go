@@ -41,6 +41,10 @@ var lists = map[string]struct{ make, example, doc string }{
 		"lists", `[ { host = "modules.example.org"; token_file = "/run/secrets/modules"; } ]`,
 		"Credentials for what a commit has from other hosts than the remotes'.",
 	},
+	"notify.webhooks": {
+		"lists", `[ { name = "chat"; url = "https://chat.example.org/hooks/{secret}"; secret_file = "/run/secrets/chat"; } ]`,
+		"Addresses that are told by POST.",
+	},
 	"checks": {
 		"tables", `{ web = { kind = "http"; target = "http://localhost/health"; }; }`,
 		"Health checks of this node, by name, beside those of the registry.",

@@ -21,10 +21,11 @@ buildGoModule (finalAttrs: {
       ../agent/registry/convention/vmid.toml
       (sources ../cmd)
       (sources ../metrics)
+      ../packaging/infra-agent.catalog
       (sources ../reconcile)
     ];
   };
-  vendorHash = "sha256-86/6MyMA7V0xFlzmlx45cB4glzHIcYi8XGnkQq48lyA="; # packaging/vendorhash.sh
+  vendorHash = "sha256-2BmMXK4qtYgZKXO3/fIjqYXOpf5r/HejROCpZgyii58="; # packaging/vendorhash.sh
 
   subPackages = [ "cmd/infra-agent" ];
   env.CGO_ENABLED = 0;
@@ -32,7 +33,9 @@ buildGoModule (finalAttrs: {
   doCheck = false; # its tests are not in src: they run Nix, git and systemd
 
   nativeBuildInputs = [ installShellFiles ];
-  postInstall = lib.optionalString runs ''
+  postInstall = ''
+    install -Dm444 -t $out/lib/systemd/catalog packaging/infra-agent.catalog
+  '' + lib.optionalString runs ''
     for shell in bash fish zsh; do
       $out/bin/infra-agent completion $shell >infra-agent.$shell
     done

@@ -8,7 +8,8 @@ type Policy struct {
 	Confirm    Confirm
 	Rollback   RollbackMode
 	LastResort LastResort
-	Checks     []Check // of the settings that run now; adopted systems are judged by them
+	Checks     []Check       // of the settings that run now; adopted systems are judged by them
+	HeldAfter  time.Duration // how long a node may be held before that is told; 0: it never is
 }
 
 // LastResort says what to do when the old system cannot be brought back.

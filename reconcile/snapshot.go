@@ -15,9 +15,18 @@ type Snapshot struct {
 	JobSince    time.Time // of Observation.Job
 	Counters    Counters
 	Reload      Reload
-	Reboot      []string          // components that only a reboot brings up to date
-	Generations map[Toplevel]int  // newest generation of the system profile, by system
-	Troubles    map[string]string // what does not work beside the loop, and why
+	Reboot      []string            // components that only a reboot brings up to date
+	Generations map[Toplevel]int    // newest generation of the system profile, by system
+	Troubles    map[string]string   // what does not work beside the loop, and why
+	Deliveries  map[string]Delivery // of notices, by receiver
+}
+
+// A Delivery counts the notices for one receiver, but for Pending since the agent started.
+type Delivery struct {
+	Pending   int // are owed
+	Delivered int // arrived
+	Failed    int // tries that failed
+	Dropped   int // were given up: too old, too many, or refused again and again
 }
 
 // Progress says how far a build is.

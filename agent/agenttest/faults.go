@@ -80,9 +80,10 @@ type Diary struct {
 	Reboots    map[string]int
 	GaveUp     []string // deployments whose guard could not bring the old system back
 	ByHand     map[reconcile.Toplevel]bool
-	Commands   []string // of the registry that ran: programs
-	Points     []string // the numbered points that were passed, while Counting
-	Hot        string   // what was done again and again without a pause; "": nothing was
+	Commands   []string           // of the registry that ran: programs
+	Points     []string           // the numbered points that were passed, while Counting
+	Notices    []reconcile.Notice // that were told
+	Hot        string             // what was done again and again without a pause; "": nothing was
 }
 
 // A Trial is one activation of a new system.

@@ -42,6 +42,7 @@ type Node struct {
 	disk     []byte // the record
 	durable  []byte // the part of it that must be written at once
 	writes   [][]byte
+	told     reconcile.Told
 	guard    guard.File
 	roots    map[string]string // paths by name
 	verified map[reconcile.Commit]bool

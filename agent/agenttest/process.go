@@ -34,7 +34,7 @@ const PollInterval = 30 * time.Second
 func (n *Node) spawn(boot context.Context, s *System) *Process {
 	ctx, end := context.WithCancel(boot)
 	p := &Process{n: n, program: s.Agent, settings: s.Settings, dies: s.AgentDies, end: end, done: make(chan struct{})}
-	record, id, bootedAt := decode(n.disk), n.bootID(), n.bootedAt
+	record, told, id, bootedAt := decode(n.disk), n.told, n.bootID(), n.bootedAt
 	wake := make(chan struct{}, 1)
 	n.life.Go(func() {
 		defer close(p.done)
@@ -56,7 +56,7 @@ func (n *Node) spawn(boot context.Context, s *System) *Process {
 				}
 			},
 			Notify:   func(state string) { n.Do(func() { p.notes = append(p.notes, state) }) },
-			Watchdog: 10 * time.Second, Log: slog.New(slog.DiscardHandler),
+			Watchdog: 10 * time.Second, Log: slog.New(slog.DiscardHandler), Told: told, Receivers: p,
 		})
 		n.Do(func() { p.agent = a })
 		n.life.Go(func() { p.poll(ctx, a, wake) })

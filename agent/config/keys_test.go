@@ -61,7 +61,7 @@ func TestKeys(t *testing.T) {
 // TestDefaultsAreAsDocumented writes each documented default into a file: it must
 // change nothing. What is written as an example must have the right form.
 func TestDefaultsAreAsDocumented(t *testing.T) {
-	const base = remote + "[[source.hosts]]\nhost = \"h\"\n[checks.NAME]\nkind = \"unit\"\nunit = \"a.service\"\n"
+	const base = remote + "[[source.hosts]]\nhost = \"h\"\n[[notify.webhooks]]\nurl= \"https://h\"\n[checks.NAME]\nkind = \"unit\"\nunit = \"a.service\"\n"
 	want, err := Parse("base", []byte(base))
 	if err != nil {
 		t.Fatal(err)
@@ -81,6 +81,9 @@ func TestDefaultsAreAsDocumented(t *testing.T) {
 		}
 		if name, ok := strings.CutPrefix(key.Name, "source.hosts[]."); ok {
 			text = strings.Replace(base, "host =", name+" = "+key.Default+"\nhost =", 1)
+		}
+		if name, ok := strings.CutPrefix(key.Name, "notify.webhooks[]."); ok {
+			text = strings.Replace(base, "url=", name+" = "+key.Default+"\nurl=", 1)
 		}
 		if name, ok := strings.CutPrefix(key.Name, "checks.NAME."); ok {
 			text = base + name + " = " + key.Default + "\n"

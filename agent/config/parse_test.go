@@ -105,6 +105,17 @@ func TestEveryKeyIsRead(t *testing.T) {
 			},
 		},
 		Metrics: Metrics{Listen: "/run/metrics.sock", SocketGroup: "prometheus"},
+		Notify: Notify{
+			HeldAfter: 30 * time.Minute, Events: []string{"rolled_back", "suspended"},
+			Command: []string{"/run/current-system/sw/bin/tell", "--json"}, CommandSecretFile: "/run/pager",
+			Webhooks: []Webhook{
+				{
+					Name: "chat", URL: "https://chat.example.org/hooks/{secret}", SecretFile: "/run/chat", Headers: []string{"X-Title: fleet"},
+					Template: `{"text": "{text}"}`, Events: []string{"promoted"}, CAFile: "/etc/chat.pem", Timeout: 30 * time.Second,
+				},
+				{Name: "webhook", URL: "http://localhost:8080/", Timeout: 10 * time.Second},
+			},
+		},
 		Log:     Log{Level: "debug", Format: "json"},
 		Control: Control{Group: "wheel"},
 	}
@@ -244,6 +255,43 @@ func TestEachProblem(t *testing.T) {
 		{"override that is a number", "nix.override_inputs = { a = 1 }", "config.toml:1:25: nix.override_inputs.a: want a string, got an integer"},
 		{"socket group", "metrics = { listen = \"/run/m.sock\", socket_group = \"a:b\" }", `config.toml:1:37: metrics.socket_group: "a:b" is not the name of a group`},
 		{"group of a port", "metrics.socket_group = \"prometheus\"", `config.toml:1:1: metrics.socket_group: metrics.listen is no unix socket: whoever reaches its port may read (remove it, or listen at a path such as "/run/infra-agent/metrics.sock")`},
+		{
+			"event", "notify.events = [\"promoted\", \"promotion\"]",
+			`config.toml:1:30: notify.events[1]: "promotion" is none (want some of promoted, rolled_back, rollback_failed, cancelled, tested, stepped_back, waiting, stuck, ` +
+				`refused, evaluation_failed, build_failed, held, drift, suspended, resumed)`,
+		},
+		{"program by name", "notify.command = [\"tell\"]", `config.toml:1:1: notify.command: "tell" is not an absolute path`},
+		{
+			"secret for nobody", "notify.command_secret_file = \"/run/x\"",
+			"config.toml:1:1: notify.command_secret_file: there is no command that could read it (remove it, or set notify.command)",
+		},
+		{
+			"two of a name", "[[notify.webhooks]]\nurl = \"http://h\"\n[[notify.webhooks]]\nurl = \"http://h\"",
+			`config.toml:3:1: notify.webhooks[1].name: "webhook" is used twice, or no name (give each a name of its own, of letters, digits, "-" and "_"; "command" is notify.command)`,
+		},
+		{"no URL", "[[notify.webhooks]]\nname = \"x\"", `config.toml:1:1: notify.webhooks[0].url: is missing (write "https://host/path", with {secret} for its secret part)`},
+		{"no web", "[[notify.webhooks]]\nurl = \"ftp://h\"", `config.toml:2:1: notify.webhooks[0].url: is no http or https URL (write "https://host/path", with {secret} for its secret part)`},
+		{
+			"password in the URL", "[[notify.webhooks]]\nurl = \"https://u:hunter2@h/\"",
+			`config.toml:2:1: notify.webhooks[0].url: holds a user name or password (put the secret into secret_file, and {secret} where it belongs, or headers = ["Authorization: Basic {secret}"])`,
+		},
+		{
+			"secret host", "[[notify.webhooks]]\nurl = \"https://{secret}.h/\"\nsecret_file = \"/run/x\"",
+			`config.toml:2:1: notify.webhooks[0].url: has {secret} in the name of the host (write "https://host/path", with {secret} for its secret part)`,
+		},
+		{
+			"secret without a file", "[[notify.webhooks]]\nurl = \"https://h/{secret}\"",
+			"config.toml:1:1: notify.webhooks[0].secret_file: is missing, and {secret} stands for what is in it (name the file with the secret)",
+		},
+		{
+			"secret without a place", "[[notify.webhooks]]\nurl = \"https://h/\"\nsecret_file = \"/run/x\"",
+			"config.toml:3:1: notify.webhooks[0].secret_file: is not used (write {secret} in url or headers, or remove it)",
+		},
+		{"header", "[[notify.webhooks]]\nurl = \"https://h/\"\nheaders = [\"Authorization Bearer x\"]", `config.toml:3:12: notify.webhooks[0].headers[0]: is no header (write "Name: value")`},
+		{
+			"template", "[[notify.webhooks]]\nurl = \"https://h/\"\ntemplate = '{\"text\": {text}}'",
+			`config.toml:3:1: notify.webhooks[0].template: it looks like JSON and is none: write values of texts between quotes, such as "{text}" (docs/notifications.md has some for chats)`,
+		},
 		{"listen", "metrics.listen = \"10119\"", `config.toml:1:1: metrics.listen: "10119" is neither host:port nor an absolute path (write "127.0.0.1:10119", "/run/infra-agent/metrics.sock", or "" for none)`},
 		{"group", "control.group = \"a b\"", `config.toml:1:1: control.group: "a b" is not the name of a group`},
 		{"target", "confirm.targets = [\"example.org\"]", "config.toml:1:20: confirm.targets[0]: want host:port or an http or https URL without user and password"},

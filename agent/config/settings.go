@@ -29,6 +29,7 @@ type Settings struct {
 	Confirm    Confirm                `toml:"confirm"`
 	Checks     Checks                 `toml:"checks"`
 	Metrics    Metrics                `toml:"metrics"`
+	Notify     Notify                 `toml:"notify"`
 	Log        Log                    `toml:"log"`
 	Control    Control                `toml:"control"`
 }
@@ -173,7 +174,7 @@ type Metrics struct {
 // Log says what is logged, and how.
 type Log struct {
 	Level  string `toml:"level" type:"debug, info, warn, error" default:"info" example:"debug" doc:"Least severe message to log."`
-	Format string `toml:"format" type:"auto, text, json" default:"auto" example:"json" doc:"auto: text for the journal and terminals."`
+	Format string `toml:"format" type:"auto, text, json" default:"auto" example:"json" doc:"auto: into the journal with fields, and text elsewhere; text and json: lines, also into the journal."`
 }
 
 // Control says who may ask the agent.

@@ -24,6 +24,7 @@ func validate(d *strict.Document, s Settings) {
 	validateConfirm(d, s.Confirm)
 	validatePatience(d, s)
 	validateNix(d, s.Nix)
+	validateNotify(d, s.Notify)
 	if l := s.Metrics.Listen; l != "" && !filepath.IsAbs(l) && !isHostPort(l) {
 		d.Problemf("metrics.listen", `write "127.0.0.1:10119", "/run/infra-agent/metrics.sock", or "" for none`,
 			"%q is neither host:port nor an absolute path", l)

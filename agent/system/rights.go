@@ -1,6 +1,8 @@
 package system
 
 import (
+	"slices"
+
 	"github.com/coreos/go-systemd/v22/dbus"
 	godbus "github.com/godbus/dbus/v5"
 	"golang.org/x/sys/unix"
@@ -29,6 +31,36 @@ var looks = []property{
 	{"MemoryDenyWriteExecute", true},
 }
 
+// unprivileged is what a unit of a user of its own lacks, which talks to the network alone.
+var unprivileged = []property{
+	{"DynamicUser", true},
+	{"NoNewPrivileges", true},
+	{"CapabilityBoundingSet", uint64(0)},
+	{"AmbientCapabilities", uint64(0)},
+	{"ProtectSystem", "strict"},
+	{"ProtectHome", "yes"},
+	{"PrivateTmp", true},
+	{"PrivateDevices", true},
+	{"PrivateUsers", true},
+	{"ProtectKernelTunables", true},
+	{"ProtectKernelModules", true},
+	{"ProtectKernelLogs", true},
+	{"ProtectControlGroups", true},
+	{"ProtectClock", true},
+	{"ProtectHostname", true},
+	{"ProtectProc", "invisible"},
+	{"RestrictNamespaces", uint64(0)},
+	{"RestrictRealtime", true},
+	{"RestrictSUIDSGID", true},
+	{"LockPersonality", true},
+	{"RemoveIPC", true},
+	{"KeyringMode", "private"},
+	{"SystemCallArchitectures", []string{"native"}},
+	{"SystemCallErrorNumber", int32(unix.EPERM)},
+	{"InaccessiblePaths", []string{"-/run/dbus/system_bus_socket", "-/nix/var/nix/daemon-socket"}},
+	{"OOMScoreAdjust", int32(500)}, // rather this than what the node is for
+}
+
 // rights are those of a unit that reads from the network, computes, and writes
 // into one directory. "systemd-analyze security" is to find little to complain of.
 func (u FetchUnit) rights() []property {
@@ -36,47 +68,21 @@ func (u FetchUnit) rights() []property {
 	for name, path := range u.Credentials {
 		credentials = append(credentials, credential{name, path})
 	}
-	all := []property{
+	all := append(slices.Clone(unprivileged), []property{
 		{"Description", "infra-agent: talk to a git server"},
 		{"LoadCredential", credentials},
 		{"LogLevelMax", int32(5)}, // notice: each poll of an ssh remote would be three lines of the journal
 
-		{"DynamicUser", true},
 		{"User", fetchUser}, // one for all: the directory keeps its owner
 		{"UMask", uint32(0o022)},
-		{"NoNewPrivileges", true},
-		{"CapabilityBoundingSet", uint64(0)},
-		{"AmbientCapabilities", uint64(0)},
-		{"ProtectSystem", "strict"},
-		{"ProtectHome", "yes"},
-		{"PrivateTmp", true},
-		{"PrivateDevices", true},
-		{"PrivateUsers", true},
-		{"ProtectKernelTunables", true},
-		{"ProtectKernelModules", true},
-		{"ProtectKernelLogs", true},
-		{"ProtectControlGroups", true},
-		{"ProtectClock", true},
-		{"ProtectHostname", true},
-		{"ProtectProc", "invisible"},
 		{"ProcSubset", "pid"},
-		{"RestrictNamespaces", uint64(0)},
-		{"RestrictRealtime", true},
-		{"RestrictSUIDSGID", true},
-		{"LockPersonality", true},
 		{"MemoryDenyWriteExecute", true},
-		{"RemoveIPC", true},
-		{"KeyringMode", "private"},
 		{"RestrictAddressFamilies", list{true, []string{"AF_INET", "AF_INET6"}}},
-		{"SystemCallArchitectures", []string{"native"}},
 		{"SystemCallFilter", list{true, []string{"@system-service", "@sandbox"}}},
-		{"SystemCallFilter", list{false, []string{"@privileged", "@resources"}}},
-		{"SystemCallErrorNumber", int32(unix.EPERM)},
-		{"InaccessiblePaths", []string{"-/run/dbus/system_bus_socket", "-/nix/var/nix/daemon-socket"}},
+		{"SystemCallFilter", list{false, []string{"@privileged", "@resources"}}}, // after what is allowed
 		{"MemoryMax", uint64(fetchMemory)},
 		{"TasksMax", uint64(fetchTasks)},
-		{"OOMScoreAdjust", int32(500)}, // rather this than what the node is for
-	}
+	}...)
 	if u.Writes {
 		// The agent reads the tree without any capability. /var/lib/private keeps everybody else out.
 		all = append(all, property{"StateDirectory", []string{fetchUser}}, property{"StateDirectoryMode", uint32(0o755)})

@@ -33,13 +33,13 @@ const aside = "infra-agent-run-"
 // unit's name. Elsewhere than below systemd it is a child. Output, errors and the end of
 // ctx are those of [command.Run]; a unit that systemd could not start is no [*command.ExitError].
 func (n *Node) Run(ctx context.Context, what string, c command.Command) ([]byte, error) {
-	return n.run(ctx, what, c, nil)
+	return n.run(ctx, aside+what, c, nil)
 }
 
 // Look runs a program that only reads files and prints what it found: it cannot write,
 // nor reach the network. The rest is as in [Node.Run].
 func (n *Node) Look(ctx context.Context, what string, c command.Command) ([]byte, error) {
-	return n.run(ctx, what, c, looks)
+	return n.run(ctx, aside+what, c, looks)
 }
 
 func (n *Node) run(ctx context.Context, what string, c command.Command, rights []property) ([]byte, error) {
@@ -63,7 +63,7 @@ func (n *Node) run(ctx context.Context, what string, c command.Command, rights [
 		// The first stops the unit as a whole; the second lets the program say so itself.
 		all = append(all, property{"MemoryMax", c.Memory + c.Memory/4}, property{"LimitAS", c.Memory}, property{"OOMScoreAdjust", int32(500)})
 	}
-	return n.inUnit(ctx, aside+what, limit, c, all)
+	return n.inUnit(ctx, what, limit, c, all)
 }
 
 // inUnit runs c in a unit whose name begins with what, and stops it when ctx ends.

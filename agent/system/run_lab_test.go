@@ -45,6 +45,41 @@ func TestALookChangesNothing(t *testing.T) {
 	}
 }
 
+// Who is told gets the message and its secret, and may do nothing else.
+func TestATellHasNoRights(t *testing.T) {
+	n := &system.Node{Bus: &system.Bus{}, Apart: true}
+	secret := t.TempDir() + "/secret"
+	if err := os.WriteFile(secret, []byte("hunter2"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tell := func(script, secret string) error {
+		return n.Tell(t.Context(), []string{"/bin/sh", "-c", script}, secret, []byte("it happened"))
+	}
+	if err := tell(`test "$(cat)" = "it happened" && test "$(cat "$CREDENTIALS_DIRECTORY/secret")" = hunter2 && test "$(id -u)" -ge 61184`, secret); err != nil {
+		t.Errorf("it was not told: %v", err)
+	}
+	if err := tell(`test -z "$CREDENTIALS_DIRECTORY" && echo x >/tmp/mine`, ""); err != nil {
+		t.Errorf("without a secret, and into its own /tmp: %v", err)
+	}
+	for _, script := range []string{
+		"cat " + secret, "echo x >/etc/made", "echo x >/var/lib/made", "ls /root", "busctl --system list", "kill -0 1",
+		"yes", // it says too much
+	} {
+		if err := tell(script, ""); err == nil {
+			t.Errorf("it could %s", script)
+		}
+	}
+	if err := tell("echo because >&2; exit 3", ""); err == nil || err.Error() != "/bin/sh: exit status 3: because" {
+		t.Errorf("it failed, and that is %v", err)
+	}
+	if err := tell("true", "/run/none"); err == nil || !strings.Contains(err.Error(), "systemd could not") {
+		t.Errorf("its secret is missing, and that is %v", err)
+	}
+	if _, err := os.Stat("/tmp/mine"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("its /tmp is everybody's: %v", err)
+	}
+}
+
 // A switch that systemd cannot start was not begun: that is a hold, and not the commit's fault.
 func TestALookAtASwitchThatWasNotBegun(t *testing.T) {
 	n := &system.Node{Bus: &system.Bus{}, Apart: true}

@@ -5,13 +5,17 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/infra-agent/infra-agent/agent/config"
+	"github.com/infra-agent/infra-agent/agent/journal"
+	"github.com/infra-agent/infra-agent/agent/message"
 	"github.com/infra-agent/infra-agent/metrics"
 	"github.com/infra-agent/infra-agent/reconcile"
 )
@@ -61,6 +65,7 @@ func code(s string) string {
 
 func TestMetricsAreDocumented(t *testing.T) {
 	snapshot := reconcile.Snapshot{Record: reconcile.New()}
+	snapshot.Deliveries = map[string]reconcile.Delivery{"chat": {}}
 	snapshot.Counters.Checks = map[string]reconcile.CheckCount{"sshd": {}}
 	snapshot.Record.Work.Steps = map[reconcile.Purpose]reconcile.Step{
 		reconcile.PurposeBranch: reconcile.Resolved{Target: reconcile.Target{Roles: []reconcile.Role{"dns"}}},
@@ -94,6 +99,57 @@ func TestMetricsAreDocumented(t *testing.T) {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", f.GetName(), strings.ToLower(f.GetType().String()), strings.Join(labels, "; "), f.GetHelp())
 	}
 	inDocs(t, "metrics.md", b.String())
+}
+
+func TestNoticesAreDocumented(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("| event | told by default | urgency | in words | `MESSAGE_ID` |\n| --- | --- | --- | --- | --- |\n")
+	for _, k := range reconcile.NoticeKinds {
+		byDefault := ""
+		if slices.Contains(reconcile.NoticesByDefault, k) {
+			byDefault = "yes"
+		}
+		words := reconcile.Notice{Kind: k, At: time.Unix(0, 0).Add(6 * time.Hour), Since: time.Unix(0, 0)}.Text()
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | `%s` |\n", k, byDefault, k.Urgency(), words, journal.MessageIDs[k])
+	}
+	inDocs(t, "notifications.md", b.String())
+}
+
+// What people copy from the page must be settings, and what a chat gets then must be what it takes.
+func TestExamplesOfNotificationsWork(t *testing.T) {
+	text, err := os.ReadFile("../../docs/notifications.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	notice := reconcile.Notice{Kind: reconcile.NoticeRolledBack, ID: "rolled_back/d1", At: time.UnixMilli(1777896000250), Why: "web says \"no\"\nand more"}
+	// By the name of the web hook: what its server gets, as its documentation wants it.
+	want := map[string]string{
+		"chat": `{"version":1,"node":"web1","urgency":"warning","text":"web1: rolled back: web says \"no\"","id":"rolled_back/d1","event":"rolled_back",` +
+			`"at":"2026-05-04T12:00:00.25Z","why":"web says \"no\"\nand more"}` + "\n",
+		"ntfy":       `{"topic": "fleet", "title": "web1: rolled_back", "message": "web1: rolled back: web says \"no\"", "priority": 4, "tags": ["warning"]}`,
+		"matrix":     `{"text": "web1: rolled back: web says \"no\"", "username": "web1"}`,
+		"slack":      `{"text": "web1: rolled back: web says \"no\""}`,
+		"mattermost": `{"username": "infra-agent", "text": "**rolled_back** web1: rolled back: web says \"no\""}`,
+		"grafana":    `{"time": 1777896000250, "tags": ["infra-agent", "rolled_back", "web1"], "text": "web1: rolled back: web says \"no\""}`,
+	}
+	for _, example := range regexp.MustCompile("(?s)```toml\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+		s, err := config.Parse("example", []byte(webRemote("")+example[1]))
+		if err != nil {
+			t.Errorf("%v\n%s", err, example[1])
+			continue
+		}
+		for _, w := range s.Notify.Webhooks {
+			notice.At = notice.At.UTC()
+			body, _ := message.Of("web1", notice).Body(message.Template(w.Template))
+			if string(body) != want[w.Name] {
+				t.Errorf("%s gets\n%s, want\n%s", w.Name, body, want[w.Name])
+			}
+			delete(want, w.Name)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("the page lacks %v", want)
+	}
 }
 
 // A line about an attack is worth as much as its test.

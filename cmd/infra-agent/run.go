@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -15,11 +14,13 @@ import (
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+	systemd "github.com/coreos/go-systemd/v22/journal"
 	"github.com/spf13/cobra"
 
 	"github.com/infra-agent/infra-agent/agent"
 	"github.com/infra-agent/infra-agent/agent/config"
 	"github.com/infra-agent/infra-agent/agent/control"
+	"github.com/infra-agent/infra-agent/agent/journal"
 	"github.com/infra-agent/infra-agent/agent/source"
 	"github.com/infra-agent/infra-agent/agent/store"
 	"github.com/infra-agent/infra-agent/agent/system"
@@ -73,13 +74,18 @@ func run(ctx context.Context, path string) error {
 		return fmt.Errorf("watchdog: %w", err)
 	}
 	polls := &polling{ctx: ctx, all: &all, options: n.sourceOptions}
-	a := agent.New(agent.Options{
+	var a *agent.Agent
+	notices := notifier(ctx, settings, log, func() *agent.Agent { return a })
+	notices.Use(n.receivers(settings))
+	a = agent.New(agent.Options{
 		Ports: n.ports(settings), Policy: policy(settings), Record: record, StateDir: settings.StateDir,
 		Boot: n.boot, Self: n.self, Uptime: system.Uptime, Asleep: system.Asleep, Watchdog: watchdog / 3, Log: log,
-		Spread:  func() float64 { return 0.9 + 0.2*rand.Float64() },
+		Spread:  spread,
 		PollNow: polls.now,
 		Notify:  func(state string) { _, _ = daemon.SdNotify(false, state) },
+		Told:    notices.Told(), Receivers: notices,
 	})
+	all.Go(func() { notices.Run(ctx) })
 	server := &control.Server{
 		Status:  func() control.Status { return control.StatusOf(a.Snapshot(), version, true) },
 		Command: a.Command,
@@ -111,6 +117,7 @@ func run(ctx context.Context, path string) error {
 			elsewhere := !reflect.DeepEqual(before.Source, next.Source) || before.Node != next.Node // the branch may be called after it
 			a.Reconfigure(ctx, n.ports(next), policy(next), elsewhere)
 			polls.start(next, a)
+			notices.Use(n.receivers(next))
 		},
 	}
 	hup := make(chan os.Signal, 1)
@@ -180,22 +187,18 @@ func (p *polling) now() {
 	p.wake()
 }
 
-// logger writes to standard error; below systemd without times, which the
-// journal has itself.
+// logger writes to the journal where systemd has connected standard error to it, and the settings do not ask for another
+// format; else to out.
 func logger(s config.Settings, out *os.File) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(s.Log.Level)) // checked when the settings were read
 	opts := &slog.HandlerOptions{Level: level}
-	if os.Getenv("JOURNAL_STREAM") != "" && s.Log.Format == "auto" {
-		opts.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
-			if len(groups) == 0 && a.Key == slog.TimeKey {
-				return slog.Attr{}
-			}
-			return a
-		}
-	}
 	if s.Log.Format == "json" {
 		return slog.New(slog.NewJSONHandler(out, opts))
 	}
-	return slog.New(slog.NewTextHandler(out, opts))
+	text := slog.NewTextHandler(out, opts)
+	if to, err := systemd.StderrIsJournalStream(); err == nil && to && s.Log.Format == "auto" {
+		return slog.New(&journal.Handler{Level: level, Otherwise: text})
+	}
+	return slog.New(text)
 }

@@ -95,6 +95,8 @@ var (
 		return fmt.Sprint(bytes.Count(text, []byte("\n")), " lines, JSON: ", bytes.HasPrefix(text, []byte("{")))
 	}
 
+	theReceivers = func(_ *testing.T, s config.Settings) any { return node{}.receivers(s) }
+
 	theControlSocket = func(t *testing.T, s config.Settings) any {
 		dir := t.TempDir()
 		l, err := control.Listen(dir, s.Control.Group)
@@ -227,6 +229,18 @@ var effects = []effect{
 	{"checks.NAME.max_age", `kind = "file", path = "/a", max_age = "1h"`, thePolicy},
 	{"metrics.listen", `metrics.listen = "/s"`, theMetrics},
 	{"metrics.socket_group", `metrics = { listen = "/s", socket_group = "daemon" }`, theMetrics},
+	{"notify.held_after", `notify.held_after = "30m"`, thePolicy},
+	{"notify.events", "notify.events = [\"tested\"]\n" + aHook(""), theReceivers},
+	{"notify.command", `notify.command = ["/bin/tell"]`, theReceivers},
+	{"notify.command_secret_file", "notify.command = [\"/bin/tell\"]\nnotify.command_secret_file = \"/run/pager\"", theReceivers},
+	{"notify.webhooks[].name", aHook(`name = "chat"`), theReceivers},
+	{"notify.webhooks[].url", `notify.webhooks = [{ url = "http://h/" }]`, theReceivers},
+	{"notify.webhooks[].secret_file", `notify.webhooks = [{ url = "http://h/{secret}", secret_file = "/run/other" }]`, theReceivers},
+	{"notify.webhooks[].headers", aHook(`headers = ["X-Title: x"]`), theReceivers},
+	{"notify.webhooks[].template", aHook(`template = "{text}"`), theReceivers},
+	{"notify.webhooks[].events", aHook(`events = ["tested"]`), theReceivers},
+	{"notify.webhooks[].ca_file", aHook(`ca_file = "/etc/ca.pem"`), theReceivers},
+	{"notify.webhooks[].timeout", aHook(`timeout = "7s"`), theReceivers},
 	{"log.level", `log.level = "debug"`, theLog},
 	{"log.format", `log.format = "json"`, theLog},
 	{"control.group", `control.group = "daemon"`, theControlSocket},
@@ -254,6 +268,16 @@ var without = map[string]string{
 	"checks.NAME.answer":                aCheck(`kind = "dns", target = "localhost"`),
 	"checks.NAME.path":                  aCheck(`kind = "mount", path = "/a"`),
 	"checks.NAME.max_age":               aCheck(`kind = "file", path = "/a"`),
+	"notify.events":                     webRemote("") + aHook("") + "\n",
+	"notify.command_secret_file":        webRemote("") + `notify.command = ["/bin/tell"]` + "\n",
+	"notify.webhooks[].name":            webRemote("") + aHook("") + "\n",
+	"notify.webhooks[].url":             webRemote("") + aHook("") + "\n",
+	"notify.webhooks[].secret_file":     webRemote("") + `notify.webhooks = [{ url = "http://h/{secret}", secret_file = "/run/secret" }]` + "\n",
+	"notify.webhooks[].headers":         webRemote("") + aHook("") + "\n",
+	"notify.webhooks[].template":        webRemote("") + aHook("") + "\n",
+	"notify.webhooks[].events":          webRemote("") + aHook("") + "\n",
+	"notify.webhooks[].ca_file":         webRemote("") + aHook("") + "\n",
+	"notify.webhooks[].timeout":         webRemote("") + aHook("") + "\n",
 	"metrics.socket_group":              webRemote("") + `metrics.listen = "/s"` + "\n",
 }
 
@@ -282,6 +306,10 @@ func remoteOf(line string, lines ...string) string {
 
 func aHost(more string) string {
 	return webRemote("") + `source.hosts = [{ host = "h"` + more + " }]\n"
+}
+
+func aHook(more string) string {
+	return strings.Replace(`notify.webhooks = [{ url = "https://h/", MORE }]`, ", MORE", strings.TrimRight(", "+more, ", "), 1)
 }
 
 func aCheck(text string) string { return webRemote("") + "checks.a = { " + text + " }\n" }

@@ -50,6 +50,18 @@ func (l *Lab) ServeTLS() (authority string, err error) {
 	return authority, nil
 }
 
+// ServeHTTP has the handler answer at the URL that it returns, beside the git server, until the lab ends.
+func (l *Lab) ServeHTTP(handler http.Handler) (url string, err error) {
+	listener, err := listenIn(l.namespace(switchName), GitAddress+":0")
+	if err != nil {
+		return "", fmt.Errorf("serve HTTP: %w", err)
+	}
+	server := &http.Server{Handler: handler}
+	go func() { _ = server.Serve(listener) }() // ends with the lab
+	l.atEnd(server.Close)
+	return "http://" + listener.Addr().String(), nil
+}
+
 // newCertificate makes an authority and a certificate for one address.
 func newCertificate(address net.IP) (authority string, certificate tls.Certificate, err error) {
 	root := &x509.Certificate{

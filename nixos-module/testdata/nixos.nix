@@ -16,7 +16,7 @@ let
       documentation = list;
       wantedBy = list;
       after = list;
-      startLimitIntervalSec = mkOption { type = types.int; };
+      startLimitIntervalSec = mkOption { type = types.raw; default = null; };
       stopIfChanged = value types.bool true;
       reloadTriggers = list;
       restartTriggers = list;
@@ -32,10 +32,9 @@ let
       After = concatStringsSep " " config.after;
       Description = config.description;
       Documentation = concatStringsSep " " config.documentation;
-      StartLimitIntervalSec = config.startLimitIntervalSec;
       X-Reload-Triggers = "${pkgs.writeText "X-Reload-Triggers" (concatStringsSep " " (map toString config.reloadTriggers))}";
       X-Restart-Triggers = "${pkgs.writeText "X-Restart-Triggers" (concatStringsSep " " (map toString config.restartTriggers))}";
-    };
+    } // (if config.startLimitIntervalSec == null then { } else { StartLimitIntervalSec = config.startLimitIntervalSec; });
   };
 
   unit = { config, ... }: {
@@ -73,6 +72,7 @@ in
     system.build = set;
     system.switch.enable = value types.bool true;
     system.nixos.release = string "24.11";
+    systemd.package = string "/usr";
     systemd.services = value (types.attrsOf (types.submodule service)) { };
     systemd.units = value (types.attrsOf (types.submodule unit)) { };
     users.groups = set;

@@ -19,11 +19,12 @@ import (
 type Catalogue map[string]map[string][]string
 
 // open are the labels whose values come from outside.
-var open = []string{"config", "environment", "wave", "role", "revision", "check", "version", "goversion", "branch"}
+var open = []string{"config", "environment", "wave", "role", "revision", "check", "version", "goversion", "branch", "receiver"}
 
 // Agent returns the metrics that a node has, and those that the monitoring side writes down about the branch.
 func Agent() (Catalogue, error) {
 	s := reconcile.Snapshot{Record: reconcile.New()}
+	s.Deliveries = map[string]reconcile.Delivery{"chat": {}}
 	s.Counters.Checks = map[string]reconcile.CheckCount{"sshd": {}}
 	s.Record.Work.Steps = map[reconcile.Purpose]reconcile.Step{
 		reconcile.PurposeBranch: reconcile.Resolved{Target: reconcile.Target{Roles: []reconcile.Role{"dns"}}},

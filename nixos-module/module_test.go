@@ -332,6 +332,7 @@ func TestFlake(t *testing.T) {
 	in self)`
 	var got struct {
 		Outputs  []string
+		Modules  []string
 		Packages map[string]map[string]string
 		Unit     string
 		Settings string
@@ -340,12 +341,16 @@ func TestFlake(t *testing.T) {
 	check(t, evaluate(t, `let self = `+self+`; checks = self.checks.x86_64-linux; in {
 		vm = builtins.mapAttrs (_: m: (m { pkgs.git = "/usr"; }).services.infra-agent.credentials.missing) checks.vm.nodes;
 		outputs = builtins.attrNames self;
+		modules = builtins.attrNames self.nixosModules;
 		inherit (self) packages;
 		unit = checks.unit.text;
 		settings = checks.settings.name;
 	}`, &got))
 	if want := []string{"checks", "devShells", "formatter", "lib", "nixosModules", "overlays", "packages"}; !slices.Equal(got.Outputs, want) {
 		t.Errorf("outputs are %q, want %q", got.Outputs, want)
+	}
+	if want := []string{"default", "infra-agent", "monitoring"}; !slices.Equal(got.Modules, want) {
+		t.Errorf("modules are %q, want %q", got.Modules, want)
 	}
 	for _, system := range []string{"x86_64-linux", "aarch64-linux"} {
 		for _, name := range []string{"default", "infra-agent"} {

@@ -104,9 +104,9 @@ func run(ctx context.Context, path string) error {
 		ready()
 		return server.Serve(ctx, listener)
 	})
-	helper("metrics", func(ready func()) error {
-		return serveMetrics(ctx, settings.Metrics, metrics.New(version, a.Snapshot), ready)
-	})
+	for _, o := range metricsOutputs(settings.Metrics) {
+		helper(o.name, func(ready func()) error { return o.show(ctx, metrics.New(version, a.Snapshot), ready) })
+	}
 	polls.start(settings, a)
 	settingsFile := reloader{
 		path: path, inForce: settings, log: log,

@@ -65,6 +65,7 @@ in
     systemd.mounts = list;
     environment.etc = value (types.attrsOf (types.submodule { options.source = mkOption { type = types.path; }; })) { };
     environment.systemPackages = list;
+    networking.firewall.allowedTCPPorts = list;
     networking.proxy.envVars = set;
     nix.enable = value types.bool true;
     services.grafana.provision.enable = value types.bool false;

@@ -85,7 +85,12 @@ func run(ctx context.Context, path string) error {
 		Notify:  func(state string) { _, _ = daemon.SdNotify(false, state) },
 		Told:    notices.Told(), Receivers: notices,
 	})
-	all.Go(func() { notices.Run(ctx) })
+	all.Go(func() {
+		if err := recovered(func() error { notices.Run(ctx); return nil }); err != nil {
+			log.Error("nobody is told any more until the next start", "err", err)
+			a.Trouble(ctx, "notices", err.Error())
+		}
+	})
 	server := &control.Server{
 		Status:  func() control.Status { return control.StatusOf(a.Snapshot(), version, true) },
 		Command: a.Command,

@@ -47,6 +47,31 @@ func TestACommitThatLosesItsAccessGoesBack(t *testing.T) {
 	}
 }
 
+// A commit that brings another token at the same place changes no setting and restarts no agent: what that one heard before
+// shows nothing. Nobody can ask by the old token, so the system goes back in time, and only that revision is blocked.
+func TestAnotherTokenAtTheSamePlaceGoesBack(t *testing.T) {
+	f := newSourceFleet(t, secretToken)
+	authority := must[string](t)(f.ServeTLS())
+	role := must[string](t)(f.Repo().File("roles/default.nix"))
+	with := func(token string) map[string]string {
+		return map[string]string{"roles/default.nix": strings.Replace(role, "{ node, ... }: {", "{ node, ... }: {\n  etc.\"fleet-token\" = \""+token+"\";", 1)}
+	}
+	must[string](t)(f.Repo().Commit("the fleet's token", with(secretToken)))
+	f.follow(lab.HTTPSURL, "token_file = \"/etc/fleet-token\"\nca_file = \"/etc/git-ca.pem\"")
+	f.edit("config.toml", `interval = "5s"`, `interval = "1h"`)
+	web := f.upWith(map[string]string{"/etc/git-ca.pem": authority})
+	good := web.toplevel(lab.CurrentSystem)
+	bad := f.push("another token", with("wr0ng-lab-token"))
+	s := web.rolledBack(bad, good, reconcile.ReasonFollow)
+	if o, _ := last(s); !strings.Contains(o.Cause.Why, "is the token in /etc/fleet-token still valid?); nor does it let the old settings in") {
+		t.Errorf("rolled back for %q", o.Cause.Why)
+	}
+	files := with(secretToken)
+	files["README"] = "mended"
+	fix := f.push("the token again", files)
+	web.wait("in sync", inSync(fix))
+}
+
 // expired returns the certificate of an authority whose time is over.
 func expired(t *testing.T) string {
 	t.Helper()

@@ -49,9 +49,10 @@ func follows(p Confirming, r Record, o Observation) proof {
 	if o.Following.Stale != "" {
 		return proof{step: stepSettings, why: o.Following.Stale}
 	}
-	a, polled := shown(d, r)
+	answers := sinceActivation(p, r, o)
+	a, polled := shown(d, answers)
 	if !polled {
-		return polls(d, r, o)
+		return polls(d, answers, r, o)
 	}
 	if d.Purpose == PurposeRollback { // the branch is ahead of it, and blocked
 		return proof{done: true}
@@ -89,22 +90,25 @@ func mustShow(p Confirming, o Observation) bool {
 	return o.Following.Print != p.Baseline.Print || rule(p.Deployment.Rollback, troubleLate) == rulingBack
 }
 
+// sinceActivation returns the answers of remotes that were asked after the activation: what
+// the same agent heard before says nothing about a token that the commit replaced.
+func sinceActivation(p Confirming, r Record, o Observation) []Answer {
+	since := at(p.Since, o)
+	return slices.DeleteFunc(slices.Clone(r.Work.Remotes), func(a Answer) bool { return !a.Asked.After(since) })
+}
+
 // reached looks for a remote that was asked after the activation and has answered. When
 // that is all that a confirmation still waits for, the remotes are asked at once.
 func reached(p Confirming, r Record, o Observation) proof {
-	since, silent := at(p.Since, o), 0
-	for _, a := range r.Work.Remotes {
-		switch {
-		case !a.Asked.After(since):
-		case a.Commit != "" || a.Missing: // that the branch is gone is not the commit's fault
+	answers := sinceActivation(p, r, o)
+	for _, a := range answers {
+		if a.Commit != "" || a.Missing { // that the branch is gone is not the commit's fault
 			return proof{done: true}
-		default:
-			silent++
 		}
 	}
 	switch {
-	case silent > 0 && silent == len(r.Work.Remotes):
-		return polls(p.Deployment, r, o)
+	case len(answers) > 0 && len(answers) == len(r.Work.Remotes):
+		return polls(p.Deployment, answers, r, o)
 	case !r.Work.Watch.stable(p.Deployment.Confirm.Window):
 		return proof{step: stepPoll}
 	case !r.Work.Following.Polled:
@@ -119,8 +123,8 @@ func (f Following) taking(step string, j Job) proof {
 }
 
 // shown returns the answer of a remote to follow: rather the commit on trial than another.
-func shown(d Deployment, r Record) (best Answer, polled bool) {
-	for _, a := range r.Work.Remotes {
+func shown(d Deployment, answers []Answer) (best Answer, polled bool) {
+	for _, a := range answers {
 		if a.Commit == d.New.Revision || a.Commit != "" && best.Commit == "" {
 			best = a
 		}
@@ -131,19 +135,24 @@ func shown(d Deployment, r Record) (best Answer, polled bool) {
 // polls is the proof of a system whose agent has not reached a remote. That a branch is
 // missing is the commit's fault. Where no remote answers, the old system's settings are
 // asked too: if one answers them, the commit is at fault, and else it is an outage.
-func polls(d Deployment, r Record, o Observation) proof {
-	p := proof{step: stepPoll}
-	for _, a := range r.Work.Remotes {
+func polls(d Deployment, answers []Answer, r Record, o Observation) proof {
+	p, denied := proof{step: stepPoll}, false
+	for _, a := range answers {
+		denied = denied || a.Denied
 		p.why = cmp.Or(p.why, a.Remote+": "+a.Why)
 		p.wrong = p.wrong || a.Missing
 	}
 	f := r.Work.Following
 	switch {
+	case p.why == "" && len(r.Work.Remotes) > 0 && !f.Polled: // it asked before, and has not begun anew
+		p.job = Poll{d}
 	case p.why == "" || p.wrong: // none was asked yet
 	case f.Old == OldAnswered: // unless a remote came back between the two questions
-		p.wrong = !slices.ContainsFunc(r.Work.Remotes, func(a Answer) bool { return !a.Asked.After(f.At) })
+		p.wrong = !slices.ContainsFunc(answers, func(a Answer) bool { return !a.Asked.After(f.At) })
 	case f.Old == OldLost: // nobody can tell whether it is an outage: it goes back in time, and the next commit is tried
 		p.why, p.lost = p.why+"; the old settings cannot be asked, since a file that they name is gone", true
+	case f.Old == OldSilent && denied: // a server that answers is no outage, and the old settings may name the same file
+		p.why, p.lost = p.why+"; nor does it let the old settings in", true
 	case f.Old == OldNotAsked, o.Uptime >= f.Asked+askOldAgain:
 		p.job, p.outage = AskOld{d}, f.Old == OldSilent
 	default:

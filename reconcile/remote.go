@@ -16,6 +16,7 @@ type Answer struct {
 	Commit  Commit // empty: see Why
 	Testing Commit // of the testing branch; empty: there is none, or none is followed
 	Missing bool   // it answered, and has no such branch
+	Denied  bool   // it answered, and lets this node not in
 	Why     string
 	Asked   time.Time
 	At      time.Time // it answered

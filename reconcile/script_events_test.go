@@ -25,11 +25,16 @@ func (w *script) happens(verb, rest string, args []string) {
 		w.take(Reloaded{Elsewhere: rest == "elsewhere"})
 	case "poll":
 		a := Answer{Remote: args[0], Order: slices.Index(remotes, args[0]), Asked: w.obs.Now, At: w.obs.Now}
+		if _, confirming := w.rec.Phase.(Confirming); confirming { // later than the activation, though in the story no time has passed
+			a.Asked = a.Asked.Add(1)
+		}
 		switch args[1] {
 		case "silent":
 			a.Why = "no answer"
 		case "missing":
 			a.Missing, a.Why = true, "no such branch"
+		case "denied":
+			a.Denied, a.Why = true, "401 Unauthorized"
 		default:
 			a.Commit = Commit(args[1])
 			a.Testing = Commit(options(args[2:])["testing"])

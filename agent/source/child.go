@@ -44,6 +44,7 @@ type answer struct {
 	Suspect  bool              `json:"suspect,omitempty"`
 	Verdict  reconcile.Verdict `json:"verdict,omitempty"`
 	NoBranch bool              `json:"no_branch,omitempty"`
+	Denied   bool              `json:"denied,omitempty"`
 	Busy     *BusyError        `json:"busy,omitempty"`
 }
 
@@ -71,6 +72,8 @@ func (a answer) result(j job) (Result, error) {
 		return Result{}, reconcile.Rejected(reconcile.GateSource, &noBranchError{text.Error()})
 	case a.Gate == reconcile.GateUnverified || a.Gate == reconcile.GateSource:
 		return Result{}, &reconcile.RejectedError{Gate: a.Gate, Err: text, Suspect: a.Suspect, Verdict: a.verdict()}
+	case a.Denied:
+		return Result{}, &DeniedError{text}
 	}
 	return Result{}, text
 }
@@ -134,6 +137,7 @@ func Child(stdin io.Reader, stdout io.Writer) error {
 			a.Gate, a.Suspect, a.Verdict = rejected.Gate, rejected.Suspect, verdictOn(err)
 		}
 		a.NoBranch = errors.Is(err, ErrNoBranch)
+		_, a.Denied = errors.AsType[*DeniedError](err)
 		a.Busy, _ = errors.AsType[*BusyError](err)
 	} else {
 		a.Result = &result

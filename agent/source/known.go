@@ -111,8 +111,8 @@ func (h *knownHost) judge(address string, addr net.Addr, key ssh.PublicKey) erro
 // explain says what an operator can do about a handshake that failed.
 func (h *knownHost) explain(err error, keyFile string, key ssh.Signer) error {
 	if h.met {
-		return fmt.Errorf("%w (hint: the server does not accept the key in %s: is its public half, %s, a deploy key of the repository?)",
-			err, keyFile, ssh.FingerprintSHA256(key.PublicKey()))
+		return &DeniedError{fmt.Errorf("%w (hint: the server does not accept the key in %s: is its public half, %s, a deploy key of the repository?)",
+			err, keyFile, ssh.FingerprintSHA256(key.PublicKey()))}
 	}
 	if none, is := errors.AsType[*ssh.AlgorithmNegotiationError](err); is {
 		return fmt.Errorf("%w (hint: known_hosts_file %s has keys of the kinds %s; the server has no such key any more)", none, h.file, strings.Join(h.algorithms, ", "))

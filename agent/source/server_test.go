@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -108,7 +109,7 @@ func TestARefusalIsQuoted(t *testing.T) {
 		if err == nil {
 			resp.Body.Close()
 		}
-		if err == nil || err.Error() != c.want {
+		if _, denied := errors.AsType[*DeniedError](err); !denied || err.Error() != c.want {
 			t.Errorf("got %v, want %s", err, c.want)
 		}
 		server.Close()

@@ -146,6 +146,15 @@ type Checkout struct {
 	Hosts           []Remote // credentials for what is fetched of other hosts; Name is the host, and there is no URL
 }
 
+// A DeniedError says that a server answered, and does not let this node in: it wants another
+// token or key.
+type DeniedError struct{ Err error }
+
+func (e *DeniedError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what the server said.
+func (e *DeniedError) Unwrap() error { return e.Err }
+
 // ErrNoBranch says that a remote answered, and does not have the branch.
 var ErrNoBranch = errors.New("branch not found")
 

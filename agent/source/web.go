@@ -148,6 +148,9 @@ func (r Remote) do(client *http.Client, req *http.Request) (*http.Response, erro
 	if kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); kind == "text/plain" && !echoes(string(body), req) {
 		status.says = oneLine(string(body), 200)
 	}
+	if status.denied {
+		return nil, &DeniedError{status}
+	}
 	return nil, status
 }
 

@@ -179,11 +179,16 @@ func (p *polling) start(s config.Settings, a *agent.Agent) {
 			}
 			answer := reconcile.Answer{Remote: poll.Remote, Order: order[poll.Remote], Commit: poll.Commit, Testing: poll.Testing, Asked: poll.Asked, At: poll.At}
 			if poll.Err != nil {
-				answer.Missing, answer.Why = errors.Is(poll.Err, source.ErrNoBranch), poll.Err.Error()
+				answer.Missing, answer.Denied, answer.Why = errors.Is(poll.Err, source.ErrNoBranch), isDenied(poll.Err), poll.Err.Error()
 			}
 			a.Polled(ctx, reconcile.Polled{Answer: answer})
 		})
 	})
+}
+
+func isDenied(err error) bool {
+	_, is := errors.AsType[*source.DeniedError](err)
+	return is
 }
 
 func (p *polling) now() {

@@ -31,7 +31,7 @@ import (
 // Commands after which the agent looks and decides:
 //
 //	look · after D · restart · reboot · reload
-//	poll REMOTE COMMIT [testing=COMMIT]|silent|missing|denied · ok · fail [gate=G [verdict=V]] WHY (gate=G? where a remote is suspected) · exit N [failed=U,U] [outside=U,U] [alias=U:U] [hold=G]
+//	poll REMOTE COMMIT [testing=COMMIT]|silent|missing|denied · ok · fail [gate=G [verdict=V]] WHY (gate=G? where a remote is suspected) · exit N [failed=U,U] [outside=U,U] [alias=U:U] [hold=G] [node]
 //	sample [xN] [failed=U,U] [outside=U,U] [stopped=U,U] [pending=U,U] [restarts=U:N] [alias=U:U] [red=CHECKS] [silent] [unknown]
 //	                         N looks at the trial, each when it is due
 //	old answered|silent      the old settings were asked for a poll

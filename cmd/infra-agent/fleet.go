@@ -34,7 +34,7 @@ first 40 nodes that are not in sync, and counts the others.`,
 			asJSON, _ := c.Flags().GetBool("json")
 			watch, _ := c.Flags().GetBool("watch")
 			if asJSON && watch {
-				return usageError(c, fmt.Errorf("--json is of one moment: --watch does not go with it"))
+				return usageError(c, errJSONOfOneMoment)
 			}
 			most := fleetLines
 			if all, _ := c.Flags().GetBool("all"); all || asJSON {

@@ -222,13 +222,16 @@ func TestFleetNeedsAPrometheusThatAnswers(t *testing.T) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = w.Write([]byte(`{"status":`))
 		}, "does not answer: unexpected EOF (hint: "},
-		"too much": {func(w http.ResponseWriter, _ *http.Request) {
+		"too much": {func(w http.ResponseWriter, r *http.Request) {
+			if !strings.HasPrefix(r.URL.Query().Get("query"), "up{") { // it is not waited for
+				<-r.Context().Done()
+			}
 			for range maxAnswer>>20 + 1 {
 				if _, err := w.Write(bytes.Repeat([]byte(" "), 1<<20)); err != nil {
 					return
 				}
 			}
-		}, "is larger than 64 MiB"},
+		}, "is larger than 32 MiB"},
 		"no nodes": {says(200, vector(0)), `scrapes no node in a job "infra-agent" (hint: name the job with --job`},
 	} {
 		srv := httptest.NewServer(tt.answer)

@@ -15,7 +15,7 @@ import (
 )
 
 // maxAnswer bounds one answer of Prometheus: ten thousand nodes need 2 MB.
-const maxAnswer = 64 << 20
+const maxAnswer = 32 << 20
 
 // A prometheusServer is asked over Prometheus's HTTP API, which names and passwords in its URL open.
 type prometheusServer struct{ url *url.URL }

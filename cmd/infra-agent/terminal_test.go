@@ -91,9 +91,6 @@ func TestColoursAreForTerminals(t *testing.T) {
 
 // Elsewhere what is new is told, a line each; a failure does not end it but at the start.
 func TestElsewhereChangesAreTold(t *testing.T) {
-	zone := time.Local
-	time.Local = time.UTC
-	defer func() { time.Local = zone }()
 	synctest.Test(t, func(t *testing.T) { // it begins at 2000-01-01 00:00 UTC
 		ctx, cancel := context.WithCancel(t.Context())
 		pictures := []picture{
@@ -109,6 +106,7 @@ func TestElsewhereChangesAreTold(t *testing.T) {
 			if looks > len(pictures) {
 				if looks == len(pictures)+3 {
 					cancel()
+					return picture{}, ctx.Err()
 				}
 				return picture{}, errors.New("gone")
 			}
@@ -116,7 +114,10 @@ func TestElsewhereChangesAreTold(t *testing.T) {
 			p.at = time.Now()
 			return p, nil
 		})
-		const want = "state  idle since 1 s ago\n00:00:10 building\n00:00:10 built 1/2\n00:00:15 built 2/2\n00:00:20 gone\n"
+		clock := func(seconds int) string {
+			return time.Date(2000, 1, 1, 0, 0, seconds, 0, time.UTC).Local().Format("15:04:05")
+		}
+		want := "state  idle since 1 s ago\n" + clock(10) + " building\n" + clock(10) + " built 1/2\n" + clock(15) + " built 2/2\n" + clock(20) + " gone\n"
 		if got := out.String(); got != want || err != nil {
 			t.Errorf("told is\n%s\nwant\n%s (%v)", got, want, err)
 		}

@@ -73,6 +73,7 @@ type picture struct {
 // the first look may fail: a restart, or a network that is gone for a moment, is shown.
 func watch(ctx context.Context, w io.Writer, every time.Duration, look func(context.Context) (picture, error)) error {
 	s := screen{w: w, terminal: terminalOf(w)}
+	defer s.leave()
 	for {
 		p, err := look(ctx)
 		switch {
@@ -128,6 +129,13 @@ func (s *screen) show(p picture) error {
 	}
 	_, err := io.WriteString(s.w, b.String())
 	return err
+}
+
+// leave puts what comes next below the ^C of a terminal.
+func (s *screen) leave() {
+	if s.terminal != nil && s.began {
+		fmt.Fprintln(s.w)
+	}
 }
 
 // redraw writes text over the lines drawn before, as far as it fits a screen of so many

@@ -63,6 +63,27 @@ func TestATerminalIsDrawnInPlace(t *testing.T) {
 	}
 }
 
+// ctrl-C ends it, without an error, below the last picture.
+func TestATerminalIsLeftClean(t *testing.T) {
+	terminal, reader := pty(t, 24)
+	ctx, interrupt := context.WithCancel(t.Context())
+	looks := 0
+	err := watch(ctx, terminal, time.Microsecond, func(context.Context) (picture, error) {
+		if looks++; looks == 2 {
+			interrupt()
+		}
+		return picture{text: "a\n"}, nil
+	})
+	if err != nil {
+		t.Errorf("it ends with %v", err)
+	}
+	const want = "\r\x1b[?7la\x1b[K\r\n\x1b[J\x1b[?7h\r\n"
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(reader, got); err != nil || string(got) != want {
+		t.Errorf("written is\n%q\nwant\n%q (%v)", got, want, err)
+	}
+}
+
 func TestColoursAreForTerminals(t *testing.T) {
 	terminal, _ := pty(t, 24)
 	file, err := os.Create(t.TempDir() + "/out")

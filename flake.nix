@@ -35,6 +35,17 @@
           ];
         };
         default = infra-agent;
+
+        # For the host of the fleet's Prometheus and Grafana, with an agent on it or not.
+        monitoring = {
+          _class = "nixos";
+          _file = "${toString ./flake.nix}#nixosModules.monitoring";
+          key = "github:infra-agent/infra-agent#nixosModules.monitoring";
+          imports = [
+            ./nixos-module/monitoring.nix
+            ({ lib, pkgs, ... }: { services.infra-agent.monitoring.package = lib.mkDefault (packageOf pkgs); })
+          ];
+        };
       };
 
       # The package, and a system with the module. `vm` plays it on NixOS's own test driver, with a real boot loader: it needs KVM.

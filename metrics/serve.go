@@ -12,6 +12,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
+// WriteFile replaces the file at path by what a scrape would say, in Prometheus' text format,
+// for all to read.
+func WriteFile(path string, c *Collector) error {
+	registry := prometheus.NewPedanticRegistry()
+	if err := registry.Register(c); err != nil {
+		return fmt.Errorf("register: %w", err)
+	}
+	return prometheus.WriteToTextfile(path, registry)
+}
+
 // Serve answers scrapes at /metrics on l, which it closes, until ctx ends.
 func Serve(ctx context.Context, l net.Listener, c *Collector) error {
 	registry := prometheus.NewPedanticRegistry()

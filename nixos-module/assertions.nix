@@ -10,6 +10,8 @@ let
     message = "services.infra-agent and ${option} would both switch this system: enable one of them.";
   };
 
+  inherit (import ./firewall.nix { inherit cfg; }) openPort;
+
   isAbsolute = hasPrefix "/";
   inStore = hasPrefix "${builtins.storeDir}/";
 
@@ -71,6 +73,10 @@ in
       {
         assertion = cfg.settings.source.remotes != [ ];
         message = "services.infra-agent has nothing to follow: set services.infra-agent.settings.source.remotes.";
+      }
+      {
+        assertion = !cfg.metrics.openFirewall || openPort != null;
+        message = "services.infra-agent.metrics.openFirewall opens no port to others, since services.infra-agent.settings.metrics.listen is \"${cfg.settings.metrics.listen}\": write \":10119\".";
       }
     ]
     ++ builtins.concatMap fileIsRight files.all

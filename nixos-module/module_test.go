@@ -79,6 +79,20 @@ func TestNewSettingsReload(t *testing.T) {
 	}
 }
 
+// TestOpenFirewall opens the port that others can reach, and none before somebody says so.
+func TestOpenFirewall(t *testing.T) {
+	for settings, want := range map[string]string{
+		"": "[]", `settings.metrics.listen = ":10119";`: "[]", `metrics.openFirewall = true; settings.metrics.listen = ":10119";`: "[10119]",
+		`metrics.openFirewall = true; settings.metrics.listen = "[fd00::1]:9999";`: "[9999]", `metrics.openFirewall = true; settings.metrics.listen = "[::1]:9999";`: "[]",
+	} {
+		var ports []int
+		check(t, evaluate(t, system(remote+settings, "")+`.networking.firewall.allowedTCPPorts`, &ports))
+		if got := strings.ReplaceAll(fmt.Sprint(ports), " ", ","); got != want {
+			t.Errorf("with %q the open ports are %s, want %s", settings, got, want)
+		}
+	}
+}
+
 func TestAssertions(t *testing.T) {
 	for _, tc := range []struct{ name, agent, others, want string }{
 		{"good", remote, "", ""},
@@ -88,6 +102,9 @@ func TestAssertions(t *testing.T) {
 		{"older NixOS", remote, `system.nixos.release = "24.05";`, "needs NixOS 24.11 or newer, and this is 24.05"},
 		{"newer NixOS", remote, `system.nixos.release = "25.11";`, ""},
 		{"no switch", remote, "system.switch.enable = false;", "needs system.switch.enable"},
+		{"an open port", remote + `metrics.openFirewall = true; settings.metrics.listen = ":10119";`, "", ""},
+		{"no port to open", remote + `metrics.openFirewall = true;`, "", `openFirewall opens no port to others, since services.infra-agent.settings.metrics.listen is "127.0.0.1:10119"`},
+		{"a socket and no port to open", remote + `metrics.openFirewall = true; settings.metrics.listen = "/run/m.sock";`, "", "openFirewall opens no port"},
 		{"no Nix", remote, "nix.enable = false;", "needs nix.enable"},
 		{
 			"unknown credential", `credentials.other = "/run/secrets/token"; settings.source.remotes = [ { url = "https://x/y"; token_file = "/run/credentials/infra-agent.service/forge"; } ];`,
@@ -309,10 +326,10 @@ func TestImportedTwice(t *testing.T) {
 		nixpkgs = import (dir + /testdata/nixpkgs.nix);
 		self = (import (dir + "/../flake.nix")).outputs { inherit self nixpkgs; };
 	in self)`
-	const of = `let m = ` + self + `.nixosModules; in builtins.attrNames (lib.evalModules {
+	const of = `let m = ` + self + `.nixosModules; in builtins.attrNames (removeAttrs (lib.evalModules {
 		specialArgs.pkgs = import (dir + /testdata/pkgs.nix) { system = "x86_64-linux"; };
 		modules = [ (dir + /testdata/nixos.nix) { options.services.other = lib.mkOption { type = lib.types.bool; default = true; }; } %s ];
-	}).config.services`
+	}).config.services [ "grafana" "prometheus" ])` // which the stand-in has
 	for modules, want := range map[string][]string{
 		"m.default m.infra-agent { imports = [ m.default ]; }": {"infra-agent", "other"},
 		"m.default { disabledModules = [ m.infra-agent ]; }":   {"other"},
@@ -332,6 +349,7 @@ func TestFlake(t *testing.T) {
 	in self)`
 	var got struct {
 		Outputs  []string
+		Modules  []string
 		Packages map[string]map[string]string
 		Unit     string
 		Settings string
@@ -340,12 +358,16 @@ func TestFlake(t *testing.T) {
 	check(t, evaluate(t, `let self = `+self+`; checks = self.checks.x86_64-linux; in {
 		vm = builtins.mapAttrs (_: m: (m { pkgs.git = "/usr"; }).services.infra-agent.credentials.missing) checks.vm.nodes;
 		outputs = builtins.attrNames self;
+		modules = builtins.attrNames self.nixosModules;
 		inherit (self) packages;
 		unit = checks.unit.text;
 		settings = checks.settings.name;
 	}`, &got))
 	if want := []string{"checks", "devShells", "formatter", "lib", "nixosModules", "overlays", "packages"}; !slices.Equal(got.Outputs, want) {
 		t.Errorf("outputs are %q, want %q", got.Outputs, want)
+	}
+	if want := []string{"default", "infra-agent", "monitoring"}; !slices.Equal(got.Modules, want) {
+		t.Errorf("modules are %q, want %q", got.Modules, want)
 	}
 	for _, system := range []string{"x86_64-linux", "aarch64-linux"} {
 		for _, name := range []string{"default", "infra-agent"} {

@@ -30,6 +30,15 @@ in
       '';
     };
 
+    metrics.openFirewall = mkOption {
+      type = types.bool;
+      default = false;
+      description = ''
+        Whether to open the port of `settings.metrics.listen` in the firewall. The metrics are plain HTTP, for whoever reaches
+        the port: open it in a network of your own, or let a proxy with TLS have them.
+      '';
+    };
+
     credentials = mkOption {
       type = types.attrsOf types.str; # not a path: Nix would copy the secret into its store
       default = { };

@@ -7,6 +7,8 @@ let
   # What the agent's messages in the journal mean.
   catalog = "${cfg.package}/lib/systemd/catalog/infra-agent.catalog";
 
+  inherit (import ./firewall.nix { inherit cfg; }) openPort;
+
   # systemd makes directories in its own places; elsewhere the agent does, once what they are on is mounted.
   inherit (cfg.settings) state_dir run_dir;
   # Who may scrape a unix socket: the agent may give it to a group that is its own.
@@ -16,6 +18,7 @@ in
 {
   config = lib.mkIf cfg.enable {
     environment.systemPackages = [ cfg.package ];
+    networking.firewall.allowedTCPPorts = lib.optional (cfg.metrics.openFirewall && openPort != null) openPort;
     environment.etc."infra-agent/config.toml".source = file;
     environment.etc."systemd/catalog/infra-agent.catalog".source = catalog;
     users.groups = builtins.listToAttrs (map (name: { inherit name; value = { }; }) ([ cfg.settings.control.group ] ++ scrapers));

@@ -107,7 +107,9 @@ open {
   }) { } { web = { kind = "http"; target = "http://localhost/health"; }; } "Health checks of this node, by name, beside those of the registry.";
   metrics = {
     listen = option string "127.0.0.1:10119" "/run/infra-agent/metrics.sock" "host:port, absolute path of a unix socket, or empty for none.";
+    socket = option string "" "/run/infra-agent/metrics.sock" "Absolute path of a unix socket beside metrics.listen; empty: none.";
     socket_group = option maybeGroup "" "prometheus" "Group that may connect to the unix socket; empty: root alone.";
+    textfile = option string "" "/var/lib/node_exporter/infra-agent.prom" "File for node_exporter's textfile collector, written every 15 s, whose name ends with .prom; empty: none.";
   };
   notify = {
     held_after = option duration "6h" "30m" "How long the node may be held, but for maintenance windows, until that is told; 0s: it never is, 0s to 720h.";

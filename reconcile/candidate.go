@@ -18,7 +18,7 @@ type Candidate struct {
 // where the newest one cannot be used.
 //
 // The system that a person wants back comes before all of them; while something holds it,
-// they go on, and the first that is tried ends that wish.
+// they go on, and the first that is promoted ends that wish.
 func candidates(r Record) []Candidate {
 	if back, wanted := r.back(); wanted {
 		return append([]Candidate{back}, ofBranches(r)...)

@@ -45,6 +45,7 @@ var gates = []struct {
 	before stage
 	ask    func(c Candidate, r Record, o Observation) Hold // an open gate holds nothing
 }{
+	{toFetch, leftAlone},
 	{toFetch, usableTip},
 	{toFetch, refused},
 	{toFetch, unfetchable},
@@ -83,6 +84,18 @@ func allClosed(c Candidate, r Record, o Observation) []Hold {
 		}
 	}
 	return holds
+}
+
+// leftAlone holds the branch where it was when a person switched by hand.
+func leftAlone(c Candidate, r Record, _ Observation) Hold {
+	tip := r.Foreign.Tip
+	if c.Purpose != PurposeBranch || tip == "" || r.Work.Tip.Commit != tip && r.Work.Tip.Commit != "" {
+		return Hold{}
+	}
+	return Hold{
+		Gate: GateDrift, Why: "a person switched by hand; waiting for a commit after " + tip.Short(),
+		Hint: `run "infra-agent retry" to deploy the branch over it`,
+	}
 }
 
 // usableTip holds while the remotes give no commit to follow. Remotes that are

@@ -61,12 +61,6 @@ func ownSystem(r Record, o Observation) (Action, Hold) {
 	case !s.agree():
 		return drift(fmt.Sprintf("the running system %s is not the boot default %s", s.Running, s.Default))
 	}
-	if tip := r.Foreign.Tip; tip != "" && (r.Work.Tip.Commit == tip || r.Work.Tip.Commit == "") {
-		return nil, Hold{
-			Gate: GateDrift, Why: "a person switched by hand; waiting for a commit after " + tip.Short(),
-			Hint: `run "infra-agent retry" to deploy the branch over it`,
-		}
-	}
 	return nil, Hold{}
 }
 

@@ -67,7 +67,9 @@ func counted(r Record, c Cause, at time.Time) Record {
 // outcome counts the deployment in flight and adds it to the history.
 func outcome(r Record, res Result, c Cause, at time.Time) Record {
 	d, _ := DeploymentOf(r.Phase)
-	r.Back = ""
+	if d.Purpose == PurposeRollback || res == ResultPromoted {
+		r.Back = ""
+	}
 	r.Tally.Deployments = plus(r.Tally.Deployments, res)
 	r.Tally.LastDeployment = with(r.Tally.LastDeployment, res, at)
 	if d.Testing() {

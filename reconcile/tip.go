@@ -98,8 +98,9 @@ func ends(wanted, running Job, r Record) bool {
 	if KeyOf(wanted) == KeyOf(running) {
 		return false
 	}
-	if purposeOf(wanted) == PurposeRollback { // a person waits for it
-		return true
+	if purposeOf(wanted) == PurposeRollback { // a person waits for it; what has to wait itself ends nothing
+		_, waited := r.Failures[toplevelKey(r.Back)]
+		return !waited
 	}
 	if _, build := running.(Build); build && r.Work.Overtaken != "" {
 		return false

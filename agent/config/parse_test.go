@@ -104,7 +104,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 				Timeout: 5 * time.Second, Successes: 2, Target: "http://localhost:8080/health", Status: 204, Contains: "ok",
 			},
 		},
-		Metrics: Metrics{Listen: "/run/metrics.sock", SocketGroup: "prometheus"},
+		Metrics: Metrics{Listen: "/run/metrics.sock", Socket: "/run/scrape.sock", SocketGroup: "prometheus", Textfile: "/var/lib/node_exporter/agent.prom"},
 		Notify: Notify{
 			HeldAfter: 30 * time.Minute, Events: []string{"rolled_back", "suspended"},
 			Command: []string{"/run/current-system/sw/bin/tell", "--json"}, CommandSecretFile: "/run/pager",
@@ -254,7 +254,7 @@ func TestEachProblem(t *testing.T) {
 		},
 		{"override that is a number", "nix.override_inputs = { a = 1 }", "config.toml:1:25: nix.override_inputs.a: want a string, got an integer"},
 		{"socket group", "metrics = { listen = \"/run/m.sock\", socket_group = \"a:b\" }", `config.toml:1:37: metrics.socket_group: "a:b" is not the name of a group`},
-		{"group of a port", "metrics.socket_group = \"prometheus\"", `config.toml:1:1: metrics.socket_group: metrics.listen is no unix socket: whoever reaches its port may read (remove it, or listen at a path such as "/run/infra-agent/metrics.sock")`},
+		{"group of a port", "metrics.socket_group = \"prometheus\"", `config.toml:1:1: metrics.socket_group: there is no unix socket: whoever reaches the port of metrics.listen may read (remove it, or set metrics.socket, such as "/run/infra-agent/metrics.sock")`},
 		{
 			"event", "notify.events = [\"promoted\", \"promotion\"]",
 			`config.toml:1:30: notify.events[1]: "promotion" is none (want some of promoted, rolled_back, rollback_failed, cancelled, tested, stepped_back, waiting, stuck, ` +
@@ -292,6 +292,9 @@ func TestEachProblem(t *testing.T) {
 			"template", "[[notify.webhooks]]\nurl = \"https://h/\"\ntemplate = '{\"text\": {text}}'",
 			`config.toml:3:1: notify.webhooks[0].template: it looks like JSON and is none: write values of texts between quotes, such as "{text}" (docs/notifications.md has some for chats)`,
 		},
+		{"socket", "metrics.socket = \"metrics.sock\"", `config.toml:1:1: metrics.socket: "metrics.sock" is not an absolute path`},
+		{"one socket twice", "metrics = { listen = \"/run/m.sock\", socket = \"/run/m.sock\" }", `config.toml:1:37: metrics.socket: metrics.listen is the same (remove it)`},
+		{"textfile", "metrics.textfile = \"/var/lib/agent.txt\"", `config.toml:1:1: metrics.textfile: "/var/lib/agent.txt" is not an absolute path of a file whose name ends with .prom (write a path such as "/var/lib/node_exporter/infra-agent.prom")`},
 		{"listen", "metrics.listen = \"10119\"", `config.toml:1:1: metrics.listen: "10119" is neither host:port nor an absolute path (write "127.0.0.1:10119", "/run/infra-agent/metrics.sock", or "" for none)`},
 		{"group", "control.group = \"a b\"", `config.toml:1:1: control.group: "a b" is not the name of a group`},
 		{"target", "confirm.targets = [\"example.org\"]", "config.toml:1:20: confirm.targets[0]: want host:port or an http or https URL without user and password"},

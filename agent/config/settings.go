@@ -168,7 +168,9 @@ type Confirm struct {
 // Metrics says where metrics are served, and to whom.
 type Metrics struct {
 	Listen      string `toml:"listen" default:"127.0.0.1:10119" example:"/run/infra-agent/metrics.sock" doc:"host:port, absolute path of a unix socket, or empty for none."`
+	Socket      string `toml:"socket" type:"path" default:"" example:"/run/infra-agent/metrics.sock" doc:"Absolute path of a unix socket beside metrics.listen; empty: none."`
 	SocketGroup string `toml:"socket_group" type:"group" default:"" example:"prometheus" doc:"Group that may connect to the unix socket; empty: root alone."`
+	Textfile    string `toml:"textfile" type:"path" default:"" example:"/var/lib/node_exporter/infra-agent.prom" doc:"File for node_exporter's textfile collector, written every 15 s, whose name ends with .prom; empty: none."`
 }
 
 // Log says what is logged, and how.

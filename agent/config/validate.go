@@ -25,13 +25,26 @@ func validate(d *strict.Document, s Settings) {
 	validatePatience(d, s)
 	validateNix(d, s.Nix)
 	validateNotify(d, s.Notify)
-	if l := s.Metrics.Listen; l != "" && !filepath.IsAbs(l) && !isHostPort(l) {
+	validateMetrics(d, s.Metrics)
+}
+
+func validateMetrics(d *strict.Document, m Metrics) {
+	if m.Listen != "" && !filepath.IsAbs(m.Listen) && !isHostPort(m.Listen) {
 		d.Problemf("metrics.listen", `write "127.0.0.1:10119", "/run/infra-agent/metrics.sock", or "" for none`,
-			"%q is neither host:port nor an absolute path", l)
+			"%q is neither host:port nor an absolute path", m.Listen)
 	}
-	if s.Metrics.SocketGroup != "" && !filepath.IsAbs(s.Metrics.Listen) {
-		d.Problemf("metrics.socket_group", `remove it, or listen at a path such as "/run/infra-agent/metrics.sock"`,
-			"metrics.listen is no unix socket: whoever reaches its port may read")
+	if m.Socket != "" && !filepath.IsAbs(m.Socket) {
+		d.Problemf("metrics.socket", "", "%q is not an absolute path", m.Socket)
+	}
+	if m.Socket != "" && m.Socket == m.Listen {
+		d.Problemf("metrics.socket", "remove it", "metrics.listen is the same")
+	}
+	if m.SocketGroup != "" && !filepath.IsAbs(m.Listen) && m.Socket == "" {
+		d.Problemf("metrics.socket_group", `remove it, or set metrics.socket, such as "/run/infra-agent/metrics.sock"`,
+			"there is no unix socket: whoever reaches the port of metrics.listen may read")
+	}
+	if m.Textfile != "" && (!filepath.IsAbs(m.Textfile) || filepath.Ext(m.Textfile) != ".prom") {
+		d.Problemf("metrics.textfile", `write a path such as "/var/lib/node_exporter/infra-agent.prom"`, "%q is not an absolute path of a file whose name ends with .prom", m.Textfile)
 	}
 }
 

@@ -123,7 +123,7 @@ func (n *Notifier) deliver(ctx context.Context, r Receiver) {
 			}
 			continue
 		}
-		err := r.To.Send(ctx, notice)
+		err := send(ctx, r.To, notice)
 		if err == nil {
 			n.settle(r.Name, notice, func(d *reconcile.Delivery) { d.Delivered++ })
 			n.trouble(troubleWith(r), "")
@@ -155,6 +155,16 @@ func (n *Notifier) deliver(ctx context.Context, r Receiver) {
 		case <-time.After(time.Duration(float64(pause) * n.Spread())):
 		}
 	}
+}
+
+// send keeps a mistake in the agent from ending it: the notice is on disk, and would end the next one.
+func send(ctx context.Context, to Sender, n reconcile.Notice) (err error) {
+	defer func() {
+		if bug := recover(); bug != nil {
+			err = fmt.Errorf("a bug in infra-agent: %v", bug)
+		}
+	}()
+	return to.Send(ctx, n)
 }
 
 func (n *Notifier) wakes(receiver string) chan struct{} {

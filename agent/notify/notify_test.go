@@ -149,6 +149,17 @@ func TestItIsTriedAgain(t *testing.T) {
 }
 
 // What never arrives is given up, and the next one gets its turn.
+// A mistake in what sends is a try that failed, and no end of the agent.
+func TestAMistakeInWhatSends(t *testing.T) {
+	if err := send(t.Context(), panics{}, reconcile.Notice{}); err == nil || err.Error() != "a bug in infra-agent: index out of range" {
+		t.Errorf("got %v", err)
+	}
+}
+
+type panics struct{}
+
+func (panics) Send(context.Context, reconcile.Notice) error { panic("index out of range") }
+
 func TestItIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, chat := newBench(t), &receiver{fail: &RefusedError{"it answers 400"}}

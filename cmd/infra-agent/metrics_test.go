@@ -5,8 +5,11 @@ import (
 	"errors"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/infra-agent/infra-agent/agent/config"
 	"github.com/infra-agent/infra-agent/metrics"
@@ -20,23 +23,70 @@ func TestServeMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
+	if got := metricsOutputs(config.Metrics{}); len(got) > 0 {
+		t.Errorf("metrics go %v, want nowhere", got)
+	}
 	for name, tt := range map[string]struct {
 		settings config.Metrics
 		want     func(error) bool
 	}{
-		"nowhere":             {config.Metrics{}, func(err error) bool { return err == nil }},
-		"a taken port":        {config.Metrics{Listen: taken.Addr().String()}, func(err error) bool { return err != nil && strings.Contains(err.Error(), "address already in use") }},
-		"a missing directory": {config.Metrics{Listen: "/no/such/directory/metrics.sock"}, func(err error) bool { return errors.Is(err, os.ErrNotExist) }},
+		"a missing directory of a file": {config.Metrics{Textfile: "/no/such/directory/x.prom"}, func(err error) bool { return errors.Is(err, os.ErrNotExist) }},
+		"a socket":                      {config.Metrics{Socket: t.TempDir() + "/s"}, func(err error) bool { return err == nil }},
+		"a taken port":                  {config.Metrics{Listen: taken.Addr().String()}, func(err error) bool { return err != nil && strings.Contains(err.Error(), "address already in use") }},
+		"a missing directory":           {config.Metrics{Listen: "/no/such/directory/metrics.sock"}, func(err error) bool { return errors.Is(err, os.ErrNotExist) }},
 		"a missing group": {config.Metrics{Listen: t.TempDir() + "/s", SocketGroup: "no-such-group"}, func(err error) bool {
 			return err != nil && strings.Contains(err.Error(), "unknown group no-such-group")
 		}},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		isReady := false
-		err := serveMetrics(ctx, tt.settings, c, func() { isReady = true; cancel() })
+		err := metricsOutputs(tt.settings)[0].show(ctx, c, func() { isReady = true; cancel() })
 		cancel()
 		if !tt.want(err) || isReady != (err == nil) {
 			t.Errorf("%s: %v, ready: %v", name, err, isReady)
 		}
 	}
+}
+
+// A file for node_exporter says what a scrape would, anew each quarter of a minute, and goes with
+// the agent.
+func TestMetricsTextfile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		suspended := false
+		c := metrics.New("1.2.3", func() reconcile.Snapshot {
+			s := reconcile.Snapshot{Record: reconcile.New()}
+			if suspended {
+				s.Record.Suspended.Since = time.Now()
+			}
+			return s
+		})
+		path := filepath.Join(t.TempDir(), "infra-agent.prom")
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- writeMetrics(ctx, path, c, func() {}) }()
+		says := func(want string) {
+			t.Helper()
+			text, err := os.ReadFile(path)
+			if err != nil || !strings.Contains(string(text), want) {
+				t.Errorf("the file does not say %s (%v)", want, err)
+			}
+		}
+		synctest.Wait()
+		says(`version="1.2.3"} 1`)
+		says("infra_agent_suspended_since_timestamp_seconds 0\n")
+		suspended = true
+		time.Sleep(textfileEvery)
+		synctest.Wait()
+		says("infra_agent_suspended_since_timestamp_seconds 9.466848")
+		if info, err := os.Stat(path); err != nil || info.Mode() != 0o644 {
+			t.Errorf("the file: %v, %v", info, err)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) > 0 {
+			t.Errorf("left behind: %v, %v", left, err)
+		}
+	})
 }

@@ -85,7 +85,12 @@ func run(ctx context.Context, path string) error {
 		Notify:  func(state string) { _, _ = daemon.SdNotify(false, state) },
 		Told:    notices.Told(), Receivers: notices,
 	})
-	all.Go(func() { notices.Run(ctx) })
+	all.Go(func() {
+		if err := recovered(func() error { notices.Run(ctx); return nil }); err != nil {
+			log.Error("nobody is told any more until the next start", "err", err)
+			a.Trouble(ctx, "notices", err.Error())
+		}
+	})
 	server := &control.Server{
 		Status:  func() control.Status { return control.StatusOf(a.Snapshot(), version, true) },
 		Command: a.Command,
@@ -104,9 +109,9 @@ func run(ctx context.Context, path string) error {
 		ready()
 		return server.Serve(ctx, listener)
 	})
-	helper("metrics", func(ready func()) error {
-		return serveMetrics(ctx, settings.Metrics, metrics.New(version, a.Snapshot), ready)
-	})
+	for _, o := range metricsOutputs(settings.Metrics) {
+		helper(o.name, func(ready func()) error { return o.show(ctx, metrics.New(version, a.Snapshot), ready) })
+	}
 	polls.start(settings, a)
 	settingsFile := reloader{
 		path: path, inForce: settings, log: log,

@@ -109,23 +109,28 @@ var (
 
 	theMetrics = func(t *testing.T, s config.Settings) any {
 		dir := t.TempDir()
-		if filepath.IsAbs(s.Metrics.Listen) {
-			s.Metrics.Listen = dir + s.Metrics.Listen
-		} else {
-			s.Metrics.Listen = "127.0.0.1:0" // whichever is free
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		got := "no socket"
-		c := metrics.New("", func() reconcile.Snapshot { return reconcile.Snapshot{Record: reconcile.New()} })
-		err := serveMetrics(ctx, s.Metrics, c, func() {
-			if filepath.IsAbs(s.Metrics.Listen) {
-				got = mode(t, s.Metrics.Listen)
+		for _, path := range []*string{&s.Metrics.Listen, &s.Metrics.Socket, &s.Metrics.Textfile} {
+			switch {
+			case filepath.IsAbs(*path):
+				*path = dir + *path
+			case *path != "":
+				*path = "127.0.0.1:0" // whichever is free
 			}
-			cancel()
-		})
-		if err != nil {
-			t.Fatal(err)
+		}
+		c := metrics.New("", func() reconcile.Snapshot { return reconcile.Snapshot{Record: reconcile.New()} })
+		got := map[string]string{}
+		for _, o := range metricsOutputs(s.Metrics) {
+			ctx, cancel := context.WithCancel(t.Context())
+			err := o.show(ctx, c, func() {
+				got[o.name] = "a port"
+				if files, _ := filepath.Glob(dir + "/*"); len(files) > 0 {
+					got[o.name] = mode(t, files[len(files)-1])
+				}
+				cancel()
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
 		}
 		return got
 	}
@@ -228,6 +233,8 @@ var effects = []effect{
 	{"checks.NAME.path", `kind = "mount", path = "/b"`, thePolicy},
 	{"checks.NAME.max_age", `kind = "file", path = "/a", max_age = "1h"`, thePolicy},
 	{"metrics.listen", `metrics.listen = "/s"`, theMetrics},
+	{"metrics.socket", `metrics.socket = "/s"`, theMetrics},
+	{"metrics.textfile", `metrics.textfile = "/x.prom"`, theMetrics},
 	{"metrics.socket_group", `metrics = { listen = "/s", socket_group = "daemon" }`, theMetrics},
 	{"notify.held_after", `notify.held_after = "30m"`, thePolicy},
 	{"notify.events", "notify.events = [\"tested\"]\n" + aHook(""), theReceivers},

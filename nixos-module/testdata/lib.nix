@@ -19,6 +19,8 @@ rec {
   mapAttrsToList = f: set: attrValues (mapAttrs f set);
   filterAttrs = keep: set: removeAttrs set (filter (name: !keep name set.${name}) (attrNames set));
 
+  escapeShellArg = text: "'${concatStringsSep "'\\''" (splitString "'" text)}'";
+
   literalExpression = text: { _type = "literalExpression"; inherit text; };
   mkOption = option: option // { _type = "option"; };
   mkEnableOption = what: mkOption { type = types.bool; default = false; example = true; description = "Whether to enable ${what}."; };
@@ -127,6 +129,7 @@ rec {
       ints.positive = simple "positive integer, meaning >0" (value: isInt value && value > 0);
       ints.between = low: high: simple "integer between ${toString low} and ${toString high} (both inclusive)"
         (value: isInt value && value >= low && value <= high);
+      port = ints.between 0 65535 // { description = "16 bit unsigned integer; between 0 and 65535 (both inclusive)"; };
       str = simple "string" isString;
       package = simple "package" (value: isString value || isAttrs value);
       path = package;

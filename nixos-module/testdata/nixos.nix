@@ -16,6 +16,8 @@ let
       documentation = list;
       wantedBy = list;
       after = list;
+      wants = list;
+      script = string "";
       startLimitIntervalSec = mkOption { type = types.raw; default = null; };
       stopIfChanged = value types.bool true;
       reloadTriggers = list;
@@ -63,8 +65,14 @@ in
     systemd.mounts = list;
     environment.etc = value (types.attrsOf (types.submodule { options.source = mkOption { type = types.path; }; })) { };
     environment.systemPackages = list;
+    networking.firewall.allowedTCPPorts = list;
     networking.proxy.envVars = set;
     nix.enable = value types.bool true;
+    services.grafana.provision.enable = value types.bool false;
+    services.grafana.provision.dashboards.settings.providers = list;
+    services.prometheus.exporters.node = set;
+    services.prometheus.ruleFiles = list;
+    services.prometheus.scrapeConfigs = list;
     # A system's own profile stands for the packages that are in it.
     nix.package = string "/run/current-system/sw";
     programs.ssh.package = string "/usr";
@@ -72,6 +80,8 @@ in
     system.build = set;
     system.switch.enable = value types.bool true;
     system.nixos.release = string "24.11";
+    systemd.timers = set;
+    systemd.tmpfiles.rules = list;
     systemd.package = string "/usr";
     systemd.services = value (types.attrsOf (types.submodule service)) { };
     systemd.units = value (types.attrsOf (types.submodule unit)) { };

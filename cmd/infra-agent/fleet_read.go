@@ -238,9 +238,13 @@ func commitOf(series ...sample) reconcile.Commit {
 	return ""
 }
 
+// year10000 is the first second that JSON cannot write.
+const year10000 = 253402300800
+
+// instant is a value that is a time; zero where it is none.
 func instant(seconds float64) time.Time {
-	if seconds <= 0 {
-		return time.Time{}
+	if seconds > 0 && seconds < year10000 { // NaN is neither
+		return time.UnixMilli(int64(seconds * 1e3)).UTC()
 	}
-	return time.UnixMilli(int64(seconds * 1e3)).UTC()
+	return time.Time{}
 }

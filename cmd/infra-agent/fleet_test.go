@@ -6,12 +6,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/infra-agent/infra-agent/packaging/catalogue"
 	"github.com/infra-agent/infra-agent/reconcile"
@@ -278,6 +281,18 @@ func TestInstancesAreNamedAsTheyAre(t *testing.T) {
 	}
 }
 
+// What is no time is not shown as one, and JSON can be written of it.
+func TestATimeThatIsNone(t *testing.T) {
+	for _, seconds := range []float64{0, -1, math.NaN(), math.Inf(1), math.Inf(-1), 1e300, 253402300800} {
+		if got := instant(seconds); !got.IsZero() {
+			t.Errorf("%v is the time %v", seconds, got)
+		}
+	}
+	if got := instant(253402300799).Format(time.RFC3339); got != "9999-12-31T23:59:59Z" {
+		t.Errorf("the last second of the year 9999 is %s", got)
+	}
+}
+
 func TestAddressOfPrometheus(t *testing.T) {
 	for _, address := range []string{"", "localhost:9090", "10.0.0.1:9090", "http://", "ftp://x", "http://[::1", "/a"} {
 		if s, err := prometheusAt(address); err == nil {
@@ -301,6 +316,15 @@ func TestSubjectsOfACheckout(t *testing.T) {
 	head := reconcile.Commit(run("rev-parse", "HEAD"))
 	if got := subjects(t.Context(), dir, []reconcile.Commit{revA, head}); len(got) != 1 || got[head] != "web: ?[31mred" {
 		t.Errorf("the subjects are %q", got)
+	}
+	run("config", "remote.origin.url", "ssh://nobody.invalid/fleet.git")
+	run("config", "remote.origin.promisor", "true")
+	run("config", "core.sshCommand", "touch asked;")
+	if got := subjects(t.Context(), dir, []reconcile.Commit{revA, head}); len(got) != 1 {
+		t.Errorf("of a partial clone the subjects are %q", got)
+	}
+	if _, err := os.Stat(dir + "/asked"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the remote of a partial clone was asked for a commit (%v)", err)
 	}
 	if got := subjects(t.Context(), dir, nil); len(got) != 0 {
 		t.Errorf("of no commits there is %q", got)

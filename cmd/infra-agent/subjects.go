@@ -21,6 +21,7 @@ func subjects(ctx context.Context, dir string, commits []reconcile.Commit) map[r
 	}
 	out, err := command.Run(ctx, command.Command{
 		Args:  []string{"git", "-C", dir, "log", "--no-walk=unsorted", "--ignore-missing", "--no-show-signature", "--format=%H %s", "--stdin"},
+		Env:   []string{"GIT_NO_LAZY_FETCH=1"}, // a partial clone would ask its remote for each one that it lacks
 		Stdin: strings.NewReader(asked.String()),
 	})
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 //	                         "start fresh": the agent never ran; "start unreadable": its record is damaged. CHECKS: web,db? (not required),
 //	                         web* (same name as on the other side, another definition)
 //	running|profile|default|booted X     a link; ? cannot be read
-//	repo COMMIT SYSTEM [mode=M] [hold=WHY] [pin=COMMIT] [window=H-H] [drained]
+//	repo COMMIT SYSTEM [mode=M] [hold=WHY] [pin=COMMIT] [window=H-H] [drained] [checks=CHECKS]
 //	                                     what a commit describes, and what its registry says; hours of every day, UTC
 //	baseline [failed=U,U] [restarting=U,U] [active=U,U] [red=CHECKS] [targets=T,T]
 //	guard armed|off|claimed|dead|gone|rebooted

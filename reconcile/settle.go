@@ -96,7 +96,7 @@ func block(r Record, t Trial, c Cause, at time.Time) Record {
 	case c.Outside && c.Reason != ReasonFollow: // that ends with the next poll
 		return postponed(r, trialKey(top), GatePreflight, c.Why, at, 1)
 	}
-	r.Blocked = with(r.Blocked, top, Block{Cause: c, Revision: t.Deployment.New.Revision, At: at, UntilPoll: c.Outside})
+	r.Blocked = with(r.Blocked, top, Block{Cause: c, Revision: t.Deployment.New.Revision, At: at, UntilPoll: c.Outside, Judged: t.Deployment.New.Care.Judged})
 	return r
 }
 

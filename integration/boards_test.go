@@ -36,7 +36,7 @@ type question struct {
 
 // What a person chose at the top of a board; "all" is .* in the question.
 var chosen = map[string]*strings.Replacer{
-	"fleet": strings.NewReplacer("$job", "infra-agent", "$environment", ".*", "$wave", ".*"),
+	"fleet": strings.NewReplacer("$job", "infra-agent", "$environment", ".*", "$wave", ".*", "$shown", ".*"),
 	"node":  strings.NewReplacer("$job", "infra-agent", "$instance", "10.99.0.11:10119"),
 }
 
@@ -67,9 +67,13 @@ func questions(t testing.TB, start time.Time) map[string]question {
 				continue
 			}
 			expr := choice.Replace(v.Definition)
+			if query, is := strings.CutPrefix(expr, "query_result("); is {
+				instant("variable "+v.Name, strings.TrimSuffix(query, ")"))
+				continue
+			}
 			parts := labelValues.FindStringSubmatch(expr)
 			if parts == nil {
-				t.Fatalf("%s: variable %s is %s, want label_values", name, v.Name, v.Definition)
+				t.Fatalf("%s: variable %s is %s, want label_values or query_result", name, v.Name, v.Definition)
 			}
 			add("variable "+v.Name, "label/"+parts[2]+"/values", expr, url.Values{"match[]": {parts[1]}})
 		}

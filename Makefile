@@ -65,7 +65,7 @@ demo: | go
 	@.cache/demo # not by go run, which answers Ctrl-C with an error
 
 bench: | go
-	integration/setup.sh
+	integration/setup.sh servers
 	go test -run '^$$' -bench . -benchmem ./...
 	go test -tags integration -run '^$$' -bench . -benchtime 1x ./integration
 

@@ -19,20 +19,22 @@ import (
 
 // prometheus is Debian's, with the rules of packaging/prometheus as they are.
 type prometheus struct {
-	t     testing.TB
-	api   string
-	start time.Time
+	t        testing.TB
+	api      string
+	start    time.Time
+	patience time.Duration
 }
 
-// startPrometheus runs it until the test ends. In its configuration DIR is a directory of its own, below the servers'.
+// startPrometheus runs it until the test ends. In its configuration DIR is a directory of its own, below the servers', and
+// SELF its address.
 func startPrometheus(s servers, config string) *prometheus {
 	s.t.Helper()
 	address := fmt.Sprint("127.0.0.1:", port(s.t))
 	s.write("infra-agent.rules.yml", string(must[[]byte](s.t)(os.ReadFile("../packaging/prometheus/infra-agent.rules.yml"))))
 	s.run("prometheus", "--log.level=warn", "--web.listen-address="+address, "--storage.tsdb.path="+s.dir+"/data",
-		"--config.file="+s.write("prometheus.yml", "rule_files: [DIR/infra-agent.rules.yml]\n"+config))
+		"--config.file="+s.write("prometheus.yml", "rule_files: [DIR/infra-agent.rules.yml]\n"+strings.ReplaceAll(config, "SELF", address)))
 	s.up("tcp", address)
-	return &prometheus{s.t, "http://" + address + "/api/v1/", time.Now()}
+	return &prometheus{s.t, "http://" + address + "/api/v1/", time.Now(), patience}
 }
 
 // ask asks Prometheus's API. A warning counts as an error.
@@ -114,7 +116,7 @@ func (p *prometheus) values(want map[string]float64) {
 // until waits until ask has nothing to complain of.
 func (p *prometheus) until(ask func() error) {
 	p.t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(p.patience); ; time.Sleep(100 * time.Millisecond) {
 		err := ask()
 		if err == nil {
 			return

@@ -2,8 +2,19 @@ package metrics
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// namespace is the prefix of every metric.
-const namespace = "infra_agent"
+// Names of the metrics that commands ask Prometheus for.
+const (
+	NodeInfo       = "infra_agent_node_info"
+	NodeRole       = "infra_agent_node_role"
+	RevisionInfo   = "infra_agent_revision_info"
+	InSync         = "infra_agent_in_sync"
+	OutOfSyncSince = "infra_agent_out_of_sync_since_timestamp_seconds"
+	State          = "infra_agent_state"
+	StateEntered   = "infra_agent_state_entered_timestamp_seconds"
+	LastDeployment = "infra_agent_last_deployment_timestamp_seconds"
+	RollbackFailed = "infra_agent_rollback_failed"
+	GateBlocked    = "infra_agent_gate_blocked"
+)
 
 // A desc is one metric: what Prometheus is told of it, and how it is read.
 type desc struct {
@@ -30,7 +41,7 @@ type descs struct {
 func newDescs() (descs, []*prometheus.Desc) {
 	var all []*prometheus.Desc
 	add := func(kind prometheus.ValueType, name, help string, labels []string) desc {
-		d := prometheus.NewDesc(namespace+"_"+name, help, labels, nil)
+		d := prometheus.NewDesc(name, help, labels, nil)
 		all = append(all, d)
 		return desc{d, kind}
 	}
@@ -39,48 +50,48 @@ func newDescs() (descs, []*prometheus.Desc) {
 		return add(prometheus.CounterValue, name, help, labels)
 	}
 	return descs{
-		buildInfo:           gauge("build_info", "Version of the agent. Constant 1.", "version", "goversion"),
-		nodeInfo:            gauge("node_info", "What the registry calls this node. Constant 1.", "config", "environment", "wave"),
-		nodeRole:            gauge("node_role", "Roles of this node, one series a role. Constant 1.", "role"),
-		registered:          gauge("registered", "Whether the node is in the registry and managed (1) or not (0)."),
-		revisionInfo:        gauge("revision_info", "Commit that this node has at each stage; of the one that was booted, as far as it is remembered. Constant 1.", "stage", "revision"),
-		revisionCommitTime:  gauge("revision_commit_timestamp_seconds", "Committer date of the commit at each stage, 0 if it is not known.", "stage"),
-		revisionReachedTime: gauge("revision_reached_timestamp_seconds", "When this node's commit reached each stage, 0 if none did.", "stage"),
-		inSync:              gauge("in_sync", "Whether the node runs the newest verified revision, confirmed (1) or not (0)."),
-		outOfSyncSince:      gauge("out_of_sync_since_timestamp_seconds", "Since when the node is not in sync, 0 if it is."),
-		headVerified:        gauge("head_verified", "Whether the newest seen commit is accepted (1) or refused (0)."),
-		revisionWarnings:    gauge("revision_warnings", "Warnings about the newest verified commit: files that are not what their authors see, and the like."),
-		commitsBehind:       gauge("commits_behind", "First-parent commits between the good revision and the newest verified one."),
-		state:               gauge("state", "What the agent is doing: 1 for the current state, 0 for all others.", "state"),
-		stateEntered:        gauge("state_entered_timestamp_seconds", "When the current state was entered; idle and held count as one."),
-		confirmDeadline:     gauge("confirm_deadline_timestamp_seconds", "When the system on trial is rolled back unless it is confirmed, 0 if none is, or if a person is to decide."),
-		polls:               counter("polls_total", "Polls of the remotes by result, since the agent started.", "result"),
-		lastPoll:            gauge("last_poll_timestamp_seconds", "When a remote was polled last, 0 if none was."),
-		lastPollSuccess:     gauge("last_poll_success_timestamp_seconds", "When a poll was answered last, 0 if none was."),
-		verifications:       counter("verifications_total", "Verifications of fetched commits by result: descent and, as trust.policy asks, signatures; kept across restarts.", "result"),
-		lastPhaseDuration:   gauge("last_phase_duration_seconds", "Duration of the last finished run of each phase, 0 if there was none.", "phase"),
-		deployments:         counter("deployments_total", "Finished deployments by result; kept across restarts.", "result"),
-		lastDeployment:      gauge("last_deployment_timestamp_seconds", "When the last deployment with each result ended, 0 if none did.", "result"),
-		rollbacks:           counter("rollbacks_total", "Rollbacks by reason; kept across restarts.", "reason"),
-		lastRollback:        gauge("last_rollback_timestamp_seconds", "When the last rollback began, 0 if there was none."),
-		consecutiveFailures: gauge("consecutive_failures", "Failed deployments since the last promoted one, or since the branch describes the good system again."),
-		rollbackFailed:      gauge("rollback_failed", "Whether the last rollback left the node unhealthy or stuck (1): a person must act."),
-		blockedSystems:      gauge("blocked_systems", "Number of systems that failed here and are not tried again."),
-		debts:               gauge("debts", "Whether something is owed since a deployment (1) or not (0): a drained node, or a promotion that could not be made or undone.", "kind"),
-		troubles:            gauge("troubles", "Number of things beside deployments that do not work: control socket, watch on files, settings that wait for a restart."),
-		notices:             counter("notifications_total", "Notices by receiver and result, since the agent started: failed are tries, and dropped are notices that were given up.", "receiver", "result"),
-		noticesPending:      gauge("notifications_pending", "Notices that did not reach the receiver yet.", "receiver"),
-		checkSuccess:        gauge("health_check_success", "Whether the last run of the health check was green (1) or red (0).", "check"),
-		checkDuration:       gauge("health_check_duration_seconds", "Duration of the last run of the health check.", "check"),
-		checkRuns:           counter("health_check_runs_total", "Runs of the health check by result, since the agent started.", "check", "result"),
-		gateBlocked:         gauge("gate_blocked", "Whether the gate keeps the node from deploying (1) or not (0).", "gate"),
-		suspendedSince:      gauge("suspended_since_timestamp_seconds", "Since when a person keeps the node from deploying, 0 if nobody does."),
-		suspendedUntil:      gauge("suspended_until_timestamp_seconds", "When the suspension ends by itself, 0 if there is none or if a person must end it."),
-		generation:          gauge("generation", "Number of the system profile's generation in each slot, 0 if it has none.", "slot"),
-		drift:               gauge("drift", "Whether the system differs from what the agent deployed (1) or not (0), by kind.", "kind"),
-		rebootRequired:      gauge("reboot_required", "Whether the component is newer than the one that was booted (1) or not (0).", "component"),
-		reloadSuccessful:    gauge("config_last_reload_successful", "Whether the last reload of the settings succeeded (1) or not (0)."),
-		reloadSuccessTime:   gauge("config_last_reload_success_timestamp_seconds", "When the settings were last read successfully."),
+		buildInfo:           gauge("infra_agent_build_info", "Version of the agent. Constant 1.", "version", "goversion"),
+		nodeInfo:            gauge(NodeInfo, "What the registry calls this node. Constant 1.", "config", "environment", "wave"),
+		nodeRole:            gauge(NodeRole, "Roles of this node, one series a role. Constant 1.", "role"),
+		registered:          gauge("infra_agent_registered", "Whether the node is in the registry and managed (1) or not (0)."),
+		revisionInfo:        gauge(RevisionInfo, "Commit that this node has at each stage; of the one that was booted, as far as it is remembered. Constant 1.", "stage", "revision"),
+		revisionCommitTime:  gauge("infra_agent_revision_commit_timestamp_seconds", "Committer date of the commit at each stage, 0 if it is not known.", "stage"),
+		revisionReachedTime: gauge("infra_agent_revision_reached_timestamp_seconds", "When this node's commit reached each stage, 0 if none did.", "stage"),
+		inSync:              gauge(InSync, "Whether the node runs the newest verified revision, confirmed (1) or not (0)."),
+		outOfSyncSince:      gauge(OutOfSyncSince, "Since when the node is not in sync, 0 if it is."),
+		headVerified:        gauge("infra_agent_head_verified", "Whether the newest seen commit is accepted (1) or refused (0)."),
+		revisionWarnings:    gauge("infra_agent_revision_warnings", "Warnings about the newest verified commit: files that are not what their authors see, and the like."),
+		commitsBehind:       gauge("infra_agent_commits_behind", "First-parent commits between the good revision and the newest verified one."),
+		state:               gauge(State, "What the agent is doing: 1 for the current state, 0 for all others.", "state"),
+		stateEntered:        gauge(StateEntered, "When the current state was entered; idle and held count as one."),
+		confirmDeadline:     gauge("infra_agent_confirm_deadline_timestamp_seconds", "When the system on trial is rolled back unless it is confirmed, 0 if none is, or if a person is to decide."),
+		polls:               counter("infra_agent_polls_total", "Polls of the remotes by result, since the agent started.", "result"),
+		lastPoll:            gauge("infra_agent_last_poll_timestamp_seconds", "When a remote was polled last, 0 if none was."),
+		lastPollSuccess:     gauge("infra_agent_last_poll_success_timestamp_seconds", "When a poll was answered last, 0 if none was."),
+		verifications:       counter("infra_agent_verifications_total", "Verifications of fetched commits by result: descent and, as trust.policy asks, signatures; kept across restarts.", "result"),
+		lastPhaseDuration:   gauge("infra_agent_last_phase_duration_seconds", "Duration of the last finished run of each phase, 0 if there was none.", "phase"),
+		deployments:         counter("infra_agent_deployments_total", "Finished deployments by result; kept across restarts.", "result"),
+		lastDeployment:      gauge(LastDeployment, "When the last deployment with each result ended, 0 if none did.", "result"),
+		rollbacks:           counter("infra_agent_rollbacks_total", "Rollbacks by reason; kept across restarts.", "reason"),
+		lastRollback:        gauge("infra_agent_last_rollback_timestamp_seconds", "When the last rollback began, 0 if there was none."),
+		consecutiveFailures: gauge("infra_agent_consecutive_failures", "Failed deployments since the last promoted one, or since the branch describes the good system again."),
+		rollbackFailed:      gauge(RollbackFailed, "Whether the last rollback left the node unhealthy or stuck (1): a person must act."),
+		blockedSystems:      gauge("infra_agent_blocked_systems", "Number of systems that failed here and are not tried again."),
+		debts:               gauge("infra_agent_debts", "Whether something is owed since a deployment (1) or not (0): a drained node, or a promotion that could not be made or undone.", "kind"),
+		troubles:            gauge("infra_agent_troubles", "Number of things beside deployments that do not work: control socket, watch on files, settings that wait for a restart."),
+		notices:             counter("infra_agent_notifications_total", "Notices by receiver and result, since the agent started: failed are tries, and dropped are notices that were given up.", "receiver", "result"),
+		noticesPending:      gauge("infra_agent_notifications_pending", "Notices that did not reach the receiver yet.", "receiver"),
+		checkSuccess:        gauge("infra_agent_health_check_success", "Whether the last run of the health check was green (1) or red (0).", "check"),
+		checkDuration:       gauge("infra_agent_health_check_duration_seconds", "Duration of the last run of the health check.", "check"),
+		checkRuns:           counter("infra_agent_health_check_runs_total", "Runs of the health check by result, since the agent started.", "check", "result"),
+		gateBlocked:         gauge(GateBlocked, "Whether the gate keeps the node from deploying (1) or not (0).", "gate"),
+		suspendedSince:      gauge("infra_agent_suspended_since_timestamp_seconds", "Since when a person keeps the node from deploying, 0 if nobody does."),
+		suspendedUntil:      gauge("infra_agent_suspended_until_timestamp_seconds", "When the suspension ends by itself, 0 if there is none or if a person must end it."),
+		generation:          gauge("infra_agent_generation", "Number of the system profile's generation in each slot, 0 if it has none.", "slot"),
+		drift:               gauge("infra_agent_drift", "Whether the system differs from what the agent deployed (1) or not (0), by kind.", "kind"),
+		rebootRequired:      gauge("infra_agent_reboot_required", "Whether the component is newer than the one that was booted (1) or not (0).", "component"),
+		reloadSuccessful:    gauge("infra_agent_config_last_reload_successful", "Whether the last reload of the settings succeeded (1) or not (0)."),
+		reloadSuccessTime:   gauge("infra_agent_config_last_reload_success_timestamp_seconds", "When the settings were last read successfully."),
 	}, all
 }
 

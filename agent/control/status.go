@@ -12,20 +12,21 @@ import (
 
 // Status is what "infra-agent status --json" prints. Fields are only ever added.
 type Status struct {
-	Version    string              `json:"version"`        // of the agent that answers
-	Running    bool                `json:"agent_running"`  // false: read from the record on disk
-	Node       string              `json:"node,omitempty"` // as the registry calls it
-	Roles      []reconcile.Role    `json:"roles,omitempty"`
-	State      string              `json:"state"`
-	Since      time.Time           `json:"since,omitzero"` // of the state
-	InSync     bool                `json:"in_sync"`
-	Doing      string              `json:"doing,omitempty"` // the running job
-	DoingSince time.Time           `json:"doing_since,omitzero"`
-	Build      *reconcile.Progress `json:"build,omitempty"` // while building
-	Holds      []reconcile.Hold    `json:"holds,omitempty"`
-	Deployment *Deployment         `json:"deployment,omitempty"` // in flight
-	Testing    *reconcile.Testing  `json:"testing,omitempty"`    // the testing branch's tip
-	Remotes    []Remote            `json:"remotes,omitempty"`    // that were polled, in order of preference
+	Version    string                   `json:"version"`        // of the agent that answers
+	Running    bool                     `json:"agent_running"`  // false: read from the record on disk
+	Node       string                   `json:"node,omitempty"` // as the registry calls it
+	Roles      []reconcile.Role         `json:"roles,omitempty"`
+	State      string                   `json:"state"`
+	Since      time.Time                `json:"since,omitzero"` // of the state
+	InSync     bool                     `json:"in_sync"`
+	Doing      string                   `json:"doing,omitempty"` // the running job
+	DoingSince time.Time                `json:"doing_since,omitzero"`
+	Build      *reconcile.Progress      `json:"build,omitempty"` // while building
+	Took       map[string]time.Duration `json:"took,omitempty"`  // the last run of each job and phase, in nanoseconds
+	Holds      []reconcile.Hold         `json:"holds,omitempty"`
+	Deployment *Deployment              `json:"deployment,omitempty"` // in flight
+	Testing    *reconcile.Testing       `json:"testing,omitempty"`    // the testing branch's tip
+	Remotes    []Remote                 `json:"remotes,omitempty"`    // that were polled, in order of preference
 
 	Tip      reconcile.Commit   `json:"tip,omitempty"` // newest seen at a remote
 	TipSeen  time.Time          `json:"tip_seen,omitzero"`
@@ -59,8 +60,18 @@ type Deployment struct {
 	Testing  bool             `json:"testing,omitempty"` // of the testing branch: it goes back whatever happens
 	Deadline time.Time        `json:"deadline,omitzero"` // to be confirmed by; of the testing branch, when it goes back
 	Cause    reconcile.Cause  `json:"cause"`             // of a rollback
+	Confirm  *Confirmation    `json:"confirm,omitempty"` // while it waits to be confirmed, or to go back
 	Flaw     string           `json:"flaw,omitempty"`    // what is wrong with it, though it is kept: rollback = "never"
 	Red      []string         `json:"red,omitempty"`     // what is not healthy now
+}
+
+// A Confirmation says how far a system on trial is.
+type Confirmation struct {
+	Since      time.Time     `json:"since"`                // the end of the activation
+	GreenSince time.Time     `json:"green_since,omitzero"` // everything; zero: not now
+	Window     time.Duration `json:"window"`               // how long everything must be green, in nanoseconds
+	Checks     int           `json:"checks"`               // of the system
+	Green      int           `json:"green"`                // of Checks, when they were run last
 }
 
 // A Remote is what one said to the last poll.
@@ -79,7 +90,7 @@ func StatusOf(s reconcile.Snapshot, version string, running bool) Status {
 		Version: version, Running: running, State: s.State(), Since: s.Entered(), InSync: s.InSync(), Holds: s.Holds,
 		Tip: r.Work.Tip.Commit, TipSeen: r.Work.Tip.At, Anchor: r.Anchor, LastPoll: r.Tally.LastPollOK, Good: r.Good, Previous: r.Previous, Back: r.Back, Behind: r.Behind(),
 		Slots: o.Slots, Booted: o.Booted, Reboot: s.Reboot, Suspended: r.Suspended, Blocked: r.Blocked,
-		Failures: r.Failures, Owed: r.Owed, History: r.History, Settings: s.Reload.Err, Checks: map[string]reconcile.CheckResult{},
+		Took: r.Tally.Took, Failures: r.Failures, Owed: r.Owed, History: r.History, Settings: s.Reload.Err, Checks: map[string]reconcile.CheckResult{},
 	}
 	for name, c := range s.Counters.Checks {
 		st.Checks[name] = c.Last
@@ -131,6 +142,9 @@ func inFlight(s reconcile.Snapshot) *Deployment {
 		if s.Observation.Boot != "" && p.Held == "" {
 			out.Deadline = s.Observation.Now.Add(p.Until - s.Observation.Uptime)
 		}
+		if s.Observation.Boot != "" {
+			out.Confirm = confirmation(p, s.Record.Work.Watch, s.Observation)
+		}
 		out.Cause.Why, out.Flaw = p.Held, p.Flaw.Why
 	case reconcile.Promoting:
 		out.Flaw = p.Flaw.Why
@@ -148,4 +162,18 @@ func inFlight(s reconcile.Snapshot) *Deployment {
 		out.Red = append(out.Red, red.Why)
 	}
 	return out
+}
+
+func confirmation(p reconcile.Confirming, w reconcile.Watch, o reconcile.Observation) *Confirmation {
+	at := func(uptime time.Duration) time.Time { return o.Now.Add(uptime - o.Uptime) }
+	c := Confirmation{Since: at(p.Since), Window: p.Deployment.Confirm.Window, Checks: len(p.Deployment.New.Checks)}
+	if w.GreenSince > 0 {
+		c.GreenSince = at(w.GreenSince)
+	}
+	for _, check := range p.Deployment.New.Checks {
+		if w.Results[check.Name].OK {
+			c.Green++
+		}
+	}
+	return &c
 }

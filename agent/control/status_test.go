@@ -74,6 +74,7 @@ func TestTheDeploymentInFlight(t *testing.T) {
 	cause := reconcile.Cause{Reason: reconcile.ReasonUnit, Why: "unit nginx.service failed"}
 	base := Deployment{ID: d.ID, From: d.Old, To: d.New, Started: d.Started}
 	with := func(change func(*Deployment)) *Deployment { out := base; change(&out); return &out }
+	begun := &Confirmation{Since: now.Add(-10 * time.Minute)} // at the boot, since the phases below do not say
 	tests := []struct {
 		phase reconcile.Phase
 		want  *Deployment
@@ -81,8 +82,8 @@ func TestTheDeploymentInFlight(t *testing.T) {
 		{reconcile.Idle{}, nil},
 		{reconcile.Arming{Trial: reconcile.Trial{Deployment: d}}, &base},
 		{reconcile.Activating{Trial: trial}, &base},
-		{reconcile.Confirming{Trial: trial, Until: 700 * time.Second}, with(func(o *Deployment) { o.Deadline = now.Add(100 * time.Second) })},
-		{reconcile.Confirming{Trial: trial, Until: 500 * time.Second, Held: "check web is red"}, with(func(o *Deployment) { o.Cause.Why = "check web is red" })}, // it does not go back by itself
+		{reconcile.Confirming{Trial: trial, Until: 700 * time.Second}, with(func(o *Deployment) { o.Deadline, o.Confirm = now.Add(100*time.Second), begun })},
+		{reconcile.Confirming{Trial: trial, Until: 500 * time.Second, Held: "check web is red"}, with(func(o *Deployment) { o.Cause.Why, o.Confirm = "check web is red", begun })}, // it does not go back by itself
 		{reconcile.Promoting{Trial: trial}, &base},
 		{reconcile.RollingBack{Trial: trial, Cause: cause}, with(func(o *Deployment) { o.Cause = cause })},
 		{reconcile.VerifyingRollback{Trial: trial, Cause: cause}, with(func(o *Deployment) { o.Cause = cause })},
@@ -106,7 +107,32 @@ func TestTheDeploymentInFlight(t *testing.T) {
 	if diff := cmp.Diff([]string{"check web is red: 500", "unit nginx.service failed"}, got.Red); diff != "" {
 		t.Errorf("what is red (-want +got):\n%s", diff)
 	}
-	if !got.Deadline.IsZero() {
-		t.Errorf("from a record on disk the deadline is %v; nobody knows the clock it is on", got.Deadline)
+	if !got.Deadline.IsZero() || got.Confirm != nil {
+		t.Errorf("from a record on disk the deadline is %v, and the confirmation %v; nobody knows the clock it is on", got.Deadline, got.Confirm)
+	}
+}
+
+func TestHowFarAConfirmationIs(t *testing.T) {
+	now := time.Date(2026, 3, 29, 1, 0, 0, 0, time.UTC)
+	d := reconcile.Deployment{Confirm: reconcile.Confirm{Window: time.Minute}}
+	d.New.Checks = []reconcile.Check{{Name: "web"}, {Name: "db"}, {Name: "dns"}}
+	s := reconcile.Snapshot{
+		Record:      reconcile.Record{Phase: reconcile.Confirming{Trial: reconcile.Trial{Deployment: d}, Since: 500 * time.Second, Until: 1100 * time.Second}},
+		Observation: reconcile.Observation{Now: now, Uptime: 600 * time.Second, Boot: "b"},
+	}
+	s.Record.Tally.Took = map[string]time.Duration{"build": time.Minute}
+	s.Record.Work.Watch.Results = map[string]reconcile.CheckResult{"web": {OK: true}, "db": {}, "gone": {OK: true}}
+	want := &Confirmation{Since: now.Add(-100 * time.Second), Window: time.Minute, Checks: 3, Green: 1}
+	if diff := cmp.Diff(want, StatusOf(s, "", true).Deployment.Confirm); diff != "" {
+		t.Errorf("while one is green (-want +got):\n%s", diff)
+	}
+	s.Record.Work.Watch.GreenSince = 580 * time.Second
+	want.GreenSince = now.Add(-20 * time.Second)
+	got := StatusOf(s, "", true)
+	if diff := cmp.Diff(want, got.Deployment.Confirm); diff != "" {
+		t.Errorf("while all is green (-want +got):\n%s", diff)
+	}
+	if got.Took["build"] != time.Minute {
+		t.Errorf("the last build took %v, want 1m", got.Took)
 	}
 }

@@ -106,7 +106,7 @@ func root() *cobra.Command {
 		}
 		c.AddCommand(cmds...)
 	}
-	in(everyday, statusCommand(), planCommand(), historyCommand(), logsCommand(), doctorCommand())
+	in(everyday, statusCommand(), planCommand(), historyCommand(), logsCommand(), doctorCommand(), fleetCommand())
 	for _, v := range verbs() {
 		in(v.group, v.command())
 	}

@@ -18,19 +18,30 @@ func statusCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "status", Short: "Show what the agent is doing, and why it is not doing more", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			asJSON, _ := c.Flags().GetBool("json")
+			if again, _ := c.Flags().GetBool("watch"); again {
+				if asJSON {
+					return usageError(c, errJSONOfOneMoment)
+				}
+				return watchStatus(c, statusEvery)
+			}
 			s, err := readStatus(c)
 			if err != nil {
 				return err
 			}
-			if asJSON, _ := c.Flags().GetBool("json"); asJSON {
+			if asJSON {
 				return writeJSON(c.OutOrStdout(), s)
 			}
 			return printStatus(c.OutOrStdout(), s, time.Now())
 		},
 	}
 	c.Flags().Bool("json", false, "print JSON")
+	c.Flags().Bool("watch", false, "look again each second, until ctrl-C, and show how far it is")
 	return c
 }
+
+// errJSONOfOneMoment is for commands that can watch.
+var errJSONOfOneMoment = errors.New("--json is of one moment: --watch does not go with it")
 
 // readStatus asks the agent, or reads its record when none runs.
 func readStatus(c *cobra.Command) (control.Status, error) {

@@ -201,14 +201,14 @@ func (a *Agent) observe(ctx context.Context) reconcile.Observation {
 // could not be written: then nothing may be done. Going back is the exception.
 func (a *Agent) note(e reconcile.Event) bool {
 	next := reconcile.Fold(a.rec, e)
-	next.Work.Unwritten = ""
 	_, err := a.Ports.Store.Save(next)
 	if err != nil && a.rec.Unreadable == "" {
 		a.Log.Error("the record could not be written", "err", err)
-		a.rec.Work.Unwritten, next.Work.Unwritten = err.Error(), err.Error()
+		a.rec.Work.Unwritten = err.Error()
 		if !reconcile.GoingBack(next.Phase) && !reconcile.GoingBack(a.rec.Phase) {
 			return false
 		}
+		next = reconcile.Fold(a.rec, e) // which forgives the system on trial what the disk did
 	}
 	a.tell(a.rec, e, next)
 	a.rec = next

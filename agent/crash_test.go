@@ -221,7 +221,12 @@ func TestFullDiskAtEveryPoint(t *testing.T) {
 			for i := row % stride; i < len(points); i += 2 * stride {
 				later := 1 + i*5%16
 				dies := agenttest.Accident{Point: i + later}
-				push(t, c, agenttest.Accident{Point: i, Full: true}, dies).sane(t, c.running, fmt.Sprintf("the disk fills %s, the agent dies %d points later", points[i], later))
+				story := fmt.Sprintf("the disk fills %s, the agent dies %d points later", points[i], later)
+				e := push(t, c, agenttest.Accident{Point: i, Full: true}, dies)
+				e.sane(t, c.running, story)
+				if e.blocked && !c.blocked {
+					t.Errorf("%s: a healthy system is blocked", story)
+				}
 			}
 		})
 	}

@@ -68,17 +68,17 @@ open {
     known_hosts_file = option string "" "/etc/ssh/ssh_known_hosts" "File with the host keys that inputs over ssh may show; empty: those of ssh.";
   };
   limits = {
-    fetch = option duration "15m" "30m" "Limit of a fetch, verification included, 1s to 24h.";
-    evaluate = option duration "10m" "30m" "Limit of an evaluation, 1s to 24h.";
-    build = option duration "2h" "12h" "Limit of a build, 1s to 168h.";
+    fetch = option duration "15m" "30m" "Limit of a fetch, verification included, 10s to 24h.";
+    evaluate = option duration "10m" "30m" "Limit of an evaluation, 30s to 24h.";
+    build = option duration "2h" "12h" "Limit of a build, 1m to 168h.";
     activate = option duration "10m" "20m" "Limit of an activation, 1s to 24h.";
     promote = option duration "5m" "10m" "Limit of making a system permanent, 1s to 24h.";
     rollback = option duration "10m" "20m" "Limit of activating the old system, 1s to 24h.";
     verify_rollback = option duration "3m" "5m" "How long the old system may take to be healthy again, 1s to 24h.";
-    evaluate_memory = option size "8GiB" "16GiB" "Most memory of an evaluation.";
-    tree_bytes = option size "1GiB" "4GiB" "Most bytes in the files of a revision; a single one has at most 100MiB.";
-    tree_entries = option integer 200000 1000000 "Most files and directories in a revision.";
-    fetch_bytes = option size "256MiB" "1GiB" "Most bytes in one answer of a remote; of old commits, whose files are skipped, 8 times as many.";
+    evaluate_memory = option size "8GiB" "16GiB" "Most memory of an evaluation; no less than 64MiB.";
+    tree_bytes = option size "1GiB" "4GiB" "Most bytes in the files of a revision, of which a single one has at most 100MiB; no less than 1MiB.";
+    tree_entries = option integer 200000 1000000 "Most files and directories in a revision; no less than 100.";
+    fetch_bytes = option size "256MiB" "1GiB" "Most bytes in one answer of a remote; of old commits, whose files are skipped, 8 times as many; no less than 1MiB.";
   };
   confirm = {
     settle = option duration "10s" "30s" "Between activation and the first judgement, 0s to 24h.";

@@ -1,6 +1,11 @@
 package reconcile
 
-import "slices"
+import (
+	"encoding/json"
+	"hash/fnv"
+	"slices"
+	"strconv"
+)
 
 // A candidate is brought on one step at a time, as far as the gates let it; back.go is the
 // way back.
@@ -109,4 +114,20 @@ func deployment(p Purpose, old, new System, o Observation) Deployment {
 	}
 }
 
-func careOf(t Target) Care { return Care{Rollback: t.Rollback, Drain: t.Drain, Undrain: t.Undrain} }
+func careOf(t Target) Care {
+	return Care{Rollback: t.Rollback, Drain: t.Drain, Undrain: t.Undrain, Judged: judgedBy(t.Checks)}
+}
+
+// judgedBy returns a short name of checks, which is equal for equal ones; empty: there are none.
+func judgedBy(checks []Check) string {
+	if len(checks) == 0 {
+		return ""
+	}
+	text, err := json.Marshal(checks)
+	if err != nil {
+		panic(err) // they are texts and numbers
+	}
+	h := fnv.New64a()
+	h.Write(text)
+	return strconv.FormatUint(h.Sum64(), 16)
+}

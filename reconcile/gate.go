@@ -168,10 +168,13 @@ func onlyTried(c Candidate, _ Record, o Observation) Hold {
 	return Hold{Gate: GateHold, Why: `this node never goes back (rollback = "never"), so nothing is only tried on it`}
 }
 
-// failedHere holds a system that was tried here, and failed.
+// failedHere holds a system that was tried here, and failed. One that a check found wrong is
+// tried again once the registry has other checks for this node.
 func failedHere(c Candidate, r Record, _ Observation) Hold {
 	s, _ := evaluatedOf(c.Step)
-	if b := r.Blocked[s.Toplevel]; b.OfRevision && b.Revision != s.Revision.Commit {
+	b := r.Blocked[s.Toplevel]
+	byChecks := b.Judged != "" && (b.Reason == ReasonCheck || b.Reason == ReasonDeadline)
+	if b.OfRevision && b.Revision != s.Revision.Commit || byChecks && b.Judged != judgedBy(s.Target.Checks) {
 		return Hold{}
 	}
 	return blocked(s.Toplevel, r)

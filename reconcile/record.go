@@ -43,6 +43,8 @@ type Block struct {
 	// UntilPoll ends the block at the next successful poll: the trial lost
 	// every connection, and the old system had none either.
 	UntilPoll bool `json:"until_poll,omitempty"`
+	// Judged names the registry's checks, which may be what was wrong: see [Care].
+	Judged string `json:"judged,omitempty"`
 }
 
 // A Suspension is an operator's wish that nothing is deployed. Zero: none.

@@ -82,7 +82,7 @@ func (w *script) ok() {
 	case Build:
 		advanced(Built{Evaluated: j.From})
 	case Preflight:
-		advanced(Ready{Built: j.From})
+		advanced(Ready{Built: j.From, Checks: j.From.Target.Checks})
 	case Measure:
 		w.ends(Measured{Baseline: w.baseline, At: w.obs.Now})
 	case Arm:
@@ -115,7 +115,7 @@ func (w *script) ok() {
 
 // target is what the registry says of the node.
 func target(o map[string]string) Target {
-	t := Target{Rollback: RollbackMode(o["mode"]), Hold: o["hold"], Pin: o["pin"]}
+	t := Target{Rollback: RollbackMode(o["mode"]), Hold: o["hold"], Pin: o["pin"], Checks: checks(o["checks"])}
 	if hours, ok := o["window"]; ok {
 		var from, to int
 		if _, err := fmt.Sscanf(hours, "%d-%d", &from, &to); err != nil {

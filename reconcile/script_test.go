@@ -19,7 +19,7 @@ import (
 //	                         "start fresh": the agent never ran; "start unreadable": its record is damaged. CHECKS: web,db? (not required),
 //	                         web* (same name as on the other side, another definition)
 //	running|profile|default|booted X     a link; ? cannot be read
-//	repo COMMIT SYSTEM [mode=M] [hold=WHY] [pin=COMMIT] [window=H-H] [drained]
+//	repo COMMIT SYSTEM [mode=M] [hold=WHY] [pin=COMMIT] [window=H-H] [drained] [checks=CHECKS]
 //	                                     what a commit describes, and what its registry says; hours of every day, UTC
 //	baseline [failed=U,U] [restarting=U,U] [active=U,U] [red=CHECKS] [targets=T,T]
 //	guard armed|off|claimed|dead|gone|rebooted
@@ -31,7 +31,7 @@ import (
 // Commands after which the agent looks and decides:
 //
 //	look · after D · restart · reboot · reload
-//	poll REMOTE COMMIT [testing=COMMIT]|silent|missing|denied · ok · fail [gate=G [verdict=V]] WHY (gate=G? where a remote is suspected) · exit N [failed=U,U] [outside=U,U] [alias=U:U] [hold=G]
+//	poll REMOTE COMMIT [testing=COMMIT]|silent|missing|denied · ok · fail [gate=G [verdict=V]] WHY (gate=G? where a remote is suspected) · exit N [failed=U,U] [outside=U,U] [alias=U:U] [hold=G] [node]
 //	sample [xN] [failed=U,U] [outside=U,U] [stopped=U,U] [pending=U,U] [restarts=U:N] [alias=U:U] [red=CHECKS] [silent] [unknown]
 //	                         N looks at the trial, each when it is due
 //	old answered|silent      the old settings were asked for a poll

@@ -9,7 +9,7 @@ import (
 // entered changes the phase, and blocks a system that is being rolled back
 // before anything is undone.
 func entered(r Record, e Entered) Record {
-	before := r.Phase
+	before, unwritten := r.Phase, r.Work.Unwritten
 	if _, confirmed := e.Phase.(Promoting); confirmed {
 		if _, from := before.(Confirming); from {
 			r = took(r, "confirm", e.At.Sub(r.Tally.Entered))
@@ -29,10 +29,14 @@ func entered(r Record, e Entered) Record {
 			r = owe(r, Debt{Kind: DebtRestore, System: p.Deployment.Old.Toplevel, Since: e.At})
 		}
 		if !GoingBack(before) {
+			p.Cause = p.Cause.whileUnwritten(unwritten)
+			r.Phase = p
 			r = counted(block(r, p.Trial, p.Cause, e.At), p.Cause, e.At)
 		}
 	case VerifyingRollback:
 		if !GoingBack(before) {
+			p.Cause = p.Cause.whileUnwritten(unwritten)
+			r.Phase = p
 			r = counted(block(r, p.Trial, p.Cause, e.At), p.Cause, e.At)
 		}
 		r = mark(r, StageRunning, Revision{Commit: p.Deployment.Old.Revision}, e.At)
@@ -43,6 +47,15 @@ func entered(r Record, e Entered) Record {
 		panic(unknown("phase", p))
 	}
 	return r
+}
+
+// whileUnwritten says that the record could not be written, where why says so. A node that
+// could not write could have kept no system: the trial's end says nothing about this one.
+func (c Cause) whileUnwritten(why string) Cause {
+	if why != "" {
+		c.Why, c.Outside = c.Why+"; the record could not be written: "+why, true
+	}
+	return c
 }
 
 // measured keeps the baseline, and what is due once the node is drained.
@@ -83,7 +96,7 @@ func block(r Record, t Trial, c Cause, at time.Time) Record {
 	case c.Outside && c.Reason != ReasonFollow: // that ends with the next poll
 		return postponed(r, trialKey(top), GatePreflight, c.Why, at, 1)
 	}
-	r.Blocked = with(r.Blocked, top, Block{Cause: c, Revision: t.Deployment.New.Revision, At: at, UntilPoll: c.Outside})
+	r.Blocked = with(r.Blocked, top, Block{Cause: c, Revision: t.Deployment.New.Revision, At: at, UntilPoll: c.Outside, Judged: t.Deployment.New.Care.Judged})
 	return r
 }
 

@@ -59,6 +59,7 @@ type Care struct {
 	Rollback RollbackMode `json:"rollback,omitempty"` // empty: the agent's own setting
 	Drain    [][]string   `json:"drain,omitempty"`    // commands before the activation
 	Undrain  [][]string   `json:"undrain,omitempty"`  // commands after the end
+	Judged   string       `json:"judged,omitempty"`   // a short name of the registry's checks; empty: there are none
 }
 
 // A Newcomer is what a system says of itself before it is tried.

@@ -55,7 +55,7 @@ func activated(p Activating, a Activation, o Observation) Action {
 	case a.Exit == 0, a.Exit == 4 && len(fresh) == 0:
 		return p.confirm(o, "", Cause{})
 	case a.Exit == 4:
-		return p.unactivated(Cause{Reason: ReasonUnit, Why: "failed while it was activated: " + list(fresh), Outside: subset(fresh, a.Outside)}, o)
+		return p.unactivated(Cause{Reason: ReasonUnit, Why: "failed while it was activated: " + list(fresh), Outside: a.Node || subset(fresh, a.Outside)}, o)
 	case a.Exit >= 0:
 		return p.unactivated(Cause{Reason: ReasonActivation, Why: fmt.Sprintf("switch-to-configuration exited %d: %s", a.Exit, a.Why), Outside: unbegun || a.Node}, o)
 	case p.Attempt == 1:

@@ -170,12 +170,8 @@ func (w Watch) waitsFor() string {
 }
 
 // unconfirmed is the cause of a rollback at the deadline: an outside one where all that
-// is red is so, or may be so because the node could not be undrained. A node that could not
-// write its record could not have kept any system.
+// is red is so, or may be so because the node could not be undrained.
 func (w Watch) unconfirmed(what string, r Record) Cause {
-	if unwritten := r.Work.Unwritten; unwritten != "" && len(w.Red) == 0 {
-		return Cause{Reason: ReasonDeadline, Why: what + ": the record could not be written: " + unwritten, Outside: true}
-	}
 	outside := len(w.Red) > 0 && !slices.ContainsFunc(w.Reds(), func(red Red) bool { return !red.Outside && !stillDrained(red.Cause, r) })
 	return Cause{Reason: ReasonDeadline, Why: what + ": " + w.waitsFor(), Outside: outside}
 }

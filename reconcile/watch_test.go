@@ -12,16 +12,38 @@ func TestUnconfirmed(t *testing.T) {
 		rec  Record
 		want bool
 	}{
-		"a check":                                 {map[string]Red{"check web": check}, Record{}, false},
-		"a timer's job":                           {map[string]Red{"failed fwupd": outage}, Record{}, true},
-		"a timer's job, and a check":              {map[string]Red{"failed fwupd": outage, "check web": check}, Record{}, false},
-		"a check, and the node is still drained":  {map[string]Red{"check web": check}, drained, true},
-		"a unit, and the node is still drained":   {map[string]Red{"failed web": unit}, drained, false},
-		"nothing, and the node is still drained":  {nil, drained, false},
-		"nothing, and the record was not written": {nil, Record{Work: Work{Unwritten: "disk full"}}, true},
+		"a check":                                {map[string]Red{"check web": check}, Record{}, false},
+		"a timer's job":                          {map[string]Red{"failed fwupd": outage}, Record{}, true},
+		"a timer's job, and a check":             {map[string]Red{"failed fwupd": outage, "check web": check}, Record{}, false},
+		"a check, and the node is still drained": {map[string]Red{"check web": check}, drained, true},
+		"a unit, and the node is still drained":  {map[string]Red{"failed web": unit}, drained, false},
+		"nothing, and the node is still drained": {nil, drained, false},
 	} {
 		if got := (Watch{Red: c.red}).unconfirmed("not confirmed", c.rec).Outside; got != c.want {
 			t.Errorf("%s: outside of the commit %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+// What goes wrong while the record cannot be written is the disk's fault, however the node goes back.
+func TestUnwritten(t *testing.T) {
+	trial := Trial{Deployment: Deployment{New: System{Toplevel: "B"}}}
+	cause := Cause{Reason: ReasonDeadline, Why: "the guard went back to the old system"}
+	for _, back := range []Phase{RollingBack{Trial: trial, Cause: cause}, VerifyingRollback{Trial: trial, Cause: cause}} {
+		r := Fold(Record{Phase: Activating{Trial: trial}, Work: Work{Unwritten: "disk full"}}, Entered{Phase: back})
+		if _, blocked := r.Blocked["B"]; blocked {
+			t.Errorf("%s: B is blocked", Name(back))
+		}
+		const want = "the guard went back to the old system; the record could not be written: disk full"
+		if got := r.Failures[trialKey("B")].Why; got != want {
+			t.Errorf("%s: B is tried again after %q, want %q", Name(back), got, want)
+		}
+		if p, rolling := r.Phase.(RollingBack); rolling {
+			r = Fold(r, Entered{Phase: VerifyingRollback{Trial: trial, Cause: p.Cause}})
+		}
+		r = Fold(r, RolledBack{})
+		if got := r.History[0].Cause; got.Why != want || !got.Outside {
+			t.Errorf("%s: history has %+v", Name(back), got)
 		}
 	}
 }

@@ -18,7 +18,7 @@ type Work struct {
 	Last      JobEnd // how the last job ended
 	Errors    int    // passing failures in a row
 	Pause     Pause  // after a passing failure: no job begins
-	Unwritten string // why the record could not be written; empty: it is
+	Unwritten string // why the record could not be written at some time in this phase; empty: it could
 
 	Armed      bool        // the guard is armed
 	Activation *Activation // how the trial unit ended; nil: not known

@@ -69,6 +69,9 @@ func keyOf(name string, field reflect.StructField) Key {
 	if limits, given := field.Tag.Lookup("range"); given {
 		key.Doc = strings.TrimSuffix(key.Doc, ".") + ", " + limits + "."
 	}
+	if least, given := field.Tag.Lookup("least"); given {
+		key.Doc = strings.TrimSuffix(key.Doc, ".") + "; no less than " + least + "."
+	}
 	return key
 }
 

@@ -20,7 +20,7 @@ func TestKeys(t *testing.T) {
 		"trust.revocation_file":     {Type: "file", Default: `""`, Example: `"/etc/infra-agent/revoked"`, Doc: "SSH public keys that are not accepted any more, one a line; empty: none."},
 		"nix.impure":                {Type: "bool", Default: "false", Example: "true", Doc: "Evaluations may look at the node: its files, environment and time."},
 		"nix.override_inputs":       {Type: "table", Default: "{}", Example: `{ secrets = "path:/etc/fleet-secrets" }`, Doc: "Flake references by the name of the input that they stand for."},
-		"limits.tree_bytes":         {Type: "size", Default: `"1GiB"`, Example: `"4GiB"`, Doc: "Most bytes in the files of a revision; a single one has at most 100MiB."},
+		"limits.tree_bytes":         {Type: "size", Default: `"1GiB"`, Example: `"4GiB"`, Doc: "Most bytes in the files of a revision, of which a single one has at most 100MiB; no less than 1MiB."},
 		"confirm.ignore_units":      {Type: "list", Default: "[]", Example: `["fwupd*.service"]`, Doc: "Globs of units whose failure does not count."},
 		"checks.NAME.successes":     {Type: "integer", Default: "2", Example: "3", Doc: "Successes in a row that make the check green."},
 		"checks.NAME.status":        {Type: "http status", Example: "204", Doc: "http: wanted status; none: any 2xx."},

@@ -91,6 +91,8 @@ func validateNix(d *strict.Document, n Nix) {
 			d.Problemf(at.Elem(i), "", "%q lacks what must follow it", arg)
 		case arg == "--option":
 			validateSetting(d, at, i+1, n.ExtraArgs[i+1], n.ExtraArgs[i+2])
+		case arg == "--max-jobs" || arg == "-j":
+			validateSetting(d, at, i, "max-jobs", n.ExtraArgs[i+1])
 		}
 		i += 1 + values
 	}
@@ -131,6 +133,8 @@ func validateSetting(d *strict.Document, at strict.Path, i int, name, value stri
 		d.Problemf(at.Elem(i), hint, "%q is not for here", name)
 	case !settingName.MatchString(name):
 		d.Problemf(at.Elem(i), "nix.conf(5) lists them", "%q is not the name of a setting of Nix", name)
+	case name == "max-jobs" && strings.TrimSpace(value) == "0":
+		d.Problemf(at.Elem(i+1), "where others build for the node, set nix.settings.max-jobs = 0", "with max-jobs 0 the agent could build nothing, and no fix would arrive")
 	case strings.ContainsAny(value, "\r\n#"):
 		d.Problemf(at.Elem(i+1), "", "%q has the end of a line or a # in it, which no setting of Nix can hold", value)
 	}

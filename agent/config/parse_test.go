@@ -72,7 +72,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		Limits: Limits{
 			Fetch: 7 * time.Minute, Evaluate: time.Minute, Build: time.Hour, Activate: 2 * time.Minute, Promote: 3 * time.Minute,
 			Rollback: 4 * time.Minute, VerifyRollback: 5 * time.Minute,
-			EvaluateMemory: 2 << 30, TreeBytes: 10 << 20, TreeEntries: 1000, FetchBytes: 64 << 10,
+			EvaluateMemory: 2 << 30, TreeBytes: 10 << 20, TreeEntries: 1000, FetchBytes: 64 << 20,
 		},
 		Confirm: Confirm{
 			Settle: 0, Window: 2 * time.Second, Deadline: 20 * time.Second, DeadlineMax: time.Minute,
@@ -160,7 +160,7 @@ func TestEachProblem(t *testing.T) {
 		{"interval too short", "source.interval = \"4s\"", "config.toml:1:1: source.interval: 4s is not between 5s and 24h"},
 		{"interval too long", "source.interval = \"25h\"", "config.toml:1:1: source.interval: 25h0m0s is not between 5s and 24h"},
 		{"negative settle", "confirm.settle = \"-1s\"", "config.toml:1:1: confirm.settle: -1s is not between 0s and 24h"},
-		{"no time to build", "limits.build = \"0s\"", "config.toml:1:1: limits.build: 0s is not between 1s and 168h"},
+		{"no time to build", "limits.build = \"0s\"", "config.toml:1:1: limits.build: 0s is not between 1m and 168h"},
 		{
 			"deadline within the window", "[confirm]\nsettle = \"5m\"\nwindow = \"5m\"",
 			"config.toml:1:1: confirm.deadline: 10m0s is not more than confirm.settle + confirm.window = 10m0s (raise it, or lower confirm.settle or confirm.window)",
@@ -237,6 +237,16 @@ func TestEachProblem(t *testing.T) {
 			"setting that is two lines", "nix.extra_args = [\"--option\", \"cores\", \"2\\naccept-flake-config = true\"]",
 			`config.toml:1:40: nix.extra_args[2]: "2\naccept-flake-config = true" has the end of a line or a # in it, which no setting of Nix can hold`,
 		},
+		{
+			"no builds", "nix.extra_args = [\"-j\", \"0\"]",
+			`config.toml:1:25: nix.extra_args[1]: with max-jobs 0 the agent could build nothing, and no fix would arrive (where others build for the node, set nix.settings.max-jobs = 0)`,
+		},
+		{
+			"no builds by an option", "nix.extra_args = [\"--option\", \"max-jobs\", \"0\"]",
+			`config.toml:1:43: nix.extra_args[2]: with max-jobs 0 the agent could build nothing, and no fix would arrive (where others build for the node, set nix.settings.max-jobs = 0)`,
+		},
+		{"size that is too small", "limits.fetch_bytes = \"4KiB\"", `config.toml:1:1: limits.fetch_bytes: 4KiB is less than 1MiB, with which no fix would arrive`},
+		{"number that is too small", "limits.tree_entries = 3", `config.toml:1:1: limits.tree_entries: 3 is less than 100, with which no fix would arrive`},
 		{"setting that is none", "nix.extra_args = [\"--option\", \"include /x\", \"\"]", `config.toml:1:31: nix.extra_args[1]: "include /x" is not the name of a setting of Nix (nix.conf(5) lists them)`},
 		{
 			"file that is none of the repository", "nix = { file = \"/etc/x.nix\", attr = \"a b\", override_inputs = { a = \"b\" } }",

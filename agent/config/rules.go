@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -58,8 +59,12 @@ func validateValue(d *strict.Document, at strict.Path, field reflect.StructField
 			d.Problemf(at, "", "%q is not the name of a group", group)
 		}
 	case "integer", "size":
-		if n := value.Int(); n < 1 {
+		least, given := field.Tag.Lookup("least")
+		switch n := value.Int(); {
+		case n < 1:
 			d.Problemf(at, "", "%d is not more than 0", n)
+		case given && n < amount(least):
+			d.Problemf(at, "", "%v is less than %s, with which no fix would arrive", value, least)
 		}
 	case "duration":
 		limits := field.Tag.Get("range")
@@ -82,6 +87,19 @@ func span(text string) time.Duration {
 		panic("config: " + err.Error()) // of the program itself
 	}
 	return d
+}
+
+// amount is a number or a size of a tag.
+func amount(text string) int64 {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err == nil {
+		return n
+	}
+	var s Size
+	if err := s.UnmarshalText([]byte(text)); err != nil {
+		panic("config: " + err.Error()) // of the program itself
+	}
+	return int64(s)
 }
 
 // isGroup holds what group(5) and a path can hold of a name.

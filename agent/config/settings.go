@@ -142,17 +142,17 @@ const (
 
 // Limits bounds how long and how much.
 type Limits struct {
-	Fetch          time.Duration `toml:"fetch" default:"15m" range:"1s to 24h" example:"30m" doc:"Limit of a fetch, verification included."`
-	Evaluate       time.Duration `toml:"evaluate" default:"10m" range:"1s to 24h" example:"30m" doc:"Limit of an evaluation."`
-	Build          time.Duration `toml:"build" default:"2h" range:"1s to 168h" example:"12h" doc:"Limit of a build."`
+	Fetch          time.Duration `toml:"fetch" default:"15m" range:"10s to 24h" example:"30m" doc:"Limit of a fetch, verification included."`
+	Evaluate       time.Duration `toml:"evaluate" default:"10m" range:"30s to 24h" example:"30m" doc:"Limit of an evaluation."`
+	Build          time.Duration `toml:"build" default:"2h" range:"1m to 168h" example:"12h" doc:"Limit of a build."`
 	Activate       time.Duration `toml:"activate" default:"10m" range:"1s to 24h" example:"20m" doc:"Limit of an activation."`
 	Promote        time.Duration `toml:"promote" default:"5m" range:"1s to 24h" example:"10m" doc:"Limit of making a system permanent."`
 	Rollback       time.Duration `toml:"rollback" default:"10m" range:"1s to 24h" example:"20m" doc:"Limit of activating the old system."`
 	VerifyRollback time.Duration `toml:"verify_rollback" default:"3m" range:"1s to 24h" example:"5m" doc:"How long the old system may take to be healthy again."`
-	EvaluateMemory Size          `toml:"evaluate_memory" default:"8GiB" example:"16GiB" doc:"Most memory of an evaluation."`
-	TreeBytes      Size          `toml:"tree_bytes" default:"1GiB" example:"4GiB" doc:"Most bytes in the files of a revision; a single one has at most 100MiB."`
-	TreeEntries    int           `toml:"tree_entries" default:"200000" example:"1000000" doc:"Most files and directories in a revision."`
-	FetchBytes     Size          `toml:"fetch_bytes" default:"256MiB" example:"1GiB" doc:"Most bytes in one answer of a remote; of old commits, whose files are skipped, 8 times as many."`
+	EvaluateMemory Size          `toml:"evaluate_memory" default:"8GiB" least:"64MiB" example:"16GiB" doc:"Most memory of an evaluation."`
+	TreeBytes      Size          `toml:"tree_bytes" default:"1GiB" least:"1MiB" example:"4GiB" doc:"Most bytes in the files of a revision, of which a single one has at most 100MiB."`
+	TreeEntries    int           `toml:"tree_entries" default:"200000" least:"100" example:"1000000" doc:"Most files and directories in a revision."`
+	FetchBytes     Size          `toml:"fetch_bytes" default:"256MiB" least:"1MiB" example:"1GiB" doc:"Most bytes in one answer of a remote; of old commits, whose files are skipped, 8 times as many."`
 }
 
 // Confirm says when a trial is healthy.

@@ -34,6 +34,7 @@ type job struct {
 	Accepted    []reconcile.Commit
 	Env         []string // KEY=VALUE, of a unit
 	AllowRewind reconcile.Commit
+	Prove       bool // ask for the tip though the store may have it
 }
 
 // An answer is what the child writes to its standard output.

@@ -33,6 +33,7 @@ type Request struct {
 	Anchor      reconcile.Commit   // newest accepted commit, which Tip must descend from; "" = any
 	Accepted    []reconcile.Commit // the last accepted commits
 	AllowRewind reconcile.Commit   // the one commit that need not descend from Anchor
+	Prove       bool               // ask for the tip though the store may have it: it shows that the remote gives it
 }
 
 // A Result is a commit whose files are in Tree, until the next fetch.
@@ -72,7 +73,7 @@ func (f *Fetcher) Fetch(ctx context.Context, req Request) (Result, error) {
 	remote := f.opts.Remotes[i]
 	j := job{
 		Remote: remote, Branches: f.opts.Branches, Dir: f.opts.dir(remote), Limits: f.opts.Limits, Trust: f.opts.Trust, Checkout: f.opts.Checkout,
-		Tip: req.Tip, Anchor: req.Anchor, Accepted: req.Accepted, AllowRewind: req.AllowRewind,
+		Tip: req.Tip, Anchor: req.Anchor, Accepted: req.Accepted, AllowRewind: req.AllowRewind, Prove: req.Prove,
 	}
 	if req.Testing {
 		j.Branches = Branches{Branch: f.opts.Testing}

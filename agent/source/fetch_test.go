@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -88,6 +89,40 @@ func TestSameTipAgainAsksNobody(t *testing.T) {
 	w.served.Store(0)
 	if got := w.mustFetch(tip, tip); got.Commits != 0 || w.served.Load() != 0 {
 		t.Errorf("Commits = %d, served %d bytes, want 0 and 0", got.Commits, w.served.Load())
+	}
+}
+
+// A proof has the remote answer a fetch, and costs hardly more than a question.
+func TestProofAsksAgain(t *testing.T) {
+	w := newWorld(t)
+	tip := w.pushed("a", random(20000))
+	_, overSSH := w.overSSH()
+	for _, r := range []Remote{{Name: "origin", URL: w.url}, overSSH, w.overGit(), {Name: "origin", URL: w.bare}} {
+		w.follow(r, w.fetcher.opts.Limits)
+		w.mustFetch(tip, "")
+		w.served.Store(0)
+		prove := Request{Remote: "origin", Tip: tip, Anchor: tip, Prove: true}
+		if _, err := w.fetcher.Fetch(t.Context(), prove); err != nil {
+			t.Errorf("%s: %v", r.URL, err)
+		}
+		w.sameTree(tip)
+		if n := w.served.Load(); r.URL == w.url && (n == 0 || n > 1000) {
+			t.Errorf("served %d bytes, want some, and at most 1000", n)
+		}
+	}
+	w.follow(Remote{Name: "origin", URL: w.url}, w.fetcher.opts.Limits)
+	backend := w.handler
+	w.handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if bytes.Contains(body, []byte("want ")) {
+			http.Error(rw, "questions only", http.StatusForbidden)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		backend.ServeHTTP(rw, r)
+	})
+	if _, err := w.fetcher.Fetch(t.Context(), Request{Remote: "origin", Tip: tip, Anchor: tip, Prove: true}); err == nil {
+		t.Error("a remote that answers questions and gives nothing was proven")
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
+	"github.com/go-git/go-git/v5/plumbing/transport"
 
 	"github.com/infra-agent/infra-agent/reconcile"
 )
@@ -44,10 +45,11 @@ func (r *remote) close() {
 }
 
 // bring makes sure that the tip is in the store: at first with depth 1, later
-// with exactly the commits since what the store has.
+// with exactly the commits since what the store has. A proof asks for the tip also where it
+// is there, which a remote answers with an empty pack.
 func (r *remote) bring(ctx context.Context, s *store, tip, anchor plumbing.Hash) error {
 	there, err := s.has(tip)
-	if err != nil || there {
+	if err != nil || there && !r.Prove {
 		return err
 	}
 	depth := 0
@@ -93,6 +95,9 @@ func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, dept
 		return err
 	}
 	resp, err := r.session.UploadPack(ctx, req)
+	if errors.Is(err, transport.ErrEmptyUploadPackRequest) { // the store has it all, and git itself need not be asked
+		return nil
+	}
 	if err != nil && req.Filter != "" {
 		r.noFilter = true
 		return r.transfer(ctx, s, tip, depth)

@@ -25,7 +25,7 @@ var check = reconcile.Check{
 	Server: "127.0.0.1:53", Answer: "192.0.2.1", Path: "/srv/ä", MaxAge: time.Hour, Later: map[string]json.RawMessage{"later": json.RawMessage(`"x"`)},
 }
 
-var care = reconcile.Care{Rollback: reconcile.RollbackNever, Drain: [][]string{{"/bin/drain"}}, Undrain: [][]string{{"/bin/undrain"}}}
+var care = reconcile.Care{Rollback: reconcile.RollbackNever, Drain: [][]string{{"/bin/drain"}}, Undrain: [][]string{{"/bin/undrain"}}, Judged: "5f"}
 
 var deployment = reconcile.Deployment{
 	ID: "20260329T010000", Purpose: reconcile.PurposeRollback,
@@ -63,7 +63,7 @@ var phases = []reconcile.Phase{
 func full(p reconcile.Phase) reconcile.Record {
 	return reconcile.Record{
 		Anchor: revB, Accepted: []reconcile.Commit{revA, revB}, Heights: map[reconcile.Commit]int{revB: 3}, Rewind: revA, Back: topA, Retiring: true, Tested: []reconcile.Commit{revB}, Good: deployment.Old, Previous: deployment.New, Phase: p,
-		Blocked:  map[reconcile.Toplevel]reconcile.Block{topB: {Cause: cause, Revision: revB, At: clock(2), UntilPoll: true}},
+		Blocked:  map[reconcile.Toplevel]reconcile.Block{topB: {Cause: cause, Revision: revB, At: clock(2), UntilPoll: true, Judged: "5f"}},
 		Losses:   map[reconcile.Toplevel]int{topB: 1},
 		Failures: map[reconcile.FailureKey]reconcile.Failure{{Kind: reconcile.FailedRevision, Of: string(revB)}: {Gate: reconcile.GateBuild, Why: "no", Tries: 3, At: clock(3), After: clock(4)}},
 		Owed: []reconcile.Debt{{

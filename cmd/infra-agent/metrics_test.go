@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,10 +53,10 @@ func TestServeMetrics(t *testing.T) {
 // the agent.
 func TestMetricsTextfile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		suspended := false
+		var suspended atomic.Bool
 		c := metrics.New("1.2.3", func() reconcile.Snapshot {
 			s := reconcile.Snapshot{Record: reconcile.New()}
-			if suspended {
+			if suspended.Load() {
 				s.Record.Suspended.Since = time.Now()
 			}
 			return s
@@ -74,7 +75,7 @@ func TestMetricsTextfile(t *testing.T) {
 		synctest.Wait()
 		says(`version="1.2.3"} 1`)
 		says("infra_agent_suspended_since_timestamp_seconds 0\n")
-		suspended = true
+		suspended.Store(true)
 		time.Sleep(textfileEvery)
 		synctest.Wait()
 		says("infra_agent_suspended_since_timestamp_seconds 9.466848")

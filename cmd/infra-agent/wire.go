@@ -235,6 +235,7 @@ type sourcePort struct {
 func (p sourcePort) Fetch(ctx context.Context, j reconcile.Fetch) (agent.Tree, error) {
 	res, err := p.fetcher.Fetch(ctx, source.Request{
 		Remote: j.Tip.Remote, Testing: j.Purpose == reconcile.PurposeTesting, Tip: j.Tip.Commit, Anchor: j.Anchor, Accepted: j.Accepted, AllowRewind: j.Rewind,
+		Prove: j.Purpose == reconcile.PurposeFollow,
 	})
 	if res.Unconfined != "" {
 		p.told.Do(func() { p.log.Info("fetches are not confined to their own files", "why", res.Unconfined) })

@@ -11,46 +11,58 @@ import (
 )
 
 // I14: whatever is pushed and however often, the time between two deployments that are
-// wanted is bounded: by two builds, and by what comes before and after them.
+// wanted is bounded: by two tries of what takes long, and by what comes before and after them.
 func TestPushesDoNotStarveANode(t *testing.T) {
-	const around = 3 * time.Minute // polls, fetches, trials
-	for _, build := range []time.Duration{20 * time.Second, 5 * time.Minute, 2 * time.Hour} {
-		for _, often := range []time.Duration{2, 9, 40} {
-			for _, unsigned := range []bool{false, true} {
-				t.Run(fmt.Sprintf("builds of %v, %d pushes in each, unsigned ones between: %t", build, often, unsigned), func(t *testing.T) {
-					t.Parallel()
-					synctest.Test(t, func(t *testing.T) {
-						n := agenttest.New()
-						n.Policy.Limits.Build = 3 * time.Hour
-						n.Start()
-						defer n.Stop()
-						rest(t, n)
-						begun := time.Now()
-						keepPushing(n, build, build/often, unsigned)
-						synctest.Wait()
-						for _, gap := range gaps(n, begun) {
-							if gap > 2*build+around {
-								t.Errorf("%v without a deployment, with builds of %v", gap, build)
+	const around = 3 * time.Minute // polls, trials, and what does not take long
+	for step, slow := range map[string]func(*agenttest.Commit, *agenttest.System, time.Duration){
+		"fetches":     func(c *agenttest.Commit, _ *agenttest.System, d time.Duration) { c.Takes = d },
+		"evaluations": func(_ *agenttest.Commit, s *agenttest.System, d time.Duration) { s.EvaluateTakes = d },
+		"builds":      func(_ *agenttest.Commit, s *agenttest.System, d time.Duration) { s.BuildTakes = d },
+	} {
+		for _, takes := range []time.Duration{20 * time.Second, 5 * time.Minute, 2 * time.Hour} {
+			for _, often := range []time.Duration{2, 9, 40} {
+				for _, unsigned := range []bool{false, true} {
+					if unsigned && step != "builds" { // what cannot be verified takes as long to get, or is not evaluated
+						continue
+					}
+					t.Run(fmt.Sprintf("%s of %v, %d pushes in each, unsigned ones between: %t", step, takes, often, unsigned), func(t *testing.T) {
+						t.Parallel()
+						synctest.Test(t, func(t *testing.T) {
+							n := agenttest.New()
+							l := &n.Policy.Limits
+							l.Fetch, l.Evaluate, l.Build = 3*time.Hour, 3*time.Hour, 3*time.Hour
+							n.Start()
+							defer n.Stop()
+							rest(t, n)
+							begun := time.Now()
+							keepPushing(n, takes, takes/often, unsigned, slow)
+							synctest.Wait()
+							for _, gap := range gaps(n, begun) {
+								if gap > 2*takes+around {
+									t.Errorf("%v without a deployment, with %s of %v", gap, step, takes)
+								}
 							}
-						}
+						})
 					})
-				})
+				}
 			}
 		}
 	}
 }
 
-// keepPushing pushes new systems for about six builds. What is unsigned is on the branch
-// at every third poll.
-func keepPushing(n *agenttest.Node, build, every time.Duration, unsigned bool) {
+// keepPushing pushes new systems, of which something takes long, for about six times as
+// long. What is unsigned is on the branch at every third poll.
+func keepPushing(n *agenttest.Node, takes, every time.Duration, unsigned bool, slow func(*agenttest.Commit, *agenttest.System, time.Duration)) {
 	last := reconcile.Commit("c0")
-	for begun, i := time.Now(), 1; time.Since(begun) < 6*build+10*time.Minute; i++ {
+	for begun, i := time.Now(), 1; time.Since(begun) < 6*takes+10*time.Minute; i++ {
 		c := reconcile.Commit(fmt.Sprintf("c%d", i))
 		what := agenttest.Commit{Parent: last, System: reconcile.Toplevel(fmt.Sprintf("S%d", i)), Unsigned: unsigned && i%3 == 0}
 		if !what.Unsigned {
 			last = c
 		}
-		n.Push(c, what, agenttest.System{Agent: agenttest.Agent, BuildTakes: build})
+		s := agenttest.System{Agent: agenttest.Agent}
+		slow(&what, &s, takes)
+		n.Push(c, what, s)
 		if unsigned {
 			every = agenttest.PollInterval
 		}

@@ -11,11 +11,11 @@ type Candidate struct {
 
 // candidates lists what may be brought on its way, in order of precedence.
 //
-// The newest commit of the branch comes first, and ends the build of an earlier one, but
-// only once: when a build was ended for it, the next build is let end, and what it built
-// is tried before anything newer is fetched. So however often people push, and whatever
-// a remote shows, a node deploys after two builds at most. An earlier commit also goes on
-// where the newest one cannot be used.
+// The newest commit of the branch comes first, and ends the fetch, evaluation or build of an
+// earlier one, but only once: when one was ended, the next commit goes all its way, and is
+// tried before anything newer is fetched. So however often people push, and whatever a remote
+// shows, a node deploys after two evaluations and two builds at most. An earlier commit also
+// goes on where the newest one cannot be used.
 //
 // The system that a person wants back comes before all of them; while something holds it,
 // they go on, and the first that is promoted ends that wish.
@@ -32,7 +32,7 @@ func ofBranches(r Record) []Candidate {
 	switch {
 	case !is:
 		return []Candidate{branch, testing}
-	case r.Work.Overtaken != "" && isBuilt(earlier.Step):
+	case r.Work.Overtaken != "" && (earlier.Tip.Commit != r.Work.Overtaken || isBuilt(earlier.Step)):
 		return []Candidate{earlier, branch, testing}
 	default:
 		return []Candidate{branch, earlier, testing}
@@ -65,17 +65,34 @@ func (r Record) branch() Candidate {
 	return c
 }
 
-// earlier is a commit of the branch that was evaluated, and describes another system than
-// the good one, before the branch moved on.
+// earlier is the newest commit of the branch from before it moved on that was evaluated, or
+// that is on its way after another one was overtaken. It comes after the good one, and
+// describes another system, as far as that is known.
 func (r Record) earlier() (Candidate, bool) {
+	var newest Candidate
+	found := slices.Index(r.Accepted, r.Good.Revision)
 	for _, p := range []Purpose{PurposeBranch, PurposeEarlier} {
-		s, evaluated := evaluatedOf(r.Work.Steps[p])
-		commit := s.Revision.Commit
-		if evaluated && commit != r.Work.Tip.Commit && s.Toplevel != r.Good.Toplevel && slices.Contains(r.Accepted, commit) {
-			return Candidate{PurposeEarlier, Tip{Commit: commit, Remote: r.Work.Tip.Remote}, r.Work.Steps[p]}, true
+		s := r.Work.Steps[p]
+		if s == nil {
+			continue
+		}
+		commit := s.fetched().Revision.Commit
+		e, evaluated := evaluatedOf(s)
+		if commit == r.Work.Tip.Commit || e.Toplevel == r.Good.Toplevel || !evaluated && !r.underWay(commit) {
+			continue
+		}
+		if at := slices.Index(r.Accepted, commit); at > found {
+			newest, found = Candidate{PurposeEarlier, Tip{Commit: commit, Remote: r.Work.Tip.Remote}, s}, at
 		}
 	}
-	return Candidate{}, false
+	return newest, newest.Step != nil
+}
+
+// underWay reports whether a commit goes on because another one was overtaken. One that
+// failed does not.
+func (r Record) underWay(c Commit) bool {
+	_, failed := r.Failures[revisionKey(c)]
+	return r.Work.Overtaken != "" && r.Work.Overtaken != c && !failed
 }
 
 func (r Record) testing() Candidate {
@@ -105,8 +122,9 @@ func stepped(r Record, s Step) map[Purpose]Step {
 		return with(all, f.Purpose, s)
 	}
 	before := all[PurposeBranch]
+	_, fetched := s.(Fetched)
 	switch commit := f.Revision.Commit; {
-	case before != nil && before.fetched().Revision.Commit != commit && commit != r.Work.Tip.Commit: // an earlier one goes on
+	case before != nil && before.fetched().Revision.Commit != commit && !fetched: // an earlier one goes on
 		return with(all, PurposeEarlier, s)
 	case before != nil && before.fetched().Revision.Commit != commit:
 		if _, evaluated := evaluatedOf(before); evaluated {

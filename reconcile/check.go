@@ -2,9 +2,11 @@ package reconcile
 
 import (
 	"encoding/json"
+	"hash/fnv"
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -113,4 +115,18 @@ func MergeChecks(first, second []Check) []Check {
 	}
 	slices.SortFunc(merged, func(a, b Check) int { return strings.Compare(a.Name, b.Name) })
 	return merged
+}
+
+// judgedBy returns a short name of checks, which is equal for equal ones; empty: there are none.
+func judgedBy(checks []Check) string {
+	if len(checks) == 0 {
+		return ""
+	}
+	text, err := json.Marshal(checks)
+	if err != nil {
+		panic(err) // they are texts and numbers
+	}
+	h := fnv.New64a()
+	h.Write(text)
+	return strconv.FormatUint(h.Sum64(), 16)
 }

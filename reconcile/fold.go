@@ -38,8 +38,8 @@ func Fold(r Record, e Event) Record {
 		}
 		return took(r, KeyOf(e.Job).Kind, e.Took)
 	case Cancelled:
-		if _, build := e.Job.(Build); build {
-			r.Work.Overtaken = r.Work.Tip.Commit
+		if c := overtakable(e.Job); c != r.Work.Tip.Commit && r.Work.Overtaken == "" {
+			r.Work.Overtaken = c
 		}
 	case Failed:
 		return failed(r, e)
@@ -83,6 +83,7 @@ func Fold(r Record, e Event) Record {
 		r = untidy(r) // it needs a root
 		return mark(r, StageRunning, Revision{Commit: r.Good.Revision}, e.At)
 	case Converged:
+		r.Work.Overtaken = ""
 		r.Good.Revision, r.Good.Checks, r.Good.Care = e.Revision.Commit, e.Checks, e.Care
 		r.Work.Steps = dropped(r.Work.Steps, PurposeEarlier)
 		r.Foreign.Tip, r.Tally.OutOfSync, r.Tally.Consecutive = "", time.Time{}, 0

@@ -1,11 +1,6 @@
 package reconcile
 
-import (
-	"encoding/json"
-	"hash/fnv"
-	"slices"
-	"strconv"
-)
+import "slices"
 
 // A candidate is brought on one step at a time, as far as the gates let it; back.go is the
 // way back.
@@ -116,18 +111,4 @@ func deployment(p Purpose, old, new System, o Observation) Deployment {
 
 func careOf(t Target) Care {
 	return Care{Rollback: t.Rollback, Drain: t.Drain, Undrain: t.Undrain, Judged: judgedBy(t.Checks)}
-}
-
-// judgedBy returns a short name of checks, which is equal for equal ones; empty: there are none.
-func judgedBy(checks []Check) string {
-	if len(checks) == 0 {
-		return ""
-	}
-	text, err := json.Marshal(checks)
-	if err != nil {
-		panic(err) // they are texts and numbers
-	}
-	h := fnv.New64a()
-	h.Write(text)
-	return strconv.FormatUint(h.Sum64(), 16)
 }

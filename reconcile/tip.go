@@ -92,8 +92,8 @@ func fetchFailedLately(c Commit, remote string, r Record, at time.Time) bool {
 }
 
 // ends reports whether a job that is wanted ends the one that runs. A commit that a remote
-// showed before and did not give ends nothing, and no build is ended twice in a row: a
-// remote could keep a node from deploying by what it shows.
+// showed before and did not give ends nothing, and nothing of the branch is ended twice in a
+// row: a remote could keep a node from deploying by what it shows.
 func ends(wanted, running Job, r Record) bool {
 	if KeyOf(wanted) == KeyOf(running) {
 		return false
@@ -102,13 +102,32 @@ func ends(wanted, running Job, r Record) bool {
 		_, waited := r.Failures[toplevelKey(r.Back)]
 		return !waited
 	}
-	if _, build := running.(Build); build && r.Work.Overtaken != "" {
+	if r.Work.Overtaken != "" && overtakable(running) != "" {
 		return false
 	}
 	f, fetch := wanted.(Fetch)
 	return !fetch || !slices.ContainsFunc(r.Work.Remotes, func(a Answer) bool {
 		return a.Remote == f.Tip.Remote && a.Commit == f.Tip.Commit && a.Failed > 0
 	})
+}
+
+// overtakable returns the commit that a job prepares for the branch; "": it does no such thing.
+func overtakable(j Job) Commit {
+	if p := purposeOf(j); p != PurposeBranch && p != PurposeEarlier {
+		return ""
+	}
+	switch j := j.(type) {
+	case Fetch:
+		return j.Tip.Commit
+	case Resolve:
+		return j.From.Revision.Commit
+	case Evaluate:
+		return j.From.Revision.Commit
+	case Build:
+		return j.From.Revision.Commit
+	default:
+		return ""
+	}
 }
 
 // behind reports whether c was accepted before the anchor was.

@@ -11,8 +11,8 @@ type Work struct {
 	Tip     Tip      // the answer that is followed
 	Steps   map[Purpose]Step
 	Tidied  bool // nothing is left over from an earlier deployment
-	// Overtaken is the commit for which a build was ended, until a trial begins or a
-	// build fails: no other build is ended meanwhile.
+	// Overtaken is the commit whose fetch, evaluation or build was ended for a newer one,
+	// until a trial begins or a build fails: nothing else is ended meanwhile.
 	Overtaken Commit
 
 	Last      JobEnd // how the last job ended

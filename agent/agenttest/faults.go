@@ -15,6 +15,8 @@ type System struct {
 	Unbuildable bool
 	BuildTakes  time.Duration
 
+	EvaluateTakes time.Duration
+
 	Locked  int    // so many preflights find the switch lock taken
 	Busy    int    // so many trials find it taken, just after preflight
 	Reboot  bool   // it can only be activated by a reboot
@@ -58,6 +60,7 @@ const (
 type Commit struct {
 	Parent   reconcile.Commit
 	System   reconcile.Toplevel
+	Takes    time.Duration    // to fetch
 	Unsigned bool             // it must not be used
 	Trips    bool             // its registry reaches a mistake of the agent
 	Target   reconcile.Target // what the registry says beside the node's name

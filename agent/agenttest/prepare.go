@@ -41,6 +41,11 @@ func (n *Node) cutOff() bool { return n.Offline || n.Systems[n.loaded].Cut }
 // Fetch verifies a commit: its signature, and that it comes after the anchor.
 func (p *Process) Fetch(ctx context.Context, j reconcile.Fetch) (agent.Tree, error) {
 	c := j.Tip.Commit
+	var takes time.Duration
+	p.n.Do(func() { takes = p.n.Commits[c].Takes })
+	if sleep(ctx, takes); ctx.Err() != nil {
+		return agent.Tree{}, context.Cause(ctx)
+	}
 	err := p.effect(ctx, "fetch", func() error {
 		what, exists := p.n.Commits[c]
 		switch {
@@ -94,6 +99,15 @@ func (p nix) Add(ctx context.Context, _, root string) (string, error) {
 
 func (p nix) Evaluate(ctx context.Context, rev reconcile.Revision, _ string) (reconcile.Derivation, reconcile.Toplevel, error) {
 	var top reconcile.Toplevel
+	var takes time.Duration
+	p.n.Do(func() {
+		if s := p.n.Systems[p.n.Commits[rev.Commit].System]; s != nil {
+			takes = s.EvaluateTakes
+		}
+	})
+	if sleep(ctx, takes); ctx.Err() != nil {
+		return "", "", context.Cause(ctx)
+	}
 	err := p.effect(ctx, "evaluate", func() error {
 		if !p.n.verified[rev.Commit] {
 			p.n.Diary.Unverified = append(p.n.Diary.Unverified, "evaluated "+string(rev.Commit))

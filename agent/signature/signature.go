@@ -1,6 +1,6 @@
 // Package signature says who signed a git commit, by the bytes of the commit as
-// they are stored. It knows SSH and OpenPGP signatures and the files that hold
-// the keys; it does not know which commits must be signed.
+// they are stored, or a file. It knows SSH and OpenPGP signatures and the files that
+// hold the keys; it does not know what must be signed.
 package signature
 
 import (
@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// Reasons why a commit is not accepted.
+// Reasons why a commit, or a file, is not accepted.
 var (
 	ErrUnsigned   = errors.New("the commit is not signed")
-	ErrUnknownKey = errors.New("the commit is signed by a key that is not allowed")
+	ErrUnknownKey = errors.New("signed by a key that is not allowed")
 	ErrBad        = errors.New("the signature is not valid")
 	ErrMalformed  = errors.New("the commit is malformed")
 )
@@ -75,9 +75,16 @@ func (k *Keys) Verify(commit []byte) (signer string, err error) {
 	case c.signature == "":
 		return "", ErrUnsigned
 	case strings.HasPrefix(c.signature, "-----BEGIN "+armorSSH):
-		return k.ssh.verify(c)
+		return k.ssh.verify(signedText{c.payload, c.signature, ofGit, c.committed, "the commit"})
 	case strings.HasPrefix(c.signature, "-----BEGIN "+armorPGP):
 		return k.pgp.verify(c)
 	}
 	return "", fmt.Errorf("%w: it is neither SSH nor OpenPGP", ErrBad)
+}
+
+// VerifyFile returns who signed a file for a namespace: sig is what "ssh-keygen -Y sign -n
+// NAMESPACE FILE" writes into FILE.sig, and at is when the file says that it was made. The
+// error wraps [ErrUnknownKey] or [ErrBad].
+func (k *Keys) VerifyFile(data, sig []byte, namespace string, at time.Time) (signer string, err error) {
+	return k.ssh.verify(signedText{data, string(sig), namespace, at, "the file"})
 }

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// namespace is what git signs commits for; a signature for something else, such
-// as a file, is no signature of a commit.
-const namespace = "git"
+// ofGit is the namespace that git signs commits for; a signature for something else,
+// such as a file, is no signature of a commit.
+const ofGit = "git"
 
 // sshKeys are allowed signers, less those that were revoked.
 type sshKeys struct {
@@ -22,9 +22,18 @@ type sshKeys struct {
 	revoked [][]byte // wire format
 }
 
-// verify returns the principals of the key that signed c.
-func (k *sshKeys) verify(c commit) (string, error) {
-	raw, err := sshArmor(c.signature)
+// A signedText is a text that somebody signed for a namespace at some time.
+type signedText struct {
+	payload   []byte
+	signature string // armored
+	namespace string
+	at        time.Time // as the text says
+	called    string    // "the commit"
+}
+
+// verify returns the principals of the key that signed the text.
+func (k *sshKeys) verify(text signedText) (string, error) {
+	raw, err := sshArmor(text.signature)
 	if err != nil {
 		return "", err
 	}
@@ -50,12 +59,12 @@ func (k *sshKeys) verify(c commit) (string, error) {
 		if !bytes.Equal(s.key, wire) {
 			continue
 		}
-		if not := s.unfit(c.committed); not != "" {
+		if not := s.unfit(text); not != "" {
 			why = name + " " + not
 			continue
 		}
-		// The commit's own namespace: sig.Namespace is what the signature claims.
-		if err := sshsig.Verify(bytes.NewReader(c.payload), sig, sig.PublicKey, sig.HashAlgorithm, namespace); err != nil {
+		// The text's own namespace: sig.Namespace is what the signature claims.
+		if err := sshsig.Verify(bytes.NewReader(text.payload), sig, sig.PublicKey, sig.HashAlgorithm, text.namespace); err != nil {
 			return "", fmt.Errorf("%w: %w", ErrBad, err)
 		}
 		return s.principals, nil
@@ -91,15 +100,15 @@ func longEnough(public crypto.PublicKey) error {
 	return nil
 }
 
-// unfit says why the signer must not sign a commit of that time; "" if it may.
-func (s allowedSigner) unfit(at time.Time) string {
+// unfit says why the signer must not sign the text; "" if it may.
+func (s allowedSigner) unfit(text signedText) string {
 	switch {
-	case s.namespaces != nil && !listed(namespace, s.namespaces):
-		return "may not sign for git"
-	case !s.after.IsZero() && at.Before(s.after):
-		return "was not allowed yet when the commit was made"
-	case !s.before.IsZero() && !at.Before(s.before):
-		return "was not allowed any more when the commit was made"
+	case s.namespaces != nil && !listed(text.namespace, s.namespaces):
+		return "may not sign for " + text.namespace
+	case !s.after.IsZero() && text.at.Before(s.after):
+		return "was not allowed yet when " + text.called + " was made"
+	case !s.before.IsZero() && !text.at.Before(s.before):
+		return "was not allowed any more when " + text.called + " was made"
 	}
 	return ""
 }
@@ -108,5 +117,5 @@ func (s allowedSigner) unfit(at time.Time) string {
 func (s allowedSigner) useful(at time.Time) bool {
 	key, err := ssh.ParsePublicKey(s.key)
 	return err == nil && strongKey(key) == nil &&
-		(s.namespaces == nil || listed(namespace, s.namespaces)) && (s.before.IsZero() || at.Before(s.before))
+		(s.namespaces == nil || listed(ofGit, s.namespaces)) && (s.before.IsZero() || at.Before(s.before))
 }

@@ -55,20 +55,7 @@ func (d *doctor) committed(ctx context.Context, s config.Settings, work string) 
 		d.fail("commit", err)
 		return
 	}
-	const branch = "doctor" // a detached checkout has none
-	copied, err := checkedOut(ctx, d.checkout, string(commit))
-	if err == nil {
-		defer func() { _ = os.RemoveAll(copied) }()
-		_, err = git(ctx, copied, "branch", "--force", branch, "HEAD")
-	}
-	if err != nil {
-		d.fail("commit", err)
-		return
-	}
-	opts := sourceOptions(s)
-	opts.Dir, opts.Branches, opts.Remotes = work, source.Branches{Branch: branch}, []source.Remote{{Name: "checkout", URL: copied}}
-	opts.Checkout.Submodules, opts.Checkout.LFS = source.SubmodulesEmpty, false // which are told: a copy on this disk has nothing to fetch
-	res, err := source.NewFetcher(opts).Fetch(ctx, source.Request{Remote: "checkout", Tip: commit})
+	res, err := fetchedFrom(ctx, d.checkout, commit, s, work)
 	if err != nil {
 		d.fail("commit", err)
 		return
@@ -80,6 +67,24 @@ func (d *doctor) committed(ctx context.Context, s config.Settings, work string) 
 	if changed, err := git(ctx, d.checkout, "status", "--porcelain", "--untracked-files=no"); err == nil && changed != "" {
 		d.warn("commit", "%s not committed: they are looked at below, and no node sees them", counted(strings.Count(changed, "\n"), "change"))
 	}
+}
+
+// fetchedFrom fetches a commit of a checkout as a node would, into a directory. It has the
+// files of submodules and of Git LFS as Nix has them: a copy on this disk has nothing to fetch.
+func fetchedFrom(ctx context.Context, checkout string, commit reconcile.Commit, s config.Settings, dir string) (source.Result, error) {
+	const branch = "checkout" // a detached one has none
+	copied, err := checkedOut(ctx, checkout, string(commit))
+	if err != nil {
+		return source.Result{}, err
+	}
+	defer func() { _ = os.RemoveAll(copied) }()
+	if _, err := git(ctx, copied, "branch", "--force", branch, "HEAD"); err != nil {
+		return source.Result{}, err
+	}
+	opts := sourceOptions(s)
+	opts.Dir, opts.Branches, opts.Remotes = dir, source.Branches{Branch: branch}, []source.Remote{{Name: "checkout", URL: copied}}
+	opts.Checkout.Submodules, opts.Checkout.LFS = source.SubmodulesEmpty, false
+	return source.NewFetcher(opts).Fetch(ctx, source.Request{Remote: "checkout", Tip: commit})
 }
 
 // everyNode looks at the registry for each of its nodes: of a checkout nobody knows which

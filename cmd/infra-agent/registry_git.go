@@ -65,6 +65,12 @@ func git(ctx context.Context, dir string, args ...string) (string, error) {
 	return string(out), err
 }
 
+// revParse has git name an object in full.
+func revParse(ctx context.Context, dir, rev string) (string, error) {
+	out, err := git(ctx, dir, "rev-parse", "--verify", "--end-of-options", rev)
+	return strings.TrimSpace(out), err
+}
+
 // value has Nix evaluate the registry of the checkout, or of one of its commits; then
 // one without nodes when the flake had none.
 func (p place) value(ctx context.Context, name, commit string) (*registry.File, []strict.Problem, error) {

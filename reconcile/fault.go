@@ -9,6 +9,7 @@ type Gate string
 // The gates.
 const (
 	GateSuspend    Gate = "suspend"    // an operator suspended deployments
+	GateObserve    Gate = "observe"    // the agent only looks on: mode = "observe"
 	GateLock       Gate = "lock"       // another switch holds NixOS's switch lock
 	GateBlocked    Gate = "blocked"    // the wanted system failed here before
 	GateHold       Gate = "hold"       // the registry holds or pins the node
@@ -27,7 +28,7 @@ const (
 
 // Gates lists every gate, in the order of the documentation.
 var Gates = []Gate{
-	GateSuspend, GateHold, GateWindow, GateLock, GateBlocked, GateUnverified, GateSource, GateIdentity,
+	GateSuspend, GateObserve, GateHold, GateWindow, GateLock, GateBlocked, GateUnverified, GateSource, GateIdentity,
 	GateEvaluate, GateBuild, GateSecrets, GatePreflight, GateReboot, GateDrift, GateState,
 }
 

@@ -57,6 +57,7 @@ var gates = []struct {
 	{toPreflight, outsideWindows},
 	{toPreflight, undone},
 	{toPreflight, unready},
+	{toTry, onlyObserved},
 }
 
 // closed returns what the first closed gate before the step says.
@@ -218,4 +219,16 @@ func undone(c Candidate, r Record, o Observation) Hold {
 func unready(c Candidate, r Record, o Observation) Hold {
 	s, _ := evaluatedOf(c.Step)
 	return failure(r, o, toplevelKey(s.Toplevel))
+}
+
+// onlyObserved holds what would be tried.
+func onlyObserved(c Candidate, _ Record, o Observation) Hold {
+	if !o.Policy.Observe {
+		return Hold{}
+	}
+	why := "nothing is tried in observe mode; " + cmp.Or(c.Tip.Commit.Short(), "the system before this one") + " would be"
+	if s, is := c.Step.(Ready); is {
+		why += ", and change " + cmp.Or(list(s.Units), "no unit")
+	}
+	return Hold{Gate: GateObserve, Why: why, Hint: `set mode = "deploy" to have it tried`}
 }

@@ -79,7 +79,7 @@ func policy(s config.Settings) reconcile.Policy {
 			Settle: s.Confirm.Settle, Window: s.Confirm.Window, Deadline: s.Confirm.Deadline,
 			DeadlineMax: s.Confirm.DeadlineMax, Targets: s.Confirm.Targets, IgnoreUnits: s.Confirm.IgnoreUnits,
 		},
-		Rollback: s.Rollback, LastResort: s.LastResort, Checks: s.Checks, HeldAfter: s.Notify.HeldAfter,
+		Rollback: s.Rollback, LastResort: s.LastResort, Observe: s.Mode == config.ModeObserve, Checks: s.Checks, HeldAfter: s.Notify.HeldAfter,
 	}
 }
 

@@ -64,6 +64,13 @@ func run(ctx context.Context, path string) error {
 	}
 	n.system.System = nixSystem()
 	n.system.LookAtSecrets = []string{n.self, look, lookAtSecrets}
+	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
+		files, err := n.system.Credentials(ctx)
+		if err != nil {
+			log.Warn("a change of a credential would not be seen", "err", err)
+		}
+		n.given = credentials{dir, files}
+	}
 
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -132,6 +139,15 @@ func run(ctx context.Context, path string) error {
 	w := watcher{
 		file: path, trigger: filepath.Join(settings.RunDir, "sync"), dirs: n.system.Watched(),
 		reload: settingsFile.reload, poll: polls.now, look: func() { a.Look(ctx) },
+	}
+	if len(n.given.files) > 0 {
+		all.Go(func() {
+			building := func() bool { _, is := a.Snapshot().Observation.Job.(reconcile.Build); return is }
+			if why := n.given.outdated(ctx, building); why != "" {
+				log.Info("beginning anew", "why", why)
+				cancel(nil) // and systemd starts it again
+			}
+		})
 	}
 	helper("watch on files", func(ready func()) error { return w.run(ctx, ready) })
 

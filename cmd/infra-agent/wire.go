@@ -32,6 +32,7 @@ type node struct {
 	self   string
 	store  agent.Store
 	path   string // of the settings file
+	given  credentials
 	log    *slog.Logger
 }
 
@@ -51,7 +52,7 @@ func (n node) ports(s config.Settings) agent.Ports {
 		Guard:    &guard.Client{Place: guard.Dir(s.StateDir), Boot: n.boot, TrialUnits: system.TrialUnits, Switch: s.Limits.Rollback},
 		Health:   healthPort{&health.Prober{UnitState: n.system.ActiveState, Program: check, LookAtFile: []string{n.self, look, lookAtFile}}, nx, s, n.log},
 		Store:    n.store,
-		Follower: followPort{path: n.path, settings: s, self: n.self, system: n.system},
+		Follower: followPort{path: n.path, settings: s, self: n.self, system: n.system, given: n.given},
 	}
 }
 

@@ -41,7 +41,7 @@ func (p followPort) FollowState() reconcile.FollowState {
 		note(print, text)
 	}
 	dropIns, _ := filepath.Glob("/etc/systemd/system/" + system.AgentUnit + ".d/*.conf") // the pattern is well-formed
-	files := append(dropIns, "/etc/systemd/system/"+system.AgentUnit, "/etc/nix/nix.conf", p.path)
+	files := append(dropIns, "/etc/systemd/system/"+system.AgentUnit, "/etc/systemd/system/nix-daemon.socket", "/etc/nix/nix.conf", p.path)
 	files = append(files, slices.Sorted(maps.Values(p.given.files))...)
 	for _, file := range append(files, p.settings.Files()...) {
 		content, err := os.ReadFile(file)

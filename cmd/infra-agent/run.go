@@ -119,19 +119,20 @@ func run(ctx context.Context, path string) error {
 	for _, o := range metricsOutputs(settings.Metrics) {
 		helper(o.name, func(ready func()) error { return o.show(ctx, metrics.New(version, a.Snapshot), ready) })
 	}
-	polls.start(settings, a)
 	settingsFile := reloader{
-		path: path, inForce: settings, log: log,
+		path: path, inForce: settings, name: nodeName(settings), log: log,
 		refuse: func(err error) { a.ReloadFailed(ctx, err) },
 		apply: func(before, next config.Settings) {
 			a.Trouble(ctx, "settings", restartNeeded(settings, next))
 			next = inPlace(next, settings)
-			elsewhere := !reflect.DeepEqual(before.Source, next.Source) || before.Node != next.Node // the branch may be called after it
+			elsewhere := !reflect.DeepEqual(before.Source, next.Source) || polls.branches() != branches(next)
 			a.Reconfigure(ctx, n.ports(next), policy(next), elsewhere)
 			polls.start(next, a)
 			notices.Use(n.receivers(next))
 		},
 	}
+	polls.renamed = settingsFile.reload
+	polls.start(settings, a)
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -169,9 +170,12 @@ type polling struct {
 	ctx     context.Context
 	all     *sync.WaitGroup
 	options func(config.Settings) source.Options
-	mu      sync.Mutex
-	wake    func() // guarded by mu
-	stop    func() // guarded by mu
+	renamed func() // the branches of the settings have other names
+
+	mu    sync.Mutex
+	wake  func()          // guarded by mu
+	stop  func()          // guarded by mu
+	asked source.Branches // guarded by mu
 }
 
 func (p *polling) start(s config.Settings, a *agent.Agent) {
@@ -187,9 +191,12 @@ func (p *polling) start(s config.Settings, a *agent.Agent) {
 	}
 	poller := source.NewPoller(opts)
 	ctx, cancel := context.WithCancel(p.ctx)
-	p.wake, p.stop = poller.Now, cancel
+	p.wake, p.stop, p.asked = poller.Now, cancel, opts.Branches
 	p.all.Go(func() {
 		poller.Run(ctx, func(poll source.Poll) {
+			if branches(s) != opts.Branches {
+				p.renamed()
+			}
 			if ctx.Err() != nil {
 				return
 			}
@@ -200,6 +207,13 @@ func (p *polling) start(s config.Settings, a *agent.Agent) {
 			a.Polled(ctx, reconcile.Polled{Answer: answer})
 		})
 	})
+}
+
+// branches returns which branches the remotes are asked for.
+func (p *polling) branches() source.Branches {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.asked
 }
 
 func isDenied(err error) bool {

@@ -95,7 +95,7 @@ func (n node) sourceOptions(s config.Settings) source.Options {
 
 func sourceOptions(s config.Settings) source.Options {
 	o := source.Options{
-		Branches: source.Branches{Branch: s.Source.BranchOf(nodeName(s)), Testing: s.Source.TestingOf(nodeName(s))}, Interval: s.Source.Interval, Dir: filepath.Join(s.StateDir, "source"),
+		Branches: branches(s), Interval: s.Source.Interval, Dir: filepath.Join(s.StateDir, "source"),
 		Limits: source.Limits{
 			TreeBytes: int64(s.Limits.TreeBytes), TreeEntries: s.Limits.TreeEntries, FetchBytes: int64(s.Limits.FetchBytes),
 			Fetch: s.Limits.Fetch,
@@ -149,6 +149,12 @@ func nodeName(s config.Settings) string {
 	}
 	short, _ := hostnames()
 	return short
+}
+
+// branches are those that the settings follow under the node's name of now.
+func branches(s config.Settings) source.Branches {
+	name := nodeName(s)
+	return source.Branches{Branch: s.Source.BranchOf(name), Testing: s.Source.TestingOf(name)}
 }
 
 func resolver(s config.Settings) registry.Resolver {

@@ -1,5 +1,5 @@
 # make test   everything that CI runs; installs what it needs (as root on Debian)
-# make demo   three real systemd nodes: a good commit is promoted, a bad one rolled back
+# make demo   three real systemd nodes: a good commit is promoted, a bad one rolled back; with KEEP=1 they stay, to be watched
 # make bench  figures: memory, overhead, speed
 
 SHELL := /bin/bash
@@ -65,7 +65,7 @@ demo: | go
 	@.cache/demo # not by go run, which answers Ctrl-C with an error
 
 bench: | go
-	integration/setup.sh
+	integration/setup.sh servers
 	go test -run '^$$' -bench . -benchmem ./...
 	go test -tags integration -run '^$$' -bench . -benchtime 1x ./integration
 

@@ -213,6 +213,17 @@ func (n *node) writtenBytes() int {
 // metric scrapes the agent and returns one series; 0 when it has none.
 func (n *node) metric(series string) float64 {
 	n.t.Helper()
+	for line := range strings.Lines(n.metrics()) {
+		if value, ok := strings.CutPrefix(line, series+" "); ok {
+			return must[float64](n.t)(strconv.ParseFloat(strings.TrimSpace(value), 64))
+		}
+	}
+	return 0
+}
+
+// metrics returns what the agent serves to Prometheus.
+func (n *node) metrics() string {
+	n.t.Helper()
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -221,13 +232,7 @@ func (n *node) metric(series string) float64 {
 	}}
 	resp := must[*http.Response](n.t)(client.Get("http://127.0.0.1:10119/metrics"))
 	defer resp.Body.Close()
-	text := string(must[[]byte](n.t)(io.ReadAll(resp.Body)))
-	for line := range strings.Lines(text) {
-		if value, ok := strings.CutPrefix(line, series+" "); ok {
-			return must[float64](n.t)(strconv.ParseFloat(strings.TrimSpace(value), 64))
-		}
-	}
-	return 0
+	return string(must[[]byte](n.t)(io.ReadAll(resp.Body)))
 }
 
 func TestMetricsTellTheRollout(t *testing.T) {

@@ -191,12 +191,6 @@ func isCheck(name string) func(reconcile.Check) bool {
 	return func(c reconcile.Check) bool { return c.Name == name }
 }
 
-// metrics scrapes the node.
-func (n *node) metrics() string {
-	n.t.Helper()
-	return must[string](n.t)(n.Run(n.t.Context(), "curl", "--silent", "--show-error", "http://127.0.0.1:10119/metrics"))
-}
-
 func TestARemovedNodeStaysUp(t *testing.T) {
 	f := newFleet(t)
 	web := f.up("web1")[0]

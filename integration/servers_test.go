@@ -19,29 +19,35 @@ import (
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
-// servers is a directory of the tree of git servers, with a repository that they serve.
+// servers is a directory of the tree of servers.
 type servers struct {
-	t    *testing.T
+	t    testing.TB
 	tree string
 	dir  string // below the tree
 }
 
+// newServers returns a directory with a repository that git servers serve.
 func newServers(t *testing.T) servers {
+	t.Helper()
+	s := inServersTree(t)
+	for _, args := range [][]string{
+		{"init", "-q", "--bare", "-b", "main", s.path("fleet.git")},
+		{"init", "-q", "-b", "main", s.path("work")},
+		{"-C", s.path("work"), "remote", "add", "origin", s.path("fleet.git")},
+	} {
+		s.git(args...)
+	}
+	return s
+}
+
+func inServersTree(t testing.TB) servers {
 	t.Helper()
 	tree := must[string](t)(lab.ServersTree())
 	check(t, os.MkdirAll(tree+"/srv", 0o755))
 	dir := must[string](t)(os.MkdirTemp(tree+"/srv", "servers-"))
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	check(t, os.Chmod(dir, 0o755))
-	s := servers{t, tree, strings.TrimPrefix(dir, tree)}
-	for _, args := range [][]string{
-		{"init", "-q", "--bare", "-b", "main", dir + "/fleet.git"},
-		{"init", "-q", "-b", "main", dir + "/work"},
-		{"-C", dir + "/work", "remote", "add", "origin", dir + "/fleet.git"},
-	} {
-		s.git(args...)
-	}
-	return s
+	return servers{t, tree, strings.TrimPrefix(dir, tree)}
 }
 
 func (s servers) path(name string) string { return filepath.Join(s.tree, s.dir, name) }
@@ -95,7 +101,7 @@ func (s servers) write(name, text string) string {
 }
 
 // port is one that nobody listens on.
-func port(t *testing.T) int {
+func port(t testing.TB) int {
 	t.Helper()
 	l := must[net.Listener](t)(new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0"))
 	defer l.Close()

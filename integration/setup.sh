@@ -2,8 +2,8 @@
 # setup.sh [servers]
 #
 # Prepares a Debian 12 machine for the lab: the programs that it runs, and the tree that its nodes share
-# (a minimal Debian 13 with systemd 257 and Nix 2.26); with "servers" also the tree that git servers run in. Does nothing
-# where they are there.
+# (a minimal Debian 13 with systemd 257 and Nix 2.26); with "servers" also the tree that servers run in: git's, and
+# Prometheus. Does nothing where they are there.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -49,4 +49,4 @@ for program in systemd-nspawn mmdebstrap ip git sshd gpg; do
 done
 [ -e "$base/.done" ] || make_tree "$base" lab/packages "that the nodes share, once: a minimal Debian 13 with systemd and Nix"
 [ "${1-}" != servers ] || [ -e "$servers/.done" ] ||
-  make_tree "$servers" lab/servers-packages "of git servers, once: Debian 13's nginx, lighttpd, cgit and gitolite"
+  make_tree "$servers" lab/servers-packages "of servers, once: Debian 13's nginx, lighttpd, cgit, gitolite, Prometheus and Alertmanager"

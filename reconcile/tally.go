@@ -25,9 +25,14 @@ func took(r Record, what string, d time.Duration) Record {
 	return r
 }
 
+// mark notes when a revision reached a stage. One that is there stays as it is, but for a date that was not known: a poll
+// after a restart of the agent reaches nothing new.
 func mark(r Record, s Stage, rev Revision, at time.Time) Record {
-	if old := r.Tally.Marks[s]; old.Revision == rev.Commit && !old.Time.IsZero() {
-		return r
+	if old := r.Tally.Marks[s]; old.Revision == rev.Commit && !old.Reached.IsZero() {
+		if !old.Time.IsZero() || rev.Time.IsZero() {
+			return r
+		}
+		at = old.Reached
 	}
 	r.Tally.Marks = with(r.Tally.Marks, s, Mark{Revision: rev.Commit, Time: rev.Time, Reached: at})
 	return r

@@ -69,6 +69,13 @@ func demo(ctx, forever context.Context) (err error) {
 			err = closed
 		}
 	}()
+	if os.Getenv("KEEP") != "" {
+		stop, err := watch(l)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
 	nodes, err := boot(ctx, l)
 	if err != nil {
 		return err
@@ -118,9 +125,24 @@ func demo(ctx, forever context.Context) (err error) {
 		}
 		fmt.Printf("  %-5s %s\n", n.Name(), shell)
 	}
-	fmt.Println("and end them with Ctrl-C.")
+	fmt.Printf("push to them from a clone of %s,\n", l.Repo().Path())
+	fmt.Printf("look at them with Prometheus and Grafana (integration/demo/README.md), and end them with Ctrl-C.\n")
 	<-forever.Done()
 	return nil
+}
+
+// proxy is where a Prometheus on this machine finds the nodes: see prometheus.yml.
+const proxy = "127.0.0.1:10120"
+
+// watch lets Prometheus reach the agents, which listen on the nodes' loopback, until stop.
+func watch(l *lab.Lab) (stop func(), err error) {
+	listener, err := net.Listen("tcp", proxy)
+	if err != nil {
+		return nil, fmt.Errorf("the proxy for Prometheus: %w", err)
+	}
+	server := &http.Server{Handler: l.Loopback()}
+	go func() { _ = server.Serve(listener) }() // ends with stop
+	return func() { _ = server.Close() }, nil
 }
 
 // node is a lab node with the agent on it.

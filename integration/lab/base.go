@@ -17,7 +17,7 @@ import (
 //go:embed packages
 var packages []byte
 
-// serversPackages is what the tree that git servers run in consists of.
+// serversPackages is what the tree that servers run in consists of.
 //
 //go:embed servers-packages
 var serversPackages []byte
@@ -41,7 +41,7 @@ func baseTree() (string, error) {
 	return tree("trixie", packages)
 }
 
-// ServersTree is the path of a Debian tree with nginx, lighttpd, cgit, gitolite and sshd.
+// ServersTree is the path of a Debian tree with nginx, lighttpd, cgit, gitolite, sshd, Prometheus and Alertmanager.
 // No lab uses it; what runs in it writes below its /srv.
 func ServersTree() (string, error) { return tree("servers", serversPackages) }
 
@@ -49,7 +49,7 @@ func tree(name string, packages []byte) (string, error) {
 	sum := sha256.Sum256(packages)
 	base := "/var/cache/infra-agent-lab/" + name + "-" + hex.EncodeToString(sum[:])[:12]
 	if _, err := os.Stat(filepath.Join(base, ".done")); err != nil {
-		return "", fmt.Errorf("the lab's Debian tree %s is missing: run integration/setup.sh as root, with servers for that of git servers: %w", base, err)
+		return "", fmt.Errorf("the lab's Debian tree %s is missing: run integration/setup.sh as root, with servers for that of servers: %w", base, err)
 	}
 	return base, nil
 }

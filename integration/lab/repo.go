@@ -29,7 +29,7 @@ func newRepo(dir string) (*Repo, error) {
 	if err := writeTree(nixosmodule.Files, ".", filepath.Join(r.work(), "nixos-module")); err != nil {
 		return nil, err
 	}
-	if _, err := r.git("init", "--quiet", "--bare", "--initial-branch=main", filepath.Join(r.served(), "config.git")); err != nil {
+	if _, err := r.git("init", "--quiet", "--bare", "--initial-branch=main", r.Path()); err != nil {
 		return nil, err
 	}
 	if _, err := r.git("init", "--quiet", "--initial-branch=main"); err != nil {
@@ -38,6 +38,9 @@ func newRepo(dir string) (*Repo, error) {
 	_, err := r.Commit("The lab's fleet", nil)
 	return r, err
 }
+
+// Path is the server's side on this machine, where root may clone it and push.
+func (r *Repo) Path() string { return filepath.Join(r.served(), "config.git") }
 
 func (r *Repo) work() string   { return filepath.Join(r.dir, "work") }
 func (r *Repo) served() string { return filepath.Join(r.dir, "served") }
@@ -131,7 +134,7 @@ func (r *Repo) Reset(commit string) error {
 func (r *Repo) DeleteBranch() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	_, err := r.git("--git-dir", filepath.Join(r.served(), "config.git"), "update-ref", "-d", "refs/heads/main")
+	_, err := r.git("--git-dir", r.Path(), "update-ref", "-d", "refs/heads/main")
 	return err
 }
 
@@ -177,7 +180,7 @@ func (r *Repo) commit(message string) error {
 }
 
 func (r *Repo) push(branch string) (string, error) {
-	if _, err := r.git("push", "--quiet", "--force", filepath.Join(r.served(), "config.git"), "HEAD:"+branch); err != nil {
+	if _, err := r.git("push", "--quiet", "--force", r.Path(), "HEAD:"+branch); err != nil {
 		return "", err
 	}
 	return r.Tip()

@@ -107,7 +107,7 @@ type SSH struct {
 
 // ServeSSH starts sshd.
 func (l *Lab) ServeSSH() (*SSH, error) {
-	s := &SSH{URL: "ssh://root@" + GitAddress + filepath.Join(l.repo.served(), "config.git"), lab: l, dir: filepath.Join(l.dir, "sshd")}
+	s := &SSH{URL: "ssh://root@" + GitAddress + l.repo.Path(), lab: l, dir: filepath.Join(l.dir, "sshd")}
 	if err := errors.Join(os.MkdirAll("/run/sshd", 0o755), os.Mkdir(s.dir, 0o700)); err != nil { // sshd wants the first one
 		return nil, err
 	}

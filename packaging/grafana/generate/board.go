@@ -1,5 +1,7 @@
 package main
 
+import "strings"
+
 // object is a part of Grafana's model that is written as it is.
 type object = map[string]any
 
@@ -40,6 +42,8 @@ type variable struct {
 	Multi      bool   `json:"multi,omitempty"`
 	IncludeAll bool   `json:"includeAll,omitempty"`
 	AllValue   string `json:"allValue,omitempty"`
+	Regex      string `json:"regex,omitempty"` // what of an answer is the value
+	Hide       int    `json:"hide,omitempty"`  // 2: it is not shown
 	Current    object `json:"current,omitempty"`
 }
 
@@ -152,6 +156,11 @@ func (b *board) add(w, h int, p panel) {
 // expressions are all that the board asks Prometheus for.
 func (b board) expressions() []string {
 	var all []string
+	for _, v := range b.Templating.List {
+		if query, is := strings.CutPrefix(v.Definition, "query_result("); is {
+			all = append(all, strings.TrimSuffix(query, ")"))
+		}
+	}
 	for _, a := range b.Annotations.List {
 		all = append(all, a.Expr)
 	}

@@ -13,6 +13,7 @@ func fleet() board {
 			choice("environment", "Environment", `label_values(environment_wave:infra_agent_nodes:count{job="$job"}, environment)`, true),
 			choice("wave", "Wave", `label_values(environment_wave:infra_agent_nodes:count{job="$job"}, wave)`, true),
 			commitURL(),
+			worst("shown", `bottomk(40, instance:infra_agent_standing:bottomk{`+cell+`})`),
 		},
 		[]annotation{
 			{
@@ -84,7 +85,7 @@ func fleet() board {
 
 	b.row("Node by node")
 	b.add(24, 16, timeline("At most 40 nodes: those that are behind, then others", "Environment and wave narrow it down. More rows than this overlap.",
-		over(`instance:infra_agent_standing:state{`+cell+`} and on (instance) topk(40, 1 - instance:infra_agent_standing:state{`+cell+`} @ end())`, "{{instance}}"),
+		over(`instance:infra_agent_standing:state{`+cell+`, instance=~"$shown"}`, "{{instance}}"),
 		values("1", "in sync", "green", "0", "behind", "yellow", "-1", "behind, and its last deployment failed", "red")))
 	return b
 }

@@ -51,7 +51,7 @@ func TestBoardsAskForWhatExists(t *testing.T) {
 		b := boards()[name]
 		asked := b.expressions()
 		for _, v := range b.Templating.List {
-			if query, label, is := strings.Cut(strings.TrimSuffix(v.Definition, ")"), ", "); is {
+			if query, label, is := strings.Cut(strings.TrimSuffix(v.Definition, ")"), ", "); is && strings.HasPrefix(v.Definition, "label_values(") {
 				asked = append(asked, query, "count by ("+label[strings.LastIndex(label, " ")+1:]+") (up)")
 			}
 		}

@@ -139,3 +139,11 @@ func choice(name, label, query string, all bool) variable {
 	}
 	return v
 }
+
+// worst is a variable that nobody sees: the instances in the answer to a query. To ask first which nodes are shown, and
+// then for those, is a hundred times as fast as to do so at once.
+func worst(name, query string) variable {
+	v := choice(name, "", `query_result(`+query+`)`, true)
+	v.Regex, v.Hide, v.AllValue = `/instance="([^"]+)"/`, 2, ""
+	return v
+}

@@ -51,24 +51,42 @@ func TestACommitThatLosesItsAccessGoesBack(t *testing.T) {
 // shows nothing. Nobody can ask by the old token, so the system goes back in time, and only that revision is blocked.
 func TestAnotherTokenAtTheSamePlaceGoesBack(t *testing.T) {
 	f := newSourceFleet(t, secretToken)
+	f.bringsToken(t, "/etc/fleet-token", "1h", nil)
+}
+
+// Of a credential the agent has a copy, which would be found wrong at the next boot alone: it begins anew for what a commit
+// puts there, and once more for what was there before.
+func TestAnotherTokenBehindACredentialGoesBack(t *testing.T) {
+	f := newSourceFleet(t, secretToken)
+	f.bringsToken(t, "/run/credentials/infra-agent.service/token", "30s", map[string]string{"credentials.toml": "token = \"/etc/fleet-token\"\n"})
+}
+
+// bringsToken has a commit bring a token that the server does not take, which the agent reads from tokenFile, and the next
+// one the right one.
+func (f fleet) bringsToken(t *testing.T, tokenFile, interval string, files map[string]string) {
+	t.Helper()
 	authority := must[string](t)(f.ServeTLS())
 	role := must[string](t)(f.Repo().File("roles/default.nix"))
 	with := func(token string) map[string]string {
 		return map[string]string{"roles/default.nix": strings.Replace(role, "{ node, ... }: {", "{ node, ... }: {\n  etc.\"fleet-token\" = \""+token+"\";", 1)}
 	}
+	if files != nil {
+		must[string](t)(f.Repo().Commit("credentials", files))
+	}
 	must[string](t)(f.Repo().Commit("the fleet's token", with(secretToken)))
-	f.follow(lab.HTTPSURL, "token_file = \"/etc/fleet-token\"\nca_file = \"/etc/git-ca.pem\"")
-	f.edit("config.toml", `interval = "5s"`, `interval = "1h"`)
+	f.follow(lab.HTTPSURL, fmt.Sprintf("token_file = %q\nca_file = \"/etc/git-ca.pem\"", tokenFile))
+	f.edit("config.toml", `interval = "5s"`, fmt.Sprintf("interval = %q", interval))
 	web := f.upWith(map[string]string{"/etc/git-ca.pem": authority})
 	good := web.toplevel(lab.CurrentSystem)
 	bad := f.push("another token", with("wr0ng-lab-token"))
 	s := web.rolledBack(bad, good, reconcile.ReasonFollow)
-	if o, _ := last(s); !strings.Contains(o.Cause.Why, "is the token in /etc/fleet-token still valid?); nor does it let the old settings in") {
+	want := fmt.Sprintf("is the token in %s still valid?); nor does it let the old settings in", tokenFile)
+	if o, _ := last(s); !strings.Contains(o.Cause.Why, want) {
 		t.Errorf("rolled back for %q", o.Cause.Why)
 	}
-	files := with(secretToken)
-	files["README"] = "mended"
-	fix := f.push("the token again", files)
+	again := with(secretToken)
+	again["README"] = "mended"
+	fix := f.push("the token again", again)
 	web.wait("in sync", inSync(fix))
 }
 

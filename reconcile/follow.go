@@ -144,9 +144,9 @@ func polls(d Deployment, answers []Answer, r Record, o Observation) proof {
 	}
 	f := r.Work.Following
 	switch {
-	case p.why == "" && len(r.Work.Remotes) > 0 && !f.Polled: // it asked before, and has not begun anew
+	case p.why == "" && !f.Polled: // the next poll may be later than the deadline
 		p.job = Poll{d}
-	case p.why == "" || p.wrong: // none was asked yet
+	case p.why == "" || p.wrong: // none has answered yet
 	case f.Old == OldAnswered: // unless a remote came back between the two questions
 		p.wrong = !slices.ContainsFunc(answers, func(a Answer) bool { return !a.Asked.After(f.At) })
 	case f.Old == OldLost: // nobody can tell whether it is an outage: it goes back in time, and the next commit is tried

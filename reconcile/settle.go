@@ -98,8 +98,11 @@ func block(r Record, t Trial, c Cause, at time.Time) Record {
 		if r.Losses[top] < 2 {
 			return r
 		}
-	case c.Outside && c.Reason != ReasonFollow: // that ends with the next poll
-		return postponed(r, trialKey(top), GatePreflight, c.Why, at, 1)
+	case c.Outside:
+		r = postponed(r, trialKey(top), GatePreflight, c.Why, at, 1)
+		if c.Reason != ReasonFollow { // it waits for a poll, too
+			return r
+		}
 	}
 	r.Blocked = with(r.Blocked, top, Block{Cause: c, Revision: t.Deployment.New.Revision, At: at, UntilPoll: c.Outside, Judged: t.Deployment.New.Care.Judged})
 	return r
@@ -170,6 +173,7 @@ func rolledBack(r Record, e RolledBack) Record {
 	if b, is := r.Blocked[top]; is && cause.Reason == ReasonConnectivity && e.Silent {
 		b.UntilPoll = true
 		r.Blocked = with(r.Blocked, top, b)
+		r = postponed(r, trialKey(top), GatePreflight, cause.Why, e.At, 1)
 	}
 	return idleAgain(outcome(r, res, cause, e.At), e.At)
 }

@@ -228,18 +228,11 @@ func (n *Node) ask(ctx context.Context, next reconcile.Toplevel, record string) 
 }
 
 // followed refuses a system that would not follow its branch: one without an agent, or
-// whose agent no target starts.
+// whose agent nothing starts at boot.
 func (n *Node) followed(next reconcile.Toplevel) error {
 	if n.AgentOf(next) == "" {
 		return errors.New("the new system has no infra-agent, so no later commit would reach this node " +
 			`(hint: to take the agent off this node, set retire = true in its table of the registry, or run "infra-agent confirm --retire" on it)`)
 	}
-	units := filepath.Join(n.Root+string(next), "etc/systemd/system")
-	for _, by := range []string{"wants", "requires", "upholds"} {
-		wanted, _ := filepath.Glob(filepath.Join(units, "*."+by, AgentUnit)) // the pattern is well-formed
-		if len(wanted) > 0 {
-			return nil
-		}
-	}
-	return fmt.Errorf("nothing of the new system starts %s at boot, so no later commit would reach this node (hint: it needs wantedBy, such as multi-user.target)", AgentUnit)
+	return n.bootsAgent(next)
 }

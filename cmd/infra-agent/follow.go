@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -29,6 +30,7 @@ type followPort struct {
 	settings config.Settings
 	self     string
 	system   *system.Node
+	given    credentials
 }
 
 // FollowState reads afresh what a system may change of the way to its own fix.
@@ -39,7 +41,8 @@ func (p followPort) FollowState() reconcile.FollowState {
 		note(print, text)
 	}
 	dropIns, _ := filepath.Glob("/etc/systemd/system/" + system.AgentUnit + ".d/*.conf") // the pattern is well-formed
-	files := append(dropIns, "/etc/systemd/system/"+system.AgentUnit, "/etc/nix/nix.conf", p.path)
+	files := append(dropIns, "/etc/systemd/system/"+system.AgentUnit, "/etc/systemd/system/nix-daemon.socket", "/etc/nix/nix.conf", p.path)
+	files = append(files, slices.Sorted(maps.Values(p.given.files))...)
 	for _, file := range append(files, p.settings.Files()...) {
 		content, err := os.ReadFile(file)
 		note(print, file)
@@ -52,6 +55,8 @@ func (p followPort) FollowState() reconcile.FollowState {
 		s.Stale = "the settings on disk cannot be used: " + err.Error()
 	case !reflect.DeepEqual(inPlace(next, p.settings), p.settings):
 		s.Stale = "the settings on disk are not in force yet"
+	default:
+		s.Stale, _ = p.given.stale()
 	}
 	return s
 }

@@ -20,6 +20,7 @@ type reloader struct {
 
 	mu      sync.Mutex
 	inForce config.Settings // guarded by mu
+	name    string          // guarded by mu: the node's, with which they came into force
 	failed  bool            // guarded by mu: the file was refused last
 }
 
@@ -49,7 +50,8 @@ func restartNeeded(started, next config.Settings) string {
 	return fmt.Sprintf("%s will count at the next start (hint: systemctl restart infra-agent)", strings.Join(names, ", "))
 }
 
-// reload reads the file again.
+// reload reads the file again. What it says may also be another thing since the node has
+// another name: branches are called after it.
 func (r *reloader) reload() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -63,11 +65,12 @@ func (r *reloader) reload() {
 		r.refused(err)
 		return
 	}
-	if !r.failed && reflect.DeepEqual(next, r.inForce) { // a switch replaces the link, not what it says
+	name := nodeName(next)
+	if !r.failed && reflect.DeepEqual(next, r.inForce) && name == r.name { // a switch replaces the link, not what it says
 		return
 	}
 	before := r.inForce
-	r.inForce, r.failed = next, false
+	r.inForce, r.name, r.failed = next, name, false
 	r.log.Info("settings reloaded", "file", r.path)
 	r.apply(before, next)
 }

@@ -21,7 +21,7 @@ func TestReload(t *testing.T) {
 	}
 	var told []string
 	r := reloader{
-		path: path, inForce: settings, log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		path: path, inForce: settings, name: nodeName(settings), log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		apply:  func(_, s config.Settings) { told = append(told, s.Source.Remotes[0].URL) },
 		refuse: func(error) { told = append(told, "refused") },
 	}
@@ -42,6 +42,11 @@ func TestReload(t *testing.T) {
 		if !slices.Equal(told, step.want) {
 			t.Errorf("after writing %q it told %q, want %q", step.text, told, step.want)
 		}
+	}
+	told, r.name = nil, "another"
+	r.reload()
+	if !slices.Equal(told, []string{"https://git.example.org/b.git"}) {
+		t.Errorf("of a node with another name it told %q, want the settings once more", told)
 	}
 }
 

@@ -64,6 +64,13 @@ func run(ctx context.Context, path string) error {
 	}
 	n.system.System = nixSystem()
 	n.system.LookAtSecrets = []string{n.self, look, lookAtSecrets}
+	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
+		files, err := n.system.Credentials(ctx)
+		if err != nil {
+			log.Warn("a change of a credential would not be seen", "err", err)
+		}
+		n.given = credentials{dir, files}
+	}
 
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -112,19 +119,20 @@ func run(ctx context.Context, path string) error {
 	for _, o := range metricsOutputs(settings.Metrics) {
 		helper(o.name, func(ready func()) error { return o.show(ctx, metrics.New(version, a.Snapshot), ready) })
 	}
-	polls.start(settings, a)
 	settingsFile := reloader{
-		path: path, inForce: settings, log: log,
+		path: path, inForce: settings, name: nodeName(settings), log: log,
 		refuse: func(err error) { a.ReloadFailed(ctx, err) },
 		apply: func(before, next config.Settings) {
 			a.Trouble(ctx, "settings", restartNeeded(settings, next))
 			next = inPlace(next, settings)
-			elsewhere := !reflect.DeepEqual(before.Source, next.Source) || before.Node != next.Node // the branch may be called after it
+			elsewhere := !reflect.DeepEqual(before.Source, next.Source) || polls.branches() != branches(next)
 			a.Reconfigure(ctx, n.ports(next), policy(next), elsewhere)
 			polls.start(next, a)
 			notices.Use(n.receivers(next))
 		},
 	}
+	polls.renamed = settingsFile.reload
+	polls.start(settings, a)
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -132,6 +140,15 @@ func run(ctx context.Context, path string) error {
 	w := watcher{
 		file: path, trigger: filepath.Join(settings.RunDir, "sync"), dirs: n.system.Watched(),
 		reload: settingsFile.reload, poll: polls.now, look: func() { a.Look(ctx) },
+	}
+	if len(n.given.files) > 0 {
+		all.Go(func() {
+			building := func() bool { _, is := a.Snapshot().Observation.Job.(reconcile.Build); return is }
+			if why := n.given.outdated(ctx, building); why != "" {
+				log.Info("beginning anew", "why", why)
+				cancel(nil) // and systemd starts it again
+			}
+		})
 	}
 	helper("watch on files", func(ready func()) error { return w.run(ctx, ready) })
 
@@ -153,9 +170,12 @@ type polling struct {
 	ctx     context.Context
 	all     *sync.WaitGroup
 	options func(config.Settings) source.Options
-	mu      sync.Mutex
-	wake    func() // guarded by mu
-	stop    func() // guarded by mu
+	renamed func() // the branches of the settings have other names
+
+	mu    sync.Mutex
+	wake  func()          // guarded by mu
+	stop  func()          // guarded by mu
+	asked source.Branches // guarded by mu
 }
 
 func (p *polling) start(s config.Settings, a *agent.Agent) {
@@ -171,9 +191,12 @@ func (p *polling) start(s config.Settings, a *agent.Agent) {
 	}
 	poller := source.NewPoller(opts)
 	ctx, cancel := context.WithCancel(p.ctx)
-	p.wake, p.stop = poller.Now, cancel
+	p.wake, p.stop, p.asked = poller.Now, cancel, opts.Branches
 	p.all.Go(func() {
 		poller.Run(ctx, func(poll source.Poll) {
+			if branches(s) != opts.Branches {
+				p.renamed()
+			}
 			if ctx.Err() != nil {
 				return
 			}
@@ -184,6 +207,13 @@ func (p *polling) start(s config.Settings, a *agent.Agent) {
 			a.Polled(ctx, reconcile.Polled{Answer: answer})
 		})
 	})
+}
+
+// branches returns which branches the remotes are asked for.
+func (p *polling) branches() source.Branches {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.asked
 }
 
 func isDenied(err error) bool {

@@ -32,6 +32,7 @@ type node struct {
 	self   string
 	store  agent.Store
 	path   string // of the settings file
+	given  credentials
 	log    *slog.Logger
 }
 
@@ -51,7 +52,7 @@ func (n node) ports(s config.Settings) agent.Ports {
 		Guard:    &guard.Client{Place: guard.Dir(s.StateDir), Boot: n.boot, TrialUnits: system.TrialUnits, Switch: s.Limits.Rollback},
 		Health:   healthPort{&health.Prober{UnitState: n.system.ActiveState, Program: check, LookAtFile: []string{n.self, look, lookAtFile}}, nx, s, n.log},
 		Store:    n.store,
-		Follower: followPort{path: n.path, settings: s, self: n.self, system: n.system},
+		Follower: followPort{path: n.path, settings: s, self: n.self, system: n.system, given: n.given},
 	}
 }
 
@@ -94,7 +95,7 @@ func (n node) sourceOptions(s config.Settings) source.Options {
 
 func sourceOptions(s config.Settings) source.Options {
 	o := source.Options{
-		Branches: source.Branches{Branch: s.Source.BranchOf(nodeName(s)), Testing: s.Source.TestingOf(nodeName(s))}, Interval: s.Source.Interval, Dir: filepath.Join(s.StateDir, "source"),
+		Branches: branches(s), Interval: s.Source.Interval, Dir: filepath.Join(s.StateDir, "source"),
 		Limits: source.Limits{
 			TreeBytes: int64(s.Limits.TreeBytes), TreeEntries: s.Limits.TreeEntries, FetchBytes: int64(s.Limits.FetchBytes),
 			Fetch: s.Limits.Fetch,
@@ -148,6 +149,12 @@ func nodeName(s config.Settings) string {
 	}
 	short, _ := hostnames()
 	return short
+}
+
+// branches are those that the settings follow under the node's name of now.
+func branches(s config.Settings) source.Branches {
+	name := nodeName(s)
+	return source.Branches{Branch: s.Source.BranchOf(name), Testing: s.Source.TestingOf(name)}
 }
 
 func resolver(s config.Settings) registry.Resolver {

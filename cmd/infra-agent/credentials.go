@@ -1,0 +1,70 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// credentials are files that systemd copied when it started the agent. What is put into
+// their place later counts at the next start alone: a commit may bring another token, and
+// the agent would be judged by the old one.
+type credentials struct {
+	dir   string            // of the copies
+	files map[string]string // what they are copies of, by name
+}
+
+// hidden are directories of which the unit sees nothing, ProtectHome of systemd.exec(5).
+var hidden = []string{"/root/", "/home/", "/run/user/"}
+
+// stale says what is wrong with the copies; "": nothing, as far as the files can be read.
+// changed says that a new start would mend it.
+func (c credentials) stale() (why string, changed bool) {
+	for name, file := range c.files {
+		if slices.ContainsFunc(hidden, func(dir string) bool { return strings.HasPrefix(file, dir) }) {
+			continue
+		}
+		copied, err := os.ReadFile(filepath.Join(c.dir, name))
+		if err != nil {
+			continue
+		}
+		switch now, err := os.ReadFile(file); {
+		case err == nil && !bytes.Equal(now, copied):
+			return fmt.Sprintf("the credential %q is a copy of what %s was before", name, file), true
+		case errors.Is(err, fs.ErrNotExist) && len(bytes.TrimSpace(copied)) > 0:
+			why = fmt.Sprintf("%s is gone: at its next start the agent would lack the credential %q", file, name)
+		}
+	}
+	return why, false
+}
+
+// How often the files are looked at, and how long an agent runs before it begins anew for
+// them: some are renewed all the time.
+const (
+	credentialsEvery = 5 * time.Second
+	credentialsAfter = 10 * time.Second
+)
+
+// outdated waits until a copy is no longer what a new start would give, and says why. While
+// busy says so, it waits on.
+func (c credentials) outdated(ctx context.Context, busy func() bool) string {
+	tick := time.NewTicker(credentialsEvery)
+	defer tick.Stop()
+	for begun := time.Now(); ; {
+		select {
+		case <-ctx.Done():
+			return ""
+		case now := <-tick.C:
+			if why, changed := c.stale(); changed && now.Sub(begun) >= credentialsAfter && !busy() {
+				return why
+			}
+		}
+	}
+}

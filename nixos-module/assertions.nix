@@ -85,7 +85,7 @@ in
     ++ builtins.concatMap credentialIsRight (builtins.attrNames cfg.credentials);
 
     warnings = map (option: "services.infra-agent only observes what ${option} deploys: disable that, and set services.infra-agent.settings.mode = \"deploy\", to have it deploy itself.")
-      (lib.optionals observes others)
+      (builtins.filter (_: observes) others)
     ++ lib.optional (builtins.elem state.type [ "tmpfs" "ramfs" ])
       ("services.infra-agent: ${cfg.settings.state_dir} is on ${state.where}, a ${state.type}, and lost at every boot: the node forgets what it "
         + "accepted, what failed and that it is suspended. Persist that directory, or set services.infra-agent.settings.state_dir to one that is.");

@@ -117,12 +117,6 @@ func MergeChecks(first, second []Check) []Check {
 	return merged
 }
 
-// ConfirmedIn returns how long a trial lasts, at best, until the check was green for
-// the window of its confirmation.
-func (c Check) ConfirmedIn(f Confirm) time.Duration {
-	return f.Settle + time.Duration(c.Successes-1)*c.Interval + f.Window
-}
-
 // judgedBy returns a short name of checks, which is equal for equal ones; empty: there are none.
 func judgedBy(checks []Check) string {
 	if len(checks) == 0 {

@@ -226,7 +226,7 @@ func tooSlow(c Candidate, _ Record, o Observation) Hold {
 	s, _ := c.Step.(Ready)
 	f := o.Policy.Confirm
 	for _, check := range Runnable(s.Checks) {
-		if least := check.ConfirmedIn(f); check.Required && least >= f.Deadline {
+		if least := f.Least(check); check.Required && least >= f.Deadline {
 			return Hold{
 				Gate: GatePreflight, Why: fmt.Sprintf("check %s takes %v to be green for confirm.window at best, and confirm.deadline is %v", check.Name, least, f.Deadline),
 				Hint: "lower its interval or successes in the registry or the settings, or raise confirm.deadline",

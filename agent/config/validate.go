@@ -176,7 +176,7 @@ func validateConfirm(d *strict.Document, c Confirm) {
 func validatePatience(d *strict.Document, s Settings) {
 	confirm := reconcile.Confirm{Settle: s.Confirm.Settle, Window: s.Confirm.Window, Deadline: s.Confirm.Deadline}
 	for _, c := range s.Checks {
-		if least := c.ConfirmedIn(confirm); c.Required && least >= confirm.Deadline {
+		if least := confirm.Least(c); c.Required && least >= confirm.Deadline {
 			d.Problemf(strict.Path("checks").Child(c.Name), "lower its interval or successes, or raise confirm.deadline",
 				"takes %s to be green for confirm.window at best, and confirm.deadline is %s", least, confirm.Deadline)
 		}

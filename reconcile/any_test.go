@@ -80,6 +80,8 @@ var anyJob = rapid.Custom(func(t *rapid.T) Job {
 		Restore{d.Old.Toplevel},
 		Undrain{},
 		Reboot{d},
+		Poll{d},
+		Retire{},
 	}).Draw(t, "job")
 })
 

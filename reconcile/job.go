@@ -91,8 +91,8 @@ type Preflight struct {
 	Retire bool // it may be a system without an agent
 }
 
-func (j Preflight) entry(Limits) jobEntry {
-	return jobEntry{"preflight", string(j.From.Toplevel), j.From.Purpose, limitPreflight}
+func (j Preflight) entry(l Limits) jobEntry {
+	return jobEntry{"preflight", string(j.From.Toplevel), j.From.Purpose, limitPreflight + l.Evaluate} // of the registry, under the new host name
 }
 
 // Tidy removes what earlier deployments left: guard, units, roots.

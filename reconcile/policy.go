@@ -53,3 +53,8 @@ type Confirm struct {
 	Targets     []string      `json:"targets,omitempty"`
 	IgnoreUnits []string      `json:"ignore_units,omitempty"` // globs
 }
+
+// Least returns how long a trial lasts, at best, until the check was green for the window.
+func (c Confirm) Least(k Check) time.Duration {
+	return c.Settle + time.Duration(k.Successes-1)*k.Interval + c.Window
+}

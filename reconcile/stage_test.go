@@ -122,7 +122,10 @@ func checks(names string) []Check {
 		if strings.HasSuffix(name, "*") {
 			c.Target = "changed:80"
 		}
-		c.Name = strings.TrimRight(name, "?*")
+		if strings.HasSuffix(name, "!") {
+			c.Interval = 10 * time.Minute
+		}
+		c.Name = strings.TrimRight(name, "?*!")
 		all = append(all, c)
 	}
 	return all

@@ -49,6 +49,7 @@ var gates = []struct {
 	{toFetch, usableTip},
 	{toFetch, refused},
 	{toFetch, unfetchable},
+	{toResolve, unplanned},
 	{toEvaluate, ordered},
 	{toEvaluate, onlyTried},
 	{toBuild, failedHere},

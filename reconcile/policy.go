@@ -10,7 +10,25 @@ type Policy struct {
 	LastResort LastResort
 	Checks     []Check       // of the settings that run now; adopted systems are judged by them
 	HeldAfter  time.Duration // how long a node may be held before that is told; 0: it never is
+	Manifests  Manifests
 }
+
+// Manifests says whether a manifest, which another machine made, may name the system that a
+// commit describes.
+type Manifests struct {
+	Mode ManifestMode
+	Wait time.Duration // prefer: for a manifest, and what it names, before the node evaluates itself
+}
+
+// ManifestMode says who finds out which system a commit describes.
+type ManifestMode string
+
+// The modes. Empty is off.
+const (
+	ManifestOff    ManifestMode = "off"    // the node evaluates
+	ManifestPrefer ManifestMode = "prefer" // a manifest, and after a while the node
+	ManifestOnly   ManifestMode = "only"   // a manifest, or nothing is deployed
+)
 
 // LastResort says what to do when the old system cannot be brought back.
 type LastResort string

@@ -24,6 +24,7 @@ type (
 		Resolved
 		Derivation Derivation
 		Toplevel   Toplevel
+		Manifest   Manifest // that says so; zero: this node evaluated it
 	}
 	// Built: the system is in the store, with a GC root.
 	Built struct{ Evaluated }
@@ -34,6 +35,18 @@ type (
 		Retires bool // it has no agent, and may have none
 	}
 )
+
+// A Manifest is one that was accepted.
+type Manifest struct {
+	Place  string `json:"place"`  // where it was
+	Signer string `json:"signer"` // who signed it; empty: there is none
+}
+
+// ManifestOf returns the manifest that named a step's system, if one did.
+func ManifestOf(s Step) (Manifest, bool) {
+	e, _ := evaluatedOf(s)
+	return e.Manifest, e.Manifest.Signer != ""
+}
 
 func (f Fetched) fetched() Fetched { return f }
 

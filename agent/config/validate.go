@@ -20,6 +20,7 @@ func validate(d *strict.Document, s Settings) {
 	validatePaths(d, s)
 	validateSource(d, s.Source)
 	validateTrust(d, s.Trust)
+	validateManifest(d, s.Manifest, s.Trust)
 	validateConfirm(d, s.Confirm)
 	validatePatience(d, s)
 	validateNix(d, s.Nix)

@@ -96,12 +96,19 @@ func (a *Agent) work(ctx context.Context, job reconcile.Job, p Ports, policy rec
 		return fetch(ctx, j, p)
 	case reconcile.Resolve:
 		return resolve(ctx, j, p)
+	case reconcile.Plan:
+		return plan(ctx, j, p)
 	case reconcile.Evaluate:
 		drv, top, err := p.Nix.Evaluate(ctx, j.From.Revision, j.From.Target.Configuration)
 		return reconcile.Advanced{Step: reconcile.Evaluated{Resolved: j.From, Derivation: drv, Toplevel: top}}, err
 	case reconcile.Build:
 		report := func(now reconcile.Progress) { a.progress.Store(&now) }
-		err := p.Nix.Build(ctx, j.From.Revision, j.From.Target.Configuration, j.From.Toplevel, rootsOf(j.From.Purpose).built, report)
+		root := rootsOf(j.From.Purpose).built
+		if j.From.Manifest.Signer != "" {
+			err := p.Nix.Copy(ctx, j.From.Toplevel, root, report)
+			return reconcile.Advanced{Step: reconcile.Built{Evaluated: j.From}}, err
+		}
+		err := p.Nix.Build(ctx, j.From.Revision, j.From.Target.Configuration, j.From.Toplevel, root, report)
 		return reconcile.Advanced{Step: reconcile.Built{Evaluated: j.From}}, err
 	case reconcile.Preflight:
 		return a.preflight(ctx, j, p, policy)

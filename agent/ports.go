@@ -10,17 +10,18 @@ import (
 // Ports are the outside things that the agent needs. Each one looks or acts;
 // none of them judges.
 type Ports struct {
-	Source   Source
-	Registry Registry
-	Nix      Nix
-	Links    Links
-	Units    Units
-	Switch   Switch
-	Programs Programs
-	Guard    Guard
-	Health   Health
-	Store    Store
-	Follower Follower
+	Source    Source
+	Registry  Registry
+	Manifests Manifests
+	Nix       Nix
+	Links     Links
+	Units     Units
+	Switch    Switch
+	Programs  Programs
+	Guard     Guard
+	Health    Health
+	Store     Store
+	Follower  Follower
 }
 
 // Receivers are those who want to be told. Tell takes what was told so far, and what is new;
@@ -53,12 +54,29 @@ type Registry interface {
 	ResolveAs(ctx context.Context, rev reconcile.Revision, n reconcile.Newcomer) (t reconcile.Target, known bool, err error)
 }
 
+// A Planned system is what a manifest names, and what the registry says of the node.
+type Planned struct {
+	Target     reconcile.Target
+	Derivation reconcile.Derivation
+	Toplevel   reconcile.Toplevel
+	Manifest   reconcile.Manifest
+}
+
+// Manifests know what another machine evaluated. Plan gets the revision's manifest, and looks at
+// it and its signature: whatever is wrong with it may pass, and is no [reconcile.RejectedError],
+// which is what the registry says of this node. Accepted are earlier commits.
+type Manifests interface {
+	Plan(ctx context.Context, rev reconcile.Revision, accepted []reconcile.Commit) (Planned, error)
+}
+
 // Nix evaluates, builds and keeps store paths.
 type Nix interface {
 	Add(ctx context.Context, dir, root string) (path string, err error)
 	Evaluate(ctx context.Context, rev reconcile.Revision, configuration string) (reconcile.Derivation, reconcile.Toplevel, error)
 	// Build builds want, and keeps it by the root of that name.
 	Build(ctx context.Context, rev reconcile.Revision, configuration string, want reconcile.Toplevel, root string, report func(reconcile.Progress)) error
+	// Copy gets want from the node's binary caches, with all that it refers to, and keeps it.
+	Copy(ctx context.Context, want reconcile.Toplevel, root string, report func(reconcile.Progress)) error
 	Root(ctx context.Context, name, path string) error
 	Unroot(keep ...string) error
 }

@@ -43,6 +43,13 @@ func resolve(ctx context.Context, j reconcile.Resolve, p Ports) (reconcile.Event
 	return reconcile.Advanced{Step: reconcile.Resolved{Fetched: j.From, Target: target}}, err
 }
 
+func plan(ctx context.Context, j reconcile.Plan, p Ports) (reconcile.Event, error) {
+	planned, err := p.Manifests.Plan(ctx, j.From.Revision, j.Accepted)
+	return reconcile.Advanced{Step: reconcile.Evaluated{
+		Resolved: reconcile.Resolved{Fetched: j.From, Target: planned.Target}, Derivation: planned.Derivation, Toplevel: planned.Toplevel, Manifest: planned.Manifest,
+	}}, err
+}
+
 // preflight also gathers the checks that the trial will be judged by: those of
 // the new system's own settings, and those of the registry.
 func (a *Agent) preflight(ctx context.Context, j reconcile.Preflight, p Ports, policy reconcile.Policy) (reconcile.Event, error) {

@@ -36,6 +36,7 @@ func TestACommitThatLosesItsAccessGoesBack(t *testing.T) {
 		{"another token", "/etc/git-token", "/etc/old-token", "is the token in /etc/old-token still valid?"},
 		{"an authority of long ago", "/etc/git-ca.pem", "/etc/old-ca.pem", "certificate"},
 		{"a server that no known host is", fmt.Sprintf("url = %q\n%s", lab.HTTPSURL, access), fmt.Sprintf("url = %q\nssh_key_file = \"/etc/deploy-key\"\nknown_hosts_file = \"/etc/no-hosts\"", ssh.URL), "/etc/no-hosts"},
+		{"a file of known hosts that nobody makes", fmt.Sprintf("url = %q\n%s", lab.HTTPSURL, access), fmt.Sprintf("url = %q\nssh_key_file = \"/etc/deploy-key\"\nknown_hosts_file = \"/etc/unmade\"", ssh.URL), "/etc/unmade"},
 	} {
 		bad := f.push(c.name, map[string]string{"config.toml": strings.Replace(settings, c.old, c.text, 1)})
 		s := web.rolledBack(bad, good, reconcile.ReasonFollow)

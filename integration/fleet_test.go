@@ -49,18 +49,24 @@ var addresses = map[string]string{"web1": "10.99.0.11", "web2": "10.99.0.12", "d
 // is in sync.
 func (f fleet) up(names ...string) []*node {
 	f.t.Helper()
+	nodes := f.boot(names...)
+	for _, n := range nodes {
+		n.sync()
+		n.wait("in sync at the first commit", inSync(f.tip()))
+	}
+	return nodes
+}
+
+// boot boots nodes on the fleet's newest commit.
+func (f fleet) boot(names ...string) []*node {
+	f.t.Helper()
 	var nodes []*node
 	var raw []*lab.Node
 	for _, name := range names {
 		n := must[*lab.Node](f.t)(f.Node(name, addresses[name]))
 		nodes, raw = append(nodes, &node{n, f.t}), append(raw, n)
 	}
-	tip := f.tip()
-	check(f.t, f.Up(f.t.Context(), tip, raw...))
-	for _, n := range nodes {
-		n.sync()
-		n.wait("in sync at the first commit", inSync(tip))
-	}
+	check(f.t, f.Up(f.t.Context(), f.tip(), raw...))
 	*f.nodes = append(*f.nodes, nodes...)
 	return nodes
 }

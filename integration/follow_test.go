@@ -135,6 +135,7 @@ func TestWhatWouldTakeTheNodeAwayIsHeld(t *testing.T) {
 		{"nothing starts the agent", "units.\"infra-agent.service\" = ''\n[Service]\nExecStart=/run/current-system/sw/bin/infra-agent run\n'';", reconcile.GatePreflight, "nothing of the new system starts infra-agent.service at boot"},
 		{"nothing but the rescue target starts the agent", "units.\"infra-agent.service\" = ''\n[Service]\nExecStart=/run/current-system/sw/bin/infra-agent run\n\n[Install]\nWantedBy=rescue.target\n'';", reconcile.GatePreflight, "nothing of the new system starts infra-agent.service at boot"},
 		{"a Nix daemon elsewhere", "units.\"nix-daemon.socket\" = ''\n[Socket]\nListenStream=/run/nix-daemon\n'';", reconcile.GatePreflight, "nothing of the new system listens on /nix/var/nix/daemon-socket/socket"},
+		{"no Nix", "units.\"infra-agent.service\" = ''\n[Service]\nEnvironment=\"PATH=/usr/local/sbin\"\nExecStart=/run/current-system/sw/bin/infra-agent run\n\n[Install]\nWantedBy=multi-user.target\n'';", reconcile.GatePreflight, "infra-agent.service of the new system finds no nix on its PATH"},
 		{"a Nix that builds nothing", `etc."nix/nix.conf" = "max-jobs = 0\nbuilders =\n";`, reconcile.GatePreflight, "max-jobs is 0, and there are no builders"},
 		{"a Nix that cannot build", `etc."nix/nix.conf" = "sandbox = false\nbuild-users-group = nonesuch\n";`, reconcile.GatePreflight, "specified in 'build-users-group' does not exist"},
 		{"a slip in nix.conf", `etc."nix/nix.conf" = "max-jobs\n";`, reconcile.GatePreflight, "with its nix.conf, the new system's Nix is of no use: "},

@@ -3,11 +3,228 @@
 package integration
 
 import (
+	"crypto/ed25519"
+	"encoding/base64"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/infra-agent/infra-agent/agent/manifest"
 	"github.com/infra-agent/infra-agent/integration/lab"
+	"github.com/infra-agent/infra-agent/reconcile"
 )
+
+// A ci is a machine that makes manifests: a node that has the agent's program, and no part in what
+// is tried. It has a binary cache, which takes what it is given over HTTP, as Nix's own can.
+type ci struct {
+	*node
+	f        fleet
+	key      string // the file on this machine, and on the node
+	cacheURL string
+
+	mu    sync.Mutex        // guards files
+	files map[string][]byte // of the cache, by path
+}
+
+func (c *ci) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch data, there := c.files[r.URL.Path]; {
+	case r.Method == http.MethodPut:
+		c.files[r.URL.Path], _ = io.ReadAll(r.Body)
+	case !there:
+		http.NotFound(w, r)
+	default:
+		_, _ = w.Write(data)
+	}
+}
+
+const ciKey = "/root/manifest-key"
+
+// newCI makes the cache and the keys. What nodes must know of them is for the caller to commit.
+func newCI(t *testing.T, f fleet) *ci {
+	c := &ci{f: f, files: map[string][]byte{"/nix-cache-info": []byte("StoreDir: /nix/store\n")}, key: filepath.Join(t.TempDir(), "key")}
+	c.cacheURL = must[string](t)(f.ServeHTTP(c))
+	check(t, exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", c.key).Run())
+	return c
+}
+
+// cacheKey is a key of Nix's, as "nix key generate-secret" makes it.
+func cacheKey(t *testing.T, name string) (secret, public string) {
+	t.Helper()
+	pub, priv, err := ed25519.GenerateKey(nil)
+	check(t, err)
+	return name + ":" + base64.StdEncoding.EncodeToString(priv), name + ":" + base64.StdEncoding.EncodeToString(pub)
+}
+
+// settings are those of nodes that trust it; limits are more of their limits.
+func (c *ci) settings(t *testing.T, mode, limits string) {
+	t.Helper()
+	secret, public := cacheKey(t, "lab-1")
+	check(t, os.WriteFile(c.key+".cache", []byte(secret), 0o600))
+	signer := must[[]byte](t)(os.ReadFile(c.key + ".pub"))
+	files := trusting("manifest_signers", "ci@example.org namespaces=\"infra-agent-manifest\" "+string(signer))
+	files["config.toml"] = strings.Replace(must[string](t)(c.f.Repo().File("config.toml")), "[limits]\n", "[limits]\n"+limits, 1) + `
+[manifest]
+mode = "` + mode + `"
+wait = "3s"
+
+[trust]
+manifest_signers_file = "/etc/infra-agent/manifest_signers"
+
+[nix]
+extra_args = ["--option", "substituters", "` + c.cacheURL + `", "--option", "trusted-public-keys", "` + public + `"]
+`
+	c.f.push("manifests", files)
+}
+
+// on makes a node the machine.
+func (c *ci) on(n *node) {
+	c.node = n
+	for name, file := range map[string]string{ciKey: c.key, "/root/cache-key": c.key + ".cache"} {
+		check(c.t, n.Write(name, string(must[[]byte](c.t)(os.ReadFile(file))), 0o600))
+	}
+}
+
+// evaluate makes the newest commit's manifest, signed, and builds what it names.
+func (c *ci) evaluate() (files map[string]string, m *manifest.Manifest) {
+	c.t.Helper()
+	must[string](c.t)(c.Run(c.t.Context(), "sh", "-c", "cd / && rm -rf /root/ci /root/out && git clone --quiet "+lab.GitURL+" /root/ci"))
+	must[string](c.t)(c.agent("registry", "manifest", "/root/ci", "--build", "--out", "/root/out", "--sign", ciKey))
+	files = map[string]string{}
+	for _, name := range strings.Fields(must[string](c.t)(c.Run(c.t.Context(), "sh", "-c", "cd /root/out && find -type f"))) {
+		files[strings.TrimPrefix(name, "./")] = must[string](c.t)(c.Read("/root/out/" + name))
+	}
+	return files, must[*manifest.Manifest](c.t)(manifest.Parse([]byte(files[manifest.FileName(reconcile.Commit(c.f.tip()), "")])))
+}
+
+// upload copies a system into the cache, signed by a key.
+func (c *ci) upload(top reconcile.Toplevel, key string) {
+	c.t.Helper()
+	must[string](c.t)(c.Run(c.t.Context(), "nix", "copy", "--to", c.cacheURL+"?secret-key="+key, string(top)))
+}
+
+// publish does for the newest commit all that a machine of CI does.
+func (c *ci) publish() (files map[string]string, m *manifest.Manifest) {
+	c.t.Helper()
+	files, m = c.evaluate()
+	for _, n := range m.Nodes {
+		c.upload(n.Toplevel, "/root/cache-key")
+	}
+	check(c.t, c.f.Repo().Beside("manifests", files))
+	c.f.sync()
+	return files, m
+}
+
+// signed signs a text as ssh-keygen does.
+func signed(t *testing.T, text, key string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "text")
+	check(t, os.WriteFile(file, []byte(text), 0o600))
+	check(t, exec.Command("ssh-keygen", "-q", "-Y", "sign", "-n", manifest.Namespace, "-f", key, file).Run())
+	return string(must[[]byte](t)(os.ReadFile(file + manifest.Suffix)))
+}
+
+// A node that cannot evaluate deploys, rolls back and goes on by manifests alone.
+func TestOnlyManifestsDeploy(t *testing.T) {
+	f := newFleet(t)
+	c := newCI(t, f)
+	c.settings(t, "only", "evaluate_memory = \"64MiB\"\n")
+	nodes := f.boot("web1", "db1")
+	web := nodes[0]
+	c.on(nodes[1])
+	web.wait("held", held(reconcile.GateManifest, "there is no manifest of "+f.tip()[:8]+" yet: "))
+	c.publish()
+	for _, n := range nodes {
+		n.wait("in sync at the first commit", inSync(f.tip()))
+	}
+
+	t.Log("a commit arrives, a bad one is rolled back, and the revert of it ends that")
+	commit := f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
+	_, m := c.publish()
+	s := web.wait("promoted", ended(reconcile.ResultPromoted, commit))
+	web.expect(string(m.Nodes["web1"].Toplevel))
+	good := string(s.Good.Toplevel)
+	bad := f.edit("roles/web.nix", "ExecStart=/bin/sleep infinity", "ExecStart=/bin/false")
+	c.publish()
+	web.rolledBack(bad, good, reconcile.ReasonUnit)
+	f.edit("roles/web.nix", "ExecStart=/bin/false", "ExecStart=/bin/sleep infinity")
+	c.publish()
+	s = web.wait("in sync at the revert", inSync(f.tip()))
+	web.expect(good)
+	for _, job := range []string{"resolve", "evaluate"} {
+		if took := s.Took[job]; took > 0 {
+			t.Errorf("the node ran the job %s", job)
+		}
+	}
+
+	t.Log("what does not count holds, and the right manifest ends it")
+	before := manifest.FileName(reconcile.Commit(f.tip()), "web1")
+	old, _ := c.evaluate()
+	commit = f.edit("roles/web.nix", "VERSION=2", "VERSION=3")
+	files, m := c.evaluate()
+	mine := manifest.FileName(m.Commit, "web1")
+	stranger := filepath.Join(t.TempDir(), "stranger")
+	check(t, exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", stranger).Run())
+	elsewhere := strings.Replace(files[mine], "x86_64-linux", "aarch64-linux", 1)
+	gone := strings.Replace(files[mine], `"web1":`, `"web7":`, 1)
+	lies := strings.Replace(files[mine], m.Tree, string(m.Commit), 1)
+	for _, wrong := range []struct{ name, text, sig, says string }{
+		{"an older commit's", old[before], old[before+manifest.Suffix], "which is older than " + commit[:8]},
+		{"a stranger's", files[mine], signed(t, files[mine], stranger), "signed by a key that is not allowed"},
+		{"one that was changed", elsewhere, files[mine+manifest.Suffix], "the manifest's signature: the signature is not valid"},
+		{"for another kind of machine", elsewhere, signed(t, elsewhere, c.key), "node web1 is aarch64-linux, and this machine is x86_64-linux"},
+		{"of another tree", lies, signed(t, lies, c.key), "the manifest is of another tree"},
+		{"without this node", gone, signed(t, gone, c.key), `the manifest has no node "web1"`},
+		{"half of it", files[mine][:200], files[mine+manifest.Suffix], "it ends too early"},
+		{"50 MB", strings.Repeat(" ", 50<<20), "x", "it has more than 524288 bytes"},
+	} {
+		t.Log(wrong.name)
+		check(t, f.Repo().Beside("manifests", map[string]string{mine: wrong.text, mine + manifest.Suffix: wrong.sig}))
+		f.sync()
+		web.wait("held", held(reconcile.GateManifest, wrong.says))
+	}
+	t.Log("the right one, and a cache that does not have the system, or shows it signed by another key")
+	check(t, f.Repo().Beside("manifests", files))
+	f.sync()
+	top := m.Nodes["web1"].Toplevel
+	web.wait("held", held(reconcile.GateManifest, "no binary cache of this node has "+string(top)))
+	other, _ := cacheKey(t, "lab-1")
+	check(t, c.Write("/root/other-key", other, 0o600))
+	c.upload(top, "/root/other-key")
+	f.sync()
+	web.wait("held", held(reconcile.GateManifest, "not signed by any of the keys"))
+	c.mu.Lock()
+	for name := range c.files { // or Nix would find them there, and upload nothing
+		if strings.HasSuffix(name, ".narinfo") {
+			delete(c.files, name)
+		}
+	}
+	c.mu.Unlock()
+	must[string](t)(c.Run(t.Context(), "rm", "-rf", "/root/.cache/nix"))
+	c.upload(top, "/root/cache-key")
+	f.sync()
+	web.wait("promoted", ended(reconcile.ResultPromoted, commit))
+	web.expect(string(top))
+}
+
+// A node that prefers manifests evaluates by itself where none comes.
+func TestWithoutAManifestTheNodeEvaluates(t *testing.T) {
+	f := newFleet(t)
+	c := newCI(t, f)
+	c.settings(t, "prefer", "")
+	web := f.up("web1")[0]
+	commit := f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
+	s := web.wait("promoted", ended(reconcile.ResultPromoted, commit))
+	if s.Took["evaluate"] == 0 {
+		t.Errorf("the node took %v, want an evaluation", s.Took)
+	}
+}
 
 // manifest makes the newest commit's manifest on the node, as a machine of CI would.
 func (n *node) manifest(args ...string) *manifest.Manifest {

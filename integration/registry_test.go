@@ -204,6 +204,9 @@ func TestARemovedNodeStaysUp(t *testing.T) {
 	if got := web.active("lab-web.service"); got != "active" {
 		t.Errorf("its service is %s, want active", got)
 	}
+	f.push("it is back", map[string]string{"infrastructure.toml": registry})
+	fix := f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
+	web.wait("promoted", ended(reconcile.ResultPromoted, fix))
 }
 
 func TestSecretsHoldUntilTheyAreThere(t *testing.T) {

@@ -123,6 +123,7 @@ infra_agent_gate_blocked{gate="evaluate"} 0
 infra_agent_gate_blocked{gate="hold"} 0
 infra_agent_gate_blocked{gate="identity"} 0
 infra_agent_gate_blocked{gate="lock"} 0
+infra_agent_gate_blocked{gate="manifest"} 0
 infra_agent_gate_blocked{gate="observe"} 0
 infra_agent_gate_blocked{gate="preflight"} 0
 infra_agent_gate_blocked{gate="reboot"} 0

@@ -6,7 +6,7 @@ let
 
   ofRemote = [ "token_file" "ssh_key_file" "known_hosts_file" "ca_file" ];
   ofNix = [ "netrc_file" "access_tokens_file" "ssh_key_file" "known_hosts_file" ];
-  ofTrust = [ "allowed_signers_file" "openpgp_keyring_file" "revocation_file" ];
+  ofTrust = [ "allowed_signers_file" "openpgp_keyring_file" "revocation_file" "manifest_signers_file" ];
   ofWebhook = [ "secret_file" "ca_file" ];
   ofNotify = [ "command_secret_file" ];
   secret = [ "secret_file" "command_secret_file" "token_file" "ssh_key_file" "netrc_file" "access_tokens_file" ];

@@ -55,7 +55,7 @@ var anyPhase = rapid.Custom(func(t *rapid.T) Phase {
 
 var anyStep = rapid.Custom(func(t *rapid.T) Step {
 	f := Fetched{Revision: Revision{Commit: anyCommit.Draw(t, "commit")}, Purpose: rapid.SampledFrom([]Purpose{PurposeBranch, PurposeTesting}).Draw(t, "purpose")}
-	e := Evaluated{Resolved{f, Target{}}, "x.drv", anyTop.Draw(t, "toplevel")}
+	e := Evaluated{Resolved{f, Target{}}, "x.drv", anyTop.Draw(t, "toplevel"), Manifest{Signer: rapid.SampledFrom([]string{"", "ci"}).Draw(t, "signer")}}
 	return rapid.SampledFrom([]Step{nil, f, e.Resolved, e, Built{e}, Ready{Built{e}, anyChecks.Draw(t, "checks"), rapid.Bool().Draw(t, "retires"), nil}}).Draw(t, "step")
 })
 
@@ -64,6 +64,7 @@ var anyJob = rapid.Custom(func(t *rapid.T) Job {
 	return rapid.SampledFrom([]Job{
 		Fetch{Tip: Tip{Commit: "c1"}},
 		Resolve{b.Fetched},
+		Plan{From: b.Fetched},
 		Evaluate{b.Resolved},
 		Build{b.Evaluated},
 		Preflight{b, "A", false},
@@ -79,6 +80,8 @@ var anyJob = rapid.Custom(func(t *rapid.T) Job {
 		Restore{d.Old.Toplevel},
 		Undrain{},
 		Reboot{d},
+		Poll{d},
+		Retire{},
 	}).Draw(t, "job")
 })
 

@@ -12,6 +12,7 @@ type FailureKind string
 const (
 	FailedFetch      FailureKind = "fetch"      // of a commit from a remote
 	FailedRevision   FailureKind = "revision"   // it is refused, or its registry or configuration is wrong
+	FailedManifest   FailureKind = "manifest"   // of a commit: there is none that counts, or what it names cannot be had
 	FailedDerivation FailureKind = "derivation" // it does not build
 	FailedToplevel   FailureKind = "toplevel"   // preflight found an obstacle
 	FailedTrial      FailureKind = "trial"      // of a toplevel, for a reason outside of it
@@ -28,6 +29,8 @@ func fetchKey(c Commit, remote string) FailureKey {
 }
 
 func revisionKey(c Commit) FailureKey { return FailureKey{FailedRevision, string(c)} }
+
+func manifestKey(c Commit) FailureKey { return FailureKey{FailedManifest, string(c)} }
 
 func derivationKey(d Derivation) FailureKey { return FailureKey{FailedDerivation, string(d)} }
 
@@ -53,6 +56,7 @@ type Failure struct {
 	Why   string    `json:"why"`
 	Tries int       `json:"tries"`
 	At    time.Time `json:"at"`
+	Since time.Time `json:"since,omitzero"` // of the first of these tries; zero: of this one
 	// After is when to try again; zero: not before the tip moves, or a person says retry.
 	After time.Time `json:"after,omitzero"`
 }

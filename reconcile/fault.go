@@ -17,6 +17,7 @@ const (
 	GateUnverified Gate = "unverified" // the newest revision is refused: ancestry, signature
 	GateSource     Gate = "source"     // no remote answers, or the branch is missing or lags
 	GateIdentity   Gate = "identity"   // the node is not in the registry, unmanaged or ambiguous
+	GateManifest   Gate = "manifest"   // no manifest that counts names the system, or what it names cannot be had
 	GateEvaluate   Gate = "evaluate"   // the configuration does not evaluate
 	GateBuild      Gate = "build"      // the system does not build
 	GateSecrets    Gate = "secrets"    // a secret that a role needs is not there
@@ -29,7 +30,7 @@ const (
 // Gates lists every gate, in the order of the documentation.
 var Gates = []Gate{
 	GateSuspend, GateObserve, GateHold, GateWindow, GateLock, GateBlocked, GateUnverified, GateSource, GateIdentity,
-	GateEvaluate, GateBuild, GateSecrets, GatePreflight, GateReboot, GateDrift, GateState,
+	GateManifest, GateEvaluate, GateBuild, GateSecrets, GatePreflight, GateReboot, GateDrift, GateState,
 }
 
 // A RejectedError is a failure that trying again cannot mend: the revision

@@ -85,7 +85,7 @@ func Fold(r Record, e Event) Record {
 	case Converged:
 		r.Work.Overtaken = ""
 		r.Good.Revision, r.Good.Checks, r.Good.Care = e.Revision.Commit, e.Checks, e.Care
-		r.Work.Steps = dropped(r.Work.Steps, PurposeEarlier)
+		r.Work.Steps, r.Failures = dropped(r.Work.Steps, PurposeEarlier), dropped(r.Failures, manifestKey(e.Revision.Commit))
 		r.Foreign.Tip, r.Tally.OutOfSync, r.Tally.Consecutive = "", time.Time{}, 0
 		r = mark(r, StageBuilt, e.Revision, e.At)
 		r = mark(r, StageRunning, e.Revision, e.At)
@@ -147,7 +147,7 @@ func advanced(r Record, e Advanced) Record {
 		}
 		return mark(r, StageVerified, s.Revision, e.At)
 	case Built:
-		r.Failures = dropped(r.Failures, derivationKey(s.Derivation))
+		r.Failures = dropped(dropped(r.Failures, derivationKey(s.Derivation)), manifestKey(s.Revision.Commit))
 		if !testing {
 			return mark(r, StageBuilt, s.Revision, e.At)
 		}
@@ -175,6 +175,12 @@ func failed(r Record, e Failed) Record {
 		if e.Gate != "" {
 			return rejected(r, revisionKey(j.From.Revision.Commit), e.Gate, e.Why, e.At)
 		}
+	case Plan:
+		c := j.From.Revision.Commit
+		if e.Gate != "" {
+			return rejected(r, revisionKey(c), e.Gate, e.Why, e.At)
+		}
+		return postponed(r, manifestKey(c), GateManifest, e.Why, e.At, e.Spread)
 	case Evaluate:
 		key := revisionKey(j.From.Revision.Commit)
 		if e.Gate != "" {
@@ -183,6 +189,9 @@ func failed(r Record, e Failed) Record {
 		return postponed(r, key, GateEvaluate, e.Why, e.At, e.Spread)
 	case Build:
 		r.Work.Overtaken = ""
+		if j.From.Manifest.Signer != "" {
+			return uncopied(r, j.From, e)
+		}
 		r = outcomeOf(r, ResultBuildFailed, j.From.Purpose, e.At)
 		return postponed(r, derivationKey(j.From.Derivation), GateBuild, e.Why, e.At, e.Spread)
 	case Preflight:

@@ -23,6 +23,7 @@ const (
 	stepPoll     = "poll"
 	stepFetch    = "fetch"
 	stepRegistry = "registry"
+	stepManifest = "manifest"
 	stepEvaluate = "evaluate"
 )
 
@@ -67,6 +68,11 @@ func follows(p Confirming, r Record, o Observation) proof {
 	case nil:
 		return f.taking(stepFetch, Fetch{Tip: Tip{Commit: d.New.Revision, Remote: a.Remote}, Purpose: PurposeFollow, Anchor: d.Old.Revision, Rewind: f.Rewind})
 	case Fetched:
+		if mode := o.Policy.Manifests.Mode; mode == ManifestOnly || mode == ManifestPrefer && f.Fails == 0 {
+			next := f.taking(stepManifest, Plan{From: s})
+			next.wrong = f.Wrong // it may be late
+			return next
+		}
 		return f.taking(stepRegistry, Resolve{s})
 	case Resolved:
 		return f.taking(stepEvaluate, Evaluate{s})
@@ -218,11 +224,14 @@ func Follow(r Record, o Observation) map[string]CheckResult {
 	if !confirming || !mustShow(p, o) {
 		return nil
 	}
-	steps := []string{stepSettings, stepPoll, stepFetch, stepRegistry, stepEvaluate}
-	if o.Following.Print == p.Baseline.Print {
-		steps = []string{stepPoll}
-	}
 	results, now := map[string]CheckResult{}, follows(p, r, o)
+	steps := []string{stepSettings, stepPoll, stepFetch, stepRegistry, stepEvaluate}
+	switch s, evaluated := evaluatedOf(r.Work.Following.Step); {
+	case o.Following.Print == p.Baseline.Print:
+		steps = []string{stepPoll}
+	case now.step == stepManifest, evaluated && s.Manifest.Signer != "":
+		steps = []string{stepSettings, stepPoll, stepFetch, stepManifest}
+	}
 	for _, step := range steps {
 		if !now.done && step == now.step {
 			results["follow: "+step] = CheckResult{Detail: cmp.Or(now.why, "not shown yet")}

@@ -8,8 +8,8 @@ import "slices"
 // room says which holds of the branch's own candidate let a candidate of another
 // purpose go on. The empty gate stands for a branch that has nothing to do.
 var room = map[Purpose][]Gate{
-	PurposeEarlier: {GateUnverified, GateSource, GateIdentity, GateEvaluate, GateBuild, GateBlocked},
-	PurposeTesting: {"", GateBlocked, GateEvaluate, GateBuild},
+	PurposeEarlier: {GateUnverified, GateSource, GateIdentity, GateManifest, GateEvaluate, GateBuild, GateBlocked},
+	PurposeTesting: {"", GateBlocked, GateManifest, GateEvaluate, GateBuild},
 }
 
 // bringOn takes the first candidate that may go on one step further. The hold that it
@@ -60,6 +60,9 @@ func next(c Candidate, r Record, o Observation) (Action, Hold) {
 	}
 	switch s := c.Step.(type) {
 	case Fetched:
+		if planned(s, r, o) {
+			return Run{Plan{From: s, Accepted: r.Accepted}}, Hold{}
+		}
 		return Run{Resolve{s}}, Hold{}
 	case Resolved:
 		return Run{Evaluate{s}}, Hold{}

@@ -49,6 +49,7 @@ var gates = []struct {
 	{toFetch, usableTip},
 	{toFetch, refused},
 	{toFetch, unfetchable},
+	{toResolve, unplanned},
 	{toEvaluate, ordered},
 	{toEvaluate, onlyTried},
 	{toBuild, failedHere},
@@ -57,6 +58,7 @@ var gates = []struct {
 	{toPreflight, outsideWindows},
 	{toPreflight, undone},
 	{toPreflight, unready},
+	{toTry, tooSlow},
 	{toTry, onlyObserved},
 }
 
@@ -219,6 +221,21 @@ func undone(c Candidate, r Record, o Observation) Hold {
 func unready(c Candidate, r Record, o Observation) Hold {
 	s, _ := evaluatedOf(c.Step)
 	return failure(r, o, toplevelKey(s.Toplevel))
+}
+
+// tooSlow holds a system that no trial could confirm: a check takes longer than it lasts.
+func tooSlow(c Candidate, _ Record, o Observation) Hold {
+	s, _ := c.Step.(Ready)
+	f := o.Policy.Confirm
+	for _, check := range Runnable(s.Checks) {
+		if least := f.Least(check); check.Required && least >= f.Deadline {
+			return Hold{
+				Gate: GatePreflight, Why: fmt.Sprintf("check %s takes %v to be green for confirm.window at best, and confirm.deadline is %v", check.Name, least, f.Deadline),
+				Hint: "lower its interval or successes in the registry or the settings, or raise confirm.deadline",
+			}
+		}
+	}
+	return Hold{}
 }
 
 // onlyObserved holds what would be tried.

@@ -59,6 +59,17 @@ func (j Resolve) entry(l Limits) jobEntry {
 	return jobEntry{"resolve", string(j.From.Revision.Commit), j.From.Purpose, l.Evaluate}
 }
 
+// Plan has a manifest say which system the revision describes, and asks the registry what it
+// wants of this node. Nothing is evaluated.
+type Plan struct {
+	From     Fetched
+	Accepted []Commit
+}
+
+func (j Plan) entry(l Limits) jobEntry {
+	return jobEntry{"plan", string(j.From.Revision.Commit), j.From.Purpose, l.Fetch + UnitGrace}
+}
+
 // Evaluate finds the derivation and the toplevel.
 type Evaluate struct{ From Resolved }
 
@@ -66,7 +77,7 @@ func (j Evaluate) entry(l Limits) jobEntry {
 	return jobEntry{"evaluate", string(j.From.Revision.Commit), j.From.Purpose, l.Evaluate}
 }
 
-// Build builds the toplevel and roots it.
+// Build builds the toplevel, or copies what a manifest names, and roots it.
 type Build struct{ From Evaluated }
 
 func (j Build) entry(l Limits) jobEntry {
@@ -80,8 +91,8 @@ type Preflight struct {
 	Retire bool // it may be a system without an agent
 }
 
-func (j Preflight) entry(Limits) jobEntry {
-	return jobEntry{"preflight", string(j.From.Toplevel), j.From.Purpose, limitPreflight}
+func (j Preflight) entry(l Limits) jobEntry {
+	return jobEntry{"preflight", string(j.From.Toplevel), j.From.Purpose, limitPreflight + l.Evaluate} // of the registry, under the new host name
 }
 
 // Tidy removes what earlier deployments left: guard, units, roots.

@@ -23,6 +23,7 @@ func TestLimitsHoldWhatRunsInside(t *testing.T) {
 	}{
 		{Fetch{}, p.Limits.Fetch + UnitGrace, "a fetch unit that nobody stopped"},
 		{Resolve{}, p.Limits.Evaluate, "limits.evaluate"},
+		{Plan{}, p.Limits.Fetch, "limits.fetch"},
 		{Evaluate{}, p.Limits.Evaluate, "limits.evaluate"},
 		{Build{}, p.Limits.Build, "limits.build"},
 		{Promote{}, p.Limits.Promote, "limits.promote"},
@@ -33,7 +34,8 @@ func TestLimitsHoldWhatRunsInside(t *testing.T) {
 		{Arm{d}, 3 * limitCommand, "three commands that drain"},
 		{Undrain{d.Drain}, 3 * limitCommand, "three commands that undrain"},
 		{SetGuard{}, BusWithin, "a question to systemd"},
-		{Preflight{}, BusWithin, "a question to systemd"},
+		{Preflight{}, p.Limits.Evaluate + BusWithin, "a registry that is evaluated, and a question to systemd"},
+		{AskOld{}, OldPollWithin, "a poll by the old settings"},
 	} {
 		if got := LimitOf(law.job, p); got < law.inside {
 			t.Errorf("%T may take %v, and %s %v", law.job, got, law.what, law.inside)

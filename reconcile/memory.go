@@ -18,6 +18,7 @@ var memories = map[FailureKind]struct {
 }{
 	FailedFetch:      {pauses: evaluateBackoff, reload: true, sync: true},
 	FailedRevision:   {pauses: evaluateBackoff, reload: true},
+	FailedManifest:   {pauses: manifestBackoff, reload: true, sync: true},
 	FailedDerivation: {pauses: buildBackoff, reload: true},
 	FailedToplevel:   {pauses: preflightBackoff, sync: true},
 	FailedTrial:      {pauses: buildBackoff, sync: true},
@@ -29,6 +30,7 @@ var (
 	promoteBackoff   = []time.Duration{5 * time.Second, 30 * time.Second}
 	evaluateBackoff  = []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour}
 	preflightBackoff = []time.Duration{time.Minute}
+	manifestBackoff  = []time.Duration{15 * time.Second, 15 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute}
 	buildBackoff     = []time.Duration{
 		time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 6 * time.Hour,
 	}
@@ -47,7 +49,11 @@ func postponed(r Record, key FailureKey, gate Gate, why string, at time.Time, sp
 
 // remember adds f, and forgets the oldest failures beyond the limit.
 func remember(r Record, key FailureKey, f Failure) Record {
-	f.Tries = r.Failures[key].Tries + 1
+	before := r.Failures[key]
+	f.Tries, f.Since = before.Tries+1, before.Since
+	if before.Tries > 0 && f.Since.IsZero() {
+		f.Since = before.At
+	}
 	all := with(r.Failures, key, f)
 	for len(all) > keepFailures {
 		delete(all, slices.MinFunc(slices.Collect(maps.Keys(all)), func(a, b FailureKey) int {

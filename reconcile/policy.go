@@ -11,7 +11,25 @@ type Policy struct {
 	Observe    bool          // nothing is tried: another tool deploys
 	Checks     []Check       // of the settings that run now; adopted systems are judged by them
 	HeldAfter  time.Duration // how long a node may be held before that is told; 0: it never is
+	Manifests  Manifests
 }
+
+// Manifests says whether a manifest, which another machine made, may name the system that a
+// commit describes.
+type Manifests struct {
+	Mode ManifestMode
+	Wait time.Duration // prefer: for a manifest, and what it names, before the node evaluates itself
+}
+
+// ManifestMode says who finds out which system a commit describes.
+type ManifestMode string
+
+// The modes. Empty is off.
+const (
+	ManifestOff    ManifestMode = "off"    // the node evaluates
+	ManifestPrefer ManifestMode = "prefer" // a manifest, and after a while the node
+	ManifestOnly   ManifestMode = "only"   // a manifest, or nothing is deployed
+)
 
 // LastResort says what to do when the old system cannot be brought back.
 type LastResort string
@@ -35,4 +53,9 @@ type Confirm struct {
 	DeadlineMax time.Duration `json:"deadline_max"` // furthest that "extend" can move it
 	Targets     []string      `json:"targets,omitempty"`
 	IgnoreUnits []string      `json:"ignore_units,omitempty"` // globs
+}
+
+// Least returns how long a trial lasts, at best, until the check was green for the window.
+func (c Confirm) Least(k Check) time.Duration {
+	return c.Settle + time.Duration(k.Successes-1)*k.Interval + c.Window
 }

@@ -63,7 +63,7 @@ func TestFoldDoesNotChangeItsInput(t *testing.T) {
 // A verb is refused, or gives events that can be folded; it never panics.
 func TestCommandIsTotal(t *testing.T) {
 	verbs := []Verb{
-		Sync{}, Suspend{Reason: "x"}, Resume{}, Approve{}, CancelTrial{}, Extend{time.Minute}, StepBack{}, Retry{}, Adopt{}, AllowRewind{"c0"},
+		Sync{}, Suspend{Reason: "x"}, Resume{}, Approve{}, CancelTrial{}, Extend{time.Minute}, StepBack{}, Retry{}, Adopt{}, AllowRewind{"c0"}, LetRetire{},
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		r, o := anyRecord.Draw(t, "record"), anyObservation.Draw(t, "observation")

@@ -17,7 +17,7 @@ import (
 //	                         an agent that just started, with a record in that phase: A runs (B on
 //	                         trial), A@c0 is good, c1 describes B. "start settled": idle and in sync; "start later": so with B@c1, and A@c0 before it
 //	                         "start fresh": the agent never ran; "start unreadable": its record is damaged. CHECKS: web,db? (not required),
-//	                         web* (same name as on the other side, another definition)
+//	                         web* (same name as on the other side, another definition), web! (looked at each 10 minutes)
 //	running|profile|default|booted X     a link; ? cannot be read
 //	repo COMMIT SYSTEM [mode=M] [hold=WHY] [pin=COMMIT] [window=H-H] [drained] [checks=CHECKS]
 //	                                     what a commit describes, and what its registry says; hours of every day, UTC
@@ -25,7 +25,7 @@ import (
 //	guard armed|off|claimed|dead|gone|rebooted
 //	agent NAME, trial-agent NAME|none    the agent that runs; the one of the system on trial
 //	print TEXT, stale WHY                what the agent follows with: other settings than before the trial; not in force
-//	policy KEY=VALUE                     last_resort, ignore, rollback, checks, observe
+//	policy KEY=VALUE                     last_resort, ignore, rollback, checks, observe, manifest, wait
 //	clock D                              moves the wall clock
 //
 // Commands after which the agent looks and decides:

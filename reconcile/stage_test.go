@@ -34,7 +34,7 @@ func (w *script) start(phase string, o map[string]string) {
 			tip := Tip{Commit: good.Revision, Remote: "origin", At: w.obs.Now}
 			w.rec.Work = Work{
 				Tidied: true, Tip: tip, Remotes: []Answer{{Remote: "origin", Commit: good.Revision, At: w.obs.Now}},
-				Steps: map[Purpose]Step{PurposeBranch: Evaluated{Resolved{Fetched{Revision: Revision{Commit: good.Revision}, Purpose: PurposeBranch}, Target{}}, Derivation(good.Toplevel) + ".drv", good.Toplevel}},
+				Steps: map[Purpose]Step{PurposeBranch: Evaluated{Resolved{Fetched{Revision: Revision{Commit: good.Revision}, Purpose: PurposeBranch}, Target{}}, Derivation(good.Toplevel) + ".drv", good.Toplevel, Manifest{}}},
 			}
 		}
 		return
@@ -122,7 +122,10 @@ func checks(names string) []Check {
 		if strings.HasSuffix(name, "*") {
 			c.Target = "changed:80"
 		}
-		c.Name = strings.TrimRight(name, "?*")
+		if strings.HasSuffix(name, "!") {
+			c.Interval = 10 * time.Minute
+		}
+		c.Name = strings.TrimRight(name, "?*!")
 		all = append(all, c)
 	}
 	return all
@@ -172,6 +175,10 @@ func (w *script) policy(o map[string]string) {
 			p.Observe = true
 		case "checks":
 			p.Checks = checks(value)
+		case "manifest":
+			p.Manifests.Mode = ManifestMode(value)
+		case "wait":
+			p.Manifests.Wait = w.duration(value)
 		default:
 			w.t.Fatalf("unknown policy %q", key)
 		}
@@ -212,6 +219,9 @@ func describeJob(j Job) string {
 	s := "run " + KeyOf(j).String()
 	if f, is := j.(Fetch); is && f.Tip.Remote != remotes[0] {
 		s += " from " + f.Tip.Remote
+	}
+	if b, is := j.(Build); is && b.From.Manifest.Signer != "" {
+		s += ", a copy"
 	}
 	return s
 }

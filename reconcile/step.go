@@ -24,6 +24,7 @@ type (
 		Resolved
 		Derivation Derivation
 		Toplevel   Toplevel
+		Manifest   Manifest // that says so; zero: this node evaluated it
 	}
 	// Built: the system is in the store, with a GC root.
 	Built struct{ Evaluated }
@@ -35,6 +36,18 @@ type (
 		Units   []string // that are others than in the running system
 	}
 )
+
+// A Manifest is one that was accepted.
+type Manifest struct {
+	Place  string `json:"place"`  // where it was
+	Signer string `json:"signer"` // who signed it; empty: there is none
+}
+
+// ManifestOf returns the manifest that named a step's system, if one did.
+func ManifestOf(s Step) (Manifest, bool) {
+	e, _ := evaluatedOf(s)
+	return e.Manifest, e.Manifest.Signer != ""
+}
 
 func (f Fetched) fetched() Fetched { return f }
 

@@ -121,6 +121,8 @@ func overtakable(j Job) Commit {
 		return j.Tip.Commit
 	case Resolve:
 		return j.From.Revision.Commit
+	case Plan:
+		return j.From.Revision.Commit
 	case Evaluate:
 		return j.From.Revision.Commit
 	case Build:

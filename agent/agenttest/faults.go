@@ -60,10 +60,11 @@ const (
 type Commit struct {
 	Parent   reconcile.Commit
 	System   reconcile.Toplevel
-	Takes    time.Duration    // to fetch
-	Unsigned bool             // it must not be used
-	Trips    bool             // its registry reaches a mistake of the agent
-	Target   reconcile.Target // what the registry says beside the node's name
+	Takes    time.Duration      // to fetch
+	Unsigned bool               // it must not be used
+	Trips    bool               // its registry reaches a mistake of the agent
+	Target   reconcile.Target   // what the registry says beside the node's name
+	Manifest reconcile.Toplevel // that its manifest names; "" = there is none
 }
 
 // An Accident strikes when the numbered point is reached.

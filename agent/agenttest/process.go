@@ -72,7 +72,7 @@ func (n *Node) spawn(boot context.Context, s *System) *Process {
 }
 
 func (p *Process) ports(boot reconcile.BootID) agent.Ports {
-	return agent.Ports{Source: p, Registry: p, Nix: nix{p}, Links: p, Units: p, Switch: p, Programs: p, Guard: p.guardClient(boot), Health: p, Store: p, Follower: p}
+	return agent.Ports{Source: p, Registry: p, Manifests: p, Nix: nix{p}, Links: p, Units: p, Switch: p, Programs: p, Guard: p.guardClient(boot), Health: p, Store: p, Follower: p}
 }
 
 // Ports returns the ports of a process that does nothing by itself, on a node that is on.

@@ -59,7 +59,11 @@ func TestEveryKeyIsRead(t *testing.T) {
 		},
 		Trust: Trust{
 			Policy: reconcile.TrustAll, AllowedSignersFile: "/etc/infra-agent/allowed_signers",
-			OpenPGPKeyringFile: "/etc/infra-agent/keyring.asc", RevocationFile: "/etc/infra-agent/revoked",
+			OpenPGPKeyringFile: "/etc/infra-agent/keyring.asc", RevocationFile: "/etc/infra-agent/revoked", ManifestSigners: "/etc/infra-agent/manifest_signers",
+		},
+		Manifest: Manifest{
+			Mode: reconcile.ManifestOnly, Wait: 5 * time.Minute,
+			Sources: []string{"branch:ci/manifests", "https://ci.example.org/{system}/{commit}/{node}.json"},
 		},
 		Registry: Registry{
 			Source: RegistryMap, File: "nodes.toml", Attr: "fleet.registry",
@@ -269,6 +273,15 @@ func TestEachProblem(t *testing.T) {
 			"event", "notify.events = [\"promoted\", \"promotion\"]",
 			`config.toml:1:30: notify.events[1]: "promotion" is none (want some of promoted, rolled_back, rollback_failed, cancelled, tested, stepped_back, waiting, stuck, ` +
 				`refused, evaluation_failed, build_failed, held, drift, suspended, resumed)`,
+		},
+		{"manifests of nobody", `manifest.mode = "prefer"`, "config.toml:1:1: manifest.mode: nobody could sign a manifest (name the public keys that may sign in trust.manifest_signers_file)"},
+		{"manifests of a file", `manifest.sources = ["/srv/manifests"]`, `config.toml:1:21: manifest.sources[0]: "/srv/manifests" is neither a branch nor a URL (write "branch:manifests", or "https://host/{commit}/{node}.json")`},
+		{"manifests of no branch", `manifest.sources = ["branch:a..b"]`, `config.toml:1:21: manifest.sources[0]: "a..b" is not the name of a branch`},
+		{"manifests with a password", `manifest.sources = ["https://u:hunter2@h/{commit}"]`, "config.toml:1:21: manifest.sources[0]: holds a user name or password (put the secret into a file, and name that in source.hosts)"},
+		{"manifests of a query", `manifest.sources = ["https://h/?c={commit}"]`, "config.toml:1:21: manifest.sources[0]: has a query or fragment (remove what follows ? or #: the signature's name has .sig after it)"},
+		{
+			"manifests by role", `manifest.sources = ["https://h/{role}"]`,
+			`config.toml:1:21: manifest.sources[0]: "https://h/{role}" has a placeholder that stands for nothing (known are {commit}, {node} and {system})`,
 		},
 		{"program by name", "notify.command = [\"tell\"]", `config.toml:1:1: notify.command: "tell" is not an absolute path`},
 		{

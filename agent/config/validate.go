@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/infra-agent/infra-agent/agent/strict"
 	"github.com/infra-agent/infra-agent/reconcile"
@@ -21,6 +20,7 @@ func validate(d *strict.Document, s Settings) {
 	validatePaths(d, s)
 	validateSource(d, s.Source)
 	validateTrust(d, s.Trust)
+	validateManifest(d, s.Manifest, s.Trust)
 	validateConfirm(d, s.Confirm)
 	validatePatience(d, s)
 	validateNix(d, s.Nix)
@@ -175,10 +175,11 @@ func validateConfirm(d *strict.Document, c Confirm) {
 
 // validatePatience notes required checks that could never be green before the deadline.
 func validatePatience(d *strict.Document, s Settings) {
+	confirm := reconcile.Confirm{Settle: s.Confirm.Settle, Window: s.Confirm.Window, Deadline: s.Confirm.Deadline}
 	for _, c := range s.Checks {
-		if least := s.Confirm.Settle + time.Duration(c.Successes-1)*c.Interval + s.Confirm.Window; c.Required && least >= s.Confirm.Deadline {
+		if least := confirm.Least(c); c.Required && least >= confirm.Deadline {
 			d.Problemf(strict.Path("checks").Child(c.Name), "lower its interval or successes, or raise confirm.deadline",
-				"takes %s to be green for confirm.window at best, and confirm.deadline is %s", least, s.Confirm.Deadline)
+				"takes %s to be green for confirm.window at best, and confirm.deadline is %s", least, confirm.Deadline)
 		}
 	}
 }

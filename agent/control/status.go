@@ -28,11 +28,15 @@ type Status struct {
 	Testing    *reconcile.Testing       `json:"testing,omitempty"`    // the testing branch's tip
 	Remotes    []Remote                 `json:"remotes,omitempty"`    // that were polled, in order of preference
 
-	Tip      reconcile.Commit   `json:"tip,omitempty"` // newest seen at a remote
-	TipSeen  time.Time          `json:"tip_seen,omitzero"`
-	Anchor   reconcile.Commit   `json:"anchor,omitempty"` // newest verified
-	Subject  string             `json:"subject,omitempty"`
-	Behind   int                `json:"behind,omitempty"`
+	Tip     reconcile.Commit `json:"tip,omitempty"` // newest seen at a remote
+	TipSeen time.Time        `json:"tip_seen,omitzero"`
+	Anchor  reconcile.Commit `json:"anchor,omitempty"` // newest verified
+	Subject string           `json:"subject,omitempty"`
+	Behind  int              `json:"behind,omitempty"`
+
+	Manifests reconcile.ManifestMode `json:"manifests,omitempty"` // whether a manifest may name the system; empty: off
+	Manifest  *reconcile.Manifest    `json:"manifest,omitempty"`  // that named the system of the newest commit
+
 	LastPoll time.Time          `json:"last_poll,omitzero"` // that was answered
 	Good     reconcile.System   `json:"good"`
 	Previous reconcile.System   `json:"previous"`
@@ -105,6 +109,12 @@ func StatusOf(s reconcile.Snapshot, version string, running bool) Status {
 	}
 	if t, ok := reconcile.TargetOf(r.Work.Steps[reconcile.PurposeBranch]); ok {
 		st.Node, st.Roles, st.Warnings = t.Node, t.Roles, t.Warnings
+	}
+	if m, ok := reconcile.ManifestOf(r.Work.Steps[reconcile.PurposeBranch]); ok {
+		st.Manifest = &m
+	}
+	if mode := o.Policy.Manifests.Mode; mode != reconcile.ManifestOff {
+		st.Manifests = mode
 	}
 	if f, ok := reconcile.FetchedOf(r.Work.Steps[reconcile.PurposeBranch]); ok {
 		st.Subject = f.Revision.Subject

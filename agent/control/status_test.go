@@ -45,6 +45,12 @@ func TestStatusOf(t *testing.T) {
 	if got := StatusOf(s, "1.2.3", true); got.Build != nil || got.Doing != "tidy" {
 		t.Errorf("while tidying: doing %q, build %v, want tidy and no progress", got.Doing, got.Build)
 	}
+	m := reconcile.Manifest{Place: "https://ci.example.org/web.json", Signer: "ci"}
+	s.Record.Work.Steps = map[reconcile.Purpose]reconcile.Step{reconcile.PurposeBranch: reconcile.Evaluated{Resolved: resolved, Manifest: m}}
+	s.Observation.Policy.Manifests.Mode = reconcile.ManifestOnly
+	if got := StatusOf(s, "1.2.3", true); got.Manifest == nil || *got.Manifest != m || got.Manifests != reconcile.ManifestOnly {
+		t.Errorf("manifest %v, mode %q, want %v, only", got.Manifest, got.Manifests, m)
+	}
 }
 
 func TestASuspensionWithoutAnEndIsAWarning(t *testing.T) {

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -40,6 +41,16 @@ func Open(data, sig []byte, keys Verifier, of Source) (m *Manifest, signer strin
 	return nil, "", fmt.Errorf("the manifest is of another commit: it says %s, and %s is wanted", m.Commit.Short(), of.Commit.Short())
 }
 
+// Configurations returns the names of the outputs, sorted.
+func (m *Manifest) Configurations() []string {
+	var names []string
+	for name, n := range m.Nodes {
+		names = append(names, cmp.Or(n.Configuration, name))
+	}
+	slices.Sort(names)
+	return names
+}
+
 // A Machine is who looks for its system in a manifest.
 type Machine struct {
 	Node          string // its name in the registry
@@ -53,9 +64,7 @@ func (m *Manifest) For(who Machine) (Node, error) {
 	if !there {
 		return Node{}, fmt.Errorf("the manifest has no node %q (hint: its system may not evaluate, see the run that made the manifest)", who.Node)
 	}
-	if n.Configuration == "" {
-		n.Configuration = who.Node
-	}
+	n.Configuration = cmp.Or(n.Configuration, who.Node)
 	switch {
 	case n.Configuration != who.Configuration:
 		return Node{}, fmt.Errorf("the manifest has the configuration %q for node %s, and this one uses %q (hint: nix.configuration and registry.* must be those with which the manifest was made)",

@@ -21,8 +21,9 @@ import (
 // A job is what the child reads from its standard input. It names the files that
 // hold secrets, never a secret.
 type job struct {
-	Ask    bool // only ask which commit the branch points to
-	Anew   bool // delete the store first
+	Ask    bool   // only ask which commit the branch points to
+	File   *Place // only get that file; nil: fetch
+	Anew   bool   // delete the store first
 	Remote Remote
 	Branches
 	Dir         string
@@ -62,8 +63,11 @@ func (a answer) result(j job) (Result, error) {
 		for i, w := range r.Warnings {
 			r.Warnings[i] = oneLine(w, 500)
 		}
-		if j.Ask {
+		switch {
+		case j.Ask:
 			return j.answered(r)
+		case j.File != nil:
+			return r.file()
 		}
 		r.Commit, r.Tree = j.Tip, j.tree()
 		return r, nil
@@ -77,6 +81,14 @@ func (a answer) result(j job) (Result, error) {
 		return Result{}, &DeniedError{text}
 	}
 	return Result{}, text
+}
+
+// file is what is believed of a signed file: nothing but its size.
+func (r Result) file() (Result, error) {
+	if len(r.File) > maxFile || len(r.Signature) > maxFile {
+		return Result{}, errTooLarge
+	}
+	return Result{File: r.File, Signature: r.Signature, NoFile: r.NoFile}, nil
 }
 
 // maxWarnings is how many a person may still read.
@@ -170,6 +182,9 @@ func (j job) run() (Result, error) {
 	if j.Ask {
 		tips, err := j.ask(context.Background()) // the parent kills this process instead
 		return Result{Commit: tips.Commit, Testing: tips.Testing}, err
+	}
+	if j.File != nil {
+		return j.file(context.Background())
 	}
 	unlock, err := lock(filepath.Join(j.Dir, "lock"))
 	if err != nil {

@@ -1,6 +1,8 @@
 package source
 
 import (
+	"crypto/ed25519"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -27,7 +29,7 @@ func readHost(file, address string) (*knownHost, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read known_hosts_file: %w", err)
 	}
-	db, unread, err := readKnown(data)
+	db, unread, err := readKnown(data, address)
 	if err != nil {
 		return nil, fmt.Errorf("known_hosts_file %s: %w", file, err)
 	}
@@ -47,9 +49,9 @@ func readHost(file, address string) (*knownHost, error) {
 }
 
 // readKnown reads known hosts as sshd(8) does: a line that cannot be read says
-// nothing about any host, and is named in unread. A key that cannot be read must not
-// stay unrevoked: such a line is an error.
-func readKnown(data []byte) (db *knownhosts.HostKeyDB, unread []string, err error) {
+// nothing about any host, and is named in unread. A key of the address that cannot be read
+// must not stay unrevoked: such a line is an error.
+func readKnown(data []byte, address string) (db *knownhosts.HostKeyDB, unread []string, err error) {
 	if db, err := parseKnown(data); err == nil {
 		return db, nil, nil
 	}
@@ -63,7 +65,7 @@ func readKnown(data []byte) (db *knownhosts.HostKeyDB, unread []string, err erro
 			continue
 		}
 		cause := fmt.Sprintf("line %d cannot be read", n)
-		if strings.HasPrefix(strings.TrimSpace(line), "@revoked") {
+		if revokes(line, address) {
 			return nil, nil, fmt.Errorf("%s, and revokes a key (hint: mend it, or remove it)", cause)
 		}
 		unread = append(unread, cause+" and is skipped (hint: is it cut off, or its key of a kind that is not known?)")
@@ -71,6 +73,26 @@ func readKnown(data []byte) (db *knownhosts.HostKeyDB, unread []string, err erro
 	db, err = parseKnown(readable)
 	return db, unread, err
 }
+
+// revokes reports whether a line that cannot be read revokes a key of the address, as far as
+// anybody can tell: its hosts are tried with a key that can be read.
+func revokes(line, address string) bool {
+	fields := strings.Fields(line)
+	if len(fields) == 0 || fields[0] != "@revoked" {
+		return false
+	}
+	if len(fields) == 1 {
+		return true
+	}
+	db, err := parseKnown(fmt.Appendf(nil, "%s ssh-ed25519 %s\n", fields[1], base64.StdEncoding.EncodeToString(anyKey)))
+	return err != nil || len(db.HostKeyAlgorithms(address)) > 0
+}
+
+// anyKey is a key of the kind ssh-ed25519, RFC 8709 section 4.
+var anyKey = ssh.Marshal(struct {
+	Kind string
+	Key  []byte
+}{ssh.KeyAlgoED25519, make([]byte, ed25519.PublicKeySize)})
 
 // parseKnown hands bytes to the library, which takes the names of files alone, as a
 // file that only this process has.

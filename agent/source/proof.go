@@ -52,6 +52,18 @@ func (f *Fetcher) Verify(r Result, dir string) error {
 	return nil
 }
 
+// Hash returns the hash of the commit's tree, by git: the commit's own name covers it.
+func (f *Fetcher) Hash(r Result) (string, error) {
+	p, err := readProof(filepath.Join(filepath.Dir(r.Tree), proofName))
+	if err == nil && plumbing.ComputeHash(plumbing.CommitObject, p.Commit) != hash(r.Commit) {
+		err = errNotTheTree
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the commit: %w", err)
+	}
+	return treeOf(p.Commit).String(), nil
+}
+
 func readProof(name string) (p proof, err error) {
 	f, err := os.Open(name)
 	if err != nil {

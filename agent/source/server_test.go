@@ -87,6 +87,28 @@ func TestAServerWithoutShallow(t *testing.T) {
 	w.mustFetch(w.pushed("a", "later"), tip)
 }
 
+// What forges say is found where they put it.
+func TestSaid(t *testing.T) {
+	for _, c := range []struct{ kind, body, want string }{
+		{"text/plain; charset=utf-8", "no", "no"},
+		{"text/html", "<html><head><TITLE lang=en>Sign in &amp; up</title></head>", "Sign in & up"},
+		{"text/html", "<p>no</p>", ""},
+		{"application/json; charset=utf-8", `{"$id":"1","message":"TF401019: The Git repository does not exist.","typeKey":"GitRepositoryNotFoundException"}`, "TF401019: The Git repository does not exist."},
+		{"application/json", `{"type":"error","error":{"message":"Token is invalid or not supported for this endpoint."}}`, "Token is invalid or not supported for this endpoint."},
+		{"application/json", `{"errors":[{"code":7,"message":"no"}]}`, "no"},
+		{"application/problem+json", `{"title":"Forbidden","detail":"no"}`, "no"},
+		{"application/json", `{"error":"invalid_token","error_description":"expired"}`, "expired"},
+		{"application/json", `{"error":{"error":{"error":{"error":"deep"}}}}`, ""},
+		{"application/json", `{"message":"cut o`, ""},
+		{"application/json", `"no"`, "no"},
+		{"image/png", "\x89PNG", ""},
+	} {
+		if got := said(c.kind, c.body); got != c.want {
+			t.Errorf("said(%s, %s) = %q, want %q", c.kind, c.body, got, c.want)
+		}
+	}
+}
+
 // What a server says of a refusal is told, and never the secret that it was given.
 func TestARefusalIsQuoted(t *testing.T) {
 	token := filepath.Join(t.TempDir(), "token")

@@ -122,6 +122,9 @@ func TestHostKeys(t *testing.T) {
 		{"a line with bad base64", mixed("x.example ssh-ed25519 AAAA*"), ""},
 		{"a line of a host alone", mixed("x.example"), ""},
 		{"a revoked key that cannot be read", mixed("@revoked * ssh-ed25519 AAAA*"), "line 1 cannot be read, and revokes a key"},
+		{"a revoked key of this host that cannot be read", mixed("@revoked x.example," + strings.Replace(server.address(), "127.0.0.1", "[127.0.0.1]", 1) + " ssh-ed25519 AAAA*"), "line 1 cannot be read, and revokes a key"},
+		{"a revoked key of nobody knows whom", mixed("@revoked"), "line 1 cannot be read, and revokes a key"},
+		{"a revoked key of another host that cannot be read", mixed("@revoked x.example ssh-ed25519 AAAA*"), ""},
 		{"its own line is cut off", bad, bad + ": line 2 cannot be read and is skipped"},
 	} {
 		remote.KnownHostsFile = c.known

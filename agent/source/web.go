@@ -145,8 +145,8 @@ func (r Remote) do(client *http.Client, req *http.Request) (*http.Response, erro
 			status.hint = "is the token in " + r.TokenFile + " still valid?"
 		}
 	}
-	if kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); kind == "text/plain" && !echoes(string(body), req) {
-		status.says = oneLine(string(body), 200)
+	if says := said(resp.Header.Get("Content-Type"), string(body)); !echoes(string(body)+says, req) {
+		status.says = oneLine(says, 200)
 	}
 	if status.denied {
 		return nil, &DeniedError{status}

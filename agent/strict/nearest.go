@@ -1,6 +1,9 @@
 package strict
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // Nearest returns the one of known that word most likely means, or "" when none
 // is close: at most a third of its letters may be wrong, and no number. dns-02
@@ -18,11 +21,11 @@ func Nearest(word string, known []string) string {
 	return best
 }
 
-// numbers are those in a word, in their order; 01 is 1.
+// numbers are those in a word, in their order; 01 is 1, and 00 is 0.
 func numbers(word string) string {
 	runs := strings.FieldsFunc(word, func(r rune) bool { return r < '0' || r > '9' })
 	for i, run := range runs {
-		runs[i] = strings.TrimLeft(run, "0")
+		runs[i] = cmp.Or(strings.TrimLeft(run, "0"), "0")
 	}
 	return strings.Join(runs, " ")
 }

@@ -207,6 +207,8 @@ func TestNearest(t *testing.T) {
 		{"x", ""},
 		{"dns-02", ""}, // its neighbour
 		{"dsn-02", ""},
+		{"unit0", ""},
+		{"dns-00", ""},
 		{"dns-1", "dns-01"},
 		{"dsn-01", "dns-01"},
 		{"x86-64-linux", "x86_64-linux"},

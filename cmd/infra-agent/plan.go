@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/infra-agent/infra-agent/agent/control"
+	"github.com/infra-agent/infra-agent/reconcile"
 )
 
 func planCommand() *cobra.Command {
@@ -57,7 +58,18 @@ func plan(s control.Status) string {
 	case s.Tip == "":
 		return "Ask the remotes which commit to follow."
 	}
-	return fmt.Sprintf("Bring %s from %s to %s: evaluate, build, try, confirm.", nodeOf(s), label(s.Good), s.Tip.Short())
+	return fmt.Sprintf("Bring %s from %s to %s: %s, try, confirm.", nodeOf(s), label(s.Good), s.Tip.Short(), towards(s))
+}
+
+// towards tells how the system of a commit comes here.
+func towards(s control.Status) string {
+	switch s.Manifests {
+	case reconcile.ManifestOnly:
+		return "ask for its manifest, copy what that names"
+	case reconcile.ManifestPrefer:
+		return "ask for its manifest, copy what that names (or evaluate, build)"
+	}
+	return "evaluate, build"
 }
 
 // nodeOf names the node and its roles, as far as they are known.

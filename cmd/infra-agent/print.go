@@ -59,6 +59,9 @@ func printStatus(w io.Writer, s control.Status, now time.Time) error {
 		row("boot default", "%s", named(s.Slots.Default, s))
 	}
 	row("branch", "%s", branch(s))
+	if m := s.Manifest; m != nil {
+		row("manifest", "%s, signed by %s", m.Place, m.Signer)
+	}
 	if len(s.Remotes) > 1 { // of a single one the hold says it all
 		printRemotes(row, s.Remotes)
 	}

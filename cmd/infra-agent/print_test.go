@@ -102,6 +102,21 @@ branch   bbbbbbbb web: x
 			"Bring the node from aaaaaaaa to bbbbbbbb: evaluate, build, try, confirm.",
 		},
 		{
+			"copying what a manifest names",
+			control.Status{
+				Running: true, State: "building", Tip: revB, Anchor: revB, Good: sysA, Doing: "build bbbbbbbb", Build: &reconcile.Progress{ToCopy: 9},
+				Slots: reconcile.Slots{Running: topA, Profile: topA}, Manifests: reconcile.ManifestOnly, Manifest: &reconcile.Manifest{Place: "web.json of branch manifests", Signer: "ci@example.org"},
+			},
+			`
+state     building
+doing     build bbbbbbbb, built 0/0, copied 0/9
+running   aaa-nixos-system-web (good, aaaaaaaa)
+branch    bbbbbbbb
+manifest  web.json of branch manifests, signed by ci@example.org
+`,
+			"Bring the node from aaaaaaaa to bbbbbbbb: ask for its manifest, copy what that names, try, confirm.",
+		},
+		{
 			"held, drifted, with a broken settings file",
 			control.Status{
 				Running: true, State: "held", Tip: revB, Anchor: revA, Good: reconcile.System{Toplevel: topA}, Previous: sysB,

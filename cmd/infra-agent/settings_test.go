@@ -17,6 +17,7 @@ import (
 	"github.com/infra-agent/infra-agent/agent/config"
 	"github.com/infra-agent/infra-agent/agent/control"
 	"github.com/infra-agent/infra-agent/agent/guard"
+	"github.com/infra-agent/infra-agent/agent/source"
 	"github.com/infra-agent/infra-agent/agent/system"
 	"github.com/infra-agent/infra-agent/metrics"
 	"github.com/infra-agent/infra-agent/reconcile"
@@ -35,6 +36,16 @@ var (
 
 	// What is polled and fetched, from where and within which limits.
 	theSource = func(_ *testing.T, s config.Settings) any { return sourceOptions(s) }
+
+	// Where a manifest is looked for, and who may sign it.
+	theManifests = func(_ *testing.T, s config.Settings) any {
+		p := manifestPort{settings: s.Manifest, signers: manifestSigners(s)}
+		var places []source.Place
+		for _, at := range s.Manifest.Places() {
+			places = append(places, p.place(at, "c", "n"))
+		}
+		return fmt.Sprint(places, p.signers)
+	}
 
 	theResolver = func(_ *testing.T, s config.Settings) any { return resolver(s) }
 
@@ -178,6 +189,10 @@ var effects = []effect{
 	{"trust.allowed_signers_file", `trust.allowed_signers_file = "/etc/signers"`, theSource},
 	{"trust.openpgp_keyring_file", `trust.openpgp_keyring_file = "/etc/keys"`, theSource},
 	{"trust.revocation_file", `trust.revocation_file = "/etc/revoked"`, theSource},
+	{"trust.manifest_signers_file", `trust.manifest_signers_file = "/etc/ci"`, theManifests},
+	{"manifest.mode", `manifest.mode = "prefer"` + "\n" + `trust.manifest_signers_file = "/etc/ci"`, thePolicy},
+	{"manifest.wait", `manifest.wait = "5m"`, thePolicy},
+	{"manifest.sources", `manifest.sources = ["branch:ci", "https://ci.example.org/{commit}/{node}.json"]`, theManifests},
 	{"trust.authorizations", `trust = { policy = "all", introduction = "2f1c9d4be03a5c7786d1e0f9ab3c5d7e8f901234", authorizations = "signers" }`, theSource},
 	{"trust.introduction", `trust = { policy = "all", authorizations = "signers", introduction = "2f1c9d4be03a5c7786d1e0f9ab3c5d7e8f901234" }`, theSource},
 	{"registry.source", `registry.source = "none"`, theResolver},

@@ -42,17 +42,18 @@ func (n node) ports(s config.Settings) agent.Ports {
 	nx.Run = func(ctx context.Context, c command.Command) ([]byte, error) { return n.system.Run(ctx, "nix", c) }
 	check := func(ctx context.Context, c command.Command) ([]byte, error) { return n.system.Run(ctx, "check", c) }
 	return agent.Ports{
-		Source:   sourcePort{source.NewFetcher(n.sourceOptions(s)), n.log, new(sync.Once)},
-		Registry: registryPort{resolver(s), nx, identity(s)},
-		Nix:      nx,
-		Links:    n.system,
-		Units:    n.system,
-		Switch:   n.system,
-		Programs: n.system,
-		Guard:    &guard.Client{Place: guard.Dir(s.StateDir), Boot: n.boot, TrialUnits: system.TrialUnits, Switch: s.Limits.Rollback},
-		Health:   healthPort{&health.Prober{UnitState: n.system.ActiveState, Program: check, LookAtFile: []string{n.self, look, lookAtFile}}, nx, s, n.log},
-		Store:    n.store,
-		Follower: followPort{path: n.path, settings: s, self: n.self, system: n.system, given: n.given},
+		Source:    sourcePort{source.NewFetcher(n.sourceOptions(s)), n.log, new(sync.Once)},
+		Registry:  registryPort{resolver(s), nx, identity(s)},
+		Manifests: manifestPort{resolver(s), source.NewFetcher(n.sourceOptions(s)), s.Manifest, manifestSigners(s)},
+		Nix:       nx,
+		Links:     n.system,
+		Units:     n.system,
+		Switch:    n.system,
+		Programs:  n.system,
+		Guard:     &guard.Client{Place: guard.Dir(s.StateDir), Boot: n.boot, TrialUnits: system.TrialUnits, Switch: s.Limits.Rollback},
+		Health:    healthPort{&health.Prober{UnitState: n.system.ActiveState, Program: check, LookAtFile: []string{n.self, look, lookAtFile}}, nx, s, n.log},
+		Store:     n.store,
+		Follower:  followPort{path: n.path, settings: s, self: n.self, system: n.system, given: n.given},
 	}
 }
 
@@ -81,6 +82,7 @@ func policy(s config.Settings) reconcile.Policy {
 			DeadlineMax: s.Confirm.DeadlineMax, Targets: s.Confirm.Targets, IgnoreUnits: s.Confirm.IgnoreUnits,
 		},
 		Rollback: s.Rollback, LastResort: s.LastResort, Observe: s.Mode == config.ModeObserve, Checks: s.Checks, HeldAfter: s.Notify.HeldAfter,
+		Manifests: reconcile.Manifests{Mode: s.Manifest.Mode, Wait: s.Manifest.Wait},
 	}
 }
 
@@ -251,6 +253,9 @@ func (p sourcePort) Fetch(ctx context.Context, j reconcile.Fetch) (agent.Tree, e
 		p.log.Warn("revision", "revision", res.Commit, "warning", warning)
 	}
 	rev := reconcile.Revision{Commit: res.Commit, Time: res.Time, Subject: res.Subject, Signer: res.Signer, Warnings: res.Warnings}
+	if err == nil {
+		rev.Hash, err = p.fetcher.Hash(res)
+	}
 	verify := func(dir string) error { return p.fetcher.Verify(res, dir) }
 	return agent.Tree{Revision: rev, Dir: res.Tree, Behind: res.Commits, Verify: verify}, err
 }

@@ -86,6 +86,36 @@ func (r *Repo) Testing(message string, files map[string]string) (string, error) 
 	return commit, err
 }
 
+// Beside makes the files all that a branch has which nobody follows.
+func (r *Repo) Beside(branch string, files map[string]string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	dir, err := os.MkdirTemp(r.dir, "beside-")
+	if err != nil {
+		return err
+	}
+	for path, text := range files {
+		path = filepath.Join(dir, path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	for _, args := range [][]string{
+		{"init", "--quiet"},
+		{"add", "--all"},
+		{"commit", "--quiet", "--allow-empty", "--message", "files"},
+		{"push", "--quiet", "--force", filepath.Join(r.served(), "config.git"), "HEAD:refs/heads/" + branch},
+	} {
+		if _, err := gitIn(dir, args...); err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(dir)
+}
+
 // FastForward makes branch main the given commit, which comes after its newest one.
 func (r *Repo) FastForward(commit string) error {
 	r.mu.Lock()
@@ -187,9 +217,11 @@ func (r *Repo) push(branch string) (string, error) {
 }
 
 // git runs git in the working copy and returns what it prints.
-func (r *Repo) git(args ...string) (string, error) {
+func (r *Repo) git(args ...string) (string, error) { return gitIn(r.work(), args...) }
+
+func gitIn(dir string, args ...string) (string, error) {
 	cmd := exec.Command("git", args...)
-	cmd.Dir = r.work()
+	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), gitEnvironment()...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr

@@ -91,6 +91,16 @@ var Nix = []Law[Builder]{
 			t.Errorf("got %v, rooted %t", err, b.Rooted(string(top)))
 		}
 	}},
+	{"what no binary cache has is not copied, which is not held against the commit", func(t testing.TB, b Builder) {
+		_, top, err := b.Nix.Evaluate(t.Context(), b.Unbuildable, b.Configuration)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = b.Nix.Copy(t.Context(), top, "built", func(reconcile.Progress) {})
+		if _, rejected := reconcile.RejectedBy(err); err == nil || rejected || b.Rooted(string(top)) {
+			t.Errorf("got %v, rooted %t", err, b.Rooted(string(top)))
+		}
+	}},
 	{"a build ends with its context", func(t testing.TB, b Builder) {
 		_, top, err := b.Nix.Evaluate(t.Context(), b.Good, b.Configuration)
 		if err != nil {

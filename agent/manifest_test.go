@@ -1,0 +1,50 @@
+package agent_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/infra-agent/infra-agent/agent/agenttest"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// planned runs a node with manifests until it comes to rest after a push of c1, which nobody
+// can evaluate.
+func planned(t *testing.T, m reconcile.Manifests, late time.Duration, then func(*agenttest.Node)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		n := agenttest.New()
+		n.Policy.Manifests = m
+		n.Start()
+		defer n.Stop()
+		n.Push("c1", agenttest.Commit{Parent: "c0", System: "B"}, agenttest.System{Agent: agenttest.Agent, Unevaluable: true})
+		time.Sleep(late)
+		n.Do(func() {
+			c := n.Commits["c1"]
+			c.Manifest = "B"
+			n.Commits["c1"] = c
+		})
+		time.Sleep(30 * time.Minute)
+		synctest.Wait()
+		then(n)
+	})
+}
+
+func TestAManifestComesInsteadOfAnEvaluation(t *testing.T) {
+	for _, late := range []time.Duration{0, time.Hour} {
+		planned(t, reconcile.Manifests{Mode: reconcile.ManifestOnly}, late, func(n *agenttest.Node) {
+			if n.Slots().Default != "B" || n.Agent().Snapshot().Record.Good.Toplevel != "B" || len(n.Diary.Unverified) > 0 {
+				t.Errorf("%v late: slots %+v, unverified %v, want B, which only its manifest names", late, n.Slots(), n.Diary.Unverified)
+			}
+		})
+	}
+}
+
+func TestWithoutAManifestANodeThatPrefersThemEvaluates(t *testing.T) {
+	planned(t, reconcile.Manifests{Mode: reconcile.ManifestPrefer, Wait: 10 * time.Minute}, time.Hour, func(n *agenttest.Node) {
+		if !holds(n, reconcile.GateEvaluate) || n.Slots().Running != "A" {
+			t.Errorf("runs %s with holds %v, want A: the evaluation failed", n.Slots().Running, n.Agent().Snapshot().Holds)
+		}
+	})
+}

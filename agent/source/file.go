@@ -1,0 +1,208 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+// A Place is where a signed file is that goes with a commit, and is not in it: in a branch of
+// the remotes, beside the one that is followed, or at a URL. Its signature is in a file of
+// the same name with .sig after it.
+type Place struct {
+	Branch string // short name; "" = it is at the URL
+	Path   string // in the branch's tree
+	URL    string // http or https, with the credentials of the settings for its host
+}
+
+func (p Place) String() string {
+	if p.Branch != "" {
+		return p.Path + " of branch " + p.Branch
+	}
+	return p.URL
+}
+
+// maxFile bounds a signed file.
+const maxFile = 512 << 10 // bytes: what the child prints is bounded too
+
+const signatureSuffix = ".sig"
+
+// ErrNoFile says that a server answered, and does not have the file.
+var ErrNoFile = errors.New("it is not there")
+
+// File gets a signed file and its signature in a child process. Nobody has looked at them: what
+// the child says may be anything. The error is [ErrNoFile] where that is what the last one
+// said who was asked, and never one of a commit.
+func (f *Fetcher) File(ctx context.Context, at Place) (text, sig []byte, err error) {
+	remotes := f.opts.Remotes
+	if at.Branch == "" {
+		to, err := f.opts.Checkout.remoteAt(at.URL, remotes...)
+		if err != nil {
+			return nil, nil, fmt.Errorf("get %s: %w", at, err)
+		}
+		remotes = []Remote{to}
+	}
+	for _, r := range remotes {
+		text, sig, err = f.fileFrom(ctx, r, at)
+		if err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("get %s: %w", at, err)
+	}
+	return text, sig, nil
+}
+
+func (f *Fetcher) fileFrom(ctx context.Context, r Remote, at Place) (text, sig []byte, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, r.Timeout, fmt.Errorf("no answer within %s", r.Timeout))
+	defer cancel()
+	limits := f.opts.Limits
+	limits.FetchBytes = min(limits.FetchBytes, 64*maxFile) // of a branch, its tree may come with it
+	j := job{File: &at, Remote: r, Branches: Branches{Branch: at.Branch}, Dir: f.opts.dir(r), Limits: limits}
+	result, err := f.opts.run(ctx, j)
+	switch _, rejected := reconcile.RejectedBy(err); {
+	case err != nil && ctx.Err() != nil:
+		return nil, nil, context.Cause(ctx)
+	case errors.Is(err, ErrNoBranch), result.NoFile:
+		return nil, nil, ErrNoFile
+	case rejected: // not the commit
+		return nil, nil, fmt.Errorf("%s", err) //nolint:errorlint // it must not be taken for one
+	case err != nil:
+		return nil, nil, err
+	}
+	return result.File, result.Signature, nil
+}
+
+// file is what the child does for [Fetcher.File].
+func (j job) file(ctx context.Context) (Result, error) {
+	get := j.fromURL
+	if j.File.Branch != "" {
+		b, err := j.openBranch(ctx)
+		if err != nil {
+			return Result{}, err
+		}
+		defer b.close()
+		get = b.get
+	}
+	var r Result
+	var err error
+	if r.File, err = get(ctx, ""); err == nil {
+		r.Signature, err = get(ctx, signatureSuffix)
+	}
+	if errors.Is(err, ErrNoFile) {
+		return Result{NoFile: true}, nil
+	}
+	return r, err
+}
+
+func (j job) fromURL(ctx context.Context, suffix string) ([]byte, error) {
+	w, err := newWeb(j.Remote, newMeter(2*maxFile))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = w.Close() }()
+	req, err := j.Remote.request(ctx, http.MethodGet, j.File.URL+suffix, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := j.Remote.do(w.client, req)
+	if status, is := errors.AsType[*statusError](err); is && (strings.HasPrefix(status.status, "404 ") || strings.HasPrefix(status.status, "410 ")) {
+		return nil, ErrNoFile
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = errTooLarge
+	}
+	return text, err
+}
+
+var errTooLarge = fmt.Errorf("it has more than %d bytes", maxFile)
+
+// A branchFiles reads files of a branch. Of servers that give objects by their names nothing
+// else of it is fetched.
+type branchFiles struct {
+	remote
+	store  *store
+	dir    string
+	unlock func()
+}
+
+func (j job) openBranch(ctx context.Context) (b *branchFiles, err error) {
+	tips, err := j.ask(ctx)
+	if err != nil {
+		return nil, err
+	}
+	j.Tip = tips.Commit
+	b = &branchFiles{remote: remote{job: j}, dir: filepath.Join(j.Dir, "beside")}
+	if b.unlock, err = lock(filepath.Join(j.Dir, "lock")); err != nil {
+		return nil, err
+	}
+	if err = os.RemoveAll(b.dir); err == nil { // of a child that was killed
+		b.store, err = openStore(b.dir)
+	}
+	if err != nil {
+		b.unlock()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *branchFiles) close() {
+	b.remote.close()
+	b.store.close()
+	_ = os.RemoveAll(b.dir)
+	b.unlock()
+}
+
+func (b *branchFiles) get(ctx context.Context, suffix string) ([]byte, error) {
+	find := &authorizations{store: b.store, path: b.File.Path + suffix}
+	for {
+		blob, missing, err := b.look(find)
+		if _, odd := reconcile.RejectedBy(err); odd { // of the tree, which has no such file
+			return nil, ErrNoFile
+		}
+		switch {
+		case err != nil:
+			return nil, err
+		case !missing.IsZero():
+			if err := b.objects(ctx, b.store, []plumbing.Hash{missing}, 1); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		size, err := b.store.EncodedObjectSize(blob)
+		if err != nil {
+			return nil, err
+		}
+		if size > maxFile {
+			return nil, errTooLarge
+		}
+		return b.store.raw(plumbing.BlobObject, blob)
+	}
+}
+
+func (b *branchFiles) look(find *authorizations) (blob, missing plumbing.Hash, err error) {
+	tip := hash(b.Tip)
+	if there, err := b.store.has(tip); err != nil || !there {
+		return blob, tip, err
+	}
+	commit, err := b.store.commit(tip)
+	if err != nil {
+		return blob, missing, err
+	}
+	return find.find(commit.TreeHash)
+}

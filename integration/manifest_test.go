@@ -150,6 +150,10 @@ func TestOnlyManifestsDeploy(t *testing.T) {
 	s := web.wait("promoted", ended(reconcile.ResultPromoted, commit))
 	web.expect(string(m.Nodes["web1"].Toplevel))
 	good := string(s.Good.Toplevel)
+	if out, code := web.doctor(); code != 0 || !strings.Contains(out, "ok    manifest   "+manifest.FileName(m.Commit, "web1")+" of branch manifests, signed by ci@example.org\n") ||
+		!strings.Contains(out, "ok    system     "+good+"\n") {
+		t.Errorf("the doctor exits %d, and says\n%s", code, out)
+	}
 	bad := f.edit("roles/web.nix", "ExecStart=/bin/sleep infinity", "ExecStart=/bin/false")
 	c.publish()
 	web.rolledBack(bad, good, reconcile.ReasonUnit)

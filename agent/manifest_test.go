@@ -48,3 +48,23 @@ func TestWithoutAManifestANodeThatPrefersThemEvaluates(t *testing.T) {
 		}
 	})
 }
+
+// A machine that says something else than what the node finds out itself is found, whatever it says.
+func TestAnAuditHoldsALie(t *testing.T) {
+	for _, says := range []reconcile.Toplevel{"A", "B"} {
+		synctest.Test(t, func(t *testing.T) {
+			n := agenttest.New()
+			n.Policy.Manifests = reconcile.Manifests{Mode: reconcile.ManifestPrefer, Wait: time.Minute}
+			n.Start()
+			defer n.Stop()
+			n.Push("c1", agenttest.Commit{Parent: "c0", System: "B", Manifest: says, Audited: true}, agenttest.System{Agent: agenttest.Agent})
+			time.Sleep(30 * time.Minute)
+			synctest.Wait()
+			lie, audits := says == "A", n.Agent().Snapshot().Record.Tally.Audits
+			if lie != holds(n, reconcile.GateManifest) || !lie && n.Slots().Default != "B" || lie && n.Slots().Default != "A" ||
+				audits[reconcile.AuditDifferent] > 0 != lie || audits[reconcile.AuditSame] > 0 == lie {
+				t.Errorf("the manifest says %s: slots %+v, holds %v, audits %v", says, n.Slots(), n.Agent().Snapshot().Holds, audits)
+			}
+		})
+	}
+}

@@ -65,6 +65,7 @@ type Commit struct {
 	Trips    bool               // its registry reaches a mistake of the agent
 	Target   reconcile.Target   // what the registry says beside the node's name
 	Manifest reconcile.Toplevel // that its manifest names; "" = there is none
+	Audited  bool               // the node is to evaluate as well
 }
 
 // An Accident strikes when the numbered point is reached.

@@ -104,7 +104,7 @@ func (p *Process) Plan(ctx context.Context, rev reconcile.Revision, _ []reconcil
 		}
 		return nil
 	})
-	return agent.Planned{Target: t, Derivation: reconcile.Derivation(top + ".drv"), Toplevel: top, Manifest: reconcile.Manifest{Place: "ci", Signer: "ci"}}, err
+	return agent.Planned{Target: t, Derivation: reconcile.Derivation(top + ".drv"), Toplevel: top, Manifest: reconcile.Manifest{Place: "ci", Signer: "ci"}, Audit: p.n.Commits[rev.Commit].Audited}, err
 }
 
 // nix is the process as the agent's Nix: a name of its own, for Nix and the

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"strings"
 
@@ -45,7 +46,7 @@ func (p manifestPort) Plan(ctx context.Context, rev reconcile.Revision, accepted
 		who.Node = target.Configuration
 	}
 	n, err := l.m.For(who)
-	return agent.Planned{Target: target, Derivation: n.Derivation, Toplevel: n.Toplevel, Manifest: l.from}, err
+	return agent.Planned{Target: target, Derivation: n.Derivation, Toplevel: n.Toplevel, Manifest: l.from, Audit: rand.Float64() < p.settings.AuditShare()}, err // nobody can know of which
 }
 
 // A lazyManifest is fetched once, when something of it is needed: by the name that the registry

@@ -15,16 +15,12 @@ func planned(t *testing.T, m reconcile.Manifests, late time.Duration, then func(
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		n := agenttest.New()
-		n.Policy.Manifests = m
+		n.Policy.Manifests, n.NoManifests = m, true
 		n.Start()
 		defer n.Stop()
 		n.Push("c1", agenttest.Commit{Parent: "c0", System: "B"}, agenttest.System{Agent: agenttest.Agent, Unevaluable: true})
 		time.Sleep(late)
-		n.Do(func() {
-			c := n.Commits["c1"]
-			c.Manifest = "B"
-			n.Commits["c1"] = c
-		})
+		n.Do(func() { n.NoManifests = false })
 		time.Sleep(30 * time.Minute)
 		synctest.Wait()
 		then(n)

@@ -147,7 +147,8 @@ func (p nix) Evaluate(ctx context.Context, rev reconcile.Revision, _ string) (re
 	return reconcile.Derivation(top + ".drv"), top, err
 }
 
-func (p nix) Build(ctx context.Context, rev reconcile.Revision, _ string, want reconcile.Toplevel, root string, report func(reconcile.Progress)) error {
+func (p nix) Build(ctx context.Context, from reconcile.Evaluated, root string, report func(reconcile.Progress)) error {
+	rev, want := from.Revision, from.Toplevel
 	var s System
 	p.n.Do(func() { s = *p.n.Systems[want] })
 	report(reconcile.Progress{ToBuild: 1})

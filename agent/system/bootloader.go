@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 	"unicode/utf16"
@@ -36,6 +37,9 @@ func (n *Node) bootDefault() reconcile.Toplevel {
 // (nixos/modules/system/boot/loader/{grub,generic-extlinux-compatible}).
 func (n *Node) bootLoaders() []bootLoader {
 	var all []bootLoader
+	if n.unreadLoader() {
+		return nil
+	}
 	mounts := n.bootMounts()
 	for _, esp := range mounts {
 		on, entry := n.systemdBoot(esp, mounts)
@@ -53,6 +57,20 @@ func (n *Node) bootLoaders() []bootLoader {
 		all = append(all, bootLoader{n.Root + mount + extlinuxConf, false, firstInit(n.Root + mount + extlinuxConf), []string{n.Root + mount}})
 	}
 	return all
+}
+
+// installer is the program that switch-to-configuration installs the boot loader with, which
+// its wrapper has in the environment (nixos/modules/system/activation/switchable-system.nix).
+var installer = regexp.MustCompile(`INSTALL_BOOTLOADER='?(/\S+?)['\s]`)
+
+// unread are boot loaders whose configuration is not read. Where one of them is in use, what
+// another left behind says nothing. The last one installs nothing: a container, or WSL.
+var unread = regexp.MustCompile(`(?i)limine|lanzaboote|refind|/bin/true$`)
+
+func (n *Node) unreadLoader() bool {
+	program, _ := os.ReadFile(n.Root + switchProgram(n.toplevel(currentSystem)))
+	found := installer.FindSubmatch(program)
+	return found != nil && unread.Match(found[1])
 }
 
 // newestLoader returns the one whose configuration was written last: each activation for the

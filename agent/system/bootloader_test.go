@@ -184,6 +184,28 @@ func TestTheBootLoaderThatWasGivenUp(t *testing.T) {
 	}
 }
 
+// A boot loader whose configuration is not read says nothing, and neither does what another
+// one left behind: or each promotion would be taken for a failed one.
+func TestABootLoaderThatIsNotRead(t *testing.T) {
+	for installer, want := range map[string]reconcile.Toplevel{
+		"/nix/store/a-install-systemd-boot.sh": topA,
+		"/nix/store/a-bootinstall":             topA, // somebody's own
+		"/nix/store/a-limine-install":          "",
+		"/nix/store/a-lanzaboote-install":      "",
+		"/nix/store/a-coreutils-9.7/bin/true":  "",
+	} {
+		// As makeWrapper writes it for switch-to-configuration-ng.
+		wrapper := "#! /nix/store/a-bash/bin/bash -e\nexport OUT='" + string(topB) + "'\nexport INSTALL_BOOTLOADER='" + installer + "'\nexec -a \"$0\" /nix/store/a/bin/switch-to-configuration \"$@\"\n"
+		n := root(t, map[string]string{
+			currentSystem: "-> " + string(topB), string(topB) + "/bin/switch-to-configuration": wrapper,
+			"/boot/loader/loader.conf": plainLoader, "/boot/" + entries + "42.conf": entry("42", topA),
+		})
+		if got := n.bootDefault(); got != want {
+			t.Errorf("%s: got %q, want %q", installer, got, want)
+		}
+	}
+}
+
 // A default that a person chose beats loader.conf, and what a promotion sets: nothing is
 // activated before it is taken back. The variable is as "bootctl
 // set-default nixos-generation-41.conf" leaves it.

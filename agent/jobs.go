@@ -98,6 +98,8 @@ func (a *Agent) work(ctx context.Context, job reconcile.Job, p Ports, policy rec
 		return resolve(ctx, j, p)
 	case reconcile.Plan:
 		return plan(ctx, j, p)
+	case reconcile.Audit:
+		return audit(ctx, j, p)
 	case reconcile.Evaluate:
 		drv, top, err := p.Nix.Evaluate(ctx, j.From.Revision, j.From.Target.Configuration)
 		return reconcile.Advanced{Step: reconcile.Evaluated{Resolved: j.From, Derivation: drv, Toplevel: top}}, err

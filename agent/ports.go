@@ -60,6 +60,7 @@ type Planned struct {
 	Derivation reconcile.Derivation
 	Toplevel   reconcile.Toplevel
 	Manifest   reconcile.Manifest
+	Audit      bool // this node is to evaluate it as well
 }
 
 // Manifests know what another machine evaluated. Plan gets the revision's manifest, and looks at

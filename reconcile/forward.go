@@ -53,7 +53,7 @@ func next(c Candidate, r Record, o Observation) (Action, Hold) {
 		return Run{Fetch{Tip: c.Tip, Purpose: c.Purpose, Anchor: r.Anchor, Accepted: r.Accepted, Rewind: r.Rewind}}, Hold{}
 	}
 	if s, is := c.Step.(Evaluated); is && s.Audit { // that nothing changed may be a lie, too
-		if h := closed(c, toEvaluate, r, o); h.Gate != "" {
+		if h := closed(c, stepOf(c), r, o); h.Gate != "" {
 			return held(h)
 		}
 		return Run{Audit{s}}, Hold{}

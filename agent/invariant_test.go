@@ -29,6 +29,9 @@ func I1(w *world, _ []reconcile.Record) (broken string) {
 	if len(d.Unverified) > 0 {
 		return fmt.Sprintf("I1: %v without verification", d.Unverified)
 	}
+	if w.node.Policy.Manifests.Mode == reconcile.ManifestOnly && d.Evaluated > 0 {
+		return fmt.Sprintf("I1: %d evaluations on a node that never evaluates", d.Evaluated)
+	}
 	for _, trial := range d.Trials {
 		if !w.node.VerifiedSystem(trial.Toplevel) && !d.ByHand[trial.Toplevel] {
 			return fmt.Sprintf("I1: %s was activated, and no verified commit describes it", trial.Toplevel)
@@ -241,7 +244,7 @@ func I12(w *world) {
 	if a == nil || approved(w.node, slots.Running) || alerts(w.node) {
 		return
 	}
-	if _, idle := a.Snapshot().Record.Phase.(reconcile.Idle); !idle {
+	if _, idle := a.Snapshot().Record.Phase.(reconcile.Idle); !idle || a.Snapshot().Observation.Orphan { // it retires once its debts are paid
 		return
 	}
 	say := func(verbs ...reconcile.Verb) {

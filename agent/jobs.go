@@ -98,6 +98,8 @@ func (a *Agent) work(ctx context.Context, job reconcile.Job, p Ports, policy rec
 		return resolve(ctx, j, p)
 	case reconcile.Plan:
 		return plan(ctx, j, p)
+	case reconcile.Audit:
+		return audit(ctx, j, p)
 	case reconcile.Evaluate:
 		drv, top, err := p.Nix.Evaluate(ctx, j.From.Revision, j.From.Target.Configuration)
 		return reconcile.Advanced{Step: reconcile.Evaluated{Resolved: j.From, Derivation: drv, Toplevel: top}}, err
@@ -108,7 +110,7 @@ func (a *Agent) work(ctx context.Context, job reconcile.Job, p Ports, policy rec
 			err := p.Nix.Copy(ctx, j.From.Toplevel, root, report)
 			return reconcile.Advanced{Step: reconcile.Built{Evaluated: j.From}}, err
 		}
-		err := p.Nix.Build(ctx, j.From.Revision, j.From.Target.Configuration, j.From.Toplevel, root, report)
+		err := p.Nix.Build(ctx, j.From, root, report)
 		return reconcile.Advanced{Step: reconcile.Built{Evaluated: j.From}}, err
 	case reconcile.Preflight:
 		return a.preflight(ctx, j, p, policy)

@@ -15,16 +15,12 @@ func planned(t *testing.T, m reconcile.Manifests, late time.Duration, then func(
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		n := agenttest.New()
-		n.Policy.Manifests = m
+		n.Policy.Manifests, n.NoManifests = m, true
 		n.Start()
 		defer n.Stop()
 		n.Push("c1", agenttest.Commit{Parent: "c0", System: "B"}, agenttest.System{Agent: agenttest.Agent, Unevaluable: true})
 		time.Sleep(late)
-		n.Do(func() {
-			c := n.Commits["c1"]
-			c.Manifest = "B"
-			n.Commits["c1"] = c
-		})
+		n.Do(func() { n.NoManifests = false })
 		time.Sleep(30 * time.Minute)
 		synctest.Wait()
 		then(n)
@@ -47,4 +43,24 @@ func TestWithoutAManifestANodeThatPrefersThemEvaluates(t *testing.T) {
 			t.Errorf("runs %s with holds %v, want A: the evaluation failed", n.Slots().Running, n.Agent().Snapshot().Holds)
 		}
 	})
+}
+
+// A machine that says something else than what the node finds out itself is found, whatever it says.
+func TestAnAuditHoldsALie(t *testing.T) {
+	for _, says := range []reconcile.Toplevel{"A", "B"} {
+		synctest.Test(t, func(t *testing.T) {
+			n := agenttest.New()
+			n.Policy.Manifests = reconcile.Manifests{Mode: reconcile.ManifestPrefer, Wait: time.Minute}
+			n.Start()
+			defer n.Stop()
+			n.Push("c1", agenttest.Commit{Parent: "c0", System: "B", Manifest: says, Audited: true}, agenttest.System{Agent: agenttest.Agent})
+			time.Sleep(30 * time.Minute)
+			synctest.Wait()
+			lie, audits := says == "A", n.Agent().Snapshot().Record.Tally.Audits
+			if lie != holds(n, reconcile.GateManifest) || !lie && n.Slots().Default != "B" || lie && n.Slots().Default != "A" ||
+				audits[reconcile.AuditDifferent] > 0 != lie || audits[reconcile.AuditSame] > 0 == lie {
+				t.Errorf("the manifest says %s: slots %+v, holds %v, audits %v", says, n.Slots(), n.Agent().Snapshot().Holds, audits)
+			}
+		})
+	}
 }

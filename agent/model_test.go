@@ -33,7 +33,9 @@ func TestModel(t *testing.T) {
 				synctest.Wait()
 				w.check(a.String())
 			}
-			w.node.Do(func() { w.node.DiskFull, w.node.Offline, w.node.Faulty, w.node.Broken = false, false, nil, nil })
+			w.node.Do(func() {
+				w.node.DiskFull, w.node.Offline, w.node.Faulty, w.node.Broken, w.node.NoManifests = false, false, nil, nil, false
+			})
 			I6(w)
 			w.check("rest")
 			I14(w)
@@ -70,6 +72,7 @@ var actions = []action{
 	{"go offline, or come back", (*world).offline},
 	{"a remote goes bad, or is mended", (*world).spoil},
 	{"fill the disk, or make room", (*world).fillDisk},
+	{"manifests stop, or come", (*world).stopManifests},
 	{"a secret comes, or goes", (*world).moveSecret},
 	{"a command of the registry breaks, or is mended", (*world).breakCommand},
 }
@@ -88,6 +91,9 @@ func newWorld(t *rapid.T) *world {
 	n := agenttest.New()
 	n.Policy.Rollback = rapid.SampledFrom([]reconcile.RollbackMode{"auto", "auto", "hold", "never"}).Draw(t, "mode")
 	n.Policy.LastResort = rapid.SampledFrom([]reconcile.LastResort{"reboot", "stuck"}).Draw(t, "last resort")
+	n.Policy.Manifests = rapid.SampledFrom([]reconcile.Manifests{
+		{}, {}, {Mode: reconcile.ManifestOnly}, {Mode: reconcile.ManifestPrefer, Wait: 2 * time.Minute},
+	}).Draw(t, "manifests")
 	if rapid.Bool().Draw(t, "mirror") {
 		n.Order = append(n.Order, "mirror")
 		n.Remotes["mirror"] = "c0"
@@ -116,6 +122,10 @@ func (w *world) target() (t reconcile.Target) {
 
 func (w *world) moveSecret() {
 	w.node.Do(func() { w.node.Secrets = map[string]bool{"/run/secrets/key": !w.node.Secrets["/run/secrets/key"]} })
+}
+
+func (w *world) stopManifests() {
+	w.node.Do(func() { w.node.NoManifests = !w.node.NoManifests })
 }
 
 func (w *world) breakCommand() {

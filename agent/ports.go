@@ -60,6 +60,7 @@ type Planned struct {
 	Derivation reconcile.Derivation
 	Toplevel   reconcile.Toplevel
 	Manifest   reconcile.Manifest
+	Audit      bool // this node is to evaluate it as well
 }
 
 // Manifests know what another machine evaluated. Plan gets the revision's manifest, and looks at
@@ -73,8 +74,8 @@ type Manifests interface {
 type Nix interface {
 	Add(ctx context.Context, dir, root string) (path string, err error)
 	Evaluate(ctx context.Context, rev reconcile.Revision, configuration string) (reconcile.Derivation, reconcile.Toplevel, error)
-	// Build builds want, and keeps it by the root of that name.
-	Build(ctx context.Context, rev reconcile.Revision, configuration string, want reconcile.Toplevel, root string, report func(reconcile.Progress)) error
+	// Build builds what was evaluated, and keeps it by the root of that name.
+	Build(ctx context.Context, from reconcile.Evaluated, root string, report func(reconcile.Progress)) error
 	// Copy gets want from the node's binary caches, with all that it refers to, and keeps it.
 	Copy(ctx context.Context, want reconcile.Toplevel, root string, report func(reconcile.Progress)) error
 	Root(ctx context.Context, name, path string) error

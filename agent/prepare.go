@@ -46,8 +46,21 @@ func resolve(ctx context.Context, j reconcile.Resolve, p Ports) (reconcile.Event
 func plan(ctx context.Context, j reconcile.Plan, p Ports) (reconcile.Event, error) {
 	planned, err := p.Manifests.Plan(ctx, j.From.Revision, j.Accepted)
 	return reconcile.Advanced{Step: reconcile.Evaluated{
-		Resolved: reconcile.Resolved{Fetched: j.From, Target: planned.Target}, Derivation: planned.Derivation, Toplevel: planned.Toplevel, Manifest: planned.Manifest,
+		Resolved: reconcile.Resolved{Fetched: j.From, Target: planned.Target}, Derivation: planned.Derivation, Toplevel: planned.Toplevel, Manifest: planned.Manifest, Audit: planned.Audit,
 	}}, err
+}
+
+func audit(ctx context.Context, j reconcile.Audit, p Ports) (reconcile.Event, error) {
+	s := j.From
+	s.Audit = false
+	_, top, err := p.Nix.Evaluate(ctx, s.Revision, s.Target.Configuration)
+	if _, rejected := reconcile.RejectedBy(err); rejected {
+		err = reconcile.Rejected(reconcile.GateManifest, fmt.Errorf("the manifest signed by %s names %s, and this node cannot evaluate the commit: %w", s.Manifest.Signer, s.Toplevel, err))
+	} else if err == nil && top != s.Toplevel {
+		err = reconcile.Rejected(reconcile.GateManifest, fmt.Errorf(
+			"the manifest signed by %s names %s, and this node's own evaluation %s (hint: does that machine evaluate other files, or with other settings? If not, somebody lies)", s.Manifest.Signer, s.Toplevel, top))
+	}
+	return reconcile.Advanced{Step: s}, err
 }
 
 // preflight also gathers the checks that the trial will be judged by: those of

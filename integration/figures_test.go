@@ -75,6 +75,12 @@ func TestOneEvaluationACommitWithoutRevision(t *testing.T) {
 	}
 }
 
+func TestOneEvaluationACommitWithoutAFlake(t *testing.T) {
+	f := newFleet(t)
+	f.withoutFlake()
+	evaluatesOnce(t, f)
+}
+
 // evaluatesOnce deploys a commit whose evaluation says that it takes place.
 func evaluatesOnce(t *testing.T, f fleet) *node {
 	t.Helper()

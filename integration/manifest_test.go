@@ -63,7 +63,7 @@ func cacheKey(t *testing.T, name string) (secret, public string) {
 }
 
 // settings are those of nodes that trust it; limits are more of their limits.
-func (c *ci) settings(t *testing.T, mode, limits string) {
+func (c *ci) settings(t *testing.T, settings, limits string) {
 	t.Helper()
 	secret, public := cacheKey(t, "lab-1")
 	check(t, os.WriteFile(c.key+".cache", []byte(secret), 0o600))
@@ -71,8 +71,7 @@ func (c *ci) settings(t *testing.T, mode, limits string) {
 	files := trusting("manifest_signers", "ci@example.org namespaces=\"infra-agent-manifest\" "+string(signer))
 	files["config.toml"] = strings.Replace(must[string](t)(c.f.Repo().File("config.toml")), "[limits]\n", "[limits]\n"+limits, 1) + `
 [manifest]
-mode = "` + mode + `"
-wait = "3s"
+` + settings + `
 
 [trust]
 manifest_signers_file = "/etc/infra-agent/manifest_signers"
@@ -134,7 +133,7 @@ func signed(t *testing.T, text, key string) string {
 func TestOnlyManifestsDeploy(t *testing.T) {
 	f := newFleet(t)
 	c := newCI(t, f)
-	c.settings(t, "only", "evaluate_memory = \"64MiB\"\n")
+	c.settings(t, `mode = "only"`, "evaluate_memory = \"64MiB\"\n")
 	nodes := f.boot("web1", "db1")
 	web := nodes[0]
 	c.on(nodes[1])
@@ -150,6 +149,10 @@ func TestOnlyManifestsDeploy(t *testing.T) {
 	s := web.wait("promoted", ended(reconcile.ResultPromoted, commit))
 	web.expect(string(m.Nodes["web1"].Toplevel))
 	good := string(s.Good.Toplevel)
+	if out, code := web.doctor(); code != 0 || !strings.Contains(out, "ok    manifest   "+manifest.FileName(m.Commit, "web1")+" of branch manifests, signed by ci@example.org\n") ||
+		!strings.Contains(out, "ok    system     "+good+"\n") {
+		t.Errorf("the doctor exits %d, and says\n%s", code, out)
+	}
 	bad := f.edit("roles/web.nix", "ExecStart=/bin/sleep infinity", "ExecStart=/bin/false")
 	c.publish()
 	web.rolledBack(bad, good, reconcile.ReasonUnit)
@@ -217,12 +220,39 @@ func TestOnlyManifestsDeploy(t *testing.T) {
 func TestWithoutAManifestTheNodeEvaluates(t *testing.T) {
 	f := newFleet(t)
 	c := newCI(t, f)
-	c.settings(t, "prefer", "")
+	c.settings(t, "mode = \"prefer\"\nwait = \"3s\"", "")
 	web := f.up("web1")[0]
 	commit := f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
 	s := web.wait("promoted", ended(reconcile.ResultPromoted, commit))
 	if s.Took["evaluate"] == 0 {
 		t.Errorf("the node took %v, want an evaluation", s.Took)
+	}
+}
+
+// A node that audits finds a machine that lies, or evaluates something else.
+func TestAnAuditFindsALie(t *testing.T) {
+	f := newFleet(t)
+	c := newCI(t, f)
+	c.settings(t, "mode = \"prefer\"\nwait = \"1h\"\naudit = \"100%\"", "")
+	nodes := f.boot("web1", "db1")
+	web := nodes[0]
+	c.on(nodes[1])
+	_, before := c.publish()
+	web.wait("in sync at the first commit", inSync(f.tip()))
+
+	f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
+	files, m := c.evaluate()
+	mine, honest, lie := manifest.FileName(m.Commit, "web1"), string(m.Nodes["web1"].Toplevel), string(before.Nodes["web1"].Toplevel)
+	text := strings.ReplaceAll(files[mine], filepath.Base(honest)+`"`, filepath.Base(lie)+`"`)
+	check(t, f.Repo().Beside("manifests", map[string]string{mine: text, mine + manifest.Suffix: signed(t, text, c.key)}))
+	f.sync()
+	web.wait("held", held(reconcile.GateManifest, "names "+lie+", and this node's own evaluation "+honest))
+	web.expect(lie)
+	commit := f.edit("roles/web.nix", "VERSION=2", "VERSION=3")
+	c.publish()
+	s := web.wait("promoted", ended(reconcile.ResultPromoted, commit))
+	if s.Took["audit"] == 0 || s.Took["evaluate"] > 0 {
+		t.Errorf("the node took %v, want an audit", s.Took)
 	}
 }
 

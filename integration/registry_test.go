@@ -289,11 +289,7 @@ func TestANodeIsDrainedAroundAnActivation(t *testing.T) {
 // A repository that is no flake deploys by its file: registry, evaluation, build, and what is told of a mistake.
 func TestARepositoryWithoutAFlakeDeploys(t *testing.T) {
 	f := newFleet(t)
-	settings := must[string](t)(f.Repo().File("config.toml"))
-	f.push("a file beside the flake", map[string]string{
-		"default.nix": "import ./fleet.nix { self = { outPath = ./.; }; }\n",
-		"config.toml": settings + "\n[nix]\nfile = \"default.nix\"\nattr = \"nixosConfigurations\"\n",
-	})
+	f.withoutFlake()
 	web := f.up("web1")[0]
 	must[string](t)(f.Repo().Delete("without the flake", "flake.nix"))
 	if got := roles(f.deploys(web)); got != "default web" {
@@ -306,4 +302,14 @@ func TestARepositoryWithoutAFlakeDeploys(t *testing.T) {
 	web.expect(good)
 	fix := f.push("back", map[string]string{"roles/web.nix": role})
 	web.wait("in sync", inSync(fix))
+}
+
+// withoutFlake gives the repository a file with the systems, beside the flake, and has the agent take that.
+func (f fleet) withoutFlake() {
+	f.t.Helper()
+	settings := must[string](f.t)(f.Repo().File("config.toml"))
+	must[string](f.t)(f.Repo().Commit("a file beside the flake", map[string]string{
+		"default.nix": "import ./fleet.nix { self = { outPath = ./.; }; }\n",
+		"config.toml": settings + "\n[nix]\nfile = \"default.nix\"\nattr = \"nixosConfigurations\"\n",
+	}))
 }

@@ -124,6 +124,9 @@ func (x scrape) source() {
 	for _, v := range reconcile.Verdicts {
 		x.put(x.d.verifications, float64(x.s.Record.Tally.Verifications[v]), string(v))
 	}
+	for _, a := range reconcile.AuditResults {
+		x.put(x.d.audits, float64(x.s.Record.Tally.Audits[a]), string(a))
+	}
 	x.put(x.d.reloadSuccessful, truth(x.s.Reload.Err == ""))
 	x.put(x.d.reloadSuccessTime, seconds(x.s.Reload.At))
 }

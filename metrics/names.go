@@ -28,7 +28,7 @@ type descs struct {
 	revisionInfo, revisionCommitTime, revisionReachedTime, inSync, outOfSyncSince desc
 	headVerified, revisionWarnings, commitsBehind                                 desc
 	state, stateEntered, confirmDeadline                                          desc
-	polls, lastPoll, lastPollSuccess, verifications                               desc
+	polls, lastPoll, lastPollSuccess, verifications, audits                       desc
 	lastPhaseDuration, deployments, lastDeployment, rollbacks, lastRollback       desc
 	consecutiveFailures, rollbackFailed, blockedSystems, debts, troubles          desc
 	notices, noticesPending                                                       desc
@@ -69,6 +69,7 @@ func newDescs() (descs, []*prometheus.Desc) {
 		lastPoll:            gauge("infra_agent_last_poll_timestamp_seconds", "When a remote was polled last, 0 if none was."),
 		lastPollSuccess:     gauge("infra_agent_last_poll_success_timestamp_seconds", "When a poll was answered last, 0 if none was."),
 		verifications:       counter("infra_agent_verifications_total", "Verifications of fetched commits by result: descent and, as trust.policy asks, signatures; kept across restarts.", "result"),
+		audits:              counter("infra_agent_manifest_audits_total", "Manifests that this node compared with an evaluation of its own, by result: different holds the commit; kept across restarts.", "result"),
 		lastPhaseDuration:   gauge("infra_agent_last_phase_duration_seconds", "Duration of the last finished run of each phase, 0 if there was none.", "phase"),
 		deployments:         counter("infra_agent_deployments_total", "Finished deployments by result; kept across restarts.", "result"),
 		lastDeployment:      gauge(LastDeployment, "When the last deployment with each result ended, 0 if none did.", "result"),

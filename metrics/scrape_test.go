@@ -65,6 +65,7 @@ func full() reconcile.Snapshot {
 				Deployments:    map[reconcile.Result]int{reconcile.ResultPromoted: 12, reconcile.ResultRolledBack: 2},
 				LastDeployment: map[reconcile.Result]time.Time{reconcile.ResultPromoted: at(1000)},
 				Rollbacks:      map[reconcile.Reason]int{reconcile.ReasonCheck: 2}, LastRollback: at(1130), Consecutive: 1, RollbackFailed: true,
+				Audits:        map[reconcile.AuditResult]int{reconcile.AuditSame: 3},
 				Verifications: map[reconcile.Verdict]int{reconcile.VerdictGood: 9, reconcile.VerdictNotDescendant: 1},
 				Entered:       at(1200), OutOfSync: at(1300), LastPollOK: at(1400), Took: map[string]time.Duration{"build": 90 * time.Second, "preflight": 2500 * time.Millisecond, "confirm": 1500 * time.Millisecond},
 				Marks: map[reconcile.Stage]reconcile.Mark{
@@ -166,6 +167,8 @@ infra_agent_last_phase_duration_seconds{phase="promote"} 0
 infra_agent_last_poll_success_timestamp_seconds 1400.5
 infra_agent_last_poll_timestamp_seconds 1800.5
 infra_agent_last_rollback_timestamp_seconds 1130.5
+infra_agent_manifest_audits_total{result="different"} 0
+infra_agent_manifest_audits_total{result="same"} 3
 infra_agent_node_info{config="web\"1",environment="prod",wave="canary"} 1
 infra_agent_node_role{role="dns"} 1
 infra_agent_node_role{role="mail"} 1

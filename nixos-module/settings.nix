@@ -72,6 +72,7 @@ open {
   manifest = {
     mode = option (word [ "off" "prefer" "only" ]) "off" "prefer" "Whether a signed manifest names the system of a commit: off, this node evaluates; prefer, it evaluates where none has come within manifest.wait; only, it never evaluates.";
     wait = option duration "10m" "30m" "prefer: how long a manifest, and what it names, may take, 0s to 24h.";
+    audit = option string "0%" "5%" "prefer: of this share of commits the node evaluates all the same, and holds one of which its manifest says something else.";
     sources = option list [ ] [ "https://ci.example.org/manifests/{commit}/{node}.json" ] "Where manifests are, in order; empty: branch:manifests. It is branch:NAME, in the remotes, with COMMIT/NODE.json; or a URL in which {commit}, {node} and {system} stand for this node's. The signature's name has .sig after it.";
   };
   limits = {

@@ -55,7 +55,7 @@ var anyPhase = rapid.Custom(func(t *rapid.T) Phase {
 
 var anyStep = rapid.Custom(func(t *rapid.T) Step {
 	f := Fetched{Revision: Revision{Commit: anyCommit.Draw(t, "commit")}, Purpose: rapid.SampledFrom([]Purpose{PurposeBranch, PurposeTesting}).Draw(t, "purpose")}
-	e := Evaluated{Resolved{f, Target{}}, "x.drv", anyTop.Draw(t, "toplevel"), Manifest{Signer: rapid.SampledFrom([]string{"", "ci"}).Draw(t, "signer")}}
+	e := Evaluated{Resolved{f, Target{}}, "x.drv", anyTop.Draw(t, "toplevel"), Manifest{Signer: rapid.SampledFrom([]string{"", "ci"}).Draw(t, "signer")}, rapid.Bool().Draw(t, "audit")}
 	return rapid.SampledFrom([]Step{nil, f, e.Resolved, e, Built{e}, Ready{Built{e}, anyChecks.Draw(t, "checks"), rapid.Bool().Draw(t, "retires"), nil}}).Draw(t, "step")
 })
 
@@ -65,6 +65,7 @@ var anyJob = rapid.Custom(func(t *rapid.T) Job {
 		Fetch{Tip: Tip{Commit: "c1"}},
 		Resolve{b.Fetched},
 		Plan{From: b.Fetched},
+		Audit{b.Evaluated},
 		Evaluate{b.Resolved},
 		Build{b.Evaluated},
 		Preflight{b, "A", false},

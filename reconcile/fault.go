@@ -76,3 +76,16 @@ func RejectedBy(err error) (Gate, bool) {
 	}
 	return "", false
 }
+
+// An AuditResult is what a node found out about a manifest. The set is closed: it is a label of
+// the metric infra_agent_manifest_audits_total.
+type AuditResult string
+
+// The results of an audit.
+const (
+	AuditSame      AuditResult = "same"
+	AuditDifferent AuditResult = "different" // the commit is held
+)
+
+// AuditResults lists every result, in the order of the documentation.
+var AuditResults = []AuditResult{AuditSame, AuditDifferent}

@@ -152,6 +152,9 @@ func advanced(r Record, e Advanced) Record {
 			return mark(r, StageBuilt, s.Revision, e.At)
 		}
 	case Evaluated:
+		if _, audit := e.Job.(Audit); audit {
+			r.Tally.Audits = plus(r.Tally.Audits, AuditSame)
+		}
 		r.Failures = dropped(r.Failures, revisionKey(s.Revision.Commit))
 	case Ready:
 		r.Failures = dropped(r.Failures, toplevelKey(s.Toplevel))
@@ -181,6 +184,8 @@ func failed(r Record, e Failed) Record {
 			return rejected(r, revisionKey(c), e.Gate, e.Why, e.At)
 		}
 		return postponed(r, manifestKey(c), GateManifest, e.Why, e.At, e.Spread)
+	case Audit:
+		return unaudited(r, j.From, e)
 	case Evaluate:
 		key := revisionKey(j.From.Revision.Commit)
 		if e.Gate != "" {

@@ -52,6 +52,12 @@ func next(c Candidate, r Record, o Observation) (Action, Hold) {
 	if c.Step == nil {
 		return Run{Fetch{Tip: c.Tip, Purpose: c.Purpose, Anchor: r.Anchor, Accepted: r.Accepted, Rewind: r.Rewind}}, Hold{}
 	}
+	if s, is := c.Step.(Evaluated); is && s.Audit { // that nothing changed may be a lie, too
+		if h := closed(c, stepOf(c), r, o); h.Gate != "" {
+			return held(h)
+		}
+		return Run{Audit{s}}, Hold{}
+	}
 	if s, ok := evaluatedOf(c.Step); ok && s.Toplevel == r.Good.Toplevel {
 		return converged(c, s, r, o), Hold{}
 	}

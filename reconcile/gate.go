@@ -22,7 +22,7 @@ const (
 )
 
 func stepOf(c Candidate) stage {
-	switch c.Step.(type) {
+	switch s := c.Step.(type) {
 	case nil:
 		return toFetch
 	case Fetched:
@@ -30,6 +30,9 @@ func stepOf(c Candidate) stage {
 	case Resolved:
 		return toEvaluate
 	case Evaluated:
+		if s.Audit { // it is evaluated here, too
+			return toEvaluate
+		}
 		return toBuild
 	case Built:
 		return toPreflight

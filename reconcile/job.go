@@ -70,6 +70,13 @@ func (j Plan) entry(l Limits) jobEntry {
 	return jobEntry{"plan", string(j.From.Revision.Commit), j.From.Purpose, l.Fetch + UnitGrace}
 }
 
+// Audit evaluates what a manifest says.
+type Audit struct{ From Evaluated }
+
+func (j Audit) entry(l Limits) jobEntry {
+	return jobEntry{"audit", string(j.From.Revision.Commit), j.From.Purpose, l.Evaluate}
+}
+
 // Evaluate finds the derivation and the toplevel.
 type Evaluate struct{ From Resolved }
 

@@ -24,6 +24,7 @@ func TestLimitsHoldWhatRunsInside(t *testing.T) {
 		{Fetch{}, p.Limits.Fetch + UnitGrace, "a fetch unit that nobody stopped"},
 		{Resolve{}, p.Limits.Evaluate, "limits.evaluate"},
 		{Plan{}, p.Limits.Fetch, "limits.fetch"},
+		{Audit{}, p.Limits.Evaluate, "limits.evaluate"},
 		{Evaluate{}, p.Limits.Evaluate, "limits.evaluate"},
 		{Build{}, p.Limits.Build, "limits.build"},
 		{Promote{}, p.Limits.Promote, "limits.promote"},

@@ -43,6 +43,18 @@ func unplanned(c Candidate, r Record, o Observation) Hold {
 	return h
 }
 
+// unaudited holds a commit whose manifest says something else than this node's evaluation. What
+// keeps the node from evaluating is no reason to wait.
+func unaudited(r Record, s Evaluated, e Failed) Record {
+	if e.Gate != "" {
+		r.Tally.Audits = plus(r.Tally.Audits, AuditDifferent)
+		return rejected(r, revisionKey(s.Revision.Commit), e.Gate, e.Why, e.At)
+	}
+	s.Audit = false
+	r.Work.Steps = stepped(r, s)
+	return r
+}
+
 // uncopied remembers that what a manifest names could not be had. The manifest is asked for
 // again: it may be another one then.
 func uncopied(r Record, s Evaluated, e Failed) Record {

@@ -109,6 +109,7 @@ type Tally struct {
 	Rollbacks      map[Reason]int           `json:"rollbacks,omitempty"`
 	LastRollback   time.Time                `json:"last_rollback,omitzero"`
 	Verifications  map[Verdict]int          `json:"verifications,omitempty"`
+	Audits         map[AuditResult]int      `json:"audits,omitempty"`
 	Consecutive    int                      `json:"consecutive_failures,omitempty"`
 	RollbackFailed bool                     `json:"rollback_failed,omitempty"`
 	Entered        time.Time                `json:"entered,omitzero"` // the phase

@@ -78,7 +78,11 @@ func (w *script) ok() {
 		advanced(Resolved{Fetched: j.From, Target: w.targets[j.From.Revision.Commit]})
 	case Plan:
 		top := w.systems[j.From.Revision.Commit]
-		advanced(Evaluated{Resolved{j.From, w.targets[j.From.Revision.Commit]}, Derivation(top + ".drv"), top, Manifest{"place", "ci"}})
+		advanced(Evaluated{Resolved{j.From, w.targets[j.From.Revision.Commit]}, Derivation(top + ".drv"), top, Manifest{"place", "ci"}, w.audit})
+	case Audit:
+		s := j.From
+		s.Audit = false
+		advanced(s)
 	case Evaluate:
 		top := w.systems[j.From.Revision.Commit]
 		advanced(Evaluated{Resolved: j.From, Derivation: Derivation(top + ".drv"), Toplevel: top})

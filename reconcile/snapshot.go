@@ -99,7 +99,7 @@ func (s Snapshot) State() string {
 	switch s.Observation.Job.(type) {
 	case Fetch:
 		return "verifying"
-	case Resolve, Plan, Evaluate:
+	case Resolve, Plan, Audit, Evaluate:
 		return "evaluating"
 	case Build:
 		return "building"

@@ -34,7 +34,7 @@ func (w *script) start(phase string, o map[string]string) {
 			tip := Tip{Commit: good.Revision, Remote: "origin", At: w.obs.Now}
 			w.rec.Work = Work{
 				Tidied: true, Tip: tip, Remotes: []Answer{{Remote: "origin", Commit: good.Revision, At: w.obs.Now}},
-				Steps: map[Purpose]Step{PurposeBranch: Evaluated{Resolved{Fetched{Revision: Revision{Commit: good.Revision}, Purpose: PurposeBranch}, Target{}}, Derivation(good.Toplevel) + ".drv", good.Toplevel, Manifest{}}},
+				Steps: map[Purpose]Step{PurposeBranch: Evaluated{Resolved{Fetched{Revision: Revision{Commit: good.Revision}, Purpose: PurposeBranch}, Target{}}, Derivation(good.Toplevel) + ".drv", good.Toplevel, Manifest{}, false}},
 			}
 		}
 		return
@@ -177,6 +177,8 @@ func (w *script) policy(o map[string]string) {
 			p.Checks = checks(value)
 		case "manifest":
 			p.Manifests.Mode = ManifestMode(value)
+		case "audit":
+			w.audit = value == "yes"
 		case "wait":
 			p.Manifests.Wait = w.duration(value)
 		default:

@@ -25,6 +25,7 @@ type (
 		Derivation Derivation
 		Toplevel   Toplevel
 		Manifest   Manifest // that says so; zero: this node evaluated it
+		Audit      bool     // whether that is so, this node has to find out first
 	}
 	// Built: the system is in the store, with a GC root.
 	Built struct{ Evaluated }

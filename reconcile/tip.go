@@ -123,6 +123,8 @@ func overtakable(j Job) Commit {
 		return j.From.Revision.Commit
 	case Plan:
 		return j.From.Revision.Commit
+	case Audit:
+		return j.From.Revision.Commit
 	case Evaluate:
 		return j.From.Revision.Commit
 	case Build:

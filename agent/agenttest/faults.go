@@ -64,7 +64,8 @@ type Commit struct {
 	Unsigned bool               // it must not be used
 	Trips    bool               // its registry reaches a mistake of the agent
 	Target   reconcile.Target   // what the registry says beside the node's name
-	Manifest reconcile.Toplevel // that its manifest names; "" = there is none
+	Manifest reconcile.Toplevel // that its manifest names; "" = System
+	Audited  bool               // the node is to evaluate as well
 }
 
 // An Accident strikes when the numbered point is reached.
@@ -80,6 +81,7 @@ type Accident struct {
 type Diary struct {
 	Trials     []Trial
 	Unverified []string // what was evaluated or built of a commit that was not verified
+	Evaluated  int      // evaluations that were begun
 	AtOnce     int      // activations that were begun while another one ran
 	Reboots    map[string]int
 	GaveUp     []string // deployments whose guard could not bring the old system back

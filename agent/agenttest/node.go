@@ -23,19 +23,20 @@ type Node struct {
 
 	mu sync.Mutex // guards everything below
 	// What people and tests change by way of Do.
-	Systems   map[reconcile.Toplevel]*System
-	Commits   map[reconcile.Commit]Commit
-	Remotes   map[string]reconcile.Commit // "": it does not answer
-	Testing   reconcile.Commit            // of the testing branch, on every remote; "": there is none
-	Order     []string                    // of remotes
-	Faulty    map[string]Fault            // of remotes that answer polls
-	Offline   bool                        // no connectivity target answers anybody
-	DiskFull  bool
-	Secrets   map[string]bool // paths that are there
-	Broken    map[string]bool // programs of the registry that fail
-	Accidents []Accident
-	Counting  bool
-	Diary     Diary
+	Systems     map[reconcile.Toplevel]*System
+	Commits     map[reconcile.Commit]Commit
+	Remotes     map[string]reconcile.Commit // "": it does not answer
+	Testing     reconcile.Commit            // of the testing branch, on every remote; "": there is none
+	Order       []string                    // of remotes
+	Faulty      map[string]Fault            // of remotes that answer polls
+	Offline     bool                        // no connectivity target answers anybody
+	DiskFull    bool
+	NoManifests bool            // whoever makes manifests does not
+	Secrets     map[string]bool // paths that are there
+	Broken      map[string]bool // programs of the registry that fail
+	Accidents   []Accident
+	Counting    bool
+	Diary       Diary
 
 	// What survives a loss of power.
 	slots    reconcile.Slots

@@ -1,6 +1,7 @@
 package agenttest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -99,12 +100,14 @@ func (p *Process) Plan(ctx context.Context, rev reconcile.Revision, _ []reconcil
 		if !p.n.verified[rev.Commit] {
 			p.n.Diary.Unverified = append(p.n.Diary.Unverified, "planned "+string(rev.Commit))
 		}
-		if top = p.n.Commits[rev.Commit].Manifest; top == "" {
+		if p.n.NoManifests || p.n.cutOff() {
 			return errors.New("there is no manifest")
 		}
+		c := p.n.Commits[rev.Commit]
+		top = cmp.Or(c.Manifest, c.System)
 		return nil
 	})
-	return agent.Planned{Target: t, Derivation: reconcile.Derivation(top + ".drv"), Toplevel: top, Manifest: reconcile.Manifest{Place: "ci", Signer: "ci"}}, err
+	return agent.Planned{Target: t, Derivation: reconcile.Derivation(top + ".drv"), Toplevel: top, Manifest: reconcile.Manifest{Place: "ci", Signer: "ci"}, Audit: p.n.Commits[rev.Commit].Audited}, err
 }
 
 // nix is the process as the agent's Nix: a name of its own, for Nix and the
@@ -128,6 +131,7 @@ func (p nix) Evaluate(ctx context.Context, rev reconcile.Revision, _ string) (re
 		return "", "", context.Cause(ctx)
 	}
 	err := p.effect(ctx, "evaluate", func() error {
+		p.n.Diary.Evaluated++
 		if !p.n.verified[rev.Commit] {
 			p.n.Diary.Unverified = append(p.n.Diary.Unverified, "evaluated "+string(rev.Commit))
 		}
@@ -143,7 +147,8 @@ func (p nix) Evaluate(ctx context.Context, rev reconcile.Revision, _ string) (re
 	return reconcile.Derivation(top + ".drv"), top, err
 }
 
-func (p nix) Build(ctx context.Context, rev reconcile.Revision, _ string, want reconcile.Toplevel, root string, report func(reconcile.Progress)) error {
+func (p nix) Build(ctx context.Context, from reconcile.Evaluated, root string, report func(reconcile.Progress)) error {
+	rev, want := from.Revision, from.Toplevel
 	var s System
 	p.n.Do(func() { s = *p.n.Systems[want] })
 	report(reconcile.Progress{ToBuild: 1})

@@ -62,7 +62,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 			OpenPGPKeyringFile: "/etc/infra-agent/keyring.asc", RevocationFile: "/etc/infra-agent/revoked", ManifestSigners: "/etc/infra-agent/manifest_signers",
 		},
 		Manifest: Manifest{
-			Mode: reconcile.ManifestOnly, Wait: 5 * time.Minute,
+			Mode: reconcile.ManifestOnly, Wait: 5 * time.Minute, Audit: "0%",
 			Sources: []string{"branch:ci/manifests", "https://ci.example.org/{system}/{commit}/{node}.json"},
 		},
 		Registry: Registry{
@@ -275,6 +275,13 @@ func TestEachProblem(t *testing.T) {
 				`refused, evaluation_failed, build_failed, held, drift, suspended, resumed)`,
 		},
 		{"manifests of nobody", `manifest.mode = "prefer"`, "config.toml:1:1: manifest.mode: nobody could sign a manifest (name the public keys that may sign in trust.manifest_signers_file)"},
+		{"audits of all", `manifest.audit = "101%"`, `config.toml:1:1: manifest.audit: "101%" is not a share (write it like "5%")`},
+		{"audits by a fraction", `manifest.audit = "0.05"`, `config.toml:1:1: manifest.audit: "0.05" is not a share (write it like "5%")`},
+		{"audits of no number", `manifest.audit = "NaN%"`, `config.toml:1:1: manifest.audit: "NaN%" is not a share (write it like "5%")`},
+		{
+			"audits without evaluations", "manifest = { mode = \"only\", audit = \"5%\" }\ntrust.manifest_signers_file = \"/etc/ci\"",
+			`config.toml:1:29: manifest.audit: does not go with manifest.mode = "only": this node never evaluates (remove it, or write manifest.mode = "prefer")`,
+		},
 		{"manifests of a file", `manifest.sources = ["/srv/manifests"]`, `config.toml:1:21: manifest.sources[0]: "/srv/manifests" is neither a branch nor a URL (write "branch:manifests", or "https://host/{commit}/{node}.json")`},
 		{"manifests of no branch", `manifest.sources = ["branch:a..b"]`, `config.toml:1:21: manifest.sources[0]: "a..b" is not the name of a branch`},
 		{"manifests with a password", `manifest.sources = ["https://u:hunter2@h/{commit}"]`, "config.toml:1:21: manifest.sources[0]: holds a user name or password (put the secret into a file, and name that in source.hosts)"},

@@ -2,6 +2,7 @@ package nix
 
 import (
 	"net/url"
+	"os"
 	"path/filepath"
 	"strconv"
 
@@ -57,12 +58,19 @@ func (n *Nix) evaluated(rev reconcile.Revision, attr string) []string {
 	return []string{"--file", n.file(rev), attr}
 }
 
-// built are the arguments by which nixos-rebuild finds a configuration of a revision.
-func (n *Nix) built(rev reconcile.Revision, configuration string) []string {
+// building is the command that builds what was evaluated, and leaves a link to it in its
+// directory. nixos-rebuild evaluates once more, which costs nothing where Nix remembers the
+// evaluation of a flake. Of a file it remembers none: there the derivation itself is built,
+// unless it was garbage collected meanwhile.
+func (n *Nix) building(from reconcile.Evaluated) []string {
+	rev, configuration := from.Revision, from.Target.Configuration
 	if n.File.Path == "" {
-		return []string{"--flake", n.FlakeRef(rev) + "#" + url.PathEscape(configuration)}
+		return []string{"nixos-rebuild", "build", "--flake", n.FlakeRef(rev) + "#" + url.PathEscape(configuration)}
 	}
-	return []string{"--file", n.file(rev), "--attr", n.attribute(configuration)}
+	if _, err := os.Stat(string(from.Derivation)); err != nil {
+		return []string{"nixos-rebuild", "build", "--file", n.file(rev), "--attr", n.attribute(configuration)}
+	}
+	return append(append([]string{"nix"}, flags...), "build", string(from.Derivation)+"^out")
 }
 
 func (n *Nix) file(rev reconcile.Revision) string {

@@ -1,6 +1,7 @@
 package nix
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -10,8 +11,12 @@ import (
 
 // A repository that is no flake is entered by a file, in the evaluation and the build alike.
 func TestAFileGivesTheSystems(t *testing.T) {
+	there := filepath.Join(t.TempDir(), "ddd.drv")
+	if err := os.WriteFile(there, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	calls := programs(t, map[string]string{
-		"nix":           `case "$*" in *attrNames*) echo '["web.1"]' ;; *--json*) echo '{"schema":1}' ;; *) printf /nix/store/ddd.drv ;; esac`,
+		"nix":           `case "$*" in *attrNames*) echo '["web.1"]' ;; *--json*) echo '{"schema":1}' ;; *\ build\ *) ` + built + ` ;; *) printf /nix/store/ddd.drv ;; esac`,
 		"nix-store":     "echo /nix/store/ttt-nixos-system-web",
 		"nixos-rebuild": built,
 	})
@@ -26,8 +31,11 @@ func TestAFileGivesTheSystems(t *testing.T) {
 	if _, _, err := n.Evaluate(t.Context(), revision, "web.1"); err != nil {
 		t.Error(err)
 	}
-	if err := n.Build(t.Context(), revision, "web.1", "/nix/store/ttt-nixos-system-web", "built", func(reconcile.Progress) {}); err != nil {
-		t.Error(err)
+	step := from("web.1", "/nix/store/ttt-nixos-system-web")
+	for _, step.Derivation = range []reconcile.Derivation{"/nix/store/gone.drv", reconcile.Derivation(there)} {
+		if err := n.Build(t.Context(), step, "built", func(reconcile.Progress) {}); err != nil {
+			t.Error(err)
+		}
 	}
 	n.File.Attr = ""
 	if _, err := n.Configurations(t.Context(), revision); err != nil {
@@ -40,6 +48,8 @@ func TestAFileGivesTheSystems(t *testing.T) {
 		"nix "+features+" [eval] [--raw] "+file+` [nodes."web.1".config.system.build.toplevel.drvPath] [--cores] [2]`,
 		"nix-store [--query] [--outputs] [/nix/store/ddd.drv]",
 		"nixos-rebuild [build] "+file+` [--attr] [nodes."web.1"] [--log-format] [internal-json] [-v] [--cores] [2]`,
+		"nix-store [--realise] [/nix/store/ttt-nixos-system-web] [--add-root] ["+n.Roots+"/built]",
+		"nix "+features+" [build] ["+there+"^out] [--log-format] [internal-json] [-v] [--cores] [2]",
 		"nix-store [--realise] [/nix/store/ttt-nixos-system-web] [--add-root] ["+n.Roots+"/built]",
 		"nix "+features+" [eval] [--json] "+file+" [--apply] [builtins.attrNames] [--cores] [2]",
 	)

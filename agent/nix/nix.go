@@ -140,28 +140,28 @@ func (n *Nix) Evaluate(ctx context.Context, rev reconcile.Revision, configuratio
 	return reconcile.Derivation(drv), reconcile.Toplevel(top), nil
 }
 
-// Build builds the system with nixos-rebuild, keeps it from being garbage collected by
-// the root of that name, and reports progress while it does. The error is
-// nixos-rebuild's, with the last lines of the log that matter.
-func (n *Nix) Build(ctx context.Context, rev reconcile.Revision, configuration string, want reconcile.Toplevel, root string, report func(reconcile.Progress)) error {
+// Build builds what was evaluated, keeps it from being garbage collected by the root of that
+// name, and reports progress while it does. The error is Nix's, with the last lines of the log
+// that matter.
+func (n *Nix) Build(ctx context.Context, from reconcile.Evaluated, root string, report func(reconcile.Progress)) error {
 	dir := filepath.Join(n.Roots, "build")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("build: %w", err)
 	}
-	args := append([]string{"nixos-rebuild", "build"}, n.built(rev, configuration)...)
-	args = append(append(args, "--log-format", "internal-json", "-v"), n.arguments()...)
+	args := append(n.building(from), "--log-format", "internal-json", "-v")
+	args = append(args, n.arguments()...)
 	log := newBuildLog(report)
 	_, err := n.apart(ctx, command.Command{Args: args, Dir: dir, Memory: n.Memory, Stderr: log.line})
 	if err != nil {
-		return log.explain("build "+n.attribute(configuration), err)
+		return log.explain("build "+n.attribute(from.Target.Configuration), err)
 	}
 	result := filepath.Join(dir, "result") // a root, until the next build
 	got, err := os.Readlink(result)
 	if err != nil {
 		return fmt.Errorf("build: %w", err)
 	}
-	if got != string(want) {
-		return fmt.Errorf("build: nixos-rebuild built %s, but the evaluation said %s", got, want)
+	if got != string(from.Toplevel) {
+		return fmt.Errorf("build: %s built %s, but the evaluation said %s", args[0], got, from.Toplevel)
 	}
 	if err := n.Root(ctx, root, got); err != nil {
 		return err

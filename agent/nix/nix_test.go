@@ -182,7 +182,7 @@ func TestEnvironment(t *testing.T) {
 	n := &Nix{Roots: t.TempDir(), Settings: []string{"accept-flake-config = true", "cores = 2"}}
 	_, err := n.Add(t.Context(), "/tree", "source")
 	_, _, evaluated := n.Evaluate(t.Context(), revision, "web")
-	err = errors.Join(err, evaluated, n.Build(t.Context(), revision, "web", "/nix/store/ttt-nixos-system-web", "built", nil))
+	err = errors.Join(err, evaluated, n.Build(t.Context(), from("web", "/nix/store/ttt-nixos-system-web"), "built", nil))
 	got, read := os.ReadFile(heard)
 	if err := errors.Join(err, read); err != nil {
 		t.Fatal(err)
@@ -195,6 +195,12 @@ func TestEnvironment(t *testing.T) {
 
 const built = `ln -sfn /nix/store/ttt-nixos-system-web result`
 
+// from is what comes of an evaluation.
+func from(configuration string, top reconcile.Toplevel) (e reconcile.Evaluated) {
+	e.Revision, e.Target.Configuration, e.Toplevel = revision, configuration, top
+	return e
+}
+
 func TestBuild(t *testing.T) {
 	fixture := fixtures(t, "build.txtar")["fetched"]
 	log := filepath.Join(t.TempDir(), "log")
@@ -205,7 +211,7 @@ func TestBuild(t *testing.T) {
 	roots := filepath.Join(t.TempDir(), "roots")
 	n := &Nix{Roots: roots, ExtraArgs: []string{"--cores", "2"}, Impure: true, Overrides: map[string]string{"b": "path:/b", "a": "path:/a"}}
 	var last reconcile.Progress
-	err := n.Build(t.Context(), revision, "a b", "/nix/store/ttt-nixos-system-web", "built", func(p reconcile.Progress) { last = p })
+	err := n.Build(t.Context(), from("a b", "/nix/store/ttt-nixos-system-web"), "built", func(p reconcile.Progress) { last = p })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,12 +229,12 @@ func TestBuild(t *testing.T) {
 
 func TestBuildThatIsNotWhatWasEvaluated(t *testing.T) {
 	programs(t, map[string]string{"nixos-rebuild": built})
-	err := (&Nix{Roots: t.TempDir()}).Build(t.Context(), revision, "web", "/nix/store/other", "built", func(reconcile.Progress) {})
+	err := (&Nix{Roots: t.TempDir()}).Build(t.Context(), from("web", "/nix/store/other"), "built", func(reconcile.Progress) {})
 	if err == nil || err.Error() != "build: nixos-rebuild built /nix/store/ttt-nixos-system-web, but the evaluation said /nix/store/other" {
 		t.Errorf("got %v", err)
 	}
 	programs(t, map[string]string{"nixos-rebuild": ""})
-	if err := (&Nix{Roots: t.TempDir()}).Build(t.Context(), revision, "web", "/nix/store/other", "built", nil); !errors.Is(err, os.ErrNotExist) {
+	if err := (&Nix{Roots: t.TempDir()}).Build(t.Context(), from("web", "/nix/store/other"), "built", nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("without a result: got %v, want that there is none", err)
 	}
 }

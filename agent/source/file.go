@@ -142,7 +142,9 @@ type branchFiles struct {
 }
 
 func (j job) openBranch(ctx context.Context) (b *branchFiles, err error) {
-	tips, err := j.ask(ctx)
+	a := asker{remote: j.Remote, child: func(ctx context.Context, _ Remote) (Tips, error) { return j.ask(ctx) }}
+	defer a.close()
+	tips, err := a.tips(ctx, j.Branches) // of one ref, however many there are
 	if err != nil {
 		return nil, err
 	}

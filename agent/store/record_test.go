@@ -76,6 +76,7 @@ func full(p reconcile.Phase) reconcile.Record {
 			LastDeployment: map[reconcile.Result]time.Time{reconcile.ResultPromoted: clock(6)},
 			Rollbacks:      map[reconcile.Reason]int{reconcile.ReasonUnit: 2}, LastRollback: clock(7), Consecutive: 1, RollbackFailed: true,
 			Verifications: map[reconcile.Verdict]int{reconcile.VerdictGood: 5},
+			Audits:        map[reconcile.AuditResult]int{reconcile.AuditSame: 6},
 			Entered:       clock(8), OutOfSync: clock(9), LastPollOK: clock(10),
 			Marks: map[reconcile.Stage]reconcile.Mark{reconcile.StageGood: {Revision: revA, Time: clock(11), Reached: clock(12)}},
 			Took:  map[string]time.Duration{"build": 90 * time.Second},

@@ -47,7 +47,7 @@ func barsOf(s control.Status, now time.Time) []bar {
 
 // timed are the jobs of which nothing can be counted, as people call them: only the last run says how long it may take.
 var timed = map[string]string{
-	"fetch": "fetch", "resolve": "registry", "plan": "manifest", "evaluate": "evaluate", "preflight": "look", "activate": "try", "promote": "promote", "goback": "go back",
+	"fetch": "fetch", "resolve": "registry", "plan": "manifest", "audit": "audit", "evaluate": "evaluate", "preflight": "look", "activate": "try", "promote": "promote", "goback": "go back",
 }
 
 func timedBar(name string, took, last time.Duration) bar {

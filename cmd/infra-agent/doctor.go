@@ -58,7 +58,8 @@ nothing is built.`,
 type doctor struct {
 	out                            io.Writer
 	config, checkout, node, runDir string
-	hasSettings                    bool // of the node, or of one like it
+	work                           string // directory for what is fetched
+	hasSettings                    bool   // of the node, or of one like it
 	failed                         int
 }
 
@@ -97,6 +98,7 @@ func (d *doctor) examine(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(work) }()
+	d.work = work
 	if rev, ok := d.revision(ctx, settings, work); ok {
 		d.tree(rev, settings)
 		d.target(ctx, settings, nx, nixWorks, rev)
@@ -173,13 +175,19 @@ func (d *doctor) revision(ctx context.Context, s config.Settings, work string) (
 		if a.Err != nil {
 			continue
 		}
-		res, err := source.NewFetcher(opts).Fetch(ctx, source.Request{Remote: remote.Name, Tip: a.Commit})
+		fetcher := source.NewFetcher(opts)
+		res, err := fetcher.Fetch(ctx, source.Request{Remote: remote.Name, Tip: a.Commit})
 		if err != nil {
 			d.fail("commit", err)
 			return reconcile.Revision{}, false
 		}
 		d.ok("commit", "%s %s", res.Commit.Short(), signedBy(res, s.Trust.Policy))
-		return reconcile.Revision{Commit: res.Commit, Time: res.Time, Tree: res.Tree, Warnings: res.Warnings}, true
+		rev := reconcile.Revision{Commit: res.Commit, Time: res.Time, Tree: res.Tree, Warnings: res.Warnings}
+		if rev.Hash, err = fetcher.Hash(res); err != nil {
+			d.fail("commit", err)
+			return rev, false
+		}
+		return rev, true
 	}
 	return reconcile.Revision{}, false
 }
@@ -246,10 +254,16 @@ func (d *doctor) target(ctx context.Context, s config.Settings, nx *nix.Nix, nix
 		d.everyNode(ctx, s, registryPort{Resolver: r, nix: nx}, rev)
 		return
 	}
-	target, err := registryPort{Resolver: r, nix: nx}.Resolve(ctx, rev)
-	if err != nil {
-		d.fail("registry", err)
-		return
+	target, top, named := d.named(ctx, s, r, rev)
+	if !named {
+		if d.only(s) {
+			return
+		}
+		var err error
+		if target, err = (registryPort{Resolver: r, nix: nx}).Resolve(ctx, rev); err != nil {
+			d.fail("registry", err)
+			return
+		}
 	}
 	d.ok("registry", "node %s, roles %s, %d checks", target.Node, cmp.Or(joined(target.Roles), "none"), len(target.Checks))
 	for _, w := range target.Warnings {
@@ -261,13 +275,14 @@ func (d *doctor) target(ctx context.Context, s config.Settings, nx *nix.Nix, nix
 	if target.Pin != "" {
 		d.warn("registry", "it pins this node to %s", target.Pin)
 	}
-	if nixWorks {
-		_, top, err := nx.Evaluate(ctx, rev, target.Configuration)
-		if err != nil {
+	if nixWorks && !named {
+		var err error
+		if _, top, err = nx.Evaluate(ctx, rev, target.Configuration); err != nil {
 			d.fail("system", err)
-		} else {
-			d.ok("system", "%s", top)
 		}
+	}
+	if top != "" {
+		d.ok("system", "%s", top)
 	}
 	if d.checkout != "" {
 		return

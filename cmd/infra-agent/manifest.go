@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"strings"
 
@@ -28,55 +30,65 @@ func manifestSigners(s config.Settings) signature.Files {
 	return signature.Files{AllowedSigners: s.Trust.ManifestSigners, Revocation: s.Trust.RevocationFile}
 }
 
-// Plan resolves the node without Nix: what a flake would be asked, the manifest says. It is
-// fetched once, by the name that the registry has for the node, or by the host name where the
-// registry is in it.
+// Plan resolves the node without Nix: what a flake would be asked, the manifest says.
 func (p manifestPort) Plan(ctx context.Context, rev reconcile.Revision, accepted []reconcile.Commit) (agent.Planned, error) {
 	p.Hostname, p.FQDN = hostnames()
-	var m *manifest.Manifest
-	var from reconcile.Manifest
-	get := func(ctx context.Context, node string) (err error) {
-		if m == nil {
-			m, from, err = p.manifest(ctx, manifest.Source{Commit: rev.Commit, Tree: rev.Hash, Accepted: accepted}, node)
-		}
-		return err
-	}
-	plain := false // there is no registry: a node is its output
-	target, err := p.Resolve(ctx, rev.Tree, registry.Flake{
-		Value: func(ctx context.Context, _ string) ([]byte, error) {
-			if err := get(ctx, p.calledSoFar()); err != nil {
-				return nil, err
-			}
-			return m.Registry, nil
-		},
-		Outputs: func(ctx context.Context) ([]string, error) {
-			plain = true
-			if err := get(ctx, p.calledSoFar()); err != nil {
-				return nil, err
-			}
-			return m.Configurations(), nil
-		},
-	})
+	l := p.lazily(rev, accepted)
+	target, err := p.Resolve(ctx, rev.Tree, l.flake())
 	if err != nil {
 		return agent.Planned{}, err
 	}
-	if err := get(ctx, target.Node); err != nil {
+	if err := l.get(ctx, target.Node); err != nil {
 		return agent.Planned{}, err
 	}
 	who := manifest.Machine{Node: target.Node, Configuration: target.Configuration, System: p.System}
-	if plain {
+	if l.plain {
 		who.Node = target.Configuration
 	}
-	n, err := m.For(who)
-	return agent.Planned{Target: target, Derivation: n.Derivation, Toplevel: n.Toplevel, Manifest: from}, err
+	n, err := l.m.For(who)
+	return agent.Planned{Target: target, Derivation: n.Derivation, Toplevel: n.Toplevel, Manifest: l.from, Audit: rand.Float64() < p.settings.AuditShare()}, err // nobody can know of which
 }
 
-// calledSoFar is the node's name before a registry could be read.
-func (p manifestPort) calledSoFar() string {
-	if p.Node != "" {
-		return p.Node
+// A lazyManifest is fetched once, when something of it is needed: by the name that the registry
+// has for the node or, where the registry is in it, by what the node is called before that.
+type lazyManifest struct {
+	port   manifestPort
+	of     manifest.Source
+	called string
+
+	m     *manifest.Manifest // nil: not yet
+	from  reconcile.Manifest
+	plain bool // there is no registry: a node is its output
+}
+
+func (p manifestPort) lazily(rev reconcile.Revision, accepted []reconcile.Commit) *lazyManifest {
+	return &lazyManifest{port: p, of: manifest.Source{Commit: rev.Commit, Tree: rev.Hash, Accepted: accepted}, called: cmp.Or(p.Node, p.Hostname)}
+}
+
+func (l *lazyManifest) get(ctx context.Context, node string) (err error) {
+	if l.m == nil {
+		l.m, l.from, err = l.port.manifest(ctx, l.of, node)
 	}
-	return p.Hostname
+	return err
+}
+
+// flake answers for the flake that the manifest was made of.
+func (l *lazyManifest) flake() registry.Flake {
+	return registry.Flake{
+		Value: func(ctx context.Context, _ string) ([]byte, error) {
+			if err := l.get(ctx, l.called); err != nil {
+				return nil, err
+			}
+			return l.m.Registry, nil
+		},
+		Outputs: func(ctx context.Context) ([]string, error) {
+			l.plain = true
+			if err := l.get(ctx, l.called); err != nil {
+				return nil, err
+			}
+			return l.m.Configurations(), nil
+		},
+	}
 }
 
 // manifest gets one that counts from the first place that has it. The error says what is wrong

@@ -44,7 +44,7 @@ var (
 		for _, at := range s.Manifest.Places() {
 			places = append(places, p.place(at, "c", "n"))
 		}
-		return fmt.Sprint(places, p.signers)
+		return fmt.Sprint(places, p.signers, p.settings.AuditShare())
 	}
 
 	theResolver = func(_ *testing.T, s config.Settings) any { return resolver(s) }
@@ -192,6 +192,7 @@ var effects = []effect{
 	{"trust.manifest_signers_file", `trust.manifest_signers_file = "/etc/ci"`, theManifests},
 	{"manifest.mode", `manifest.mode = "prefer"` + "\n" + `trust.manifest_signers_file = "/etc/ci"`, thePolicy},
 	{"manifest.wait", `manifest.wait = "5m"`, thePolicy},
+	{"manifest.audit", `manifest.audit = "5%"`, theManifests},
 	{"manifest.sources", `manifest.sources = ["branch:ci", "https://ci.example.org/{commit}/{node}.json"]`, theManifests},
 	{"trust.authorizations", `trust = { policy = "all", introduction = "2f1c9d4be03a5c7786d1e0f9ab3c5d7e8f901234", authorizations = "signers" }`, theSource},
 	{"trust.introduction", `trust = { policy = "all", authorizations = "signers", introduction = "2f1c9d4be03a5c7786d1e0f9ab3c5d7e8f901234" }`, theSource},

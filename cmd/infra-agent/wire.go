@@ -41,10 +41,11 @@ func (n node) ports(s config.Settings) agent.Ports {
 	nx := nixOf(s)
 	nx.Run = func(ctx context.Context, c command.Command) ([]byte, error) { return n.system.Run(ctx, "nix", c) }
 	check := func(ctx context.Context, c command.Command) ([]byte, error) { return n.system.Run(ctx, "check", c) }
+	manifests := manifestPort{resolver(s), source.NewFetcher(n.sourceOptions(s)), s.Manifest, manifestSigners(s)}
 	return agent.Ports{
 		Source:    sourcePort{source.NewFetcher(n.sourceOptions(s)), n.log, new(sync.Once)},
-		Registry:  registryPort{resolver(s), nx, identity(s)},
-		Manifests: manifestPort{resolver(s), source.NewFetcher(n.sourceOptions(s)), s.Manifest, manifestSigners(s)},
+		Registry:  registryPort{resolver(s), nx, identity(s), manifests},
+		Manifests: manifests,
 		Nix:       nx,
 		Links:     n.system,
 		Units:     n.system,
@@ -171,8 +172,9 @@ func resolver(s config.Settings) registry.Resolver {
 
 type registryPort struct {
 	registry.Resolver
-	nix      *nix.Nix
-	identity string // see [reconcile.Newcomer]
+	nix       *nix.Nix
+	identity  string // see [reconcile.Newcomer]
+	manifests manifestPort
 }
 
 func (p registryPort) Resolve(ctx context.Context, rev reconcile.Revision) (reconcile.Target, error) {
@@ -187,7 +189,12 @@ func (p registryPort) ResolveAs(ctx context.Context, rev reconcile.Revision, n r
 		return t, false, nil
 	}
 	p.Hostname, p.FQDN = splitName(n.HostName)
-	t, err = p.Resolver.Resolve(ctx, rev.Tree, p.flake(rev))
+	flake := p.flake(rev)
+	if p.manifests.settings.Mode == reconcile.ManifestOnly { // by the name that the node has now
+		p.manifests.Hostname, p.manifests.FQDN = hostnames()
+		flake = p.manifests.lazily(rev, nil).flake()
+	}
+	t, err = p.Resolver.Resolve(ctx, rev.Tree, flake)
 	return t, true, err
 }
 

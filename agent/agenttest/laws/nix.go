@@ -50,19 +50,16 @@ var Nix = []Law[Builder]{
 		}
 	}},
 	{"what is built stays until its root is given up", func(t testing.TB, b Builder) {
-		_, top, err := b.Nix.Evaluate(t.Context(), b.Good, b.Configuration)
-		if err != nil {
-			t.Fatal(err)
-		}
+		from := b.evaluated(t, b.Good)
 		reports := 0
-		if err := b.Nix.Build(t.Context(), b.Good, b.Configuration, top, "built", func(reconcile.Progress) { reports++ }); err != nil {
+		if err := b.Nix.Build(t.Context(), from, "built", func(reconcile.Progress) { reports++ }); err != nil {
 			t.Fatal(err)
 		}
-		if !b.Rooted(string(top)) || reports == 0 {
-			t.Errorf("%s is rooted: %t; progress was reported %d times", top, b.Rooted(string(top)), reports)
+		if !b.Rooted(string(from.Toplevel)) || reports == 0 {
+			t.Errorf("%s is rooted: %t; progress was reported %d times", from.Toplevel, b.Rooted(string(from.Toplevel)), reports)
 		}
-		if err := b.Nix.Unroot("source"); err != nil || b.Rooted(string(top)) {
-			t.Errorf("given up: %v; %s is rooted: %t", err, top, b.Rooted(string(top)))
+		if err := b.Nix.Unroot("source"); err != nil || b.Rooted(string(from.Toplevel)) {
+			t.Errorf("given up: %v; %s is rooted: %t", err, from.Toplevel, b.Rooted(string(from.Toplevel)))
 		}
 	}},
 	{"only what is kept has a root", func(t testing.TB, b Builder) {
@@ -83,33 +80,35 @@ var Nix = []Law[Builder]{
 		}
 	}},
 	{"a build that fails is an error", func(t testing.TB, b Builder) {
-		_, top, err := b.Nix.Evaluate(t.Context(), b.Unbuildable, b.Configuration)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := b.Nix.Build(t.Context(), b.Unbuildable, b.Configuration, top, "built", func(reconcile.Progress) {}); err == nil || b.Rooted(string(top)) {
-			t.Errorf("got %v, rooted %t", err, b.Rooted(string(top)))
+		from := b.evaluated(t, b.Unbuildable)
+		if err := b.Nix.Build(t.Context(), from, "built", func(reconcile.Progress) {}); err == nil || b.Rooted(string(from.Toplevel)) {
+			t.Errorf("got %v, rooted %t", err, b.Rooted(string(from.Toplevel)))
 		}
 	}},
 	{"what no binary cache has is not copied, which is not held against the commit", func(t testing.TB, b Builder) {
-		_, top, err := b.Nix.Evaluate(t.Context(), b.Unbuildable, b.Configuration)
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = b.Nix.Copy(t.Context(), top, "built", func(reconcile.Progress) {})
-		if _, rejected := reconcile.RejectedBy(err); err == nil || rejected || b.Rooted(string(top)) {
-			t.Errorf("got %v, rooted %t", err, b.Rooted(string(top)))
+		from := b.evaluated(t, b.Unbuildable)
+		err := b.Nix.Copy(t.Context(), from.Toplevel, "built", func(reconcile.Progress) {})
+		if _, rejected := reconcile.RejectedBy(err); err == nil || rejected || b.Rooted(string(from.Toplevel)) {
+			t.Errorf("got %v, rooted %t", err, b.Rooted(string(from.Toplevel)))
 		}
 	}},
 	{"a build ends with its context", func(t testing.TB, b Builder) {
-		_, top, err := b.Nix.Evaluate(t.Context(), b.Good, b.Configuration)
-		if err != nil {
-			t.Fatal(err)
-		}
+		from := b.evaluated(t, b.Good)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := b.Nix.Build(ctx, b.Good, b.Configuration, top, "built", func(reconcile.Progress) {}); err == nil {
+		if err := b.Nix.Build(ctx, from, "built", func(reconcile.Progress) {}); err == nil {
 			t.Error("it was built")
 		}
 	}},
+}
+
+// evaluated returns what comes of an evaluation.
+func (b Builder) evaluated(t testing.TB, rev reconcile.Revision) (e reconcile.Evaluated) {
+	t.Helper()
+	var err error
+	e.Revision, e.Target.Configuration = rev, b.Configuration
+	if e.Derivation, e.Toplevel, err = b.Nix.Evaluate(t.Context(), rev, b.Configuration); err != nil {
+		t.Fatal(err)
+	}
+	return e
 }

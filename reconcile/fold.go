@@ -178,6 +178,7 @@ func failed(r Record, e Failed) Record {
 		if e.Gate != "" {
 			return rejected(r, revisionKey(j.From.Revision.Commit), e.Gate, e.Why, e.At)
 		}
+		r.Work.Overtaken = "" // it gives way to the newest commit, which may mend it
 	case Plan:
 		c := j.From.Revision.Commit
 		if e.Gate != "" {

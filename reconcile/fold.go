@@ -38,7 +38,7 @@ func Fold(r Record, e Event) Record {
 		}
 		return took(r, KeyOf(e.Job).Kind, e.Took)
 	case Cancelled:
-		if c := overtakable(e.Job); c != r.Work.Tip.Commit && r.Work.Overtaken == "" {
+		if c := overtakable(e.Job); c != r.Work.Tip.Commit && c != r.Good.Revision && r.Work.Overtaken == "" {
 			r.Work.Overtaken = c
 		}
 	case Failed:
@@ -178,6 +178,7 @@ func failed(r Record, e Failed) Record {
 		if e.Gate != "" {
 			return rejected(r, revisionKey(j.From.Revision.Commit), e.Gate, e.Why, e.At)
 		}
+		r.Work.Overtaken = "" // it gives way to the newest commit, which may mend it
 	case Plan:
 		c := j.From.Revision.Commit
 		if e.Gate != "" {

@@ -99,6 +99,25 @@ func TestTheFleetsNodes(t *testing.T) {
 	}
 }
 
+// The small template is a node, and nothing else.
+func TestTheMinimalTemplate(t *testing.T) {
+	var got map[string]any
+	check(t, fleet(t, `let
+		minimal = import (packaging + "/fleet/testdata/flake.nix") { flake = packaging + "/fleet/minimal"; };
+		node = minimal.outputs.nixosConfigurations.web-01;
+	in {
+		nodes = builtins.attrNames minimal.outputs.nixosConfigurations;
+		failed = minimal.failed node;
+		agent = node.config.services.infra-agent.enable;
+		name = node.config.networking.hostName;
+		inherit (minimal) missing;
+	}`, &got))
+	want := map[string]any{"nodes": []any{"web-01"}, "failed": []any{}, "agent": true, "name": "web-01", "missing": []any{}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the minimal template (-want +got):\n%s", diff)
+	}
+}
+
 // What contradicts itself is refused before anything is built.
 func TestWhatTheFleetRefuses(t *testing.T) {
 	var failed []string

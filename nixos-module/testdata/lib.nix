@@ -161,6 +161,8 @@ rec {
         merge = path: values: mergeOptions path { } type values;
         getSubOptions = prefix: type.getSubOptions (prefix ++ [ "<name>" ]);
       };
+      # Used as a freeform type alone, which here is that of each value.
+      lazyAttrsOf = type: type;
       # Sets merge, lists add up, of other values there is one.
       anything = simple "anything" (_: true) // {
         merge = path: values:

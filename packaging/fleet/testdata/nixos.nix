@@ -1,7 +1,7 @@
 # Stands for the rest of NixOS: every option is there, and nobody says what it may be. What a real NixOS would refuse is not seen.
 { config, lib, ... }:
 {
-  freeformType = lib.types.anything;
+  freeformType = lib.types.lazyAttrsOf lib.types.anything;
   options = {
     networking.hostName = lib.mkOption { type = lib.types.str; default = "nixos"; };
     nixpkgs.hostPlatform = lib.mkOption { type = lib.types.str; };

@@ -16,13 +16,14 @@ const (
 	toFetch stage = iota
 	toResolve
 	toEvaluate
+	toAudit
 	toBuild
 	toPreflight
 	toTry
 )
 
 func stepOf(c Candidate) stage {
-	switch c.Step.(type) {
+	switch s := c.Step.(type) {
 	case nil:
 		return toFetch
 	case Fetched:
@@ -30,6 +31,9 @@ func stepOf(c Candidate) stage {
 	case Resolved:
 		return toEvaluate
 	case Evaluated:
+		if s.Audit {
+			return toAudit
+		}
 		return toBuild
 	case Built:
 		return toPreflight

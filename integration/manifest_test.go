@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -256,11 +257,15 @@ func TestAnAuditFindsALie(t *testing.T) {
 	}
 }
 
-// manifest makes the newest commit's manifest on the node, as a machine of CI would.
+// manifest makes the newest commit's manifest on the node, as a machine of CI would; nil where
+// it is written to a directory.
 func (n *node) manifest(args ...string) *manifest.Manifest {
 	n.t.Helper()
 	must[string](n.t)(n.Run(n.t.Context(), "sh", "-c", "cd / && rm -rf /root/ci && git clone --quiet "+lab.GitURL+" /root/ci"))
 	out := must[string](n.t)(n.agent(append([]string{"registry", "manifest", "/root/ci"}, args...)...))
+	if slices.Contains(args, "--out") {
+		return nil
+	}
 	return must[*manifest.Manifest](n.t)(manifest.Parse([]byte(out)))
 }
 
@@ -282,5 +287,17 @@ func TestManifestSaysWhatNodesEvaluate(t *testing.T) {
 			t.Errorf("%s: the manifest says %+v, the node runs %s", n.Name(), got, want)
 		}
 		must[string](t)(nodes[1].Run(t.Context(), "nix-store", "--query", "--hash", string(got.Toplevel))) // it was built
+	}
+
+	t.Log("what a change does is seen where both systems are built")
+	f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
+	f.edit("roles/web.nix", "{ ... }: {", "{ ... }: { kernel = \"6.12.9\";")
+	nodes[1].manifest("--commit", "HEAD~2", "--build", "--out", "/root/manifests")
+	nodes[1].manifest("--build", "--out", "/root/manifests")
+	out := must[string](t)(nodes[1].agent("registry", "preview", "HEAD~2..HEAD", "/root/ci", "--manifests", "/root/manifests"))
+	for _, want := range []string{"### 3 of 3 nodes change\n", "\n| db1 |  |  |  |\n", "\n| web1 | kernel, initrd | lab-web.service | "} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the preview lacks %q:\n%s", want, out)
+		}
 	}
 }

@@ -52,6 +52,9 @@ func next(c Candidate, r Record, o Observation) (Action, Hold) {
 	if c.Step == nil {
 		return Run{Fetch{Tip: c.Tip, Purpose: c.Purpose, Anchor: r.Anchor, Accepted: r.Accepted, Rewind: r.Rewind}}, Hold{}
 	}
+	if h := unplanned(c, r, o); h.Gate != "" && c.Tip.Commit == r.Good.Revision { // it runs already, and nobody need hear of it
+		return Wait{Until: h.Until}, Hold{}
+	}
 	stage := stepOf(c)
 	if s, ok := evaluatedOf(c.Step); ok && stage != toAudit && s.Toplevel == r.Good.Toplevel { // that nothing changed may be a lie, too
 		return converged(c, s, r, o), Hold{}

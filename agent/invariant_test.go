@@ -244,7 +244,7 @@ func I12(w *world) {
 	if a == nil || approved(w.node, slots.Running) || alerts(w.node) {
 		return
 	}
-	if _, idle := a.Snapshot().Record.Phase.(reconcile.Idle); !idle {
+	if _, idle := a.Snapshot().Record.Phase.(reconcile.Idle); !idle || a.Snapshot().Observation.Orphan { // it retires once its debts are paid
 		return
 	}
 	say := func(verbs ...reconcile.Verb) {

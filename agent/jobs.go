@@ -120,7 +120,7 @@ func (a *Agent) work(ctx context.Context, job reconcile.Job, p Ports, policy rec
 		return nil, runAll(ctx, "undrain", j.Commands, p)
 	case reconcile.Measure:
 		base, err := baseline(ctx, j.Deployment, p)
-		return reconcile.Measured{Baseline: base, At: time.Now()}, err
+		return reconcile.Measured{Deployment: j.Deployment, Baseline: base, At: time.Now()}, err
 	case reconcile.Arm:
 		return a.arm(ctx, j, p, policy)
 	case reconcile.Activate:

@@ -81,7 +81,7 @@ func (a *Agent) preflight(ctx context.Context, j reconcile.Preflight, p Ports, p
 		own = policy.Checks
 	}
 	checks := reconcile.MergeChecks(own, j.From.Target.Checks)
-	return reconcile.Advanced{Step: reconcile.Ready{Built: j.From, Checks: checks, Retires: next.Retires}}, nil
+	return reconcile.Advanced{Step: reconcile.Ready{Built: j.From, Checks: checks, Retires: next.Retires, Units: next.Units}}, nil
 }
 
 // sameNode refuses a host name under which the registry would not lead to this node any more.

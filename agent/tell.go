@@ -33,6 +33,12 @@ func (a *Agent) tell(before reconcile.Record, e reconcile.Event, after reconcile
 		a.Log.Info("adopted the running system", "system", e.System, "by_hand", e.ByHand)
 	case reconcile.Converged:
 		a.Log.Info("converged: this revision changes nothing here", "revision", e.Revision.Commit)
+	case reconcile.Judged:
+		if e.Cause.Reason == "" {
+			a.Log.Info("another tool deployed this: it would have been kept", "revision", after.Good.Revision)
+		} else {
+			a.Log.Warn("another tool deployed this: it would have been rolled back", "revision", after.Good.Revision, "reason", e.Cause.Reason, "why", e.Cause.Why)
+		}
 	case reconcile.Retried:
 		a.Log.Info("forgot what failed")
 	case reconcile.Rewound:

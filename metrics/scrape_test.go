@@ -125,6 +125,7 @@ infra_agent_gate_blocked{gate="hold"} 0
 infra_agent_gate_blocked{gate="identity"} 0
 infra_agent_gate_blocked{gate="lock"} 0
 infra_agent_gate_blocked{gate="manifest"} 0
+infra_agent_gate_blocked{gate="observe"} 0
 infra_agent_gate_blocked{gate="preflight"} 0
 infra_agent_gate_blocked{gate="reboot"} 0
 infra_agent_gate_blocked{gate="secrets"} 0
@@ -167,7 +168,6 @@ infra_agent_last_poll_success_timestamp_seconds 1400.5
 infra_agent_last_poll_timestamp_seconds 1800.5
 infra_agent_last_rollback_timestamp_seconds 1130.5
 infra_agent_manifest_audits_total{result="different"} 0
-infra_agent_manifest_audits_total{result="failed"} 0
 infra_agent_manifest_audits_total{result="same"} 3
 infra_agent_node_info{config="web\"1",environment="prod",wave="canary"} 1
 infra_agent_node_role{role="dns"} 1

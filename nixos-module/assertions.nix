@@ -5,9 +5,12 @@ let
   cfg = config.services.infra-agent;
   files = import ./files.nix { inherit lib cfg; };
 
-  notWith = option: {
-    assertion = !(lib.attrByPath (lib.splitString "." option) false config);
-    message = "services.infra-agent and ${option} would both switch this system: enable one of them.";
+  # Other tools that switch this system. In observe mode they do, and the agent looks on.
+  others = builtins.filter (option: lib.attrByPath (lib.splitString "." option) false config) [ "system.autoUpgrade.enable" "services.comin.enable" ];
+  observes = cfg.settings.mode == "observe";
+  alone = option: {
+    assertion = observes;
+    message = "services.infra-agent and ${option} would both switch this system: enable one of them, or set services.infra-agent.settings.mode = \"observe\".";
   };
 
   inherit (import ./firewall.nix { inherit cfg; }) openPort;
@@ -56,8 +59,6 @@ in
 {
   config = lib.mkIf cfg.enable {
     assertions = [
-      (notWith "system.autoUpgrade.enable")
-      (notWith "services.comin.enable")
       {
         assertion = builtins.compareVersions config.system.nixos.release "24.11" >= 0;
         message = "services.infra-agent needs NixOS 24.11 or newer, and this is ${config.system.nixos.release}: older ones lack the switch-to-configuration whose exit codes it reads.";
@@ -79,10 +80,13 @@ in
         message = "services.infra-agent.metrics.openFirewall opens no port to others, since services.infra-agent.settings.metrics.listen is \"${cfg.settings.metrics.listen}\": write \":10119\".";
       }
     ]
+    ++ map alone others
     ++ builtins.concatMap fileIsRight files.all
     ++ builtins.concatMap credentialIsRight (builtins.attrNames cfg.credentials);
 
-    warnings = lib.optional (builtins.elem state.type [ "tmpfs" "ramfs" ])
+    warnings = map (option: "services.infra-agent only observes what ${option} deploys: disable that, and set services.infra-agent.settings.mode = \"deploy\", to have it deploy itself.")
+      (builtins.filter (_: observes) others)
+    ++ lib.optional (builtins.elem state.type [ "tmpfs" "ramfs" ])
       ("services.infra-agent: ${cfg.settings.state_dir} is on ${state.where}, a ${state.type}, and lost at every boot: the node forgets what it "
         + "accepted, what failed and that it is suspended. Persist that directory, or set services.infra-agent.settings.state_dir to one that is.");
   };

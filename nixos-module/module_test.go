@@ -99,6 +99,7 @@ func TestAssertions(t *testing.T) {
 		{"no remote", "", "", "nothing to follow"},
 		{"autoUpgrade", remote, "system.autoUpgrade.enable = true;", "system.autoUpgrade.enable would both switch"},
 		{"comin", remote, `imports = [ { options.services.comin.enable = lib.mkOption { default = true; }; } ];`, "services.comin.enable would both switch"},
+		{"autoUpgrade, observed", remote + `settings.mode = "observe";`, "system.autoUpgrade.enable = true;", ""},
 		{"older NixOS", remote, `system.nixos.release = "24.05";`, "needs NixOS 24.11 or newer, and this is 24.05"},
 		{"newer NixOS", remote, `system.nixos.release = "25.11";`, ""},
 		{"no switch", remote, "system.switch.enable = false;", "needs system.switch.enable"},
@@ -197,6 +198,8 @@ func TestLostState(t *testing.T) {
 		{"above it bound", remote, persisted + `fileSystems.lib = { mountPoint = "/var/lib"; };`, ""},
 		{"bound by a unit", remote, persisted + `systemd.mounts = [ { where = "/var/lib/infra-agent"; type = ""; } ];`, ""},
 		{"off", "enable = false;", root, ""},
+		{"another tool deploys", remote + `settings.mode = "observe";`, "system.autoUpgrade.enable = true;", "only observes what system.autoUpgrade.enable deploys"},
+		{"none deploys", remote + `settings.mode = "observe";`, "", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var got []string

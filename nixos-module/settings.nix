@@ -3,6 +3,7 @@
 with import ./types.nix { inherit lib toml; };
 open {
   node = option string "" "web1" "Name of this node in the registry; empty: found by hostname.";
+  mode = option (word [ "deploy" "observe" ]) "deploy" "observe" "observe: nothing is activated, beside another tool that deploys; what would have become of each commit is told.";
   state_dir = option string "/var/lib/infra-agent" "/persist/infra-agent" "What must survive a reboot.";
   run_dir = option string "/run/infra-agent" "/run/fleet" "The control socket.";
   rollback = option (word [ "auto" "hold" "never" ]) "auto" "hold" "What happens when a trial is not healthy; nodes and roles may override it.";
@@ -119,7 +120,7 @@ open {
     textfile = option string "" "/var/lib/node_exporter/infra-agent.prom" "File for node_exporter's textfile collector, written every 15 s, whose name ends with .prom; empty: none.";
   };
   notify = {
-    held_after = option duration "6h" "30m" "How long the node may be held, but for maintenance windows, until that is told; 0s: it never is, 0s to 720h.";
+    held_after = option duration "6h" "30m" "How long the node may be held, but for maintenance windows and in observe mode, until that is told; 0s: it never is, 0s to 720h.";
     events = option list [ ] [ "rolled_back" "stuck" ] "What is told; empty: promoted, rolled_back, rollback_failed, waiting, stuck, held and drift.";
     command = option list [ ] [ "/run/current-system/sw/bin/tell-the-fleet" "--json" ] "Program and arguments that get each message as JSON on standard input; empty: none.";
     command_secret_file = option string "" "/run/credentials/infra-agent.service/pager" "File that the command finds as $CREDENTIALS_DIRECTORY/secret; empty: none.";

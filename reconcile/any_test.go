@@ -56,7 +56,7 @@ var anyPhase = rapid.Custom(func(t *rapid.T) Phase {
 var anyStep = rapid.Custom(func(t *rapid.T) Step {
 	f := Fetched{Revision: Revision{Commit: anyCommit.Draw(t, "commit")}, Purpose: rapid.SampledFrom([]Purpose{PurposeBranch, PurposeTesting}).Draw(t, "purpose")}
 	e := Evaluated{Resolved{f, Target{}}, "x.drv", anyTop.Draw(t, "toplevel"), Manifest{Signer: rapid.SampledFrom([]string{"", "ci"}).Draw(t, "signer")}, rapid.Bool().Draw(t, "audit")}
-	return rapid.SampledFrom([]Step{nil, f, e.Resolved, e, Built{e}, Ready{Built{e}, anyChecks.Draw(t, "checks"), rapid.Bool().Draw(t, "retires")}}).Draw(t, "step")
+	return rapid.SampledFrom([]Step{nil, f, e.Resolved, e, Built{e}, Ready{Built{e}, anyChecks.Draw(t, "checks"), rapid.Bool().Draw(t, "retires"), nil}}).Draw(t, "step")
 })
 
 var anyJob = rapid.Custom(func(t *rapid.T) Job {
@@ -100,6 +100,7 @@ var anyRecord = rapid.Custom(func(t *rapid.T) Record {
 		Foreign:   Foreign{Tip: anyCommit.Draw(t, "foreign")},
 		Owed:      roomy([]Debt{{Kind: rapid.SampledFrom(DebtKinds).Draw(t, "owed"), System: anyTop.Draw(t, "restore"), After: anyTime.Draw(t, "due")}}),
 		History:   roomy([]Outcome{{ID: "x", To: "B"}}),
+		Observed:  roomy([]Observed{{System: "B"}}),
 	}
 	gate := rapid.SampledFrom(Gates).Draw(t, "gate")
 	r.Failures = map[FailureKey]Failure{
@@ -109,6 +110,9 @@ var anyRecord = rapid.Custom(func(t *rapid.T) Record {
 		Remotes: roomy([]Answer{{Remote: "origin", Commit: anyCommit.Draw(t, "answer"), Testing: anyCommit.Draw(t, "testing")}}), Tip: Tip{Commit: anyCommit.Draw(t, "tip")},
 		Steps: map[Purpose]Step{}, Overtaken: anyCommit.Draw(t, "overtaken"), Tidied: rapid.Bool().Draw(t, "tidied"), Armed: rapid.Bool().Draw(t, "armed"), Pause: Pause{anyTime.Draw(t, "failed"), anyTime.Draw(t, "not before")},
 		Last: JobEnd{Job: KeyOf(anyJob.Draw(t, "last")), OK: rapid.Bool().Draw(t, "ok")},
+	}
+	if rapid.Bool().Draw(t, "looks out") {
+		r.Work.Lookout = Lookout{Trial: anyTrial.Draw(t, "awaited"), At: anyTime.Draw(t, "measured"), Since: anyDuration.Draw(t, "looks since")}
 	}
 	for _, p := range []Purpose{PurposeBranch, PurposeEarlier, PurposeTesting} {
 		if s := anyStep.Draw(t, string(p)); s != nil {
@@ -142,6 +146,7 @@ var anyObservation = rapid.Custom(func(t *rapid.T) Observation {
 		ID: rapid.SampledFrom([]string{"d", "e", ""}).Draw(t, "guard"), Until: anyDuration.Draw(t, "until"), Alive: rapid.Bool().Draw(t, "alive"),
 		Claimed: rapid.Bool().Draw(t, "claimed"), Rebooted: rapid.Bool().Draw(t, "rebooted"),
 	}
+	o.Policy.Observe = rapid.Bool().Draw(t, "observe")
 	if rapid.Bool().Draw(t, "busy") {
 		o.Job = anyJob.Draw(t, "job")
 	}
@@ -157,7 +162,7 @@ var anyEvent = rapid.Custom(func(t *rapid.T) Event {
 		"mirror":   Polled{Answer{Remote: "mirror", Order: 1, Commit: anyCommit.Draw(t, "commit"), At: now}},
 		"reloaded": Reloaded{rapid.Bool().Draw(t, "elsewhere")}, "cancelled": Cancelled{job}, "advanced": Advanced{Job: job, Step: step, At: now}, "done": Done{Job: job},
 		"failed":   Failed{Job: job, Gate: rapid.SampledFrom([]Gate{"", GateEvaluate}).Draw(t, "gate"), Why: "why", At: now, Spread: 1},
-		"measured": Measured{At: now}, "paid": Paid{DebtUndrain}, "asked old": AskedOld{rapid.SampledFrom([]OldPoll{OldAnswered, OldSilent, OldLost}).Draw(t, "old poll"), anyDuration.Draw(t, "asked"), now}, "armed": Armed{}, "activated": Activated{Activation: Activation{Attempt: 1}}, "sampled": Sampled{anySampling.Draw(t, "sampling"), anyDuration.Draw(t, "uptime")},
+		"measured": Measured{Deployment: anyTrial.Draw(t, "measures").Deployment, At: now}, "judged": Judged{At: now}, "paid": Paid{DebtUndrain}, "asked old": AskedOld{rapid.SampledFrom([]OldPoll{OldAnswered, OldSilent, OldLost}).Draw(t, "old poll"), anyDuration.Draw(t, "asked"), now}, "armed": Armed{}, "activated": Activated{Activation: Activation{Attempt: 1}}, "sampled": Sampled{anySampling.Draw(t, "sampling"), anyDuration.Draw(t, "uptime")},
 		"entered": Entered{anyPhase.Draw(t, "phase"), now}, "aborted": Aborted{Gate: GateLock, At: now}, "promoted": Promoted{now},
 		"rolled back": RolledBack{At: now, Silent: boot}, "abandoned": Abandoned{now}, "adopted": Adopted{top, boot, now},
 		"converged": Converged{Revision: Revision{Commit: "c1"}, At: now}, "suspended": Suspended{"x", rapid.SampledFrom([]time.Time{{}, now.Add(time.Minute)}).Draw(t, "until"), now}, "stepping_back": SteppingBack{top},

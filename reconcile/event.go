@@ -46,8 +46,9 @@ type (
 	}
 	// Measured: the baseline is taken. From here on the node may be drained.
 	Measured struct {
-		Baseline Baseline
-		At       time.Time
+		Deployment Deployment
+		Baseline   Baseline
+		At         time.Time
 	}
 	// Paid: a debt needs no effect any more.
 	Paid struct{ Kind DebtKind }
@@ -108,6 +109,12 @@ type (
 		Care     Care
 		At       time.Time
 	}
+	// Judged: observe mode knows what would have become of the system that another tool
+	// activated. Cause is that of the rollback; zero: it would have been kept.
+	Judged struct {
+		Cause Cause
+		At    time.Time
+	}
 )
 
 // Operators' wishes that change no phase by themselves.
@@ -157,6 +164,7 @@ func (RolledBack) event()   {}
 func (Abandoned) event()    {}
 func (Adopted) event()      {}
 func (Converged) event()    {}
+func (Judged) event()       {}
 func (Suspended) event()    {}
 func (SteppingBack) event() {}
 func (Resumed) event()      {}

@@ -9,6 +9,7 @@ type Gate string
 // The gates.
 const (
 	GateSuspend    Gate = "suspend"    // an operator suspended deployments
+	GateObserve    Gate = "observe"    // the agent only looks on: mode = "observe"
 	GateLock       Gate = "lock"       // another switch holds NixOS's switch lock
 	GateBlocked    Gate = "blocked"    // the wanted system failed here before
 	GateHold       Gate = "hold"       // the registry holds or pins the node
@@ -28,7 +29,7 @@ const (
 
 // Gates lists every gate, in the order of the documentation.
 var Gates = []Gate{
-	GateSuspend, GateHold, GateWindow, GateLock, GateBlocked, GateUnverified, GateSource, GateIdentity,
+	GateSuspend, GateObserve, GateHold, GateWindow, GateLock, GateBlocked, GateUnverified, GateSource, GateIdentity,
 	GateManifest, GateEvaluate, GateBuild, GateSecrets, GatePreflight, GateReboot, GateDrift, GateState,
 }
 
@@ -84,8 +85,7 @@ type AuditResult string
 const (
 	AuditSame      AuditResult = "same"
 	AuditDifferent AuditResult = "different" // the commit is held
-	AuditFailed    AuditResult = "failed"    // the node could not evaluate, for a reason of its own
 )
 
 // AuditResults lists every result, in the order of the documentation.
-var AuditResults = []AuditResult{AuditSame, AuditDifferent, AuditFailed}
+var AuditResults = []AuditResult{AuditSame, AuditDifferent}

@@ -44,7 +44,7 @@ func Fold(r Record, e Event) Record {
 	case Failed:
 		return failed(r, e)
 	case Measured:
-		return measured(ended(r, JobEnd{OK: true}), e.Baseline, e.At)
+		return measured(ended(r, JobEnd{OK: true}), e)
 	case Paid:
 		return paid(r, e.Kind)
 	case Armed:
@@ -80,7 +80,7 @@ func Fold(r Record, e Event) Record {
 				r.Foreign.Tip = r.Anchor
 			}
 		}
-		r = untidy(r) // it needs a root
+		r = untidy(passedBy(r)) // it needs a root
 		return mark(r, StageRunning, Revision{Commit: r.Good.Revision}, e.At)
 	case Converged:
 		r.Work.Overtaken = ""
@@ -90,6 +90,8 @@ func Fold(r Record, e Event) Record {
 		r = mark(r, StageBuilt, e.Revision, e.At)
 		r = mark(r, StageRunning, e.Revision, e.At)
 		return mark(r, StageGood, e.Revision, e.At)
+	case Judged:
+		return verdictKept(r, e)
 	case Suspended:
 		r.Suspended = Suspension{Reason: e.Reason, Since: e.At, Until: e.Until}
 	case SteppingBack:
@@ -176,6 +178,7 @@ func failed(r Record, e Failed) Record {
 		if e.Gate != "" {
 			return rejected(r, revisionKey(j.From.Revision.Commit), e.Gate, e.Why, e.At)
 		}
+		r.Work.Overtaken = "" // it gives way to the newest commit, which may mend it
 	case Plan:
 		c := j.From.Revision.Commit
 		if e.Gate != "" {
@@ -234,7 +237,9 @@ func sampled(r Record, e Sampled) Record {
 		r.Work.Watch = r.Work.Watch.with(p.Trial, p.Deployment.New.Checks, e.Sample, e.Uptime)
 	case VerifyingRollback:
 		r.Work.Watch = r.Work.Watch.with(p.Trial, p.Deployment.Old.Checks, e.Sample, e.Uptime)
-	case Idle, Arming, Activating, Promoting, RollingBack, RebootingBack, Stuck: // too late: nothing is judged any more
+	case Idle:
+		return lookedAt(r, e)
+	case Arming, Activating, Promoting, RollingBack, RebootingBack, Stuck: // too late: nothing is judged any more
 	default:
 		panic(unknown("phase", p))
 	}

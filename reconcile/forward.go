@@ -55,11 +55,16 @@ func next(c Candidate, r Record, o Observation) (Action, Hold) {
 	if h := unplanned(c, r, o); h.Gate != "" && c.Tip.Commit == r.Good.Revision { // it runs already, and nobody need hear of it
 		return Wait{Until: h.Until}, Hold{}
 	}
-	stage := stepOf(c)
-	if s, ok := evaluatedOf(c.Step); ok && stage != toAudit && s.Toplevel == r.Good.Toplevel { // that nothing changed may be a lie, too
+	if s, is := c.Step.(Evaluated); is && s.Audit { // that nothing changed may be a lie, too
+		if h := closed(c, stepOf(c), r, o); h.Gate != "" {
+			return held(h)
+		}
+		return Run{Audit{s}}, Hold{}
+	}
+	if s, ok := evaluatedOf(c.Step); ok && s.Toplevel == r.Good.Toplevel {
 		return converged(c, s, r, o), Hold{}
 	}
-	if h := closed(c, stage, r, o); h.Gate != "" {
+	if h := closed(c, stepOf(c), r, o); h.Gate != "" {
 		return held(h)
 	}
 	switch s := c.Step.(type) {
@@ -71,9 +76,6 @@ func next(c Candidate, r Record, o Observation) (Action, Hold) {
 	case Resolved:
 		return Run{Evaluate{s}}, Hold{}
 	case Evaluated:
-		if stage == toAudit {
-			return Run{Audit{s}}, Hold{}
-		}
 		return Run{Build{s}}, Hold{}
 	case Built:
 		return Run{Preflight{From: s, Old: o.Slots.Running, Retire: r.Retiring || s.Target.Retire}}, Hold{}

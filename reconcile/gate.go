@@ -16,7 +16,6 @@ const (
 	toFetch stage = iota
 	toResolve
 	toEvaluate
-	toAudit
 	toBuild
 	toPreflight
 	toTry
@@ -31,8 +30,8 @@ func stepOf(c Candidate) stage {
 	case Resolved:
 		return toEvaluate
 	case Evaluated:
-		if s.Audit {
-			return toAudit
+		if s.Audit { // it is evaluated here, too
+			return toEvaluate
 		}
 		return toBuild
 	case Built:
@@ -63,6 +62,7 @@ var gates = []struct {
 	{toPreflight, undone},
 	{toPreflight, unready},
 	{toTry, tooSlow},
+	{toTry, onlyObserved},
 }
 
 // closed returns what the first closed gate before the step says.
@@ -239,4 +239,16 @@ func tooSlow(c Candidate, _ Record, o Observation) Hold {
 		}
 	}
 	return Hold{}
+}
+
+// onlyObserved holds what would be tried.
+func onlyObserved(c Candidate, _ Record, o Observation) Hold {
+	if !o.Policy.Observe {
+		return Hold{}
+	}
+	why := "nothing is tried in observe mode; " + cmp.Or(c.Tip.Commit.Short(), "the system before this one") + " would be"
+	if s, is := c.Step.(Ready); is {
+		why += ", and change " + cmp.Or(list(s.Units), "no unit")
+	}
+	return Hold{Gate: GateObserve, Why: why, Hint: `set mode = "deploy" to have it tried`}
 }

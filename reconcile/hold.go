@@ -32,6 +32,22 @@ func blocked(t Toplevel, r Record) Hold {
 	}
 }
 
+// list names units for people, the first few of many.
+func list(units []string) string {
+	const most = 5
+	s := ""
+	for i, u := range units {
+		if i == most {
+			return fmt.Sprintf("%s and %d more", s, len(units)-most)
+		}
+		if i > 0 {
+			s += ", "
+		}
+		s += u
+	}
+	return s
+}
+
 // failure holds while key has failed and is not to be tried yet.
 func failure(r Record, o Observation, key FailureKey) Hold {
 	f, failed := r.Failures[key]

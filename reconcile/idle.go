@@ -7,7 +7,8 @@ import (
 
 // idle decides while nothing is in flight: a suspension that is over ends, debts are paid, what earlier deployments
 // left is tidied up, then the running system must be the good one, an agent that is
-// no part of it ends, and then the first candidate that may go on is brought on. The hold says why the branch waits.
+// no part of it ends, what another tool has activated is looked at, and then the first candidate that may go on is
+// brought on. The hold says why the branch waits.
 func idle(r Record, o Observation) (Action, Hold) {
 	if r.Suspended.over(o.Now) {
 		return Note{Resumed{}}, Hold{}
@@ -22,6 +23,9 @@ func idle(r Record, o Observation) (Action, Hold) {
 	if act == nil && o.Orphan && len(r.Owed) == 0 {
 		return retire(r), Hold{}
 	}
+	if act == nil && h.Gate == "" {
+		act = lookOn(r, o)
+	}
 	if act == nil {
 		act = Wait{Until: h.Until}
 		if h.Gate == "" {
@@ -29,7 +33,11 @@ func idle(r Record, o Observation) (Action, Hold) {
 		}
 	}
 	if rest, resting := act.(Wait); resting {
-		act = Wait{Until: sooner(rest.Until, nextDebt(r, o))}
+		look := nextBaseline(r, o)
+		if !look.IsZero() && !look.After(o.Now) {
+			return Run{looksOut(r, o)}, h
+		}
+		act = Wait{Until: sooner(sooner(rest.Until, nextDebt(r, o)), look)}
 	}
 	return act, h
 }
@@ -54,7 +62,7 @@ func ownSystem(r Record, o Observation) (Action, Hold) {
 		return drift("/run/current-system cannot be read")
 	case s == r.Foreign.Accepted && s.Running == r.Good.Toplevel:
 	case s.Running != r.Good.Toplevel && s.agree():
-		return Note{Adopted{System: s.Running, ByHand: r.Good.Toplevel != "", At: o.Now}}, Hold{}
+		return Note{Adopted{System: s.Running, ByHand: r.Good.Toplevel != "" && !o.Policy.Observe, At: o.Now}}, Hold{}
 	case s.Running == r.Good.Toplevel && owes(r, DebtRestore): // it cannot be made the default yet: the next commit may mend that
 	case s.Profile != s.Running:
 		return drift(fmt.Sprintf("the running system %s is not the system profile %s", s.Running, s.Profile))

@@ -50,7 +50,6 @@ func unaudited(r Record, s Evaluated, e Failed) Record {
 		r.Tally.Audits = plus(r.Tally.Audits, AuditDifferent)
 		return rejected(r, revisionKey(s.Revision.Commit), e.Gate, e.Why, e.At)
 	}
-	r.Tally.Audits = plus(r.Tally.Audits, AuditFailed)
 	s.Audit = false
 	r.Work.Steps = stepped(r, s)
 	return r

@@ -184,6 +184,10 @@ func TestAHoldIsToldWhenItLasts(t *testing.T) {
 		{4 * time.Hour, phase(reconcile.Idle{}), ""},
 		{5 * time.Hour, nil, "held/1777910400"},
 	})
+	looks(t, reconcile.Told{Begun: true}, []look{ // another tool deploys when it likes
+		{0, held(reconcile.GateObserve), ""},
+		{8 * time.Hour, nil, ""},
+	})
 	looks(t, reconcile.Told{Begun: true}, []look{ // the clock is set back by a year
 		{0, held(reconcile.GateSource), ""},
 		{-365 * 24 * time.Hour, nil, ""},

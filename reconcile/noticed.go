@@ -236,7 +236,7 @@ func heldNow(s Snapshot) (of string, known bool, n Notice) {
 	if _, idle := s.Record.Phase.(Idle); !idle || s.Record.Unreadable == "" && s.InSync() && len(s.Holds) == 0 {
 		return "", true, n
 	}
-	i := slices.IndexFunc(s.Holds, func(h Hold) bool { return h.Gate != GateWindow })
+	i := slices.IndexFunc(s.Holds, func(h Hold) bool { return h.Gate != GateWindow && h.Gate != GateObserve })
 	if i < 0 {
 		return "", len(s.Holds) > 0, n
 	}

@@ -8,6 +8,7 @@ type Policy struct {
 	Confirm    Confirm
 	Rollback   RollbackMode
 	LastResort LastResort
+	Observe    bool          // nothing is tried: another tool deploys
 	Checks     []Check       // of the settings that run now; adopted systems are judged by them
 	HeldAfter  time.Duration // how long a node may be held before that is told; 0: it never is
 	Manifests  Manifests

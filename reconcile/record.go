@@ -24,7 +24,8 @@ type Record struct {
 	Owed      []Debt                 `json:"owed,omitempty"`
 	Foreign   Foreign                `json:"foreign"`
 	Tally     Tally                  `json:"tally"`
-	History   []Outcome              `json:"history,omitempty"` // the last 100 deployments, newest last
+	History   []Outcome              `json:"history,omitempty"`  // the last 100 deployments, newest last
+	Observed  []Observed             `json:"observed,omitempty"` // the last 100 of other tools, newest last
 
 	// Unreadable says why the record on disk cannot be used; such an agent
 	// holds at every start and writes nothing.
@@ -83,6 +84,14 @@ type Outcome struct {
 	To       Toplevel  `json:"to"`
 	Started  time.Time `json:"started"`
 	Ended    time.Time `json:"ended"`
+}
+
+// An Observed is what would have become of a system that another tool activated.
+type Observed struct {
+	Revision Commit    `json:"revision"`
+	System   Toplevel  `json:"system"`
+	Cause    Cause     `json:"cause,omitzero"` // of the rollback; zero: it would have been kept
+	At       time.Time `json:"at"`
 }
 
 // A Mark says which revision reached a stage, and when.

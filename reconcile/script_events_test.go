@@ -89,9 +89,9 @@ func (w *script) ok() {
 	case Build:
 		advanced(Built{Evaluated: j.From})
 	case Preflight:
-		advanced(Ready{Built: j.From, Checks: j.From.Target.Checks})
+		advanced(Ready{Built: j.From, Checks: j.From.Target.Checks, Units: []string{string(j.From.Toplevel) + ".service"}})
 	case Measure:
-		w.ends(Measured{Baseline: w.baseline, At: w.obs.Now})
+		w.ends(Measured{Deployment: j.Deployment, Baseline: w.baseline, At: w.obs.Now})
 	case Arm:
 		w.obs.Guard = GuardState{ID: j.Deployment.ID, Until: w.obs.Uptime + ArmedFor(w.obs.Policy, j.Deployment.Confirm), Alive: true}
 		w.ends(Armed{})

@@ -25,7 +25,7 @@ import (
 //	guard armed|off|claimed|dead|gone|rebooted
 //	agent NAME, trial-agent NAME|none    the agent that runs; the one of the system on trial
 //	print TEXT, stale WHY                what the agent follows with: other settings than before the trial; not in force
-//	policy KEY=VALUE                     last_resort, ignore, rollback, checks, manifest, wait, audit=yes for what manifests say from now on
+//	policy KEY=VALUE                     last_resort, ignore, rollback, checks, observe, manifest, wait, audit=yes for what manifests say from now on
 //	clock D                              moves the wall clock
 //
 // Commands after which the agent looks and decides:

@@ -59,8 +59,12 @@ func (c Cause) whileUnwritten(why string) Cause {
 }
 
 // measured keeps the baseline, and what is due once the node is drained.
-func measured(r Record, base Baseline, at time.Time) Record {
-	if p, arming := r.Phase.(Arming); arming {
+func measured(r Record, e Measured) Record {
+	base := e.Baseline
+	switch p := r.Phase.(type) {
+	case Idle:
+		r.Work.Lookout = Lookout{Trial: Trial{Deployment: e.Deployment, Baseline: base}, At: e.At}
+	case Arming:
 		if owes(r, DebtUndrain) { // of an earlier deployment: what is red now may be so for that
 			base.Checks = maps.Clone(base.Checks)
 			maps.DeleteFunc(base.Checks, func(_ string, green bool) bool { return !green })
@@ -68,8 +72,9 @@ func measured(r Record, base Baseline, at time.Time) Record {
 		p.Baseline, p.Measured = base, true
 		r.Phase = p
 		if undrain := p.Deployment.Undrain; len(undrain) > 0 {
-			r = owe(r, Debt{Kind: DebtUndrain, Commands: undrain, Since: at})
+			r = owe(r, Debt{Kind: DebtUndrain, Commands: undrain, Since: e.At})
 		}
+	default: // too late: nothing begins any more
 	}
 	return r
 }

@@ -171,6 +171,8 @@ func (w *script) policy(o map[string]string) {
 			p.Rollback = RollbackMode(value)
 		case "ignore":
 			p.Confirm.IgnoreUnits = words(value)
+		case "observe":
+			p.Observe = true
 		case "checks":
 			p.Checks = checks(value)
 		case "manifest":
@@ -206,6 +208,8 @@ func describe(e Event, o Observation) string {
 			return "adopted " + string(e.System) + " by hand"
 		}
 		return "adopted " + string(e.System)
+	case Judged:
+		return strings.TrimRight("judged "+e.Cause.Why, " ")
 	case Converged:
 		return "converged " + string(e.Revision.Commit)
 	default:
@@ -332,6 +336,9 @@ func changes(a, b Record, o Observation) []string {
 	})...)
 	for _, k := range b.History[len(a.History):] {
 		all = append(all, strings.TrimSpace(fmt.Sprintf("+ outcome %s %s", k.Result, k.Cause.Reason)))
+	}
+	for _, k := range b.Observed[len(a.Observed):] {
+		all = append(all, strings.TrimSpace(fmt.Sprintf("+ observed %s %s", k.Revision, k.Cause.Reason)))
 	}
 	return all
 }

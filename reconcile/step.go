@@ -33,7 +33,8 @@ type (
 	Ready struct {
 		Built
 		Checks  []Check
-		Retires bool // it has no agent, and may have none
+		Retires bool     // it has no agent, and may have none
+		Units   []string // that are others than in the running system
 	}
 )
 

@@ -65,9 +65,11 @@ type Care struct {
 
 // A Newcomer is what a system says of itself before it is tried.
 type Newcomer struct {
-	Checks   []Check // of its own settings; nil: they are not known
-	Retires  bool    // it has no agent, and may have none
-	HostName string  // that it brings; empty: the one that the node has, or it is not known
+	Checks  []Check // of its own settings; nil: they are not known
+	Retires bool    // it has no agent, and may have none
+	// Units are those that are new, gone, or others than in the running system, sorted.
+	Units    []string
+	HostName string // that it brings; empty: the one that the node has, or it is not known
 	// Identity is how its settings find the node in the registry, as a text that is equal
 	// for settings that do so in the same way; empty: it is not known.
 	Identity string

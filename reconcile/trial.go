@@ -275,18 +275,3 @@ func subset(a, b []string) bool {
 	}
 	return true
 }
-
-func list(units []string) string {
-	const most = 5
-	s := ""
-	for i, u := range units {
-		if i == most {
-			return fmt.Sprintf("%s and %d more", s, len(units)-most)
-		}
-		if i > 0 {
-			s += ", "
-		}
-		s += u
-	}
-	return s
-}

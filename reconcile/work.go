@@ -23,7 +23,15 @@ type Work struct {
 	Armed      bool        // the guard is armed
 	Activation *Activation // how the trial unit ended; nil: not known
 	Watch      Watch
+	Lookout    Lookout // of observe mode
 	Following  Following
+}
+
+// A Lookout is what observe mode waits with for another tool's activation.
+type Lookout struct {
+	Trial // of which the new system is not known yet
+	At    time.Time
+	Since time.Duration // boot-time clock: the first look at the new system; 0: it was not looked at
 }
 
 // A JobEnd is how a job ended.

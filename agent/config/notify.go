@@ -14,7 +14,7 @@ import (
 
 // Notify says who is told of what happens to the node.
 type Notify struct {
-	HeldAfter         time.Duration `toml:"held_after" default:"6h" range:"0s to 720h" example:"30m" doc:"How long the node may be held, but for maintenance windows, until that is told; 0s: it never is."`
+	HeldAfter         time.Duration `toml:"held_after" default:"6h" range:"0s to 720h" example:"30m" doc:"How long the node may be held, but for maintenance windows and in observe mode, until that is told; 0s: it never is."`
 	Events            []string      `toml:"events" default:"[]" example:"[\"rolled_back\", \"stuck\"]" doc:"What is told; empty: promoted, rolled_back, rollback_failed, waiting, stuck, held and drift."`
 	Command           []string      `toml:"command" default:"[]" example:"[\"/run/current-system/sw/bin/tell-the-fleet\", \"--json\"]" doc:"Program and arguments that get each message as JSON on standard input; empty: none."`
 	CommandSecretFile string        `toml:"command_secret_file" type:"file" default:"" example:"/run/credentials/infra-agent.service/pager" doc:"File that the command finds as $CREDENTIALS_DIRECTORY/secret; empty: none."`

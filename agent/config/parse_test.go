@@ -36,7 +36,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Settings{
-		Node: "dns-01", StateDir: "/s", RunDir: "/r",
+		Node: "dns-01", Mode: ModeObserve, StateDir: "/s", RunDir: "/r",
 		Rollback: reconcile.RollbackHold, LastResort: reconcile.LastResortStuck,
 		Source: Source{
 			Branch: "release-{name}", TestingBranch: "testing-{name}", Subdir: "nix/fleet", Interval: 30 * time.Second, Encrypted: EncryptedRefuse,

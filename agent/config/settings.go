@@ -17,6 +17,7 @@ import (
 // Settings is what the operator of a node has decided.
 type Settings struct {
 	Node       string                 `toml:"node" default:"" example:"web1" doc:"Name of this node in the registry; empty: found by hostname."`
+	Mode       Mode                   `toml:"mode" type:"deploy, observe" default:"deploy" example:"observe" doc:"observe: nothing is activated, beside another tool that deploys; what would have become of each commit is told."`
 	StateDir   string                 `toml:"state_dir" type:"path" default:"/var/lib/infra-agent" example:"/persist/infra-agent" doc:"What must survive a reboot."`
 	RunDir     string                 `toml:"run_dir" type:"path" default:"/run/infra-agent" example:"/run/fleet" doc:"The control socket."`
 	Rollback   reconcile.RollbackMode `toml:"rollback" type:"auto, hold, never" default:"auto" example:"hold" doc:"What happens when a trial is not healthy; nodes and roles may override it."`
@@ -34,6 +35,15 @@ type Settings struct {
 	Log        Log                    `toml:"log"`
 	Control    Control                `toml:"control"`
 }
+
+// Mode says whether the agent deploys.
+type Mode string
+
+// The modes.
+const (
+	ModeDeploy  Mode = "deploy"
+	ModeObserve Mode = "observe"
+)
 
 // Source says where the configuration comes from.
 type Source struct {

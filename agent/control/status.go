@@ -50,7 +50,8 @@ type Status struct {
 	Failures  map[reconcile.FailureKey]reconcile.Failure `json:"failures,omitempty"`
 	Owed      []reconcile.Debt                           `json:"owed,omitempty"`
 	Checks    map[string]reconcile.CheckResult           `json:"checks,omitempty"`
-	History   []reconcile.Outcome                        `json:"history,omitempty"` // newest last
+	Observed  []reconcile.Observed                       `json:"observed,omitempty"` // what another tool deployed, newest last
+	History   []reconcile.Outcome                        `json:"history,omitempty"`  // newest last
 	Settings  string                                     `json:"settings_error,omitempty"`
 	Warnings  []string                                   `json:"warnings,omitempty"`
 }
@@ -94,7 +95,7 @@ func StatusOf(s reconcile.Snapshot, version string, running bool) Status {
 		Version: version, Running: running, State: s.State(), Since: s.Entered(), InSync: s.InSync(), Holds: s.Holds,
 		Tip: r.Work.Tip.Commit, TipSeen: r.Work.Tip.At, Anchor: r.Anchor, LastPoll: r.Tally.LastPollOK, Good: r.Good, Previous: r.Previous, Back: r.Back, Behind: r.Behind(),
 		Slots: o.Slots, Booted: o.Booted, Reboot: s.Reboot, Suspended: r.Suspended, Blocked: r.Blocked,
-		Took: r.Tally.Took, Failures: r.Failures, Owed: r.Owed, History: r.History, Settings: s.Reload.Err, Checks: map[string]reconcile.CheckResult{},
+		Took: r.Tally.Took, Failures: r.Failures, Owed: r.Owed, Observed: r.Observed, History: r.History, Settings: s.Reload.Err, Checks: map[string]reconcile.CheckResult{},
 	}
 	for name, c := range s.Counters.Checks {
 		st.Checks[name] = c.Last

@@ -85,6 +85,7 @@ func full(p reconcile.Phase) reconcile.Record {
 			ID: "20260328T010000", Result: reconcile.ResultRolledBack, Cause: cause, Revision: revB,
 			From: topA, To: topB, Started: clock(13), Ended: clock(14),
 		}},
+		Observed: []reconcile.Observed{{Revision: revA, System: topA, Cause: cause, At: clock(19)}},
 	}
 }
 

@@ -39,7 +39,7 @@ func (n *Node) Preflight(ctx context.Context, next reconcile.Toplevel, retire bo
 		return reconcile.Newcomer{}, err
 	}
 	if retires {
-		return reconcile.Newcomer{Checks: []reconcile.Check{}, Retires: true}, nil
+		return reconcile.Newcomer{Checks: []reconcile.Check{}, Retires: true, Units: n.changed(next)}, nil
 	}
 	if err := n.nixWorks(ctx, next); err != nil {
 		return reconcile.Newcomer{}, reconcile.Rejected(reconcile.GatePreflight, err)
@@ -48,7 +48,7 @@ func (n *Node) Preflight(ctx context.Context, next reconcile.Toplevel, retire bo
 	if missing := n.named(next, answer.Files); err == nil && missing != nil {
 		err = reconcile.Rejected(reconcile.GatePreflight, missing)
 	}
-	return reconcile.Newcomer{Checks: answer.Checks, HostName: n.hostName(next), Identity: answer.Identity}, err
+	return reconcile.Newcomer{Checks: answer.Checks, HostName: n.hostName(next), Identity: answer.Identity, Units: n.changed(next)}, err
 }
 
 // booted holds while systemd still starts what the boot asked for: a switch of before

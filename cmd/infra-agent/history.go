@@ -38,9 +38,10 @@ func historyCommand() *cobra.Command {
 	return c
 }
 
-// printHistory writes what was deployed, from which system to which, and why it ended as it did.
+// printHistory writes what was deployed, from which system to which, and why it ended as it did; and then what another tool
+// deployed while the agent looked on.
 func printHistory(w io.Writer, s control.Status, now time.Time) error {
-	if len(s.History) == 0 {
+	if len(s.History)+len(s.Observed) == 0 {
 		_, err := fmt.Fprintln(w, "Nothing was deployed yet.")
 		return err
 	}
@@ -66,6 +67,7 @@ func printHistory(w io.Writer, s control.Status, now time.Time) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	b.WriteString(listObserved(s.Observed, now))
 	_, err := w.Write(b.Bytes())
 	return err
 }

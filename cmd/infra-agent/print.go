@@ -78,6 +78,9 @@ func printStatus(w io.Writer, s control.Status, now time.Time) error {
 		row("warning", "%s", warning)
 	}
 	printChecks(row, s.Checks, now)
+	if len(s.Observed) > 0 {
+		printObserved(row, s.Observed, now)
+	}
 	if n := len(s.History); n > 0 {
 		printOutcome(row, s.History[n-1], now)
 	}

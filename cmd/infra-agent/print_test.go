@@ -65,6 +65,29 @@ last     rolled back bbbbbbbb, 90 min ago
 			"Nothing: aaaaaaaa is what the branch describes for web (dns, mail).",
 		},
 		{
+			"looking on",
+			control.Status{
+				Running: true, Node: "web", State: "held", Since: now.Add(-time.Minute), Tip: revB, Anchor: revB, Good: sysA, Slots: reconcile.Slots{Running: topA, Profile: topA, Default: topA},
+				Holds: []reconcile.Hold{{Gate: reconcile.GateObserve, Why: "nothing is tried in observe mode; bbbbbbbb would be, and change nginx.service", Hint: `set mode = "deploy" to have it tried`}},
+				Observed: []reconcile.Observed{
+					{Revision: "cccccccccccccccccccccccccccccccccccccccc", At: now.Add(-3 * time.Hour)},
+					{Revision: revB, Cause: reconcile.Cause{Reason: reconcile.ReasonCheck, Why: "check web is red: status 500"}, At: now.Add(-2 * time.Hour)},
+					{Revision: revA, System: topA, At: now.Add(-time.Hour)},
+				},
+			},
+			`
+node      web
+state     held since 60 s ago
+held      observe: nothing is tried in observe mode; bbbbbbbb would be, and change nginx.service
+          hint: set mode = "deploy" to have it tried
+running   aaa-nixos-system-web (good, aaaaaaaa)
+branch    bbbbbbbb
+observed  1 of the last 3 commits would have been rolled back; the last, bbbbbbbb, 2 h ago
+          check: check web is red: status 500
+`,
+			"Nothing now: nothing is tried in observe mode; bbbbbbbb would be, and change nginx.service.\nhint: set mode = \"deploy\" to have it tried",
+		},
+		{
 			"building",
 			control.Status{
 				Running: true, State: "building", Tip: revB, Anchor: revB, Subject: "web: x", Good: sysA, Doing: "build bbbbbbbb", DoingSince: now.Add(-3 * time.Hour),
@@ -310,5 +333,23 @@ func TestExitCodes(t *testing.T) {
 		if got := hintOf(tt.err); got != tt.hint {
 			t.Errorf("hintOf(%v) = %q, want %q", tt.err, got, tt.hint)
 		}
+	}
+}
+
+func TestObservedAreListed(t *testing.T) {
+	s := control.Status{Observed: []reconcile.Observed{
+		{Revision: revB, Cause: reconcile.Cause{Reason: reconcile.ReasonCheck, Why: "check web is red: status 500"}, At: now.Add(-2 * time.Hour)},
+		{Revision: revA, System: topA, At: now.Add(-time.Hour)},
+	}}
+	var b strings.Builder
+	if err := printHistory(&b, s, now); err != nil {
+		t.Fatal(err)
+	}
+	const want = `aaaaaaaa  would have been kept, 60 min ago
+bbbbbbbb  would have been rolled back, 2 h ago
+          check: check web is red: status 500
+`
+	if b.String() != want {
+		t.Errorf("it says\n%s\nwant\n%s", b.String(), want)
 	}
 }

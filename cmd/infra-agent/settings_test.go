@@ -158,6 +158,7 @@ func mode(t *testing.T, path string) string {
 
 var effects = []effect{
 	{"node", `node = "web9"`, theResolver},
+	{"mode", `mode = "observe"`, thePolicy},
 	{"state_dir", `state_dir = "/persist/agent"`, theGuard},
 	{"run_dir", `run_dir = "/run/fleet"`, theCommands(runDir)},
 	{"rollback", `rollback = "hold"`, thePolicy},

@@ -82,7 +82,7 @@ func policy(s config.Settings) reconcile.Policy {
 			Settle: s.Confirm.Settle, Window: s.Confirm.Window, Deadline: s.Confirm.Deadline,
 			DeadlineMax: s.Confirm.DeadlineMax, Targets: s.Confirm.Targets, IgnoreUnits: s.Confirm.IgnoreUnits,
 		},
-		Rollback: s.Rollback, LastResort: s.LastResort, Checks: s.Checks, HeldAfter: s.Notify.HeldAfter,
+		Rollback: s.Rollback, LastResort: s.LastResort, Observe: s.Mode == config.ModeObserve, Checks: s.Checks, HeldAfter: s.Notify.HeldAfter,
 		Manifests: reconcile.Manifests{Mode: s.Manifest.Mode, Wait: s.Manifest.Wait},
 	}
 }

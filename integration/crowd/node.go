@@ -1,8 +1,10 @@
 package crowd
 
 import (
+	"crypto/sha1" //nolint:gosec // it makes names like git's
 	"fmt"
 	"hash/fnv"
+	"strconv"
 	"time"
 
 	"github.com/infra-agent/infra-agent/reconcile"
@@ -62,14 +64,14 @@ func chance(of string, i int, k int64) int {
 
 // system is what commit k describes.
 func system(k int64) reconcile.System {
-	revision := fmt.Sprintf("%040x", k)
+	revision := fmt.Sprintf("%x", sha1.Sum([]byte(strconv.FormatInt(k, 10))))
 	return reconcile.System{Toplevel: reconcile.Toplevel("/nix/store/" + revision), Revision: reconcile.Commit(revision)}
 }
 
 // snapshot is what the agent of the node knows.
 func (n node) snapshot() reconcile.Snapshot {
 	s := n.behind()
-	r, o := &s.Record, &s.Observation
+	r, o, runs := &s.Record, &s.Observation, n.old
 	idle := func(h reconcile.Gate) { s.Holds = []reconcile.Hold{{Gate: h}} }
 	switch {
 	case n.held:
@@ -81,24 +83,24 @@ func (n node) snapshot() reconcile.Snapshot {
 		o.Job, s.JobSince = reconcile.Build{}, n.begins
 	case n.now.Before(n.ends):
 		r.Phase = reconcile.Confirming{Trial: reconcile.Trial{Deployment: reconcile.Deployment{Old: n.old, New: n.tip}}, Until: o.Uptime + n.ends.Sub(n.now)}
-		r.Tally.Entered, o.Slots.Running = n.tries, n.tip.Toplevel
+		r.Tally.Entered, runs = n.tries, n.tip
 	case n.fails:
 		r.Blocked = map[reconcile.Toplevel]reconcile.Block{n.tip.Toplevel: {}}
 		r.Tally.Consecutive, r.Tally.Entered, r.Tally.LastRollback = 1, n.ends, n.ends
 		r.Tally.LastDeployment[reconcile.ResultRolledBack] = n.ends
 		idle(reconcile.GateBlocked)
 	default:
-		r.Good, r.Previous = n.tip, n.old
+		r.Good, r.Previous, runs = n.tip, n.old, n.tip
 		r.Tally.Entered, r.Tally.OutOfSync = n.ends, time.Time{}
 		r.Tally.LastDeployment[reconcile.ResultPromoted] = n.ends
-		o.Slots = reconcile.Slots{Running: n.tip.Toplevel, Profile: n.tip.Toplevel, Default: n.tip.Toplevel}
 	}
+	o.Slots = reconcile.Slots{Running: runs.Toplevel, Profile: r.Good.Toplevel, Default: r.Good.Toplevel}
 	at := func(c reconcile.Commit, reached time.Time) reconcile.Mark {
 		return reconcile.Mark{Revision: c, Time: n.pushed, Reached: reached}
 	}
 	r.Tally.Marks = map[reconcile.Stage]reconcile.Mark{
 		reconcile.StageSeen: at(n.tip.Revision, n.pushed), reconcile.StageVerified: at(n.tip.Revision, n.pushed), reconcile.StageBuilt: at(n.tip.Revision, n.tries),
-		reconcile.StageRunning: at(reconcile.RevisionOf(*r, o.Slots.Running), n.ends), reconcile.StageGood: at(r.Good.Revision, n.ends),
+		reconcile.StageRunning: at(runs.Revision, n.ends), reconcile.StageGood: at(r.Good.Revision, n.ends),
 	}
 	return s
 }
@@ -118,11 +120,10 @@ func (n node) behind() reconcile.Snapshot {
 		Entered:        n.last, OutOfSync: n.pushed, LastPollOK: n.now,
 		Took: map[string]time.Duration{"fetch": took / 50, "evaluate": took / 10, "build": n.tries.Sub(n.begins), "activate": took / 20, "confirm": took, "promote": took / 50},
 	}
-	slots := reconcile.Slots{Running: n.old.Toplevel, Profile: n.old.Toplevel, Default: n.old.Toplevel}
 	check := reconcile.CheckCount{Passed: int(n.now.Unix() % 1e6), Last: reconcile.CheckResult{OK: true, Took: took / 1000}}
 	return reconcile.Snapshot{
 		Record:      r,
-		Observation: reconcile.Observation{Now: n.now, Uptime: 24 * time.Hour, Boot: "b", Booted: n.old.Toplevel, Slots: slots},
+		Observation: reconcile.Observation{Now: n.now, Uptime: 24 * time.Hour, Boot: "b", Booted: n.old.Toplevel},
 		Counters: reconcile.Counters{
 			Polls: map[reconcile.PollResult]int{reconcile.PollUnchanged: int(n.now.Unix() % 1e6)}, LastPoll: n.now,
 			Checks: map[string]reconcile.CheckCount{"answers": check},

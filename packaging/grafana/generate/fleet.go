@@ -55,10 +55,10 @@ func fleet() board {
 
 	b.row("Rollout")
 	b.add(15, 9, stacked("Nodes by running revision", "One band a revision: a healthy rollout is a band that replaces another.",
-		over(short(`sum by (revision) (environment_wave_revision:infra_agent_running:count{`+cell+`})`), "{{short}}")))
+		over(orElse("short", "unknown", short(`sum by (revision) (environment_wave_revision:infra_agent_running:count{`+cell+`})`)), "{{short}}")))
 	b.add(9, 9, panel{
 		Type: "bargauge", Title: "In sync by wave", Description: "Share of each wave's nodes that run the newest verified revision.",
-		Targets:     []target{now(`sum by (wave) (environment_wave:infra_agent_in_sync:sum{`+cell+`}) / sum by (wave) (environment_wave:infra_agent_nodes:count{`+cell+`})`, "{{wave}}")},
+		Targets:     []target{now(orElse("wave", "no wave", `sum by (wave) (environment_wave:infra_agent_in_sync:sum{`+cell+`}) / sum by (wave) (environment_wave:infra_agent_nodes:count{`+cell+`})`), "{{wave}}")},
 		FieldConfig: &fields{look{Unit: "percentunit", Min: zero, Max: one, Color: byThreshold, Thresholds: share}, []override{}},
 		Options: object{
 			"orientation": "horizontal", "displayMode": "lcd", "showUnfilled": true,
@@ -111,7 +111,7 @@ func behind(job, cell string) panel {
 				"title": "Open the node", "url": "/d/infra-agent-node/?var-datasource=${datasource}&var-job=${job}&var-instance=${__data.fields.Node}&${__url_time_range}",
 			}}),
 			named("Runs", "links", []object{{"title": "Open the commit", "url": "${commit_url}${__data.fields.revision}", "targetBlank": true}}),
-			named("revision", "custom.hidden", true),
+			named("revision", "custom.hidden", true, "custom.hideFrom", object{"viz": true}), // the second since Grafana 12.2
 			named("Behind for", "unit", "s", "thresholds", thresholds("text", 3600, "yellow", 21600, "red"), "custom.cellOptions", coloured),
 			named("Failures in a row", "thresholds", thresholds("text", 1, "red"), "custom.cellOptions", coloured),
 		}},

@@ -21,6 +21,11 @@ func short(expr string) string {
 	return fmt.Sprintf(`label_replace(%s, "short", "$1", "revision", "(.{8}).*")`, expr)
 }
 
+// orElse names what has no label of that name: Grafana would call it Value.
+func orElse(label, name, expr string) string {
+	return fmt.Sprintf(`label_replace(%s, %q, %q, %q, "")`, expr, label, name, label)
+}
+
 // thresholds are a colour, and then values from which another one counts.
 func thresholds(base string, steps ...any) object {
 	all := []object{{"color": base, "value": nil}}
@@ -76,7 +81,7 @@ func stacked(title, description string, t target, overrides ...override) panel {
 
 func lines(title, description, unit string, targets ...target) panel {
 	return graph(title, description, targets, look{Unit: unit, Min: zero, Custom: object{
-		"drawStyle": "line", "fillOpacity": 10, "lineWidth": 2, "showPoints": "never", "spanNulls": 300000,
+		"drawStyle": "line", "fillOpacity": 10, "lineWidth": 2, "showPoints": "never", "spanNulls": 300000, "axisSoftMax": 0.1, // else nothing but 0 goes up to 100
 	}})
 }
 

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/infra-agent/infra-agent/agent/control"
 	"github.com/infra-agent/infra-agent/agent/manifest"
 	"github.com/infra-agent/infra-agent/integration/lab"
 	"github.com/infra-agent/infra-agent/reconcile"
@@ -254,21 +255,21 @@ func TestFromEvaluationsToManifestsAndBack(t *testing.T) {
 	c := newCI(t, f)
 	nodes := f.up("web1", "db1")
 	web := nodes[0]
-	promoted := func(commit, by string) {
+	promoted := func(commit string) control.Status {
 		t.Helper()
-		if s := web.wait("promoted", ended(reconcile.ResultPromoted, commit)); (s.Manifest != nil) != (by == "manifest") {
-			t.Errorf("the manifest is %v, want the system by %s", s.Manifest, by)
-		}
+		return web.wait("promoted", ended(reconcile.ResultPromoted, commit))
 	}
 	c.settings(t, "mode = \"prefer\"\nwait = \"1h\"\nsources = [\""+c.cacheURL+"/manifests/{commit}/{node}.json\"]", "")
 	c.on(nodes[1])
 	t.Log("the new agent has no manifest for the commit that brings it, and may evaluate")
-	promoted(f.tip(), "evaluation")
+	promoted(f.tip())
 	t.Log("from now on a manifest is waited for")
 	commit := f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
 	web.wait("held", held(reconcile.GateManifest, "there is no manifest of "+commit[:8]+" yet: http://"))
 	c.serve()
-	promoted(commit, "manifest")
+	if m := promoted(commit).Manifest; m == nil || m.Signer != "ci@example.org" || !strings.HasPrefix(m.Place, c.cacheURL) {
+		t.Errorf("the system was named by %v, want the manifest of the server", m)
+	}
 	t.Log("the server of manifests is down for a while")
 	c.mu.Lock()
 	c.down = true
@@ -279,13 +280,15 @@ func TestFromEvaluationsToManifestsAndBack(t *testing.T) {
 	c.down = false
 	c.mu.Unlock()
 	c.serve()
-	promoted(commit, "manifest")
+	promoted(commit)
 	t.Log("a node that never evaluates learns to do so again")
 	commit = f.edit("config.toml", `mode = "only"`, `mode = "off"`)
 	c.serve()
-	promoted(commit, "evaluation")
+	promoted(commit)
 	commit = f.edit("roles/web.nix", "VERSION=2", "VERSION=3")
-	promoted(commit, "evaluation")
+	if m := promoted(commit).Manifest; m != nil {
+		t.Errorf("the system was named by %v, want an evaluation", m)
+	}
 }
 
 // A node that audits finds a machine that lies, or evaluates something else.

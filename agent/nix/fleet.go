@@ -3,10 +3,12 @@ package nix
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/infra-agent/infra-agent/agent/command"
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
@@ -45,6 +47,9 @@ func (n *Nix) Realise(ctx context.Context, drvs []reconcile.Derivation) error {
 		args = append(args, string(drv))
 	}
 	_, err := n.run(ctx, args)
+	if exit, ran := errors.AsType[*command.ExitError](err); ran {
+		return errors.New(explained(exit.Tail))
+	}
 	return err
 }
 

@@ -244,7 +244,12 @@ func I12(w *world) {
 	if a == nil || approved(w.node, slots.Running) || alerts(w.node) {
 		return
 	}
-	if _, idle := a.Snapshot().Record.Phase.(reconcile.Idle); !idle || a.Snapshot().Observation.Orphan { // it retires once its debts are paid
+	if _, idle := a.Snapshot().Record.Phase.(reconcile.Idle); !idle {
+		return
+	}
+	retires := false // once its debts are paid
+	w.node.Do(func() { retires = w.node.Systems[slots.Running].Agent == "" })
+	if retires {
 		return
 	}
 	say := func(verbs ...reconcile.Verb) {

@@ -38,7 +38,7 @@ func Fold(r Record, e Event) Record {
 		}
 		return took(r, KeyOf(e.Job).Kind, e.Took)
 	case Cancelled:
-		if c := overtakable(e.Job); c != r.Work.Tip.Commit && r.Work.Overtaken == "" {
+		if c := overtakable(e.Job); c != r.Work.Tip.Commit && c != r.Good.Revision && r.Work.Overtaken == "" {
 			r.Work.Overtaken = c
 		}
 	case Failed:

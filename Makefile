@@ -1,6 +1,7 @@
 # make test   everything that CI runs; installs what it needs (as root on Debian)
 # make demo   three real systemd nodes: a good commit is promoted, a bad one rolled back; with KEEP=1 they stay, to be watched
 # make bench  figures: memory, overhead, speed
+# make boards draws the Grafana boards into docs/, with Grafana's own components; installs and fetches a lot
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
@@ -12,7 +13,7 @@ ACTIONS  := $(TOOLS)/actionlint-1.7.7
 BINARY   := .cache/infra-agent
 MAX_SIZE := 18000000 # bytes of the stripped static binary
 
-.PHONY: build test demo bench lint unit size promtool nix lab go clean
+.PHONY: build test demo bench boards lint unit size promtool nix lab go clean
 
 build: go
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BINARY) ./cmd/infra-agent
@@ -74,6 +75,9 @@ bench: | go
 	integration/setup.sh servers
 	go test -run '^$$' -bench . -benchmem ./...
 	go test -tags integration -run '^$$' -bench . -benchtime 1x ./integration
+
+boards: | go
+	.ci/boards
 
 clean:
 	rm -rf .cache

@@ -61,14 +61,13 @@ func fleet() board {
 		Targets:     []target{now(orElse("wave", "no wave", `sum by (wave) (environment_wave:infra_agent_in_sync:sum{`+cell+`}) / sum by (wave) (environment_wave:infra_agent_nodes:count{`+cell+`})`), "{{wave}}")},
 		FieldConfig: &fields{look{Unit: "percentunit", Min: zero, Max: one, Color: byThreshold, Thresholds: share}, []override{}},
 		Options: object{
-			"orientation": "horizontal", "displayMode": "lcd", "showUnfilled": true,
+			"orientation": "horizontal", "displayMode": "lcd", "showUnfilled": true, "text": object{"titleSize": 18, "valueSize": 22},
 			"reduceOptions": object{"calcs": []string{"lastNotNull"}, "fields": "", "values": false},
 		},
 	})
 	b.add(12, 8, stacked("Nodes by state", "What the agents are doing; those that rest are left out.",
 		over(`sum by (state) (environment_wave_state:infra_agent_state:sum{`+cell+`, state!="idle"})`, "{{state}}"),
-		coloured("stuck", "dark-red"), coloured("rolling_back", "red"), coloured("verifying_rollback", "orange"), coloured("held", "yellow"),
-		coloured("confirming", "green"), coloured("building", "blue"), coloured("evaluating", "light-blue"), coloured("activating", "purple")))
+		byState(coloured)...))
 	b.add(12, 8, stacked("Nodes held, by gate", "Why the newest revision is not deployed. A node can be held by several gates.",
 		over(`sum by (gate) (environment_wave_gate:infra_agent_gate_blocked:sum{`+cell+`})`, "{{gate}}")))
 

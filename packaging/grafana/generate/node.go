@@ -42,7 +42,9 @@ func node() board {
 
 	b.row("What happened")
 	here := func(text, colour string) []object { return values("0", " ", "transparent", "1", text, colour) }
-	b.add(24, 9, timeline("States", "A bar for each time in a state.", over(`infra_agent_state{`+it+`}`, "{{state}}"), here("here", "blue")))
+	states := timeline("States", "A bar for each time in a state.", over(`infra_agent_state{`+it+`}`, "{{state}}"), here("here", "text"))
+	states.FieldConfig.Overrides = byState(func(state, colour string) override { return named(state, "mappings", here("here", colour)) })
+	b.add(24, 9, states)
 	// No timeline: the series of a revision ends.
 	b.add(24, 5, graph("Running revision", "One band a revision.",
 		[]target{over(short(`infra_agent_revision_info{`+it+`, stage="running"}`), "{{short}}")},

@@ -152,3 +152,25 @@ func worst(name, query string) variable {
 	v.Regex, v.Hide, v.AllValue = `/instance="([^"]+)"/`, 2, ""
 	return v
 }
+
+// byState makes an override of each state that is told apart by its colour.
+func byState(make func(state, colour string) override) []override {
+	var all []override
+	for _, s := range []struct{ state, colour string }{
+		{"stuck", "dark-red"},
+		{"rolling_back", "red"},
+		{"verifying_rollback", "orange"},
+		{"rebooting", "orange"},
+		{"held", "yellow"},
+		{"confirming", "green"},
+		{"promoting", "green"},
+		{"building", "blue"},
+		{"evaluating", "light-blue"},
+		{"verifying", "light-blue"},
+		{"arming", "purple"},
+		{"activating", "purple"},
+	} {
+		all = append(all, make(s.state, s.colour))
+	}
+	return all
+}

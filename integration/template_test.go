@@ -11,6 +11,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/infra-agent/infra-agent/integration/lab"
+	"github.com/infra-agent/infra-agent/reconcile"
 )
 
 const template = "../packaging/fleet/fleet"
@@ -193,4 +196,34 @@ func TestTheTemplatesDocuments(t *testing.T) {
 	if files > 120 || lines > 3500 {
 		t.Errorf("it has %d files and %d lines, want at most 120 and 3500", files, lines)
 	}
+}
+
+// A machine that boots from an image, which is nobody's system, becomes the node whose name cloud-init has given it. One whose
+// name nobody knows stays what it is, and says how to be known.
+func TestAMachineFromAnImageJoinsTheFleet(t *testing.T) {
+	f := newFleet(t)
+	registry := must[string](t)(f.Repo().File("infrastructure.toml"))
+	must[string](t)(f.Repo().Commit("an image", map[string]string{
+		"infrastructure.toml": registry + "\n[nodes.image]\nkind = \"template\"\nsystem = \"x86_64-linux\"\n",
+	}))
+	boot := func(name, address string) *node {
+		n := &node{must[*lab.Node](t)(f.Node(name, address)), t}
+		check(t, n.InstallAs(t.Context(), f.tip(), "image"))
+		check(t, n.Boot(t.Context()))
+		must[string](t)(n.WaitRunning(t.Context()))
+		*f.nodes = append(*f.nodes, n)
+		return n
+	}
+	web, stranger := boot("web1", addresses["web1"]), boot("web9", "10.99.0.19")
+	image := stranger.toplevel(lab.CurrentSystem)
+	s := web.wait("joined", ended(reconcile.ResultPromoted, f.tip()))
+	if got := roles(s); got != "default web" || web.active("lab-web.service") != "active" {
+		t.Errorf("roles %q, lab-web.service is %s; want those of web1", got, web.active("lab-web.service"))
+	}
+	stranger.wait("unregistered", held(reconcile.GateIdentity, "add [nodes.web9]"))
+	stranger.expect(image)
+	commit := f.push("web9 is known", map[string]string{
+		"infrastructure.toml": must[string](t)(f.Repo().File("infrastructure.toml")) + "\n[nodes.web9]\nsystem = \"x86_64-linux\"\nroles = [\"web\"]\n",
+	})
+	stranger.wait("joined", ended(reconcile.ResultPromoted, commit))
 }

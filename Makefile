@@ -9,6 +9,7 @@ SHELL := /bin/bash
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 TOOLS    := $(CURDIR)/.cache/bin
 LINT     := $(TOOLS)/golangci-lint-2.15.0
+ACTIONS  := $(TOOLS)/actionlint-1.7.7
 BINARY   := .cache/infra-agent
 MAX_SIZE := 18000000 # bytes of the stripped static binary
 
@@ -33,14 +34,19 @@ size: build
 		END { for (p in size) if (p !~ /:/) print size[p], p }' | sort -rn | head -5
 	@size=$$(stat -c %s $(BINARY)); echo "binary: $$size bytes, limit $(MAX_SIZE)"; test $$size -le $(MAX_SIZE)
 
-lint: $(LINT)
+lint: $(LINT) $(ACTIONS)
 	$(LINT) run --allow-parallel-runners ./...
+	$(ACTIONS) packaging/fleet/fleet/.github/workflows/*.yml
 	@set -o pipefail; go run ./.ci/filegraph ./reconcile | tail -1
 	@test -z "$$(go mod tidy -diff)" || { echo "go.mod is not tidy: run go mod tidy" >&2; exit 1; }
 
 $(LINT): | go
 	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 	mv $(TOOLS)/golangci-lint $@
+
+$(ACTIONS): | go
+	GOBIN=$(TOOLS) go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.7
+	mv $(TOOLS)/actionlint $@
 
 # Under the race detector the large tables are thinner, and one that counts bytes is left out: they follow without it.
 unit: | go

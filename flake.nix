@@ -48,6 +48,14 @@
         };
       };
 
+      # nix flake init -t github:infra-agent/infra-agent#fleet
+      templates = rec {
+        fleet = { path = ./packaging/fleet/fleet; description = "A fleet with a registry, roles, images, CI and how-tos"; };
+        minimal = { path = ./packaging/fleet/minimal; description = "One machine that deploys itself"; };
+        module = { path = ./packaging/fleet/module; description = "The module for a flake that is there already"; };
+        default = minimal;
+      };
+
       # The package, and a system with the module. `vm` plays it on NixOS's own test driver, with a real boot loader: it needs KVM.
       checks = forAllSystems (pkgs:
         let

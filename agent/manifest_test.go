@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,5 +63,26 @@ func TestAnAuditHoldsALie(t *testing.T) {
 				t.Errorf("the manifest says %s: slots %+v, holds %v, audits %v", says, n.Slots(), n.Agent().Snapshot().Holds, audits)
 			}
 		})
+	}
+}
+
+// Wherever it dies, or the power is cut, a node ends on what the manifest names, and has evaluated nothing.
+func TestCrashWithManifests(t *testing.T) {
+	push := func(n *agenttest.Node) {
+		n.Do(func() { n.Policy.Manifests.Mode = reconcile.ManifestOnly })
+		n.KillAgent() // the next one has that policy
+		time.Sleep(time.Minute)
+		n.Push("c1", agenttest.Commit{Parent: "c0", System: "B"}, agenttest.System{Agent: agenttest.Agent, Unevaluable: true})
+	}
+	quiet := play(t, push)
+	quiet.check(t, "B", false, "without an accident")
+	for _, point := range []string{"before plan", "after copy"} {
+		if !slices.Contains(quiet.points, point) {
+			t.Errorf("it does not pass %q: %v", point, quiet.points)
+		}
+	}
+	for i, point := range quiet.points {
+		play(t, push, agenttest.Accident{Point: i}).check(t, "B", false, "agent dies "+point)
+		play(t, push, agenttest.Accident{Point: i, Power: true}).check(t, "B", false, "power is cut "+point)
 	}
 }

@@ -10,10 +10,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/infra-agent/infra-agent/agent/control"
 	"github.com/infra-agent/infra-agent/agent/manifest"
 	"github.com/infra-agent/infra-agent/integration/lab"
 	"github.com/infra-agent/infra-agent/reconcile"
@@ -27,14 +29,17 @@ type ci struct {
 	key      string // the file on this machine, and on the node
 	cacheURL string
 
-	mu    sync.Mutex        // guards files
-	files map[string][]byte // of the cache, by path
+	mu    sync.Mutex        // guards what follows
+	files map[string][]byte // of the cache, and manifests, by path
+	down  bool              // it gives no answer
 }
 
 func (c *ci) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch data, there := c.files[r.URL.Path]; {
+	case c.down:
+		panic(http.ErrAbortHandler)
 	case r.Method == http.MethodPut:
 		c.files[r.URL.Path], _ = io.ReadAll(r.Body)
 	case !there:
@@ -118,6 +123,21 @@ func (c *ci) publish() (files map[string]string, m *manifest.Manifest) {
 	check(c.t, c.f.Repo().Beside("manifests", files))
 	c.f.sync()
 	return files, m
+}
+
+// serve does the same, with manifests at the server instead of a branch.
+func (c *ci) serve() {
+	c.t.Helper()
+	files, m := c.evaluate()
+	for _, n := range m.Nodes {
+		c.upload(n.Toplevel, "/root/cache-key")
+	}
+	c.mu.Lock()
+	for name, text := range files {
+		c.files["/manifests/"+name] = []byte(text)
+	}
+	c.mu.Unlock()
+	c.f.sync()
 }
 
 // signed signs a text as ssh-keygen does.
@@ -229,6 +249,48 @@ func TestWithoutAManifestTheNodeEvaluates(t *testing.T) {
 	}
 }
 
+// A node comes from evaluations to manifests, and back.
+func TestFromEvaluationsToManifestsAndBack(t *testing.T) {
+	f := newFleet(t)
+	c := newCI(t, f)
+	nodes := f.up("web1", "db1")
+	web := nodes[0]
+	promoted := func(commit string) control.Status {
+		t.Helper()
+		return web.wait("promoted", ended(reconcile.ResultPromoted, commit))
+	}
+	c.settings(t, "mode = \"prefer\"\nwait = \"1h\"\nsources = [\""+c.cacheURL+"/manifests/{commit}/{node}.json\"]", "")
+	c.on(nodes[1])
+	t.Log("the new agent has no manifest for the commit that brings it, and may evaluate")
+	promoted(f.tip())
+	t.Log("from now on a manifest is waited for")
+	commit := f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
+	web.wait("held", held(reconcile.GateManifest, "there is no manifest of "+commit[:8]+" yet: http://"))
+	c.serve()
+	if m := promoted(commit).Manifest; m == nil || m.Signer != "ci@example.org" || !strings.HasPrefix(m.Place, c.cacheURL) {
+		t.Errorf("the system was named by %v, want the manifest of the server", m)
+	}
+	t.Log("the server of manifests is down for a while")
+	c.mu.Lock()
+	c.down = true
+	c.mu.Unlock()
+	commit = f.edit("config.toml", `mode = "prefer"`, `mode = "only"`)
+	web.wait("held", held(reconcile.GateManifest, "EOF"))
+	c.mu.Lock()
+	c.down = false
+	c.mu.Unlock()
+	c.serve()
+	promoted(commit)
+	t.Log("a node that never evaluates learns to do so again")
+	commit = f.edit("config.toml", `mode = "only"`, `mode = "off"`)
+	c.serve()
+	promoted(commit)
+	commit = f.edit("roles/web.nix", "VERSION=2", "VERSION=3")
+	if m := promoted(commit).Manifest; m != nil {
+		t.Errorf("the system was named by %v, want an evaluation", m)
+	}
+}
+
 // A node that audits finds a machine that lies, or evaluates something else.
 func TestAnAuditFindsALie(t *testing.T) {
 	f := newFleet(t)
@@ -256,11 +318,15 @@ func TestAnAuditFindsALie(t *testing.T) {
 	}
 }
 
-// manifest makes the newest commit's manifest on the node, as a machine of CI would.
+// manifest makes the newest commit's manifest on the node, as a machine of CI would; nil where
+// it is written to a directory.
 func (n *node) manifest(args ...string) *manifest.Manifest {
 	n.t.Helper()
 	must[string](n.t)(n.Run(n.t.Context(), "sh", "-c", "cd / && rm -rf /root/ci && git clone --quiet "+lab.GitURL+" /root/ci"))
 	out := must[string](n.t)(n.agent(append([]string{"registry", "manifest", "/root/ci"}, args...)...))
+	if slices.Contains(args, "--out") {
+		return nil
+	}
 	return must[*manifest.Manifest](n.t)(manifest.Parse([]byte(out)))
 }
 
@@ -282,5 +348,17 @@ func TestManifestSaysWhatNodesEvaluate(t *testing.T) {
 			t.Errorf("%s: the manifest says %+v, the node runs %s", n.Name(), got, want)
 		}
 		must[string](t)(nodes[1].Run(t.Context(), "nix-store", "--query", "--hash", string(got.Toplevel))) // it was built
+	}
+
+	t.Log("what a change does is seen where both systems are built")
+	f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
+	f.edit("roles/web.nix", "{ ... }: {", "{ ... }: { kernel = \"6.12.9\";")
+	nodes[1].manifest("--commit", "HEAD~2", "--build", "--out", "/root/manifests")
+	nodes[1].manifest("--build", "--out", "/root/manifests")
+	out := must[string](t)(nodes[1].agent("registry", "preview", "HEAD~2..HEAD", "/root/ci", "--manifests", "/root/manifests"))
+	for _, want := range []string{"### 3 of 3 nodes change\n", "\n| db1 |  |  |  |\n", "\n| web1 | kernel, initrd, modules | lab-web.service | initrd-linux: 6.12.1 → 6.12.9; linux: 6.12.1 → 6.12.9 |\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the preview lacks %q:\n%s", want, out)
+		}
 	}
 }

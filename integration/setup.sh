@@ -20,7 +20,7 @@ install_programs() {
   echo "installing the lab's programs: systemd-nspawn, mmdebstrap, git and others" >&2
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq
-  apt-get install -y -qq --no-install-recommends systemd-container mmdebstrap iproute2 git openssh-server gnupg >/dev/null
+  apt-get install -y -qq --no-install-recommends systemd-container mmdebstrap iproute2 git openssh-server gnupg jq shellcheck >/dev/null
 }
 
 # The machine's own mirror; a bare machine may have the old or the new format of apt's sources.
@@ -44,7 +44,7 @@ make_tree() {
   touch "$tree/.done"
 }
 
-for program in systemd-nspawn mmdebstrap ip git sshd gpg; do
+for program in systemd-nspawn mmdebstrap ip git sshd gpg jq shellcheck; do
   command -v "$program" >/dev/null || { install_programs; break; }
 done
 [ -e "$base/.done" ] || make_tree "$base" lab/packages "that the nodes share, once: a minimal Debian 13 with systemd and Nix"

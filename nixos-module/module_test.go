@@ -366,7 +366,7 @@ func TestFlake(t *testing.T) {
 		unit = checks.unit.text;
 		settings = checks.settings.name;
 	}`, &got))
-	if want := []string{"checks", "devShells", "formatter", "lib", "nixosModules", "overlays", "packages"}; !slices.Equal(got.Outputs, want) {
+	if want := []string{"checks", "devShells", "formatter", "lib", "nixosModules", "overlays", "packages", "templates"}; !slices.Equal(got.Outputs, want) {
 		t.Errorf("outputs are %q, want %q", got.Outputs, want)
 	}
 	if want := []string{"default", "infra-agent", "monitoring"}; !slices.Equal(got.Modules, want) {

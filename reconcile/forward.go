@@ -52,6 +52,9 @@ func next(c Candidate, r Record, o Observation) (Action, Hold) {
 	if c.Step == nil {
 		return Run{Fetch{Tip: c.Tip, Purpose: c.Purpose, Anchor: r.Anchor, Accepted: r.Accepted, Rewind: r.Rewind}}, Hold{}
 	}
+	if h := unplanned(c, r, o); h.Gate != "" && c.Tip.Commit == r.Good.Revision { // it runs already, and nobody need hear of it
+		return Wait{Until: h.Until}, Hold{}
+	}
 	if s, is := c.Step.(Evaluated); is && s.Audit { // that nothing changed may be a lie, too
 		if h := closed(c, stepOf(c), r, o); h.Gate != "" {
 			return held(h)

@@ -76,7 +76,7 @@ func (f *Fetcher) fileFrom(ctx context.Context, r Remote, at Place) (text, sig [
 	case errors.Is(err, ErrNoBranch), result.NoFile:
 		return nil, nil, ErrNoFile
 	case rejected: // not the commit
-		return nil, nil, fmt.Errorf("%s", err) //nolint:errorlint // it must not be taken for one
+		return nil, nil, errors.New(err.Error())
 	case err != nil:
 		return nil, nil, err
 	}

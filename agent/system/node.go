@@ -140,17 +140,7 @@ var components = []string{"kernel", "initrd", "kernel-modules", "systemd"}
 
 // RebootRequired lists the components that differ between the booted and the
 // running system.
-func (n *Node) RebootRequired() []string {
-	var differ []string
-	for _, c := range components {
-		booted, err1 := filepath.EvalSymlinks(filepath.Join(n.Root+bootedSystem, c))
-		running, err2 := filepath.EvalSymlinks(filepath.Join(n.Root+currentSystem, c))
-		if err1 == nil && err2 == nil && booted != running {
-			differ = append(differ, strings.TrimPrefix(c, "kernel-"))
-		}
-	}
-	return differ
-}
+func (n *Node) RebootRequired() []string { return n.differ(bootedSystem, currentSystem) }
 
 // Generations returns the newest generation of the system profile for each
 // system that has one.

@@ -123,6 +123,12 @@ func TestPlan(t *testing.T) {
 			case err != nil:
 				t.Fatal(err)
 			}
+			p.settings.Mode = reconcile.ManifestOnly
+			port := registryPort{Resolver: resolver(s), identity: identity(s), manifests: p}
+			as, known, err := port.ResolveAs(t.Context(), reconcile.Revision{Commit: m.Commit, Hash: m.Tree, Tree: work}, reconcile.Newcomer{HostName: "web-01", Identity: identity(s)})
+			if err != nil || !known || as.Node != got.Target.Node {
+				t.Errorf("ResolveAs = %q, %v, %v, want %q, without Nix", as.Node, known, err, got.Target.Node)
+			}
 			var roles []string
 			for _, r := range got.Target.Roles {
 				roles = append(roles, string(r))

@@ -27,7 +27,7 @@ value; or with --map a TOML or JSON file of another tool.`,
 	}
 	vmid.AddCommand(vmidNextCommand(), vmidListCommand())
 	placeFlags(c)
-	c.AddCommand(registryCheckCommand(), registryShowCommand(), registryDiffCommand(), registryHeadCommand(), registryTargetsCommand(), registryManifestCommand(), vmid)
+	c.AddCommand(registryCheckCommand(), registryShowCommand(), registryDiffCommand(), registryHeadCommand(), registryTargetsCommand(), registryManifestCommand(), registryPreviewCommand(), vmid)
 	return c
 }
 

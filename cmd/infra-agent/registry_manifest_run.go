@@ -209,13 +209,17 @@ func (r manifestRun) realise(ctx context.Context, nx *nix.Nix, m *manifest.Manif
 	if len(drvs) == 0 {
 		return failed
 	}
-	err := nx.Realise(ctx, drvs)
-	if err == nil {
+	if nx.Realise(ctx, drvs) == nil {
 		return failed
 	}
-	for name, n := range m.Nodes {
-		if _, missing := os.Lstat(string(n.Toplevel)); missing != nil {
-			failed[name] = fmt.Errorf("build %s: %w (hint: nix-store --realise %s)", n.Toplevel, err, n.Derivation)
+	// One that is for another kind of machine keeps Nix from all of them.
+	for _, name := range slices.Sorted(maps.Keys(m.Nodes)) {
+		n := m.Nodes[name]
+		if _, missing := os.Lstat(string(n.Toplevel)); missing == nil || ctx.Err() != nil {
+			continue
+		}
+		if err := nx.Realise(ctx, []reconcile.Derivation{n.Derivation}); err != nil {
+			failed[name] = fmt.Errorf("build %s: %w", n.Toplevel, err)
 			delete(m.Nodes, name)
 		}
 	}

@@ -7,8 +7,13 @@ let
 in
 rec {
   inherit isAttrs isList mapAttrs;
+  inherit concatStringsSep filter listToAttrs;
 
   optional = condition: value: if condition then [ value ] else [ ];
+  optionals = condition: list: if condition then list else [ ];
+  optionalAttrs = condition: set: if condition then set else { };
+  hasSuffix = suffix: text: stringLength text >= stringLength suffix && substring (stringLength text - stringLength suffix) (-1) text == suffix;
+  removeSuffix = suffix: text: if hasSuffix suffix text then substring 0 (stringLength text - stringLength suffix) text else text;
   hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
   removePrefix = prefix: text: if hasPrefix prefix text then substring (stringLength prefix) (-1) text else text;
   splitString = separator: text: filter isString (split "[${separator}]" text); # a separator is one character here
@@ -27,6 +32,7 @@ rec {
   mkIf = condition: content: { _type = "if"; inherit condition content; };
   mkOverride = priority: content: { _type = "override"; inherit priority content; };
   mkDefault = mkOverride 1000;
+  mkForce = mkOverride 50;
 
   show = concatStringsSep ".";
   typeOf = value: value._type or null;
@@ -63,7 +69,8 @@ rec {
     let
       pushed = concatMap pushDown definitions;
       at = name: concatMap (d: optional (d ? ${name}) d.${name}) pushed;
-      isUnknown = name: !options ? ${name} && concatMap discharge (at name) != [ ];
+      # At the top of a system where anything may be set, conditions are not asked: they may depend on another value there.
+      isUnknown = name: !options ? ${name} && (freeform != null && path == [ ] || concatMap discharge (at name) != [ ]);
       unknown = filter isUnknown (concatMap attrNames pushed);
       child = name: option:
         (if typeOf option == "option" then mergeOption (path ++ [ name ]) option
@@ -154,6 +161,8 @@ rec {
         merge = path: values: mergeOptions path { } type values;
         getSubOptions = prefix: type.getSubOptions (prefix ++ [ "<name>" ]);
       };
+      # Used as a freeform type alone, which here is that of each value.
+      lazyAttrsOf = type: type;
       # Sets merge, lists add up, of other values there is one.
       anything = simple "anything" (_: true) // {
         merge = path: values:
@@ -164,7 +173,7 @@ rec {
       submodule = module: {
         description = "submodule";
         check = value: isAttrs value || isFunction value;
-        merge = path: values: (evalModules { modules = [ module ] ++ values; prefix = path; }).config;
+        merge = path: values: (evalModules { modules = [ module ] ++ map (value: if isAttrs value then { config = value; } else value) values; prefix = path; }).config;
         getSubOptions = prefix: (evalModules { modules = [ module ]; inherit prefix; }).options;
       };
     };

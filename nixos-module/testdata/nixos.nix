@@ -61,7 +61,7 @@ in
   options = {
     assertions = list;
     warnings = list;
-    fileSystems = value (types.attrsOf (types.submodule { options.mountPoint = mkOption { type = types.str; }; options.fsType = string "auto"; })) { };
+    fileSystems = value (types.attrsOf (types.submodule { freeformType = types.anything; options.mountPoint = mkOption { type = types.str; }; options.fsType = string "auto"; })) { };
     systemd.mounts = list;
     environment.etc = value (types.attrsOf (types.submodule { options.source = mkOption { type = types.path; }; })) { };
     environment.systemPackages = list;

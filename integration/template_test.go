@@ -1,0 +1,229 @@
+//go:build integration
+
+package integration
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/infra-agent/infra-agent/integration/lab"
+	"github.com/infra-agent/infra-agent/reconcile"
+)
+
+const template = "../packaging/fleet/fleet"
+
+// proxmox is a host for bin/deploy-image: a real sshd, and stand-ins for qm and qmrestore that keep VMs as files.
+type proxmox struct {
+	t    *testing.T
+	dir  string // with log, a line for each command that changed something, and vm/ID
+	work string // copy of the template
+	env  []string
+}
+
+const qm = `#!/bin/sh
+set -eu
+cd DIR
+case $1 in
+status) [ -e "vm/$2" ] || { echo "Configuration file 'nodes/pve/qemu-server/$2.conf' does not exist" >&2; exit 2; }; echo "status: stopped" ;;
+set | template) [ -e "vm/$2" ] || exit 2; echo "qm $*" >>log ;;
+*) exit 255 ;;
+esac
+`
+
+const qmrestore = `#!/bin/sh
+set -eu
+cd DIR
+[ -s "$1" ] && [ ! -e "vm/$2" ] || exit 255
+echo "qmrestore $*" >>log
+touch "vm/$2"
+[ ! -e broken ] || exit 255
+`
+
+// nix stands for the flake's evaluation and build, which need nixpkgs.
+const nix = `#!/bin/sh
+set -eu
+case "$*" in
+"eval --json .#proxmoxSettings.proxmox-x86-optimized") echo '{"disk":"scsi","machine":"q35","uefi":true}' ;;
+"eval --json .#proxmoxSettings.proxmox-x86-legacy") echo '{"disk":"virtio","machine":"pc","uefi":false}' ;;
+"build --out-link result .#"*) mkdir -p result; echo image >"result/vzdump-qemu-nixos.vma.zst" ;;
+*) echo "error: flake does not provide attribute" >&2; exit 1 ;;
+esac
+`
+
+func newProxmox(t *testing.T) proxmox {
+	t.Helper()
+	t.Parallel()
+	p := proxmox{t: t, dir: t.TempDir(), work: t.TempDir()}
+	check(t, os.CopyFS(p.work, os.DirFS(template)))
+	agent := must[string](t)(builtAgent())
+	address := port(t)
+	for name, text := range map[string]string{
+		"host/qm": qm, "host/qmrestore": qmrestore,
+		"bin/nix":         nix,
+		"bin/infra-agent": "#!/bin/sh\nexec " + agent + " \"$@\"\n",
+		"bin/ssh":         "#!/bin/sh\nexec /usr/bin/ssh -F DIR/ssh_config \"$@\"\n",
+		"bin/scp":         "#!/bin/sh\nexec /usr/bin/scp -F DIR/ssh_config \"$@\"\n",
+		"ssh_config":      fmt.Sprintf("Host pve\n  HostName 127.0.0.1\n  Port %d\n  User root\n  IdentityFile DIR/client\n  UserKnownHostsFile DIR/known\n", address),
+		"sshd_config": fmt.Sprintf("Port %d\nListenAddress 127.0.0.1\nHostKey DIR/host_key\nAuthorizedKeysFile DIR/client.pub\nPidFile none\nUsePAM no\n"+
+			"StrictModes no\nPasswordAuthentication no\nPermitRootLogin yes\nSubsystem sftp internal-sftp\nSetEnv PATH=DIR/host:/usr/bin:/bin\n", address),
+		"vm/.keep": "", "log": "",
+	} {
+		file := filepath.Join(p.dir, name)
+		check(t, os.MkdirAll(filepath.Dir(file), 0o755))
+		check(t, os.WriteFile(file, []byte(strings.ReplaceAll(text, "DIR", p.dir)), 0o755))
+	}
+	for _, key := range []string{"client", "host_key"} {
+		must[[]byte](t)(exec.CommandContext(t.Context(), "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(p.dir, key)).CombinedOutput())
+	}
+	host := must[[]byte](t)(os.ReadFile(filepath.Join(p.dir, "host_key.pub")))
+	check(t, os.WriteFile(filepath.Join(p.dir, "known"), fmt.Appendf(nil, "[127.0.0.1]:%d %s", address, host), 0o600))
+	check(t, os.MkdirAll("/run/sshd", 0o755))
+	sshd := exec.CommandContext(t.Context(), "/usr/sbin/sshd", "-D", "-e", "-f", filepath.Join(p.dir, "sshd_config"))
+	check(t, sshd.Start())
+	t.Cleanup(func() { _ = sshd.Wait() })
+	servers{t: t}.up("tcp", fmt.Sprint("127.0.0.1:", address))
+	p.env = append(os.Environ(), "PATH="+p.dir+"/bin:/usr/bin:/bin")
+	return p
+}
+
+// deploy runs bin/deploy-image, and returns what it says and the commands that changed something since the last time.
+func (p proxmox) deploy(args ...string) (said string, changed []string, err error) {
+	p.t.Helper()
+	cmd := exec.CommandContext(p.t.Context(), "bin/deploy-image", args...)
+	cmd.Dir, cmd.Env = p.work, p.env
+	out, err := cmd.CombinedOutput()
+	log := filepath.Join(p.dir, "log")
+	for line := range strings.Lines(string(must[[]byte](p.t)(os.ReadFile(log)))) {
+		changed = append(changed, strings.TrimSpace(line))
+	}
+	check(p.t, os.WriteFile(log, nil, 0o600))
+	return string(out), changed, err
+}
+
+func TestDeployImage(t *testing.T) {
+	p := newProxmox(t)
+	is := func(what string, got []string, want ...string) {
+		t.Helper()
+		if strings.Join(got, "\n") != strings.Join(want, "\n") {
+			t.Errorf("%s: the host was told\n%s\nwant\n%s", what, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	}
+	refused := func(what, why string, args ...string) {
+		t.Helper()
+		said, changed, err := p.deploy(args...)
+		if err == nil || !strings.Contains(said, why) || len(changed) > 0 {
+			t.Errorf("%s: %v, %q, changed %q; want a refusal that says %q", what, err, said, changed, why)
+		}
+	}
+	refused("no arguments", "usage: deploy-image")
+	refused("another id", "the registry gives web-01 the id 200, and not 201", "pve", "201", "web-01", "proxmox-x86-optimized")
+	refused("an unknown node", "the registry has no node web-77", "pve", "201", "web-77", "proxmox-x86-optimized")
+	refused("a name that is none", "is no name of a machine", "pve", "200", "web_01;reboot", "proxmox-x86-optimized")
+	refused("an id that is none", "is no id of a VM", "pve", "1;reboot", "web-01", "proxmox-x86-optimized")
+	refused("an unknown image", "the flake has no template proxmox-x87", "pve", "200", "web-01", "proxmox-x87")
+
+	said, changed, err := p.deploy("--dry-run", "pve", "200", "web-01", "proxmox-x86-optimized")
+	if err != nil || !strings.Contains(said, "nothing was done") || !strings.Contains(said, "qmrestore /var/tmp/deploy-image-200.vma.zst 200") {
+		t.Errorf("dry run: %v, %s", err, said)
+	}
+	is("dry run", changed)
+
+	said, changed, err = p.deploy("pve", "200", "web-01", "proxmox-x86-optimized")
+	if err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	is("with a SCSI disk", changed,
+		"qmrestore /var/tmp/deploy-image-200.vma.zst 200 --unique true --storage local-lvm",
+		"qm set 200 --name web-01",
+		"qm set 200 --delete virtio0",
+		"qm set 200 --scsi0 local-lvm:vm-200-disk-0,discard=on,iothread=1,ssd=1 --boot order=scsi0",
+		"qm set 200 --delete efidisk0",
+		"qm set 200 --efidisk0 local-lvm:1,efitype=4m,pre-enrolled-keys=0",
+	)
+	refused("once more", "the VM 200 is there already (status: stopped)", "pve", "200", "web-01", "proxmox-x86-optimized")
+
+	_, changed, err = p.deploy("--template", "--storage", "tank", "pve", "1001", "nixos-legacy", "proxmox-x86-legacy")
+	check(t, err)
+	is("a template with a VirtIO disk", changed,
+		"qmrestore /var/tmp/deploy-image-1001.vma.zst 1001 --unique true --storage tank", "qm set 1001 --name nixos-legacy", "qm template 1001",
+	)
+
+	t.Log("a restore that ends half way is not overwritten, and leaves no image behind")
+	check(t, os.WriteFile(filepath.Join(p.dir, "broken"), nil, 0o600))
+	if _, _, err := p.deploy("pve", "100", "dns-01", "proxmox-x86-optimized"); err == nil {
+		t.Error("a restore that failed was told as one that did not")
+	}
+	refused("after it", "the VM 100 is there already", "pve", "100", "dns-01", "proxmox-x86-optimized")
+	if left, _ := filepath.Glob("/var/tmp/deploy-image-*"); len(left) > 0 {
+		t.Errorf("left on the host: %q", left)
+	}
+}
+
+// The template's scripts have no mistake that shellcheck finds.
+func TestTheTemplatesScripts(t *testing.T) {
+	if out, err := exec.CommandContext(t.Context(), "shellcheck", template+"/bin/deploy-image").CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+var mdLink = regexp.MustCompile(`\]\(([^)#]+)[^)]*\)`)
+
+// The links of the template's documents lead somewhere, and it stays as small as it was meant.
+func TestTheTemplatesDocuments(t *testing.T) {
+	files, lines := 0, 0
+	check(t, filepath.WalkDir(template, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text := string(must[[]byte](t)(os.ReadFile(path)))
+		files, lines = files+1, lines+strings.Count(text, "\n")
+		if filepath.Ext(path) != ".md" {
+			return nil
+		}
+		for _, link := range mdLink.FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(path), link[1])); err != nil && !strings.Contains(link[1], "://") {
+				t.Errorf("%s: the link to %s leads nowhere", path, link[1])
+			}
+		}
+		return nil
+	}))
+	if files > 120 || lines > 3500 {
+		t.Errorf("it has %d files and %d lines, want at most 120 and 3500", files, lines)
+	}
+}
+
+// A machine that boots from an image, which is nobody's system, becomes the node whose name cloud-init has given it. One whose
+// name nobody knows stays what it is, and says how to be known.
+func TestAMachineFromAnImageJoinsTheFleet(t *testing.T) {
+	f := newFleet(t)
+	registry := must[string](t)(f.Repo().File("infrastructure.toml"))
+	must[string](t)(f.Repo().Commit("an image", map[string]string{
+		"infrastructure.toml": registry + "\n[nodes.image]\nkind = \"template\"\nsystem = \"x86_64-linux\"\n",
+	}))
+	boot := func(name, address string) *node {
+		n := &node{must[*lab.Node](t)(f.Node(name, address)), t}
+		check(t, n.InstallAs(t.Context(), f.tip(), "image"))
+		check(t, n.Boot(t.Context()))
+		must[string](t)(n.WaitRunning(t.Context()))
+		*f.nodes = append(*f.nodes, n)
+		return n
+	}
+	web, stranger := boot("web1", addresses["web1"]), boot("web9", "10.99.0.19")
+	image := stranger.toplevel(lab.CurrentSystem)
+	s := web.wait("joined", ended(reconcile.ResultPromoted, f.tip()))
+	if got := roles(s); got != "default web" || web.active("lab-web.service") != "active" {
+		t.Errorf("roles %q, lab-web.service is %s; want those of web1", got, web.active("lab-web.service"))
+	}
+	stranger.wait("unregistered", held(reconcile.GateIdentity, "add [nodes.web9]"))
+	stranger.expect(image)
+	commit := f.push("web9 is known", map[string]string{
+		"infrastructure.toml": must[string](t)(f.Repo().File("infrastructure.toml")) + "\n[nodes.web9]\nsystem = \"x86_64-linux\"\nroles = [\"web\"]\n",
+	})
+	stranger.wait("joined", ended(reconcile.ResultPromoted, commit))
+}

@@ -1,0 +1,140 @@
+//go:build integration
+
+package nixosmodule
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// fleet evaluates an expression in which flake is the fleet of packaging/fleet on stand-ins, or on nixpkgs' own lib where
+// NIXPKGS_LIB names its directory.
+func fleet(t *testing.T, expression string, result any) error {
+	t.Helper()
+	of := `{ flake = packaging + "/fleet/fleet"; }`
+	if real := os.Getenv("NIXPKGS_LIB"); real != "" {
+		of = `{ flake = packaging + "/fleet/fleet"; lib = import ` + real + `; }`
+	}
+	return evaluate(t, `let
+		packaging = builtins.dirOf dir + "/packaging";
+		flake = import (packaging + "/fleet/testdata/flake.nix") `+of+`;
+		inherit (flake) outputs;
+	in `+expression, result)
+}
+
+// What the template promises is there, under these names.
+func TestTheFleetsOutputs(t *testing.T) {
+	var got map[string]any
+	check(t, fleet(t, `{
+		nodes = builtins.attrNames outputs.nixosConfigurations;
+		modules = builtins.attrNames outputs.nixosModules;
+		packages = builtins.mapAttrs (_: builtins.attrNames) outputs.packages;
+		shells = builtins.attrNames outputs.devShells.x86_64-linux;
+		proxmox = outputs.proxmoxSettings;
+		inherit (flake) missing;
+	}`, &got))
+	names := func(text string) []any {
+		var all []any
+		for _, name := range strings.Fields(text) {
+			all = append(all, name)
+		}
+		return all
+	}
+	template := func(disk, machine string, uefi bool) map[string]any {
+		return map[string]any{"disk": disk, "machine": machine, "uefi": uefi}
+	}
+	want := map[string]any{
+		"nodes":   names("build-01 db-01 dns-01 dns-02 mon-01 web-01"),
+		"modules": names("fleet profile-development profile-server role-default role-dns role-monitoring role-postgres role-remote-builder role-web"),
+		"packages": map[string]any{
+			"x86_64-linux":  names("cloud-openstack default deploy-image proxmox-x86-builder proxmox-x86-legacy proxmox-x86-optimized"),
+			"aarch64-linux": names("deploy-image proxmox-arm"),
+		},
+		"shells": names("ai default go mcp nix node python rust"),
+		"proxmox": map[string]any{
+			"proxmox-x86-optimized": template("scsi", "q35", true), "proxmox-x86-builder": template("scsi", "q35", true),
+			"proxmox-x86-legacy": template("virtio", "pc", false), "proxmox-arm": template("scsi", "virt", true),
+		},
+		"missing": []any{},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the fleet's outputs (-want +got):\n%s", diff)
+	}
+}
+
+// Each node is what the registry and its roles make of it, and none has an assertion that fails.
+func TestTheFleetsNodes(t *testing.T) {
+	var got map[string]any
+	check(t, fleet(t, `let of = name: outputs.nixosConfigurations.${name}.config; in {
+		failed = builtins.mapAttrs (_: flake.failed) outputs.nixosConfigurations;
+		names = builtins.mapAttrs (_: node: node.config.networking.hostName) outputs.nixosConfigurations;
+		agents = builtins.all (node: node.config.services.infra-agent.enable) (builtins.attrValues outputs.nixosConfigurations);
+		url = (builtins.head (of "web-01").services.infra-agent.settings.source.remotes).url;
+		dns = (of "dns-01").services.unbound.settings.server.interface;
+		mount = (of "db-01").fileSystems."/var/lib/postgresql".device;
+		cloud-init = (of "web-01").services.cloud-init.enable;
+		secure = (of "web-01").services.openssh.settings.PasswordAuthentication;
+		home = (of "web-01").home-manager.useGlobalPkgs;
+		arm = (of "dns-02").nixpkgs.hostPlatform;
+		rules = (of "mon-01").services.infra-agent.monitoring.enable;
+		disk = (of "db-01").disko.devices.disk.main.device;
+		builder = (of "build-01").boot.binfmt.emulatedSystems;
+		proxied = (of "web-01").fleet.infrastructure.nodes.web-01.proxy.port;
+	}`, &got))
+	none := []any{}
+	want := map[string]any{
+		"failed": map[string]any{"build-01": none, "db-01": none, "dns-01": none, "dns-02": none, "mon-01": none, "web-01": none},
+		"names": map[string]any{
+			"build-01": "build-01", "db-01": "db-01", "dns-01": "dns-01", "dns-02": "dns-02", "mon-01": "mon-01", "web-01": "web-01",
+		},
+		"agents": true, "url": "https://git.example.org/fleet.git", "dns": []any{"127.0.0.1", "192.0.2.10"},
+		"mount": "/dev/disk/by-label/postgres", "cloud-init": false, "secure": false, "home": true, "arm": "aarch64-linux", "rules": true,
+		"disk": "/dev/sda", "builder": []any{"aarch64-linux"}, "proxied": 80.0,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the fleet's nodes (-want +got):\n%s", diff)
+	}
+}
+
+// The small template is a node, and nothing else.
+func TestTheMinimalTemplate(t *testing.T) {
+	var got map[string]any
+	check(t, fleet(t, `let
+		minimal = import (packaging + "/fleet/testdata/flake.nix") { flake = packaging + "/fleet/minimal"; };
+		node = minimal.outputs.nixosConfigurations.web-01;
+	in {
+		nodes = builtins.attrNames minimal.outputs.nixosConfigurations;
+		failed = minimal.failed node;
+		agent = node.config.services.infra-agent.enable;
+		name = node.config.networking.hostName;
+		inherit (minimal) missing;
+	}`, &got))
+	want := map[string]any{"nodes": []any{"web-01"}, "failed": []any{}, "agent": true, "name": "web-01", "missing": []any{}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the minimal template (-want +got):\n%s", diff)
+	}
+}
+
+// What contradicts itself is refused before anything is built.
+func TestWhatTheFleetRefuses(t *testing.T) {
+	var failed []string
+	check(t, fleet(t, `flake.failed (flake.system [ { system.stateVersion = "25.11"; fleet.security = { secure.enable = true; trusted.enable = true; }; } ])`, &failed))
+	if len(failed) != 2 || !strings.Contains(failed[0], "exclude each other") || !strings.Contains(failed[1], "exclude each other") {
+		t.Errorf("with both security modules: %q, want that they exclude each other, by both", failed)
+	}
+	for name, c := range map[string]struct{ node, want string }{
+		"roles that conflict": {`{ roles = [ "postgres" "remote-builder" ]; }`, "node a has the roles postgres and remote-builder, which conflict"},
+		"an unknown role":     {`{ roles = [ "dnss" ]; }`, "node a has the role dnss, which has neither a module nor a table"},
+	} {
+		err := fleet(t, `builtins.mapAttrs (_: flake.failed) (flake.fromRegistry {
+			registry = builtins.fromTOML (builtins.readFile (packaging + "/fleet/fleet/modules/infrastructure/infrastructure.toml")) // { nodes.a = `+c.node+`; };
+			roles = packaging + "/fleet/fleet/roles"; inherit (flake) nixosSystem;
+		})`, &failed)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}

@@ -1,0 +1,5 @@
+{
+  perSystem = { pkgs, ... }: {
+    packages = import ../packages { inherit pkgs; };
+  };
+}

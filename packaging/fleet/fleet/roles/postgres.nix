@@ -1,0 +1,5 @@
+# PostgreSQL, on a disk of its own: the registry checks that it is mounted.
+{
+  fleet.storage.data."/var/lib/postgresql" = "postgres";
+  fleet.database.postgres = { enable = true; openFirewall = true; databases = [ "app" ]; };
+}

@@ -1,0 +1,4 @@
+# The fleet's web page.
+{
+  fleet.services.statusPage = { enable = true; openFirewall = true; };
+}

@@ -1,0 +1,14 @@
+{
+  description = "One NixOS machine that deploys itself: push to main, and it follows";
+
+  inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-25.11";
+  inputs.infra-agent.url = "github:infra-agent/infra-agent";
+
+  outputs = { nixpkgs, infra-agent, ... }: {
+    nixosConfigurations = infra-agent.lib.fromRegistry {
+      registry = ./infrastructure.toml;
+      inherit (nixpkgs.lib) nixosSystem;
+      modules = [ infra-agent.nixosModules.default ./configuration.nix ];
+    };
+  };
+}

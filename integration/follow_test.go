@@ -121,8 +121,13 @@ func TestGitAloneBlockedByAFirewall(t *testing.T) {
 func TestWhatWouldTakeTheNodeAwayIsHeld(t *testing.T) {
 	f := newFleet(t)
 	web := f.up("web1")[0]
-	good := web.toplevel(lab.CurrentSystem)
 	role := must[string](t)(f.Repo().File("roles/web.nix"))
+	every := must[string](t)(f.Repo().File("roles/default.nix"))
+	commit := f.push("a disk", map[string]string{
+		"roles/default.nix": strings.Replace(every, "{ node, ... }: {", "{ node, ... }: {\netc.\"fstab\" = \"/dev/vda / ext4 defaults 0 1\\n\";", 1),
+	})
+	web.wait("promoted", ended(reconcile.ResultPromoted, commit))
+	good := web.toplevel(lab.CurrentSystem)
 	with := func(what string) map[string]string {
 		return map[string]string{"roles/web.nix": strings.Replace(role, "{ ... }: {", "{ ... }: {\n"+what, 1)}
 	}
@@ -135,6 +140,7 @@ func TestWhatWouldTakeTheNodeAwayIsHeld(t *testing.T) {
 		{"nothing starts the agent", "units.\"infra-agent.service\" = ''\n[Service]\nExecStart=/run/current-system/sw/bin/infra-agent run\n'';", reconcile.GatePreflight, "nothing of the new system starts infra-agent.service at boot"},
 		{"nothing but the rescue target starts the agent", "units.\"infra-agent.service\" = ''\n[Service]\nExecStart=/run/current-system/sw/bin/infra-agent run\n\n[Install]\nWantedBy=rescue.target\n'';", reconcile.GatePreflight, "nothing of the new system starts infra-agent.service at boot"},
 		{"a Nix daemon elsewhere", "units.\"nix-daemon.socket\" = ''\n[Socket]\nListenStream=/run/nix-daemon\n'';", reconcile.GatePreflight, "nothing of the new system listens on /nix/var/nix/daemon-socket/socket"},
+		{"another disk", `etc."fstab" = "/dev/disk/by-label/elsewhere / ext4 defaults 0 1\n";`, reconcile.GatePreflight, "the new system has /dev/disk/by-label/elsewhere (ext4) at /, where this one has /dev/vda (ext4)"},
 		{"no Nix", "units.\"infra-agent.service\" = ''\n[Service]\nEnvironment=\"PATH=/usr/local/sbin\"\nExecStart=/run/current-system/sw/bin/infra-agent run\n\n[Install]\nWantedBy=multi-user.target\n'';", reconcile.GatePreflight, "infra-agent.service of the new system finds no nix on its PATH"},
 		{"a Nix that builds nothing", `etc."nix/nix.conf" = "max-jobs = 0\nbuilders =\n";`, reconcile.GatePreflight, "max-jobs is 0, and there are no builders"},
 		{"a Nix that cannot build", `etc."nix/nix.conf" = "sandbox = false\nbuild-users-group = nonesuch\n";`, reconcile.GatePreflight, "specified in 'build-users-group' does not exist"},

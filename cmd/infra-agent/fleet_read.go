@@ -18,10 +18,11 @@ import (
 const newestRecorded = "revision:infra_agent_verified_commit_timestamp_seconds:max"
 
 // What is asked of Prometheus about all nodes, in this order: enough to say which of them need
-// attention. A metric that has a series for each state or gate would be ten times as slow.
+// attention. Only the first answer is about each node, since what is long to write is slow.
 const (
 	askUp = iota
-	askInSync
+	askSilent
+	askBehind
 	askHeld
 	askRolledBack
 	askFailed
@@ -32,6 +33,7 @@ const (
 // What is asked about the nodes that are shown.
 const (
 	askInfo = iota
+	askEntered
 	askRoles
 	askState
 	askGates
@@ -65,12 +67,13 @@ func standingQuestions(job string) []string {
 	ended := func(r reconcile.Result) string { return s.of(metrics.LastDeployment, `, result="`+string(r)+`"`) }
 	return []string{
 		askUp:     s.of("up", ""),
-		askInSync: by("instance", s.of(metrics.InSync, "")),
+		askSilent: by("instance", s.of("up", "")+" unless on (job, instance) "+s.of(metrics.InSync, "")),
+		askBehind: by("instance", s.of(metrics.InSync, "")+" == 0"),
 		askHeld:   by("instance", s.of(metrics.State, `, state="held"`)+" == 1"),
 		askRolledBack: by("instance", ended(reconcile.ResultRolledBack)+" > on (job, instance) "+
 			ended(reconcile.ResultPromoted)),
 		askFailed: by("instance", s.of(metrics.RollbackFailed, "")+" == 1"),
-		askSince:  by("instance", s.of(metrics.OutOfSyncSince, "")+" > 0 or "+s.of(metrics.StateEntered, "")),
+		askSince:  by("instance", s.of(metrics.OutOfSyncSince, "")+" > 0"),
 		askNewest: "topk(1, max by (revision) (" + s.of(newestRecorded, "") + "))",
 	}
 }
@@ -78,6 +81,7 @@ func standingQuestions(job string) []string {
 func detailQuestions(s selector) []string {
 	return []string{
 		askInfo:    by("instance, config, environment, wave", s.of(metrics.NodeInfo, "")),
+		askEntered: by("instance", s.of(metrics.StateEntered, "")),
 		askRoles:   by("instance, role", s.of(metrics.NodeRole, "")),
 		askState:   by("instance, state", s.of(metrics.State, "")+" == 1"),
 		askGates:   by("instance, gate", s.of(metrics.GateBlocked, "")+" == 1"),
@@ -120,12 +124,8 @@ func fleetOf(answers [][]sample) fleet {
 		f.Nodes = append(f.Nodes, targetOf(s))
 		f.At = instant(s.Value.at)
 	}
-	f.each(answers[askInSync], func(n *fleetNode, s sample) {
-		n.Standing = standsBehind
-		if s.Value.value == 1 {
-			n.Standing = standsInSync
-		}
-	})
+	f.each(answers[askSilent], func(n *fleetNode, _ sample) { n.Standing = standsDown })
+	f.each(answers[askBehind], func(n *fleetNode, _ sample) { n.Standing = standsBehind })
 	f.each(answers[askRolledBack], func(n *fleetNode, _ sample) {
 		if n.Standing == standsBehind {
 			n.Standing = standsRolledBack
@@ -152,6 +152,11 @@ func (f *fleet) detail(answers [][]sample) {
 			n.Node = printable(s.Metric.Config)
 		}
 		n.Environment, n.Wave, n.Roles = printable(s.Metric.Environment), printable(s.Metric.Wave), nil
+	})
+	f.each(answers[askEntered], func(n *fleetNode, s sample) {
+		if n.Since.IsZero() {
+			n.Since = instant(s.Value.value)
+		}
 	})
 	f.each(answers[askRoles], func(n *fleetNode, s sample) { n.Roles = append(n.Roles, printable(s.Metric.Role)) })
 	f.each(answers[askState], func(n *fleetNode, s sample) { n.State = printable(s.Metric.State) })
@@ -184,11 +189,11 @@ func (f *fleet) shown(most int) []fleetNode {
 	return f.Nodes[:min(most, len(f.Nodes)-f.Standing[standsInSync])]
 }
 
-// targetOf is what is known of a node that does not answer: what the scrape job says of it.
+// targetOf is a node as the scrape job knows it: in sync, as long as nothing else is known.
 func targetOf(s sample) fleetNode {
 	instance := printable(s.Metric.Instance)
 	n := fleetNode{
-		Node: cmp.Or(printable(s.Metric.Node), instance), Instance: instance, Standing: standsDown,
+		Node: cmp.Or(printable(s.Metric.Node), instance), Instance: instance, Standing: standsInSync,
 		Environment: printable(s.Metric.TargetEnv), Wave: printable(s.Metric.TargetWave),
 	}
 	if roles := strings.Trim(printable(s.Metric.Roles), ","); roles != "" {
@@ -197,15 +202,17 @@ func targetOf(s sample) fleetNode {
 	return n
 }
 
-// byAttention orders by standing, and then by how long it lasts; those in sync by name.
+// byAttention orders by standing, then by how long the node has been out of sync, and then by name.
 func byAttention(a, b fleetNode) int {
 	if c := cmp.Compare(slices.Index(standings, a.Standing), slices.Index(standings, b.Standing)); c != 0 {
 		return c
 	}
-	if a.Standing != standsInSync {
-		if c := a.Since.Compare(b.Since); c != 0 {
-			return c
-		}
+	switch {
+	case a.Since.Equal(b.Since):
+	case b.Since.IsZero() || !a.Since.IsZero() && a.Since.Before(b.Since):
+		return -1
+	default:
+		return 1
 	}
 	return cmp.Or(strings.Compare(a.Node, b.Node), strings.Compare(a.Instance, b.Instance))
 }

@@ -68,18 +68,18 @@ func smallFleet(t testing.TB) prometheusServer {
 			`{"instance":"10.0.0.3:10119","node":"web-01"} 1`, `{"instance":"10.0.0.4:10119"} 1`, `{"instance":"10.0.0.5:10119"} 1`,
 			`{"instance":"10.0.0.6:10119","node":"off-01","roles":",web,","registry_wave":"last","registry_environment":"prod"} 0`,
 			`{"instance":"10.0.0.7:10119","node":"old-01"} 1`, `{"instance":"10.0.0.8:10119","node":"sus-01"} 1`),
-		askInSync: vector(at, `{"instance":"10.0.0.1:10119"} 1`, `{"instance":"10.0.0.2:10119"} 0`, `{"instance":"10.0.0.3:10119"} 0`,
-			`{"instance":"10.0.0.4:10119"} 0`, `{"instance":"10.0.0.5:10119"} 0`, `{"instance":"10.0.0.8:10119"} 1`),
+		askSilent:     vector(at, `{"instance":"10.0.0.6:10119"} 0`, `{"instance":"10.0.0.7:10119"} 1`),
+		askBehind:     vector(at, `{"instance":"10.0.0.2:10119"} 0`, `{"instance":"10.0.0.3:10119"} 0`, `{"instance":"10.0.0.4:10119"} 0`, `{"instance":"10.0.0.5:10119"} 0`),
 		askHeld:       vector(at, `{"instance":"10.0.0.2:10119"} 1`, `{"instance":"10.0.0.8:10119"} 1`),
 		askFailed:     vector(at, `{"instance":"10.0.0.3:10119"} 1`, `{"instance":"10.0.0.5:10119"} 1`),
 		askRolledBack: vector(at, `{"instance":"10.0.0.1:10119"} 100`, `{"instance":"10.0.0.2:10119"} 1774785100`),
-		askSince: vector(at, `{"instance":"10.0.0.1:10119"} 1774612800`, `{"instance":"10.0.0.2:10119"} 1774785000`,
-			`{"instance":"10.0.0.3:10119"} 1774785000`, `{"instance":"10.0.0.4:10119"} 1774785540.5`, `{"instance":"10.0.0.5:10119"} 0`),
-		askNewest: vector(at, `{"revision":"`+string(revB)+`"} 1774785000`),
+		askSince:      vector(at, `{"instance":"10.0.0.2:10119"} 1774785000`, `{"instance":"10.0.0.3:10119"} 1774785000`, `{"instance":"10.0.0.4:10119"} 1774785540.5`),
+		askNewest:     vector(at, `{"revision":"`+string(revB)+`"} 1774785000`),
 	}, map[int]string{
 		askInfo: vector(at,
 			`{"instance":"10.0.0.1:10119","config":"dns-one","environment":"prod","wave":"canary"} 1`,
 			`{"instance":"10.0.0.4:10119","config":"web-02","wave":"last"} 1`, `{"instance":"10.0.0.5:10119","config":"evil\u001b[2J","wave":""} 1`),
+		askEntered: vector(at, `{"instance":"10.0.0.1:10119"} 1774612800`, `{"instance":"10.0.0.2:10119"} 1774785550`),
 		askRoles: vector(at, `{"instance":"10.0.0.1:10119","role":"ntp"} 1`, `{"instance":"10.0.0.1:10119","role":"dns"} 1`,
 			`{"instance":"10.0.0.4:10119","role":"a"} 1`, `{"instance":"10.0.0.4:10119","role":"b"} 1`, `{"instance":"10.0.0.4:10119","role":"c"} 1`,
 			`{"instance":"10.0.0.4:10119","role":"d"} 1`, `{"instance":"10.0.0.4:10119","role":"e"} 1`),
@@ -90,7 +90,7 @@ func smallFleet(t testing.TB) prometheusServer {
 			`{"instance":"10.0.0.8:10119","gate":"suspend"} 1`),
 		askRunning: vector(at, `{"instance":"10.0.0.1:10119","revision":"`+string(revB)+`"} 1`, `{"instance":"10.0.0.2:10119","revision":"`+string(revA)+`"} 1`,
 			`{"instance":"10.0.0.3:10119","revision":"`+string(revA)+`"} 1`, `{"instance":"10.0.0.4:10119","revision":""} 1`),
-	}, "10.0.0.5:10119", "10.0.0.3:10119", "10.0.0.2:10119", "10.0.0.8:10119", "10.0.0.4:10119", "10.0.0.6:10119", "10.0.0.7:10119", "10.0.0.1:10119")
+	}, "10.0.0.3:10119", "10.0.0.5:10119", "10.0.0.2:10119", "10.0.0.8:10119", "10.0.0.4:10119", "10.0.0.6:10119", "10.0.0.7:10119", "10.0.0.1:10119")
 }
 
 const smallFleetText = `newest  bbbbbbbb dns: add a zone
@@ -98,8 +98,8 @@ nodes   8: 2 rollback failed, 1 rolled back, 1 held, 1 behind, 2 no answer, 1 in
 
   NODE      ROLES     WAVE    STATE               SINCE                 HELD BY         RUNS
 rollback failed:
-  evil?[2J  -         -       stuck               -                     -               -
   web-01    -         -       verifying rollback  10 min ago            -               aaaaaaaa web: start
+  evil?[2J  -         -       stuck               -                     -               -
 rolled back:
   dns-02    -         -       held                10 min ago            blocked,window  aaaaaaaa web: start
 held:
@@ -148,6 +148,20 @@ func TestFleetShowsFirstWhatNeedsAttention(t *testing.T) {
 	}
 }
 
+// What has been out of sync for longest comes first, and last what is in sync but held.
+func TestFleetIsInOrder(t *testing.T) {
+	long, short, never := fleetNode{Node: "b", Since: now.Add(-time.Hour)}, fleetNode{Node: "a", Since: now}, fleetNode{Node: "0"}
+	for _, tt := range []struct {
+		a, b fleetNode
+		want int
+	}{{long, short, -1}, {short, long, 1}, {long, never, -1}, {never, long, 1}, {never, never, 0}, {short, fleetNode{Node: "b", Since: now}, -1}} {
+		tt.a.Standing, tt.b.Standing = standsHeld, standsHeld
+		if got := byAttention(tt.a, tt.b); got != tt.want {
+			t.Errorf("%+v and %+v are in the order %d, want %d", tt.a, tt.b, got, tt.want)
+		}
+	}
+}
+
 // Of a large fleet there are numbers and exceptions; those in sync are listed only where all are.
 func TestFleetOfTenThousandStaysReadable(t *testing.T) {
 	const nodes = 10_000
@@ -156,8 +170,10 @@ func TestFleetOfTenThousandStaysReadable(t *testing.T) {
 		instance := fmt.Sprintf(`{"instance":"10.0.%d.%d:10119"`, i/250, i%250)
 		series[askUp] = append(series[askUp], instance+`} 1`)
 		info = append(info, fmt.Sprintf(`%s,"config":"node-%05d","wave":"all"} 1`, instance, i))
-		series[askInSync] = append(series[askInSync], fmt.Sprintf("%s} %d", instance, min(1, i%100)))
-		series[askSince] = append(series[askSince], fmt.Sprintf("%s} %d", instance, 1774785600-i))
+		if i%100 == 0 {
+			series[askBehind] = append(series[askBehind], instance+`} 0`)
+			series[askSince] = append(series[askSince], fmt.Sprintf("%s} %d", instance, 1774785600-i))
+		}
 	}
 	answers := map[int]string{}
 	for question, all := range series {

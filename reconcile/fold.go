@@ -80,6 +80,7 @@ func Fold(r Record, e Event) Record {
 				r.Foreign.Tip = r.Anchor
 			}
 		}
+		r.Work.Overtaken = ""
 		r = untidy(passedBy(r)) // it needs a root
 		return mark(r, StageRunning, Revision{Commit: r.Good.Revision}, e.At)
 	case Converged:
@@ -107,8 +108,8 @@ func Fold(r Record, e Event) Record {
 	case Retiring:
 		r.Retiring = true
 		return forget(r, func(_ FailureKey, f Failure) bool { return f.Gate == GatePreflight })
-	case Rewound:
-		r.Rewind = e.To
+	case Rewound: // what comes after it is not wanted any more
+		r.Rewind, r.Work.Overtaken = e.To, ""
 		r = forget(r, func(key FailureKey, _ Failure) bool {
 			return key == revisionKey(e.To) || key.Kind == FailedFetch && strings.HasPrefix(key.Of, string(e.To)+" ")
 		})
@@ -138,6 +139,9 @@ func advanced(r Record, e Advanced) Record {
 			return r
 		}
 		c := s.Revision.Commit
+		if c == r.Rewind {
+			r.Work.Steps = dropped(r.Work.Steps, PurposeEarlier)
+		}
 		if c != r.Anchor {
 			r.Heights = with(r.Heights, c, r.Heights[r.Anchor]+s.Behind)
 			r.Anchor, r.Rewind = c, ""

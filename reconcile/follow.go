@@ -58,8 +58,9 @@ func follows(p Confirming, r Record, o Observation) proof {
 	if d.Purpose == PurposeRollback { // the branch is ahead of it, and blocked
 		return proof{done: true}
 	}
-	if a.Commit != d.New.Revision && a.Commit != f.Newer {
-		if slices.Contains(r.Accepted, a.Commit) {
+	seen, own := slices.Index(r.Accepted, a.Commit), slices.Index(r.Accepted, d.New.Revision)
+	if later := own >= 0 && seen > own; a.Commit != d.New.Revision && a.Commit != f.Newer && !later {
+		if seen >= 0 {
 			return proof{step: stepPoll, wrong: true, why: fmt.Sprintf("%s shows %s, which is older than %s", a.Remote, a.Commit.Short(), d.New.Revision.Short())}
 		}
 		return f.taking(stepFetch, Fetch{Tip: Tip{Commit: a.Commit, Remote: a.Remote}, Purpose: PurposeFollow, Anchor: d.New.Revision})
@@ -142,9 +143,9 @@ func shown(d Deployment, answers []Answer) (best Answer, polled bool) {
 // missing is the commit's fault. Where no remote answers, the old system's settings are
 // asked too: if one answers them, the commit is at fault, and else it is an outage.
 func polls(d Deployment, answers []Answer, r Record, o Observation) proof {
-	p, denied := proof{step: stepPoll}, false
+	p, denied := proof{step: stepPoll}, true // one that is silent may be an outage
 	for _, a := range answers {
-		denied = denied || a.Denied
+		denied = denied && a.Denied
 		p.why = cmp.Or(p.why, a.Remote+": "+a.Why)
 		p.wrong = p.wrong || a.Missing
 	}

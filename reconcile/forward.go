@@ -15,10 +15,12 @@ var room = map[Purpose][]Gate{
 // bringOn takes the first candidate that may go on one step further. The hold that it
 // returns is the one of what a person wants back, and else of the branch's own candidate.
 func bringOn(r Record, o Observation) (Action, Hold) {
-	rest, back, branch, firm := Wait{}, Hold{}, Hold{}, false
+	rest, back, branch := Wait{}, Hold{}, Hold{}
 	asked := false // the branch
+	b := r.branch()
+	firm := leftAlone(b, r, o).Gate != "" || usableTip(b, r, o).Gate != "" // nothing of the branch goes on, whatever its commit
 	for _, c := range candidates(r) {
-		if asked && (firm || !slices.Contains(room[c.Purpose], branch.Gate)) {
+		if _, other := room[c.Purpose]; other && (firm || asked && !slices.Contains(room[c.Purpose], branch.Gate)) {
 			continue
 		}
 		act, h := next(c, r, o)
@@ -26,7 +28,7 @@ func bringOn(r Record, o Observation) (Action, Hold) {
 		case PurposeRollback:
 			back = h
 		case PurposeBranch:
-			asked, branch, firm = true, h, usableTip(c, r, o).Gate != ""
+			asked, branch = true, h
 		}
 		wait, waits := act.(Wait)
 		if !waits {
@@ -117,7 +119,7 @@ func deployment(p Purpose, old, new System, o Observation) Deployment {
 	}
 	return Deployment{
 		ID: o.Now.UTC().Format("20060102T150405"), Purpose: p, Old: old, New: new, Boot: o.Boot,
-		Started: o.Now, Asleep: o.Asleep, Rollback: mode, Confirm: o.Policy.Confirm, Drain: care.Drain, Undrain: care.Undrain,
+		Started: o.Now, Asleep: o.Asleep, Rollback: mode, Confirm: o.Policy.Confirm.patientFor(new.Checks), Drain: care.Drain, Undrain: care.Undrain,
 	}
 }
 

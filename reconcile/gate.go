@@ -226,15 +226,15 @@ func unready(c Candidate, r Record, o Observation) Hold {
 	return failure(r, o, toplevelKey(s.Toplevel))
 }
 
-// tooSlow holds a system that no trial could confirm: a check takes longer than it lasts.
+// tooSlow holds a system that no trial could confirm: a check takes longer than one may last.
 func tooSlow(c Candidate, _ Record, o Observation) Hold {
 	s, _ := c.Step.(Ready)
 	f := o.Policy.Confirm
 	for _, check := range Runnable(s.Checks) {
-		if least := f.Least(check); check.Required && least >= f.Deadline {
+		if least := f.Least(check); check.Required && least >= f.DeadlineMax {
 			return Hold{
-				Gate: GatePreflight, Why: fmt.Sprintf("check %s takes %v to be green for confirm.window at best, and confirm.deadline is %v", check.Name, least, f.Deadline),
-				Hint: "lower its interval or successes in the registry or the settings, or raise confirm.deadline",
+				Gate: GatePreflight, Why: fmt.Sprintf("check %s takes %v to be green for confirm.window at best, and confirm.deadline_max is %v", check.Name, least, f.DeadlineMax),
+				Hint: "lower its interval or successes in the registry or the settings, or raise confirm.deadline_max",
 			}
 		}
 	}

@@ -106,3 +106,22 @@ func TestRulings(t *testing.T) {
 		}
 	}
 }
+
+// A check that takes longer than the deadline lets its trial last as long as it needs, at most until deadline_max.
+func TestATrialWaitsForItsSlowestCheck(t *testing.T) {
+	c := Confirm{Settle: time.Second, Window: time.Minute, Deadline: 10 * time.Minute, DeadlineMax: time.Hour}
+	for interval, want := range map[time.Duration]time.Duration{
+		time.Minute:      10 * time.Minute,
+		20 * time.Minute: 22*time.Minute + time.Second,
+		2 * time.Hour:    time.Hour,
+	} {
+		slow := Check{Kind: CheckTCP, Required: true, Interval: interval, Successes: 2}
+		if got := c.patientFor([]Check{slow}).Deadline; got != want {
+			t.Errorf("looked at each %v: the trial lasts %v, want %v", interval, got, want)
+		}
+		slow.Required = false
+		if got := c.patientFor([]Check{slow}).Deadline; got != c.Deadline {
+			t.Errorf("not required: the trial lasts %v, want %v", got, c.Deadline)
+		}
+	}
+}

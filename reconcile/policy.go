@@ -59,3 +59,15 @@ type Confirm struct {
 func (c Confirm) Least(k Check) time.Duration {
 	return c.Settle + time.Duration(k.Successes-1)*k.Interval + c.Window
 }
+
+// patientFor returns c with a deadline that the slowest required check can meet, as far as
+// DeadlineMax lets it: a registry cannot know the settings that its checks are judged under.
+func (c Confirm) patientFor(checks []Check) Confirm {
+	const spare = time.Minute // for what the looks themselves take
+	for _, k := range Runnable(checks) {
+		if k.Required {
+			c.Deadline = max(c.Deadline, min(c.Least(k)+spare, c.DeadlineMax))
+		}
+	}
+	return c
+}

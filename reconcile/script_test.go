@@ -17,7 +17,7 @@ import (
 //	                         an agent that just started, with a record in that phase: A runs (B on
 //	                         trial), A@c0 is good, c1 describes B. "start settled": idle and in sync; "start later": so with B@c1, and A@c0 before it
 //	                         "start fresh": the agent never ran; "start unreadable": its record is damaged. CHECKS: web,db? (not required),
-//	                         web* (same name as on the other side, another definition), web! (looked at each 10 minutes)
+//	                         web* (same name as on the other side, another definition), web! (looked at each hour)
 //	running|profile|default|booted X     a link; ? cannot be read
 //	repo COMMIT SYSTEM [mode=M] [hold=WHY] [pin=COMMIT] [window=H-H] [drained] [checks=CHECKS]
 //	                                     what a commit describes, and what its registry says; hours of every day, UTC

@@ -50,9 +50,10 @@ func entered(r Record, e Entered) Record {
 }
 
 // whileUnwritten says that the record could not be written, where why says so. A node that
-// could not write could have kept no system: the trial's end says nothing about this one.
+// could not write could have kept no system: the trial's end says nothing about this one, but
+// where a person wanted it.
 func (c Cause) whileUnwritten(why string) Cause {
-	if why != "" {
+	if why != "" && c.Reason != ReasonOperator {
 		c.Why, c.Outside = c.Why+"; the record could not be written: "+why, true
 	}
 	return c

@@ -123,7 +123,7 @@ func checks(names string) []Check {
 			c.Target = "changed:80"
 		}
 		if strings.HasSuffix(name, "!") {
-			c.Interval = 10 * time.Minute
+			c.Interval = time.Hour
 		}
 		c.Name = strings.TrimRight(name, "?*!")
 		all = append(all, c)

@@ -47,3 +47,13 @@ func TestUnwritten(t *testing.T) {
 		}
 	}
 }
+
+// What a person ended stays ended, whatever the disk does.
+func TestCancelledWhileUnwritten(t *testing.T) {
+	trial := Trial{Deployment: Deployment{New: System{Toplevel: "B"}}}
+	r := Record{Phase: Confirming{Trial: trial}, Work: Work{Unwritten: "disk full"}}
+	r = Fold(r, Entered{Phase: RollingBack{Trial: trial, Cause: Cause{Reason: ReasonOperator, Why: "a person cancelled it"}}})
+	if _, blocked := r.Blocked["B"]; !blocked {
+		t.Errorf("it is tried again: %v", r.Failures)
+	}
+}

@@ -111,6 +111,14 @@ func TestProofAsksAgain(t *testing.T) {
 		}
 	}
 	w.follow(Remote{Name: "origin", URL: w.url}, w.fetcher.opts.Limits)
+	newer := w.pushed("a", "newer")
+	for _, prove := range []Request{{Tip: newer, Anchor: tip}, {Tip: tip, Anchor: tip}} { // of a branch that has moved on
+		prove.Remote, prove.Prove = "origin", true
+		if _, err := w.fetcher.Fetch(t.Context(), prove); err != nil {
+			t.Errorf("%s: %v", prove.Tip.Short(), err)
+		}
+	}
+	tip = newer
 	backend := w.handler
 	w.handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)

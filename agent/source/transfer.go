@@ -53,13 +53,18 @@ func (r *remote) bring(ctx context.Context, s *store, tip, anchor plumbing.Hash)
 		return err
 	}
 	depth := 0
-	if there, err = s.has(anchor); err != nil {
+	based, err := s.has(anchor)
+	if err != nil {
 		return err
 	}
-	if s.fresh || !there { // without the anchor "what the store lacks" may be the whole history
+	if s.fresh || !based { // without the anchor "what the store lacks" may be the whole history
 		depth = 1
 	}
-	return r.transfer(ctx, s, tip, depth)
+	err = r.transfer(ctx, s, tip, depth)
+	if _, moved := errors.AsType[*movedError](err); there && moved { // whoever wants a proof fetches the newer one, too
+		return nil
+	}
+	return err
 }
 
 // transfer asks for the tip and stores the answer. With depth 0 it gets the commits
@@ -178,6 +183,16 @@ func (r *remote) looksAt() []string {
 	return r.refs()
 }
 
+// A movedError says that a branch is not at the commit any more that was asked for.
+type movedError struct {
+	branch string
+	to     reconcile.Commit
+}
+
+func (e *movedError) Error() string {
+	return fmt.Sprintf("branch %s moved on to %s", e.branch, e.to.Short())
+}
+
 // wants returns what to ask for so as to get the tip. A server gives what a branch
 // points to, and few give any other commit by its name: of those that do not, a pinned
 // commit comes with the history of all that they have.
@@ -186,7 +201,7 @@ func (r *remote) wants(tip plumbing.Hash) ([]plumbing.Hash, error) {
 	if !r.pinned {
 		now, err := r.session.tips(r.Branches)
 		if err == nil && now.Commit != r.Tip {
-			err = fmt.Errorf("branch %s moved on to %s", r.Branch, now.Commit.Short())
+			err = &movedError{r.Branch, now.Commit}
 		}
 		return []plumbing.Hash{tip}, err
 	}

@@ -22,7 +22,7 @@ func (n *Node) sameDisks(ctx context.Context, next reconcile.Toplevel) error {
 	now, then := n.disks(n.toplevel(currentSystem)), n.disks(next)
 	for _, place := range diskPlaces {
 		was, will := now[place], then[place]
-		if was.device == "" || will.device == "" || was == will {
+		if was.device == "" || will.device == "" || was == will || was.kind == "tmpfs" && will.kind == "tmpfs" {
 			continue
 		}
 		sameKind := was.kind == will.kind || was.kind == "auto" || will.kind == "auto"

@@ -16,6 +16,7 @@ func TestDisks(t *testing.T) {
 		"a disk that is not there":   {"/dev/disk/by-label/ESP", "/dev/disk/by-label/disk-main-boot", "at /boot, where"},
 		"another file system":        {"/dev/disk/by-uuid/aaaa / ext4", "/dev/disk/by-uuid/aaaa / btrfs", "(btrfs) at /"},
 		"a kind that is found out":   {"/dev/disk/by-uuid/aaaa / ext4", "/dev/disk/by-uuid/aaaa / auto", ""},
+		"a memory by another name":   {"rpool/nix /nix zfs", "none /nix tmpfs", "has none (tmpfs) at /nix"},
 		"another dataset":            {"rpool/nix", "tank/nix", "has tank/nix (zfs) at /nix"},
 		"something that is no boot":  {"tmpfs /tmp tmpfs", "/dev/disk/by-uuid/bbbb /tmp ext4", ""},
 		"no word about the boot now": {"/dev/disk/by-label/ESP /boot vfat umask=0077 0 2\n", "", ""},

@@ -57,11 +57,14 @@ func I3(w *world, _ []reconcile.Record) string {
 	return ""
 }
 
-// I4: a blocked toplevel is not activated.
+// I4: a blocked toplevel is not activated, but for another commit where the block is one of its
+// revision, and for other checks of the registry where it is one of those.
 func I4(w *world, _ []reconcile.Record) string {
 	for _, trial := range w.diary().Trials {
 		d, _ := reconcile.DeploymentOf(trial.Record.Phase)
-		if why, blocked := trial.Record.Blocked[trial.Toplevel]; blocked && (!why.OfRevision || why.Revision == d.New.Revision) {
+		why, blocked := trial.Record.Blocked[trial.Toplevel]
+		otherChecks := why.Reason == reconcile.ReasonCheck && why.Judged != "" && why.Judged != d.New.Care.Judged
+		if blocked && !otherChecks && (!why.OfRevision || why.Revision == d.New.Revision) {
 			return fmt.Sprintf("I4: %s was activated, which is blocked: %v", trial.Toplevel, why)
 		}
 	}

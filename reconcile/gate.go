@@ -179,8 +179,8 @@ func onlyTried(c Candidate, _ Record, o Observation) Hold {
 func failedHere(c Candidate, r Record, _ Observation) Hold {
 	s, _ := evaluatedOf(c.Step)
 	b := r.Blocked[s.Toplevel]
-	byChecks := b.Judged != "" && (b.Reason == ReasonCheck || b.Reason == ReasonDeadline)
-	if b.OfRevision && b.Revision != s.Revision.Commit || byChecks && b.Judged != judgedBy(s.Target.Checks) {
+	byCheck := b.Judged != "" && b.Reason == ReasonCheck
+	if b.OfRevision && b.Revision != s.Revision.Commit || byCheck && b.Judged != judgedBy(s.Target.Checks) {
 		return Hold{}
 	}
 	return blocked(s.Toplevel, r)

@@ -29,7 +29,9 @@ func entered(r Record, e Entered) Record {
 			r = owe(r, Debt{Kind: DebtRestore, System: p.Deployment.Old.Toplevel, Since: e.At})
 		}
 		if !GoingBack(before) {
-			p.Cause = p.Cause.whileUnwritten(unwritten)
+			if p.Cause.Reason != ReasonOperator { // what a person ended stays ended
+				p.Cause = p.Cause.whileUnwritten(unwritten)
+			}
 			r.Phase = p
 			r = counted(block(r, p.Trial, p.Cause, e.At), p.Cause, e.At)
 		}
@@ -50,10 +52,9 @@ func entered(r Record, e Entered) Record {
 }
 
 // whileUnwritten says that the record could not be written, where why says so. A node that
-// could not write could have kept no system: the trial's end says nothing about this one, but
-// where a person wanted it.
+// could not write could have kept no system: the trial's end says nothing about this one.
 func (c Cause) whileUnwritten(why string) Cause {
-	if why != "" && c.Reason != ReasonOperator {
+	if why != "" {
 		c.Why, c.Outside = c.Why+"; the record could not be written: "+why, true
 	}
 	return c

@@ -85,6 +85,7 @@ type world struct {
 	commits int
 	records []reconcile.Record // all that were written
 	proven  map[reconcile.Toplevel]bool
+	full    bool // the disk was, once
 }
 
 func newWorld(t *rapid.T) *world {
@@ -302,6 +303,7 @@ func (w *world) spoil() {
 // fillDisk fills the disk, or makes room and waits for the next poll: a rollback
 // that went on without the record is written down then.
 func (w *world) fillDisk() {
+	w.full = true
 	w.node.Do(func() { w.node.DiskFull = !w.node.DiskFull })
 	if !w.diskFull() {
 		time.Sleep(agenttest.PollInterval + time.Second)

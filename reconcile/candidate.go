@@ -65,9 +65,9 @@ func (r Record) branch() Candidate {
 	return c
 }
 
-// earlier is the newest commit of the branch from before it moved on that was evaluated, or
-// that is on its way after another one was overtaken. It comes after the good one, and
-// describes another system, as far as that is known.
+// earlier is the newest commit of the branch from before it moved on that was evaluated, that
+// is on its way after another one was overtaken, or that waits for its manifest. It comes after
+// the good one, and describes another system, as far as that is known.
 func (r Record) earlier() (Candidate, bool) {
 	var newest Candidate
 	found := slices.Index(r.Accepted, r.Good.Revision)
@@ -78,7 +78,7 @@ func (r Record) earlier() (Candidate, bool) {
 		}
 		commit := s.fetched().Revision.Commit
 		e, evaluated := evaluatedOf(s)
-		if commit == r.Work.Tip.Commit || e.Toplevel == r.Good.Toplevel || !evaluated && !r.underWay(commit) {
+		if commit == r.Work.Tip.Commit || e.Toplevel == r.Good.Toplevel || !evaluated && !r.underWay(commit) && !r.awaitsManifest(s) {
 			continue
 		}
 		if at := slices.Index(r.Accepted, commit); at > found {
@@ -93,6 +93,21 @@ func (r Record) earlier() (Candidate, bool) {
 func (r Record) underWay(c Commit) bool {
 	_, failed := r.Failures[revisionKey(c)]
 	return r.Work.Overtaken != "" && r.Work.Overtaken != c && !failed
+}
+
+// patientTries is how often the manifest of a commit is asked for, in an hour or so, while a
+// later commit does not take its place among those that wait. Pushes may come faster than
+// whoever makes manifests works.
+const patientTries = 15
+
+// awaitsManifest reports whether a commit waits for its manifest, or is evaluated without it.
+func (r Record) awaitsManifest(s Step) bool {
+	if s == nil {
+		return false
+	}
+	_, evaluated := evaluatedOf(s)
+	tried := r.Failures[manifestKey(s.fetched().Revision.Commit)].Tries
+	return !evaluated && tried > 0 && tried < patientTries
 }
 
 func (r Record) testing() Candidate {
@@ -127,7 +142,8 @@ func stepped(r Record, s Step) map[Purpose]Step {
 	case before != nil && before.fetched().Revision.Commit != commit && !fetched: // an earlier one goes on
 		return with(all, PurposeEarlier, s)
 	case before != nil && before.fetched().Revision.Commit != commit:
-		if _, evaluated := evaluatedOf(before); evaluated {
+		_, evaluated := evaluatedOf(before)
+		if evaluated || r.awaitsManifest(before) && !r.awaitsManifest(all[PurposeEarlier]) {
 			all = with(all, PurposeEarlier, before)
 		}
 	case isBuilt(s) && commit == r.Work.Tip.Commit:

@@ -105,6 +105,10 @@ func ends(wanted, running Job, r Record) bool {
 	if r.Work.Overtaken != "" && overtakable(running) != "" {
 		return false
 	}
+	_, asks := wanted.(Plan)
+	if _, asked := running.(Plan); asks && asked { // one manifest after the other
+		return false
+	}
 	f, fetch := wanted.(Fetch)
 	return !fetch || !slices.ContainsFunc(r.Work.Remotes, func(a Answer) bool {
 		return a.Remote == f.Tip.Remote && a.Commit == f.Tip.Commit && a.Failed > 0

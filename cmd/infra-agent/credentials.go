@@ -21,8 +21,9 @@ type credentials struct {
 	files map[string]string // what they are copies of, by name
 }
 
-// hidden are directories of which the unit sees nothing, ProtectHome of systemd.exec(5).
-var hidden = []string{"/root/", "/home/", "/run/user/"}
+// hidden are directories of which the unit sees nothing, or its own: ProtectHome, PrivateTmp
+// and PrivateDevices of systemd.exec(5).
+var hidden = []string{"/root/", "/home/", "/run/user/", "/tmp/", "/var/tmp/", "/dev/shm/"}
 
 // stale says what is wrong with the copies; "": nothing, as far as the files can be read.
 // changed says that a new start would mend it.

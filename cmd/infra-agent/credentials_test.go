@@ -14,14 +14,17 @@ import (
 func newCredentials(t *testing.T) (c credentials, file string) {
 	t.Helper()
 	dir := t.TempDir()
+	unseen := hidden
+	hidden = []string{filepath.Join(dir, "hidden") + "/"} // the test's own files are in /tmp
+	t.Cleanup(func() { hidden = unseen })
 	file = filepath.Join(dir, "fleet-token")
-	c = credentials{dir: filepath.Join(dir, "copies"), files: map[string]string{"token": file, "unreadable": "/root/token", "never copied": file}}
+	c = credentials{dir: filepath.Join(dir, "copies"), files: map[string]string{"token": file, "unseen": filepath.Join(dir, "hidden/token"), "never copied": file}}
 	if err := os.Mkdir(c.dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	put(t, file, "one\n")
 	put(t, filepath.Join(c.dir, "token"), "one\n")
-	put(t, filepath.Join(c.dir, "unreadable"), "one\n")
+	put(t, filepath.Join(c.dir, "unseen"), "one\n")
 	return c, file
 }
 

@@ -96,6 +96,7 @@ func (p *Process) Plan(ctx context.Context, rev reconcile.Revision, _ []reconcil
 		return agent.Planned{}, err
 	}
 	var top reconcile.Toplevel
+	var audit bool
 	err = p.effect(ctx, "plan", func() error {
 		if !p.n.verified[rev.Commit] {
 			p.n.Diary.Unverified = append(p.n.Diary.Unverified, "planned "+string(rev.Commit))
@@ -104,10 +105,10 @@ func (p *Process) Plan(ctx context.Context, rev reconcile.Revision, _ []reconcil
 			return errors.New("there is no manifest")
 		}
 		c := p.n.Commits[rev.Commit]
-		top = cmp.Or(c.Manifest, c.System)
+		top, audit = cmp.Or(c.Manifest, c.System), c.Audited
 		return nil
 	})
-	return agent.Planned{Target: t, Derivation: reconcile.Derivation(top + ".drv"), Toplevel: top, Manifest: reconcile.Manifest{Place: "ci", Signer: "ci"}, Audit: p.n.Commits[rev.Commit].Audited}, err
+	return agent.Planned{Target: t, Derivation: reconcile.Derivation(top + ".drv"), Toplevel: top, Manifest: reconcile.Manifest{Place: "ci", Signer: "ci"}, Audit: audit}, err
 }
 
 // nix is the process as the agent's Nix: a name of its own, for Nix and the

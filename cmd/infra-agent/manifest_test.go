@@ -33,6 +33,9 @@ func ran(t *testing.T, dir string, args ...string) string {
 func TestPlan(t *testing.T) {
 	for _, program := range []string{"git", "ssh-keygen"} {
 		if _, err := exec.LookPath(program); err != nil {
+			if os.Getenv("CI") != "" {
+				t.Fatal("no " + program + " here, and this is where it must be")
+			}
 			t.Skip("no " + program + " here")
 		}
 	}

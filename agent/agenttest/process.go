@@ -216,7 +216,8 @@ func (p *Process) AskOld(ctx context.Context, d reconcile.Deployment) (reconcile
 	old := reconcile.OldSilent
 	err := p.effect(ctx, "ask the old settings", func() error {
 		for _, name := range p.n.Order {
-			if p.n.Remotes[name] != "" && !p.n.cutOff() && !p.n.Systems[d.Old.Toplevel].Deaf {
+			asked := p.n.Systems[d.Old.Toplevel]
+			if p.n.Remotes[name] != "" && !p.n.cutOff() && asked.Agent != "" && !asked.Deaf {
 				old = reconcile.OldAnswered
 			}
 		}

@@ -62,7 +62,7 @@ func (n *Node) spawn(boot context.Context, s *System) *Process {
 		n.life.Go(func() { p.poll(ctx, a, wake) })
 		if p.dies {
 			n.life.Go(func() {
-				sleep(ctx, 2*time.Second)
+				sleep(ctx, 5*time.Second)
 				n.Do(p.kill)
 			})
 		}

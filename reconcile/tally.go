@@ -26,9 +26,9 @@ func took(r Record, what string, d time.Duration) Record {
 }
 
 // mark notes when a revision reached a stage. One that is there stays as it is, but for a date that was not known: a poll
-// after a restart of the agent reaches nothing new.
+// after a restart of the agent reaches nothing new. Two systems of no known revision are two.
 func mark(r Record, s Stage, rev Revision, at time.Time) Record {
-	if old := r.Tally.Marks[s]; old.Revision == rev.Commit && !old.Reached.IsZero() {
+	if old := r.Tally.Marks[s]; old.Revision == rev.Commit && rev.Commit != "" && !old.Reached.IsZero() {
 		if !old.Time.IsZero() || rev.Time.IsZero() {
 			return r
 		}

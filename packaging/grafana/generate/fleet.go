@@ -46,7 +46,7 @@ func fleet() board {
 	b.add(3, 4, tile("Failing", "Nodes whose last deployment failed.",
 		now(`sum(environment_wave:infra_agent_failing:sum{`+cell+`})`, "failing"), count("red"), false))
 	b.add(3, 4, tile("Held", "Nodes that a gate keeps from deploying.",
-		now(`sum(environment_wave:infra_agent_held:sum{`+cell+`})`, "held"), count("yellow"), false))
+		now(`sum(environment_wave_state:infra_agent_state:sum{`+cell+`, state="held"})`, "held"), count("yellow"), false))
 	following := count("red")
 	following.NoValue = "no reference"
 	b.add(3, 4, tile("Not following", "Nodes that have not seen the head of the branch. \"No reference\": nobody but the nodes says what the head is.",

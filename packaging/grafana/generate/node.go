@@ -16,6 +16,11 @@ func node() board {
 				Expr:        `(infra_agent_last_deployment_timestamp_seconds{` + it + `} > 0) * 1000`,
 				TitleFormat: "{{result}}", TextFormat: "{{instance}}",
 			},
+			{ // what a person ended, or what came to no trial
+				Name: "Other ends", Datasource: source, Enable: true, IconColor: "orange", Step: "60s",
+				Expr:        `changes(infra_agent_deployments_total{` + it + `, result!~"promoted|rolled_back|rollback_failed"}[2m]) > 0`,
+				TitleFormat: "{{result}}", TextFormat: "{{instance}}",
+			},
 			{
 				Name: "Rollbacks", Datasource: source, Enable: true, IconColor: "red", Step: "60s", UseValueForTime: true,
 				Expr:        `(infra_agent_last_rollback_timestamp_seconds{` + it + `} > 0) * 1000`,
@@ -62,5 +67,7 @@ func node() board {
 	b.add(8, 8, lines("Commits behind", "Between the good revision and the newest verified one.", "short", over(`infra_agent_commits_behind{`+it+`}`, "behind")))
 	b.add(8, 8, lines("Deployments", "That ended, by result, since the record began.", "short", over(`infra_agent_deployments_total{`+it+`}`, "{{result}}")))
 	b.add(8, 8, lines("Rollbacks", "By reason, since the record began.", "short", over(`infra_agent_rollbacks_total{`+it+`}`, "{{reason}}")))
+	b.add(24, 6, lines("In observe mode", "Of the last 100 systems that another tool activated: how many would have been promoted or rolled back.", "short",
+		over(`infra_agent_observed{`+it+`}`, "{{result}}")))
 	return b
 }

@@ -12,13 +12,8 @@ func node() board {
 		},
 		[]annotation{
 			{
-				Name: "Deployments", Datasource: source, Enable: true, IconColor: "green", Step: "60s", UseValueForTime: true,
-				Expr:        `(infra_agent_last_deployment_timestamp_seconds{` + it + `} > 0) * 1000`,
-				TitleFormat: "{{result}}", TextFormat: "{{instance}}",
-			},
-			{ // what a person ended, or what came to no trial
-				Name: "Other ends", Datasource: source, Enable: true, IconColor: "orange", Step: "60s",
-				Expr:        `changes(infra_agent_deployments_total{` + it + `, result!~"promoted|rolled_back|rollback_failed"}[2m]) > 0`,
+				Name: "Deployments", Datasource: source, Enable: true, IconColor: "green", Step: "60s",
+				Expr:        `changes(infra_agent_deployments_total{` + it + `}[2m]) > 0`, // of every result, also where no trial began
 				TitleFormat: "{{result}}", TextFormat: "{{instance}}",
 			},
 			{

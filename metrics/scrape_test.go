@@ -2,9 +2,11 @@ package metrics_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -253,5 +255,79 @@ func TestAScrapeSaysAll(t *testing.T) {
 	}
 	if len(got) != len(want) {
 		t.Errorf("got %d series, want %d", len(got), len(want))
+	}
+}
+
+// A scrape that has begun when the agent ends gets its whole answer.
+func TestAScrapeIsAnsweredToTheEnd(t *testing.T) {
+	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", filepath.Join(t.TempDir(), "metrics.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	c := metrics.New("1.2.3", func() reconcile.Snapshot {
+		cancel()
+		<-ctx.Done()
+		time.Sleep(50 * time.Millisecond) // longer than it takes to close a connection
+		return full()
+	})
+	ended := make(chan error)
+	go func() { ended <- metrics.Serve(ctx, l, c) }()
+	conn, err := new(net.Dialer).DialContext(t.Context(), "unix", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET /metrics HTTP/1.0\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(conn); err != nil || !strings.Contains(string(text), "infra_agent_window_opens_timestamp_seconds 2100.5\n") {
+		t.Errorf("the scrape got %v\n%s", err, text)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// A node with much to tell: forty checks, twenty roles and five receivers.
+func large() reconcile.Snapshot {
+	s := full()
+	resolved := s.Record.Work.Steps[reconcile.PurposeBranch].(reconcile.Resolved)
+	resolved.Target.Roles, s.Counters.Checks, s.Deliveries = nil, map[string]reconcile.CheckCount{}, map[string]reconcile.Delivery{}
+	for i := range 40 {
+		s.Counters.Checks[fmt.Sprintf("the-answer-of-server-%02d", i)] = reconcile.CheckCount{Passed: 1e6, Last: reconcile.CheckResult{OK: true, Took: 12345 * time.Microsecond}}
+	}
+	for i := range 20 {
+		resolved.Target.Roles = append(resolved.Target.Roles, reconcile.Role(fmt.Sprintf("database-server-%02d", i)))
+	}
+	for i := range 5 {
+		s.Deliveries[fmt.Sprintf("chat-of-team-%d", i)] = reconcile.Delivery{Delivered: 1e6}
+	}
+	s.Record.Work.Steps = map[reconcile.Purpose]reconcile.Step{reconcile.PurposeBranch: resolved}
+	return s
+}
+
+func TestAScrapeIsSmall(t *testing.T) {
+	const most = 60_000
+	if got := len(scrape(t, large())); got > most {
+		t.Errorf("a scrape has %d bytes, want at most %d", got, most)
+	}
+}
+
+func BenchmarkScrape(b *testing.B) {
+	scrapes, err := metrics.Handler(metrics.New("1.2.3", large))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for format, accept := range map[string]string{"text": "", "protobuf": "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"} {
+		b.Run(format, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(b.Context(), http.MethodGet, "/metrics", http.NoBody)
+				r.Header.Set("Accept", accept)
+				scrapes.ServeHTTP(w, r)
+				b.ReportMetric(float64(w.Body.Len()), "bytes")
+			}
+		})
 	}
 }

@@ -53,7 +53,10 @@ func handler(c *Collector) (http.Handler, error) {
 	}), nil
 }
 
-// Serve answers scrapes at /metrics on l, which it closes, until ctx ends.
+// lastAnswers is how long the scrapes that have begun may last when the agent ends.
+const lastAnswers = time.Second
+
+// Serve answers scrapes at /metrics on l, which it closes, until ctx ends. What was asked by then is still answered.
 func Serve(ctx context.Context, l net.Listener, c *Collector) error {
 	scrapes, err := Handler(c)
 	if err != nil {
@@ -62,9 +65,20 @@ func Serve(ctx context.Context, l net.Listener, c *Collector) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", scrapes)
 	srv := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10}
-	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
-	defer stop()
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	answered := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(answered)
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastAnswers)
+		defer cancel()
+		if srv.Shutdown(bounded) != nil {
+			_ = srv.Close()
+		}
+	})
+	err = srv.Serve(l)
+	if !stop() {
+		<-answered
+	}
+	if !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

@@ -2,7 +2,7 @@
 # (nixos-module/testdata). The file config.toml holds the settings, and credentials.toml the names of secret files.
 { system, version }:
 let
-  inherit (builtins) concatStringsSep filter fromTOML mapAttrs readFile;
+  inherit (builtins) concatStringsSep filter fromTOML mapAttrs pathExists readFile;
 
   # The binary that the lab put on the node under this version.
   package = derivation {
@@ -12,9 +12,12 @@ let
     args = [ "-c" "/usr/bin/mkdir -p $out/bin && /usr/bin/cp /usr/local/lib/infra-agent-lab/${version}/infra-agent $out/bin/" ];
   };
 
+  # Options of the module that are no settings.
+  extra = if pathExists ./agent-options.toml then [{ services.infra-agent = fromTOML (readFile ./agent-options.toml); }] else [ ];
+
   nixos = (import ./nixos-module/testdata/eval.nix {
     inherit system;
-    modules = [{
+    modules = extra ++ [{
       services.infra-agent = {
         enable = true;
         inherit package;

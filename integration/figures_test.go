@@ -78,7 +78,7 @@ events = ["promoted", "suspended", "resumed"]
 	web.wait("promoted", ended(reconcile.ResultPromoted, watched))
 	with := memory(func() {
 		web.metrics()
-		must[string](t)(web.agent("suspend"))
+		must[string](t)(web.agent("suspend", "a figure"))
 		must[string](t)(web.agent("resume"))
 		web.sync()
 	})

@@ -109,6 +109,9 @@ func StatusOf(s reconcile.Snapshot, version string, running bool) Status {
 	}
 	if t, ok := reconcile.TargetOf(r.Work.Steps[reconcile.PurposeBranch]); ok {
 		st.Node, st.Roles, st.Warnings = t.Node, t.Roles, t.Warnings
+		if t.Hold != "" || t.Pin != "" {
+			st.Warnings = append(slices.Clip(st.Warnings), "the registry holds or pins this node, which has no end: no fix reaches it until a commit takes that away")
+		}
 	}
 	if m, ok := reconcile.ManifestOf(r.Work.Steps[reconcile.PurposeBranch]); ok {
 		st.Manifest = &m

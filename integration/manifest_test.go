@@ -52,7 +52,7 @@ func (c *ci) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 const ciKey = "/root/manifest-key"
 
 // newCI makes the cache and the keys. What nodes must know of them is for the caller to commit.
-func newCI(t *testing.T, f fleet) *ci {
+func newCI(t testing.TB, f fleet) *ci {
 	c := &ci{f: f, files: map[string][]byte{"/nix-cache-info": []byte("StoreDir: /nix/store\n")}, key: filepath.Join(t.TempDir(), "key")}
 	c.cacheURL = must[string](t)(f.ServeHTTP(c))
 	check(t, exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", c.key).Run())
@@ -60,7 +60,7 @@ func newCI(t *testing.T, f fleet) *ci {
 }
 
 // cacheKey is a key of Nix's, as "nix key generate-secret" makes it.
-func cacheKey(t *testing.T, name string) (secret, public string) {
+func cacheKey(t testing.TB, name string) (secret, public string) {
 	t.Helper()
 	pub, priv, err := ed25519.GenerateKey(nil)
 	check(t, err)
@@ -68,7 +68,7 @@ func cacheKey(t *testing.T, name string) (secret, public string) {
 }
 
 // settings are those of nodes that trust it; limits are more of their limits.
-func (c *ci) settings(t *testing.T, settings, limits string) {
+func (c *ci) settings(t testing.TB, settings, limits string) {
 	t.Helper()
 	secret, public := cacheKey(t, "lab-1")
 	check(t, os.WriteFile(c.key+".cache", []byte(secret), 0o600))
@@ -128,6 +128,13 @@ func (c *ci) publish() (files map[string]string, m *manifest.Manifest) {
 // serve does the same, with manifests at the server instead of a branch.
 func (c *ci) serve() {
 	c.t.Helper()
+	c.offer()
+	c.f.sync()
+}
+
+// offer puts it all there, and tells nobody.
+func (c *ci) offer() {
+	c.t.Helper()
 	files, m := c.evaluate()
 	for _, n := range m.Nodes {
 		c.upload(n.Toplevel, "/root/cache-key")
@@ -137,7 +144,6 @@ func (c *ci) serve() {
 		c.files["/manifests/"+name] = []byte(text)
 	}
 	c.mu.Unlock()
-	c.f.sync()
 }
 
 // signed signs a text as ssh-keygen does.

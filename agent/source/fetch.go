@@ -48,9 +48,10 @@ type Result struct {
 
 	Warnings []string `json:"warnings"` // about files that are not what their authors see, and lines of known hosts
 
-	File      []byte `json:"file,omitempty"` // of a question for a signed file: that
-	Signature []byte `json:"signature,omitempty"`
-	NoFile    bool   `json:"no_file,omitempty"` // it is not there
+	File      []byte    `json:"file,omitempty"` // of a question for a file: that
+	Signature []byte    `json:"signature,omitempty"`
+	Modified  time.Time `json:"modified,omitzero"`
+	NoFile    bool      `json:"no_file,omitempty"` // it is not there
 
 	Unconfined string `json:"unconfined"` // why the kernel did not keep the child to its own files; "" = it did
 }

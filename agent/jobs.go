@@ -106,7 +106,7 @@ func (a *Agent) work(ctx context.Context, job reconcile.Job, p Ports, policy rec
 	case reconcile.Build:
 		report := func(now reconcile.Progress) { a.progress.Store(&now) }
 		root := rootsOf(j.From.Purpose).built
-		if j.From.Manifest.Signer != "" {
+		if j.From.Manifest.Place != "" {
 			err := p.Nix.Copy(ctx, j.From.Toplevel, root, report)
 			return reconcile.Advanced{Step: reconcile.Built{Evaluated: j.From}}, err
 		}

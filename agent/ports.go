@@ -65,9 +65,9 @@ type Planned struct {
 
 // Manifests know what another machine evaluated. Plan gets the revision's manifest, and looks at
 // it and its signature: whatever is wrong with it may pass, and is no [reconcile.RejectedError],
-// which is what the registry says of this node. Accepted are earlier commits.
+// which is what the registry says of this node.
 type Manifests interface {
-	Plan(ctx context.Context, rev reconcile.Revision, accepted []reconcile.Commit) (Planned, error)
+	Plan(ctx context.Context, j reconcile.Plan) (Planned, error)
 }
 
 // Nix evaluates, builds and keeps store paths.

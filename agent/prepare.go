@@ -44,7 +44,7 @@ func resolve(ctx context.Context, j reconcile.Resolve, p Ports) (reconcile.Event
 }
 
 func plan(ctx context.Context, j reconcile.Plan, p Ports) (reconcile.Event, error) {
-	planned, err := p.Manifests.Plan(ctx, j.From.Revision, j.Accepted)
+	planned, err := p.Manifests.Plan(ctx, j)
 	return reconcile.Advanced{Step: reconcile.Evaluated{
 		Resolved: reconcile.Resolved{Fetched: j.From, Target: planned.Target}, Derivation: planned.Derivation, Toplevel: planned.Toplevel, Manifest: planned.Manifest, Audit: planned.Audit,
 	}}, err

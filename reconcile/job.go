@@ -64,6 +64,7 @@ func (j Resolve) entry(l Limits) jobEntry {
 type Plan struct {
 	From     Fetched
 	Accepted []Commit
+	Pins     Pins
 }
 
 func (j Plan) entry(l Limits) jobEntry {

@@ -1,5 +1,7 @@
 package reconcile
 
+import "time"
+
 // A Step says how far a revision has come before it is tried. Each step holds
 // what the steps before it found out.
 //
@@ -40,14 +42,15 @@ type (
 
 // A Manifest is one that was accepted.
 type Manifest struct {
-	Place  string `json:"place"`  // where it was
-	Signer string `json:"signer"` // who signed it; empty: there is none
+	Place  string    `json:"place"`           // where it was; empty: there is none
+	Signer string    `json:"signer"`          // who signed it; empty: nobody
+	Pinned time.Time `json:"pinned,omitzero"` // it is a pin of that date, which names no commit
 }
 
 // ManifestOf returns the manifest that named a step's system, if one did.
 func ManifestOf(s Step) (Manifest, bool) {
 	e, _ := evaluatedOf(s)
-	return e.Manifest, e.Manifest.Signer != ""
+	return e.Manifest, e.Manifest.Place != ""
 }
 
 func (f Fetched) fetched() Fetched { return f }

@@ -90,7 +90,8 @@ func (p *Process) ResolveAs(context.Context, reconcile.Revision, reconcile.Newco
 }
 
 // Plan finds a manifest of a commit that has one.
-func (p *Process) Plan(ctx context.Context, rev reconcile.Revision, _ []reconcile.Commit) (agent.Planned, error) {
+func (p *Process) Plan(ctx context.Context, j reconcile.Plan) (agent.Planned, error) {
+	rev := j.From.Revision
 	t, err := p.Resolve(ctx, rev)
 	if err != nil {
 		return agent.Planned{}, err

@@ -41,7 +41,7 @@ func (n node) ports(s config.Settings) agent.Ports {
 	nx := nixOf(s)
 	nx.Run = func(ctx context.Context, c command.Command) ([]byte, error) { return n.system.Run(ctx, "nix", c) }
 	check := func(ctx context.Context, c command.Command) ([]byte, error) { return n.system.Run(ctx, "check", c) }
-	manifests := manifestPort{resolver(s), source.NewFetcher(n.sourceOptions(s)), s.Manifest, manifestSigners(s)}
+	manifests := manifestPort{resolver(s), source.NewFetcher(n.sourceOptions(s)), nx, s.Manifest, manifestSigners(s)}
 	return agent.Ports{
 		Source:    sourcePort{source.NewFetcher(n.sourceOptions(s)), n.log, new(sync.Once)},
 		Registry:  registryPort{resolver(s), nx, identity(s), manifests},
@@ -192,7 +192,7 @@ func (p registryPort) ResolveAs(ctx context.Context, rev reconcile.Revision, n r
 	flake := p.flake(rev)
 	if p.manifests.settings.Mode == reconcile.ManifestOnly { // by the name that the node has now
 		p.manifests.Hostname, p.manifests.FQDN = hostnames()
-		flake = p.manifests.lazily(rev, nil).flake()
+		flake = p.manifests.lazily(reconcile.Plan{From: reconcile.Fetched{Revision: rev}}).flake()
 	}
 	t, err = p.Resolver.Resolve(ctx, rev.Tree, flake)
 	return t, true, err

@@ -101,4 +101,3 @@ func BenchmarkOthersCommit(b *testing.B) {
 		b.ReportMetric(float64(cpu.Milliseconds()), "cpu-ms")
 	}
 }
-

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/infra-agent/infra-agent/agent/control"
 	"github.com/infra-agent/infra-agent/agent/manifest"
@@ -29,9 +30,10 @@ type ci struct {
 	key      string // the file on this machine, and on the node
 	cacheURL string
 
-	mu    sync.Mutex        // guards what follows
-	files map[string][]byte // of the cache, and manifests, by path
-	down  bool              // it gives no answer
+	mu    sync.Mutex           // guards what follows
+	files map[string][]byte    // of the cache, and manifests, by path
+	dates map[string]time.Time // of some of them
+	down  bool                 // it gives no answer
 }
 
 func (c *ci) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -45,6 +47,9 @@ func (c *ci) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !there:
 		http.NotFound(w, r)
 	default:
+		if date, there := c.dates[r.URL.Path]; there {
+			w.Header().Set("Last-Modified", date.UTC().Format(http.TimeFormat))
+		}
 		_, _ = w.Write(data)
 	}
 }
@@ -53,7 +58,7 @@ const ciKey = "/root/manifest-key"
 
 // newCI makes the cache and the keys. What nodes must know of them is for the caller to commit.
 func newCI(t testing.TB, f fleet) *ci {
-	c := &ci{f: f, files: map[string][]byte{"/nix-cache-info": []byte("StoreDir: /nix/store\n")}, key: filepath.Join(t.TempDir(), "key")}
+	c := &ci{f: f, files: map[string][]byte{"/nix-cache-info": []byte("StoreDir: /nix/store\n")}, dates: map[string]time.Time{}, key: filepath.Join(t.TempDir(), "key")}
 	c.cacheURL = must[string](t)(f.ServeHTTP(c))
 	check(t, exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", c.key).Run())
 	return c
@@ -70,21 +75,27 @@ func cacheKey(t testing.TB, name string) (secret, public string) {
 // settings are those of nodes that trust it; limits are more of their limits.
 func (c *ci) settings(t testing.TB, settings, limits string) {
 	t.Helper()
-	secret, public := cacheKey(t, "lab-1")
-	check(t, os.WriteFile(c.key+".cache", []byte(secret), 0o600))
 	signer := must[[]byte](t)(os.ReadFile(c.key + ".pub"))
 	files := trusting("manifest_signers", "ci@example.org namespaces=\"infra-agent-manifest\" "+string(signer))
-	files["config.toml"] = strings.Replace(must[string](t)(c.f.Repo().File("config.toml")), "[limits]\n", "[limits]\n"+limits, 1) + `
-[manifest]
-` + settings + `
-
+	files["config.toml"] = c.config(t, settings, limits) + `
 [trust]
 manifest_signers_file = "/etc/infra-agent/manifest_signers"
+`
+	c.f.push("manifests", files)
+}
+
+// config is a file of settings of nodes that trust the cache, and nobody who signs manifests.
+func (c *ci) config(t testing.TB, settings, limits string) string {
+	t.Helper()
+	secret, public := cacheKey(t, "lab-1")
+	check(t, os.WriteFile(c.key+".cache", []byte(secret), 0o600))
+	return strings.Replace(must[string](t)(c.f.Repo().File("config.toml")), "[limits]\n", "[limits]\n"+limits, 1) + `
+[manifest]
+` + settings + `
 
 [nix]
 extra_args = ["--option", "substituters", "` + c.cacheURL + `", "--option", "trusted-public-keys", "` + public + `"]
 `
-	c.f.push("manifests", files)
 }
 
 // on makes a node the machine.

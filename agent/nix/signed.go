@@ -25,10 +25,33 @@ func (n *Nix) Signed(ctx context.Context, path string) (key string, err error) {
 	if err != nil {
 		return "", err
 	}
+	if key = signedBy(text, signatures, trusted); key != "" {
+		return key, nil
+	}
+	if signatures, err = n.signaturesElsewhere(ctx, path); err != nil {
+		return "", err
+	}
 	if key = signedBy(text, signatures, trusted); key == "" {
 		return "", fmt.Errorf("%s is not signed by any of the keys in this node's trusted-public-keys (hint: nix store sign, or the cache's secret-key, before it is copied there)", path)
 	}
 	return key, nil
+}
+
+// signaturesElsewhere are those that the binary caches have. The path may have come here without
+// one, and Nix does not ask for it again.
+func (n *Nix) signaturesElsewhere(ctx context.Context, path string) ([]string, error) {
+	caches, err := n.Substituters(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, cache := range caches {
+		args := append(append([]string{"nix"}, flags...), "path-info", "--sigs", "--store", cache, "--option", "narinfo-cache-positive-ttl", "0", path)
+		if signatures, err := n.words(ctx, args); err == nil { // one that does not answer, or does not have it, has none
+			all = append(all, signatures...)
+		}
+	}
+	return all, nil
 }
 
 // fingerprint is what is signed of a path, as Nix has it in ValidPathInfo::fingerprint.

@@ -47,6 +47,14 @@ func TestSigned(t *testing.T) {
 			t.Errorf("%s: Signed = %q, %v", c.name, key, err)
 		}
 	}
+	t.Log("signed in a cache only after it came here")
+	programs(t, map[string]string{
+		"nix":       fmt.Sprintf("case \"$*\" in *gone*) exit 1 ;; *https*) echo '%s %s' ;; *path-info*) echo '%s' ;; *trusted*) echo '%s' ;; *) echo https://gone https://cache ;; esac", addedPath, addedSig, addedPath, nixKey),
+		"nix-store": fmt.Sprintf("case $2 in --hash) echo %s ;; --size) echo 456 ;; esac", addedHash),
+	})
+	if key, err := new(Nix).Signed(t.Context(), addedPath); err != nil || key != "lab-1" {
+		t.Errorf("Signed = %q, %v", key, err)
+	}
 	programs(t, map[string]string{"nix": "echo 'error: path is not valid' >&2; exit 1"})
 	if key, err := new(Nix).Signed(t.Context(), addedPath); err == nil {
 		t.Errorf("a path that is not there is signed by %q", key)

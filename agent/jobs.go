@@ -93,7 +93,7 @@ func (a *Agent) perform(ctx context.Context, job reconcile.Job, p Ports, policy 
 func (a *Agent) work(ctx context.Context, job reconcile.Job, p Ports, policy reconcile.Policy) (reconcile.Event, error) {
 	switch j := job.(type) {
 	case reconcile.Fetch:
-		return fetch(ctx, j, p)
+		return a.fetch(ctx, j, p, policy)
 	case reconcile.Resolve:
 		return resolve(ctx, j, p)
 	case reconcile.Plan:

@@ -42,14 +42,19 @@ type Tree struct {
 }
 
 // Source fetches revisions. A revision that must not be used is a
-// [reconcile.RejectedError].
+// [reconcile.RejectedError]. Again gets the files of one that was fetched before.
 type Source interface {
 	Fetch(ctx context.Context, j reconcile.Fetch) (Tree, error)
+	Again(ctx context.Context, f reconcile.Fetched) (Tree, error)
 }
 
 // Registry knows what a revision wants of this node. ResolveAs asks what it will want of it
-// once n runs; known is false where that cannot be told yet.
+// once n runs; known is false where that cannot be told yet. Keep copies what is read of a
+// revision's files for that into a directory of its own below to, and returns it; Kept reports
+// whether such a directory has that still, by the settings of now.
 type Registry interface {
+	Keep(from, to string) (dir string, err error)
+	Kept(dir string) bool
 	Resolve(ctx context.Context, rev reconcile.Revision) (reconcile.Target, error)
 	ResolveAs(ctx context.Context, rev reconcile.Revision, n reconcile.Newcomer) (t reconcile.Target, known bool, err error)
 }

@@ -14,12 +14,15 @@ import (
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
-// answer has the server answer with a text.
+// answer has the server answer with a text from now on.
 func (c *ci) answer(path, text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.files[path], c.dates[path] = []byte(text), time.Now()
 }
+
+// nextSecond waits until what happens has a later date: those of git and of HTTP have whole seconds.
+func nextSecond() { time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second))) }
 
 // build evaluates and builds the newest commit, and copies the systems into the cache.
 func (c *ci) build() *manifest.Manifest {
@@ -114,10 +117,12 @@ sources = ["pin:`+c.cacheURL+`/pins/{node}"]`, "evaluate_memory = \"64MiB\"\n")}
 	pinned := func() string {
 		t.Helper()
 		m := c.build()
+		nextSecond()
 		for name, n := range m.Nodes {
 			c.answer("/pins/"+name, string(n.Toplevel))
 		}
 		f.sync()
+		nextSecond()
 		return string(m.Nodes["web1"].Toplevel)
 	}
 	first := pinned()
@@ -155,6 +160,7 @@ sources = ["pin:`+c.cacheURL+`/pins/{node}"]`, "evaluate_memory = \"64MiB\"\n")}
 
 	t.Log("an old system, dated as a new one")
 	commit = f.edit("roles/web.nix", "VERSION=2", "VERSION=3")
+	nextSecond()
 	c.answer("/pins/web1", first)
 	f.sync()
 	web.wait("held", held(reconcile.GateManifest, "the pin names "+first+", as one did before"))
@@ -168,6 +174,7 @@ sources = ["pin:`+c.cacheURL+`/pins/{node}"]`, "evaluate_memory = \"64MiB\"\n")}
 	f.edit("roles/web.nix", "VERSION=3", "VERSION=4")
 	m := c.build()
 	commit = f.edit("roles/web.nix", "VERSION=4", "VERSION=5")
+	nextSecond()
 	c.answer("/pins/web1", string(m.Nodes["web1"].Toplevel))
 	f.sync()
 	web.wait("promoted", ended(reconcile.ResultPromoted, commit))
@@ -179,17 +186,19 @@ sources = ["pin:`+c.cacheURL+`/pins/{node}"]`, "evaluate_memory = \"64MiB\"\n")}
 	t.Log("as niks3 lists them")
 	commit = f.edit("config.toml", "/pins/{node}", "/api/pins#nixos-{node}")
 	list := func(top string) {
-		at := time.Now().UTC().Format(time.RFC3339)
+		at := time.Now().UTC().Format(time.RFC3339Nano)
 		c.answer("/api/pins", fmt.Sprintf(`[{"name":"nixos-web1","store_path":%q,"created_at":%q,"updated_at":%q}]`, top, at, at))
 	}
 	m = c.build()
 	top = string(m.Nodes["web1"].Toplevel)
+	nextSecond()
 	list(top)
 	c.answer("/pins/web1", top)
 	f.sync()
 	web.wait("promoted", ended(reconcile.ResultPromoted, commit))
 	commit = f.edit("roles/web.nix", "VERSION=5", "VERSION=6")
 	m = c.build()
+	nextSecond()
 	list(string(m.Nodes["web1"].Toplevel))
 	f.sync()
 	s = web.wait("promoted", ended(reconcile.ResultPromoted, commit))

@@ -39,7 +39,7 @@ func purposeOf(j Job) Purpose { return j.entry(Limits{}).purpose }
 
 // The jobs that prepare a system.
 
-// Fetch gets the tip, verifies it and adds its tree to the store.
+// Fetch gets the tip and verifies it; and adds its tree to the store, or keeps its registry.
 type Fetch struct {
 	Tip      Tip
 	Purpose  Purpose

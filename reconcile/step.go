@@ -10,7 +10,7 @@ type Step interface{ fetched() Fetched }
 
 // The steps, in order.
 type (
-	// Fetched: verified, and its tree is in the store.
+	// Fetched: verified, and its tree is in the store, or its registry on disk.
 	Fetched struct {
 		Revision Revision
 		Behind   int // first-parent commits since the anchor before it

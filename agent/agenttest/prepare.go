@@ -69,6 +69,17 @@ func (p *Process) Fetch(ctx context.Context, j reconcile.Fetch) (agent.Tree, err
 	return agent.Tree{Revision: reconcile.Revision{Commit: c, Time: time.Now()}, Dir: "tree"}, err
 }
 
+// Again gets the files of a commit that was fetched.
+func (*Process) Again(_ context.Context, f reconcile.Fetched) (agent.Tree, error) {
+	return agent.Tree{Revision: f.Revision, Dir: "tree"}, nil
+}
+
+// Keep keeps what is to be known of a tree.
+func (*Process) Keep(_, to string) (string, error) { return to, nil }
+
+// Kept finds it there.
+func (*Process) Kept(dir string) bool { return dir != "" }
+
 // Resolve finds nothing but the configuration's name.
 func (p *Process) Resolve(_ context.Context, rev reconcile.Revision) (reconcile.Target, error) {
 	p.n.mu.Lock()
@@ -116,8 +127,9 @@ func (p *Process) Plan(ctx context.Context, j reconcile.Plan) (agent.Planned, er
 // registry both add and evaluate.
 type nix struct{ *Process }
 
+const tree = "/nix/store/tree"
+
 func (p nix) Add(ctx context.Context, _, root string) (string, error) {
-	const tree = "/nix/store/tree"
 	return tree, p.effect(ctx, "add the tree", func() error { p.n.roots[root] = tree; return nil })
 }
 
@@ -134,8 +146,8 @@ func (p nix) Evaluate(ctx context.Context, rev reconcile.Revision, _ string) (re
 	}
 	err := p.effect(ctx, "evaluate", func() error {
 		p.n.Diary.Evaluated++
-		if !p.n.verified[rev.Commit] {
-			p.n.Diary.Unverified = append(p.n.Diary.Unverified, "evaluated "+string(rev.Commit))
+		if !p.n.verified[rev.Commit] || rev.Tree != tree {
+			p.n.Diary.Unverified = append(p.n.Diary.Unverified, "evaluated "+string(rev.Commit)+" of "+rev.Tree)
 		}
 		top = p.n.Commits[rev.Commit].System
 		if p.n.Systems[top].Unevaluable {

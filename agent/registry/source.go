@@ -2,12 +2,15 @@ package registry
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/infra-agent/infra-agent/agent/strict"
 )
@@ -115,6 +118,41 @@ func (r Resolver) read(dir string) ([]byte, error) {
 	}
 	defer f.Close()
 	return io.ReadAll(io.LimitReader(f, strict.MaxBytes+1))
+}
+
+// Keep copies the file of the registry, if there is one, from a revision's files into a directory
+// of its own, which is made anew. With these settings nothing else is read of the files.
+func (r Resolver) Keep(from, to string) (dir string, err error) {
+	data, err := r.read(from)
+	missing := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !missing {
+		return "", fmt.Errorf("keep the registry: %w", err)
+	}
+	dir = r.keptIn(to)
+	if err := os.RemoveAll(to); err != nil {
+		return "", fmt.Errorf("keep the registry: %w", err)
+	}
+	file := filepath.Join(dir, r.Subdir, r.File)
+	if err = os.MkdirAll(filepath.Dir(file), 0o700); err == nil && !missing {
+		err = os.WriteFile(file, data, 0o600)
+	}
+	if err != nil {
+		return "", fmt.Errorf("keep the registry: %w", err)
+	}
+	return dir, nil
+}
+
+// Kept reports whether a directory has what Resolve reads, if there is anything: [Resolver.Keep] has
+// made it with the same settings, or it has all of the revision's files.
+func (r Resolver) Kept(dir string) bool {
+	_, err := os.Stat(dir)
+	return err == nil && (strings.HasPrefix(dir, "/nix/store/") || dir == r.keptIn(filepath.Dir(dir)))
+}
+
+// keptIn is called after the file that is kept there.
+func (r Resolver) keptIn(dir string) string {
+	name := sha256.Sum256([]byte(filepath.Join(r.Subdir, r.File)))
+	return filepath.Join(dir, hex.EncodeToString(name[:8]))
 }
 
 // value asks the flake for its registry.

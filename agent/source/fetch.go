@@ -25,6 +25,14 @@ type Fetcher struct {
 // NewFetcher returns a fetcher for the remotes and the store of o.
 func NewFetcher(o Options) *Fetcher { return &Fetcher{opts: o} }
 
+// Remotes returns the names of the remotes, in order of preference.
+func (f *Fetcher) Remotes() (names []string) {
+	for _, r := range f.opts.Remotes {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
 // A Request names the commit to get.
 type Request struct {
 	Remote      string             // name of the remote that said it has the commit

@@ -190,7 +190,7 @@ func (p registryPort) ResolveAs(ctx context.Context, rev reconcile.Revision, n r
 	}
 	p.Hostname, p.FQDN = splitName(n.HostName)
 	flake := p.flake(rev)
-	if p.manifests.settings.Mode == reconcile.ManifestOnly { // by the name that the node has now
+	if p.manifests.settings.Mode == reconcile.ManifestOnly || !strings.HasPrefix(rev.Tree, "/nix/store/") { // by the name that the node has now
 		p.manifests.Hostname, p.manifests.FQDN = hostnames()
 		flake = p.manifests.lazily(reconcile.Plan{From: reconcile.Fetched{Revision: rev}}).flake()
 	}
@@ -265,6 +265,18 @@ func (p sourcePort) Fetch(ctx context.Context, j reconcile.Fetch) (agent.Tree, e
 	}
 	verify := func(dir string) error { return p.fetcher.Verify(res, dir) }
 	return agent.Tree{Revision: rev, Dir: res.Tree, Behind: res.Commits, Verify: verify}, err
+}
+
+// Again gets the files of a commit that was fetched, of the store or of the first remote that has it.
+func (p sourcePort) Again(ctx context.Context, f reconcile.Fetched) (tree agent.Tree, err error) {
+	c := f.Revision.Commit
+	for _, remote := range p.fetcher.Remotes() {
+		tree, err = p.Fetch(ctx, reconcile.Fetch{Tip: reconcile.Tip{Commit: c, Remote: remote}, Purpose: f.Purpose, Anchor: c})
+		if err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	return tree, err
 }
 
 type healthPort struct {

@@ -78,6 +78,7 @@ type Manifests interface {
 // Nix evaluates, builds and keeps store paths.
 type Nix interface {
 	Add(ctx context.Context, dir, root string) (path string, err error)
+	Has(path string) bool // in the store; what is not rooted may be gone at any time
 	Evaluate(ctx context.Context, rev reconcile.Revision, configuration string) (reconcile.Derivation, reconcile.Toplevel, error)
 	// Build builds what was evaluated, and keeps it by the root of that name.
 	Build(ctx context.Context, from reconcile.Evaluated, root string, report func(reconcile.Progress)) error

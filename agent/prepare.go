@@ -88,9 +88,10 @@ func dropOldest(dir string, stay int) error {
 	return nil
 }
 
-// whole returns a revision whose tree is in the store.
+// whole returns a revision whose tree is in the store. That of one that has waited while later ones
+// were fetched may have been garbage collected.
 func whole(ctx context.Context, f reconcile.Fetched, p Ports) (reconcile.Fetched, error) {
-	if storePath(f.Revision.Tree) != "" {
+	if p.Nix.Has(f.Revision.Tree) {
 		return f, nil
 	}
 	tree, err := p.Source.Again(ctx, f)

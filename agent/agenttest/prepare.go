@@ -130,13 +130,24 @@ type nix struct{ *Process }
 const tree = "/nix/store/tree"
 
 func (p nix) Add(ctx context.Context, _, root string) (string, error) {
-	return tree, p.effect(ctx, "add the tree", func() error { p.n.roots[root] = tree; return nil })
+	return tree, p.effect(ctx, "add the tree", func() error {
+		p.n.roots[root], p.n.NoTree = tree, false
+		return nil
+	})
+}
+
+func (p nix) Has(path string) bool {
+	p.n.mu.Lock()
+	defer p.n.mu.Unlock()
+	return path == tree && !p.n.NoTree
 }
 
 func (p nix) Evaluate(ctx context.Context, rev reconcile.Revision, _ string) (reconcile.Derivation, reconcile.Toplevel, error) {
 	var top reconcile.Toplevel
 	var takes time.Duration
+	var gone bool
 	p.n.Do(func() {
+		gone = p.n.NoTree
 		if s := p.n.Systems[p.n.Commits[rev.Commit].System]; s != nil {
 			takes = s.EvaluateTakes
 		}
@@ -146,7 +157,7 @@ func (p nix) Evaluate(ctx context.Context, rev reconcile.Revision, _ string) (re
 	}
 	err := p.effect(ctx, "evaluate", func() error {
 		p.n.Diary.Evaluated++
-		if !p.n.verified[rev.Commit] || rev.Tree != tree {
+		if !p.n.verified[rev.Commit] || rev.Tree != tree || gone {
 			p.n.Diary.Unverified = append(p.n.Diary.Unverified, "evaluated "+string(rev.Commit)+" of "+rev.Tree)
 		}
 		top = p.n.Commits[rev.Commit].System
@@ -164,15 +175,16 @@ func (p nix) Evaluate(ctx context.Context, rev reconcile.Revision, _ string) (re
 func (p nix) Build(ctx context.Context, from reconcile.Evaluated, root string, report func(reconcile.Progress)) error {
 	rev, want := from.Revision, from.Toplevel
 	var s System
-	p.n.Do(func() { s = *p.n.Systems[want] })
+	var gone bool
+	p.n.Do(func() { s, gone = *p.n.Systems[want], p.n.NoTree })
 	report(reconcile.Progress{ToBuild: 1})
 	sleep(ctx, s.BuildTakes)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	return p.effect(ctx, "build", func() error {
-		if !p.n.verified[rev.Commit] {
-			p.n.Diary.Unverified = append(p.n.Diary.Unverified, "built "+string(rev.Commit))
+		if !p.n.verified[rev.Commit] || rev.Tree != tree || gone {
+			p.n.Diary.Unverified = append(p.n.Diary.Unverified, "built "+string(rev.Commit)+" of "+rev.Tree)
 		}
 		if s.Unbuildable {
 			return reconcile.Rejected(reconcile.GateBuild, errors.New("exit 1"))

@@ -95,10 +95,7 @@ func (f *Fetcher) fileFrom(ctx context.Context, r Remote, at Place) (File, error
 // file is what the child does for [Fetcher.File].
 func (j job) file(ctx context.Context) (Result, error) {
 	var r Result
-	get := func(ctx context.Context, suffix string) (data []byte, err error) {
-		data, r.Modified, err = j.fromURL(ctx, suffix)
-		return data, err
-	}
+	var get func(ctx context.Context, suffix string) ([]byte, error)
 	if j.File.Branch != "" {
 		b, err := j.openBranch(ctx)
 		if err != nil {
@@ -106,6 +103,16 @@ func (j job) file(ctx context.Context) (Result, error) {
 		}
 		defer b.close()
 		get = b.get
+	} else {
+		w, err := newWeb(j.Remote, newMeter(2*maxFile)) // one connection for both
+		if err != nil {
+			return Result{}, err
+		}
+		defer func() { _ = w.Close() }()
+		get = func(ctx context.Context, suffix string) (text []byte, err error) {
+			text, r.Modified, err = j.fromURL(ctx, w, suffix)
+			return text, err
+		}
 	}
 	var err error
 	if r.File, err = get(ctx, ""); err == nil && !j.File.Unsigned {
@@ -117,12 +124,7 @@ func (j job) file(ctx context.Context) (Result, error) {
 	return r, err
 }
 
-func (j job) fromURL(ctx context.Context, suffix string) (text []byte, modified time.Time, err error) {
-	w, err := newWeb(j.Remote, newMeter(2*maxFile))
-	if err != nil {
-		return nil, modified, err
-	}
-	defer func() { _ = w.Close() }()
+func (j job) fromURL(ctx context.Context, w *web, suffix string) (text []byte, modified time.Time, err error) {
 	req, err := j.Remote.request(ctx, http.MethodGet, j.File.URL+suffix, http.NoBody)
 	if err != nil {
 		return nil, modified, err

@@ -82,7 +82,7 @@ func (ManifestSource) Fill(text, commit, node, system string) string {
 func (s ManifestSource) isSigned() bool { return s.Kind == ManifestBranch || s.Kind == ManifestURL }
 
 func validateManifest(d *strict.Document, m Manifest, t Trust) {
-	if m.Mode != reconcile.ManifestOff && t.ManifestSigners == "" && slices.ContainsFunc(m.Places(), ManifestSource.isSigned) {
+	if m.Mode != reconcile.ManifestOff && t.ManifestSigners == "" && t.Authorizations == "" && slices.ContainsFunc(m.Places(), ManifestSource.isSigned) {
 		d.Problemf("manifest.mode", "name the public keys that may sign in trust.manifest_signers_file", "nobody could sign a manifest")
 	}
 	pins := slices.ContainsFunc(m.Places(), func(s ManifestSource) bool { return s.Kind == ManifestPin })

@@ -107,12 +107,11 @@ func (r Resolver) find(ctx context.Context, dir string, flake Flake) (data []byt
 
 // read opens the registry without leaving dir, whatever is a symbolic link.
 func (r Resolver) read(dir string) ([]byte, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = root.Close() }()
-	f, err := root.Open(filepath.Join(r.Subdir, r.File))
+	return readIn(dir, filepath.Join(r.Subdir, r.File))
+}
+
+func readIn(dir, name string) ([]byte, error) {
+	f, err := os.OpenInRoot(dir, name)
 	if err != nil {
 		return nil, err
 	}
@@ -120,26 +119,42 @@ func (r Resolver) read(dir string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, strict.MaxBytes+1))
 }
 
-// Keep copies the file of the registry, if there is one, from a revision's files into a directory
-// of its own, which is made anew. With these settings nothing else is read of the files.
+// Keep copies the file of the registry, and the one beside it, as far as they are there, from a
+// revision's files into a directory of its own, which is made anew. With these settings nothing
+// else is read of the files.
 func (r Resolver) Keep(from, to string) (dir string, err error) {
-	data, err := r.read(from)
-	missing := errors.Is(err, fs.ErrNotExist)
-	if err != nil && !missing {
-		return "", fmt.Errorf("keep the registry: %w", err)
-	}
 	dir = r.keptIn(to)
-	if err := os.RemoveAll(to); err != nil {
-		return "", fmt.Errorf("keep the registry: %w", err)
+	err = os.RemoveAll(to)
+	if err == nil {
+		err = os.MkdirAll(dir, 0o700)
 	}
-	file := filepath.Join(dir, r.Subdir, r.File)
-	if err = os.MkdirAll(filepath.Dir(file), 0o700); err == nil && !missing {
-		err = os.WriteFile(file, data, 0o600)
+	for _, name := range r.keeps() {
+		if err == nil && name != "" {
+			err = keep(from, dir, name)
+		}
 	}
 	if err != nil {
 		return "", fmt.Errorf("keep the registry: %w", err)
 	}
 	return dir, nil
+}
+
+// keeps are the files that are kept, relative to the repository.
+func (r Resolver) keeps() []string { return []string{filepath.Join(r.Subdir, r.File), r.Beside} }
+
+func keep(from, to, name string) error {
+	data, err := readIn(from, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(to, name)
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(file, data, 0o600)
 }
 
 // Kept reports whether a directory has what Resolve reads, if there is anything: [Resolver.Keep] has
@@ -151,7 +166,7 @@ func (r Resolver) Kept(dir string) bool {
 
 // keptIn is called after the file that is kept there.
 func (r Resolver) keptIn(dir string) string {
-	name := sha256.Sum256([]byte(filepath.Join(r.Subdir, r.File)))
+	name := sha256.Sum256([]byte(strings.Join(r.keeps(), "\x00")))
 	return filepath.Join(dir, hex.EncodeToString(name[:8]))
 }
 

@@ -22,7 +22,9 @@ func (d *doctor) named(ctx context.Context, s config.Settings, r registry.Resolv
 	}
 	opts := sourceOptions(s)
 	opts.Dir = d.work
-	p, err := manifestPort{r, source.NewFetcher(opts), nx, s.Manifest, manifestSigners(s)}.Plan(ctx, reconcile.Plan{From: reconcile.Fetched{Revision: rev}})
+	port := newManifestPort(s, source.NewFetcher(opts), nx)
+	port.Resolver = r
+	p, err := port.Plan(ctx, reconcile.Plan{From: reconcile.Fetched{Revision: rev}})
 	switch {
 	case err != nil && d.only(s):
 		d.fail("manifest", err)

@@ -23,9 +23,26 @@ type manifestPort struct {
 	nix      *nix.Nix // for those of binary caches
 	settings config.Manifest
 	signers  signature.Files
+	inTree   bool // the signers' file is one of the commit
+}
+
+func newManifestPort(s config.Settings, f *source.Fetcher, nx *nix.Nix) manifestPort {
+	return manifestPort{resolver(s), f, nx, s.Manifest, manifestSigners(s), signersInTree(s) != ""}
+}
+
+// signersInTree is the commit's own file that says who may sign its manifest; "": the node's says it.
+// Whoever could sign the commit may also say that.
+func signersInTree(s config.Settings) string {
+	if s.Manifest.Mode == reconcile.ManifestOff || s.Trust.ManifestSigners != "" {
+		return ""
+	}
+	return s.Trust.Authorizations
 }
 
 func manifestSigners(s config.Settings) signature.Files {
+	if file := signersInTree(s); file != "" {
+		return signature.Files{AllowedSigners: file, Revocation: s.Trust.RevocationFile, Named: true}
+	}
 	return signature.Files{AllowedSigners: s.Trust.ManifestSigners, Revocation: s.Trust.RevocationFile}
 }
 

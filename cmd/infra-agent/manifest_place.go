@@ -41,7 +41,7 @@ func (p manifestPort) find(ctx context.Context, j reconcile.Plan, node string) (
 		case config.ManifestStore:
 			f, err = p.stored(ctx, place, of, node)
 		case config.ManifestBranch, config.ManifestURL:
-			f, err = p.signed(ctx, place, of)
+			f, err = p.signed(ctx, place, of, rev.Tree)
 		}
 		switch {
 		case err == nil:
@@ -62,8 +62,13 @@ func (p manifestPort) place(at config.ManifestSource, c reconcile.Commit, node s
 }
 
 // signed gets a manifest that has its signature beside it.
-func (p manifestPort) signed(ctx context.Context, place source.Place, of manifest.Source) (found, error) {
-	keys, err := signature.Load(p.signers, os.ReadFile)
+func (p manifestPort) signed(ctx context.Context, place source.Place, of manifest.Source, tree string) (found, error) {
+	keys, err := signature.Load(p.signers, func(path string) ([]byte, error) {
+		if p.inTree && path == p.signers.AllowedSigners {
+			return readIn(tree, path)
+		}
+		return os.ReadFile(path)
+	})
 	if err != nil {
 		return found{}, err
 	}
@@ -110,18 +115,20 @@ func (p manifestPort) stored(ctx context.Context, place source.Place, of manifes
 // --out" has written. Nothing out of it is read, whatever is a symbolic link.
 func manifestIn(dir string, c reconcile.Commit, node string) (text []byte, name string, err error) {
 	for _, name := range []string{manifest.FileName(c, node), manifest.FileName(c, "")} {
-		f, err := os.OpenInRoot(dir, filepath.FromSlash(name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
+		if text, err = readIn(dir, name); !errors.Is(err, fs.ErrNotExist) {
+			return text, filepath.Join(dir, name), err
 		}
-		if err != nil {
-			return nil, "", err
-		}
-		defer f.Close()
-		text, err := io.ReadAll(io.LimitReader(f, manifest.MaxBytes+1))
-		return text, filepath.Join(dir, name), err
 	}
 	return nil, "", fmt.Errorf("%s has no manifest of %s", dir, c.Short())
+}
+
+func readIn(dir, name string) ([]byte, error) {
+	f, err := os.OpenInRoot(dir, filepath.FromSlash(name))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, manifest.MaxBytes+1))
 }
 
 // pinned gets a pin; of a list, the one of that name.

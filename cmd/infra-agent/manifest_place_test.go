@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -34,7 +35,7 @@ func portFor(t *testing.T, served http.Handler, settings string) manifestPort {
 	opts.Dir = filepath.Join(t.TempDir(), "source")
 	nx := nixOf(s)
 	nx.Roots, nx.Credentials.Home = t.TempDir(), t.TempDir()
-	p := manifestPort{resolver(s), source.NewFetcher(opts), nx, s.Manifest, manifestSigners(s)}
+	p := newManifestPort(s, source.NewFetcher(opts), nx)
 	p.System = "x86_64-linux"
 	return p
 }
@@ -162,6 +163,64 @@ func TestManifestIn(t *testing.T) {
 		}
 		if text, at, err := manifestIn(dir, commitOne, "web-01"); err != nil || string(text) != "of "+name || at != file {
 			t.Errorf("got %q of %s, %v, want that of %q", text, at, err, name)
+		}
+	}
+}
+
+// Where the repository says who may sign, it says of manifests, too: by lines that name them.
+func TestSignersInTheTree(t *testing.T) {
+	if _, err := exec.LookPath("ssh-keygen"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("no ssh-keygen here, and this is where it must be")
+		}
+		t.Skip("no ssh-keygen here")
+	}
+	dir := t.TempDir()
+	ran(t, dir, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", "key")
+	m := &manifest.Manifest{Commit: commitOne, Tree: treeOne, Created: time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC), Nix: "2.31.2", Nodes: map[string]manifest.Node{
+		"web-01": {System: "x86_64-linux", Toplevel: pinnedPath, Derivation: pinnedPath + ".drv"},
+	}}
+	text, err := m.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "manifest"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ran(t, dir, "ssh-keygen", "-q", "-Y", "sign", "-n", manifest.Namespace, "-f", "key", "manifest")
+	served := http.FileServer(http.Dir(dir))
+	key := ran(t, dir, "cat", "key.pub")
+	for _, c := range []struct{ name, line, says string }{
+		{"a line for manifests", `ci@example.org namespaces="infra-agent-manifest" ` + key, ""},
+		{"a line for both", `ci@example.org namespaces="git,infra-agent-manifest" ` + key, ""},
+		{"a line for commits", `ann@example.org namespaces="git" ` + key, "signed by a key that is not allowed"},
+		{"a line that says nothing", "ann@example.org " + key, "signed by a key that is not allowed"},
+		{"no file", "", "no such file"},
+	} {
+		tree := t.TempDir()
+		files := map[string]string{"infrastructure.toml": "schema = 1\n[nodes.web-01]\nsystem = \"x86_64-linux\"\n", "keys/signers": c.line + "\n"}
+		for name, text := range files {
+			if text == "\n" {
+				continue
+			}
+			if err := os.MkdirAll(filepath.Dir(filepath.Join(tree, name)), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(tree, name), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p := portFor(t, served, "trust = { policy = \"all\", authorizations = \"keys/signers\", introduction = \""+string(commitOne)+"\" }\nmanifest.sources = [\"URL/manifest\"]")
+		kept, err := p.Keep(tree, filepath.Join(t.TempDir(), "kept"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := p.Plan(t.Context(), reconcile.Plan{From: reconcile.Fetched{Revision: reconcile.Revision{Commit: commitOne, Hash: treeOne, Tree: kept}}})
+		switch {
+		case c.says == "" && (err != nil || got.Toplevel != pinnedPath || got.Manifest.Signer != "ci@example.org"):
+			t.Errorf("%s: got %+v, %v", c.name, got, err)
+		case c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)):
+			t.Errorf("%s: got %+v, %v, want an error that says %q", c.name, got, err, c.says)
 		}
 	}
 }

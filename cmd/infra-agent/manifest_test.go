@@ -114,7 +114,7 @@ func TestPlan(t *testing.T) {
 			}
 			opts := sourceOptions(s)
 			opts.Dir = filepath.Join(dir, "state")
-			p := manifestPort{resolver(s), source.NewFetcher(opts), nixOf(s), s.Manifest, manifestSigners(s)}
+			p := newManifestPort(s, source.NewFetcher(opts), nixOf(s))
 			p.System = "x86_64-linux"
 			got, err := p.Plan(t.Context(), reconcile.Plan{From: reconcile.Fetched{Revision: reconcile.Revision{Commit: m.Commit, Hash: m.Tree, Tree: work}}})
 			switch gate, _ := reconcile.RejectedBy(err); {

@@ -41,7 +41,7 @@ func (n node) ports(s config.Settings) agent.Ports {
 	nx := nixOf(s)
 	nx.Run = func(ctx context.Context, c command.Command) ([]byte, error) { return n.system.Run(ctx, "nix", c) }
 	check := func(ctx context.Context, c command.Command) ([]byte, error) { return n.system.Run(ctx, "check", c) }
-	manifests := manifestPort{resolver(s), source.NewFetcher(n.sourceOptions(s)), nx, s.Manifest, manifestSigners(s)}
+	manifests := newManifestPort(s, source.NewFetcher(n.sourceOptions(s)), nx)
 	return agent.Ports{
 		Source:    sourcePort{source.NewFetcher(n.sourceOptions(s)), n.log, new(sync.Once)},
 		Registry:  registryPort{resolver(s), nx, identity(s), manifests},
@@ -166,7 +166,7 @@ func resolver(s config.Settings) registry.Resolver {
 		Branch: s.Source.BranchOf(nodeName(s)), Subdir: s.Source.Subdir,
 		Source: registry.Source(r.Source), File: r.File, Attr: r.Attr,
 		Mapping: registry.Mapping{Nodes: m.Nodes, Roles: m.Roles, System: m.System, Hostname: m.Hostname, ManagedWhen: m.ManagedWhen},
-		Node:    s.Node, Configuration: s.Nix.Configuration, System: nixSystem(),
+		Node:    s.Node, Configuration: s.Nix.Configuration, System: nixSystem(), Beside: signersInTree(s),
 	}
 }
 

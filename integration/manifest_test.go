@@ -264,6 +264,22 @@ func TestWithoutAManifestTheNodeEvaluates(t *testing.T) {
 	if s.Took["evaluate"] == 0 {
 		t.Errorf("the node took %v, want an evaluation", s.Took)
 	}
+	t.Log("a manifest that comes after that changes nothing, though it names another system")
+	c.on(f.boot("db1")[0])
+	good := string(s.Good.Toplevel)
+	files, m := c.evaluate()
+	mine := manifest.FileName(m.Commit, "web1")
+	lie := strings.ReplaceAll(files[mine], filepath.Base(good), "0c0wiqhlf3l3sn8ms5rkclb0snfmvkq6-nixos-system-web1-lie")
+	check(t, f.Repo().Beside("manifests", map[string]string{mine: lie, mine + manifest.Suffix: signed(t, lie, c.key)}))
+	polls := web.metric(`infra_agent_polls_total{result="unchanged"}`)
+	f.sync()
+	web.wait("polled again", func(s control.Status) bool {
+		return web.metric(`infra_agent_polls_total{result="unchanged"}`) > polls+1
+	})
+	if s, err := web.status(); err != nil || !inSync(commit)(s) || len(s.Holds) > 0 {
+		t.Errorf("state %s, holds %v, %v, want it in sync", s.State, s.Holds, err)
+	}
+	web.expect(good)
 }
 
 // A node comes from evaluations to manifests, and back.
@@ -287,6 +303,24 @@ func TestFromEvaluationsToManifestsAndBack(t *testing.T) {
 	if m := promoted(commit).Manifest; m == nil || m.Signer != "ci@example.org" || !strings.HasPrefix(m.Place, c.cacheURL) {
 		t.Errorf("the system was named by %v, want the manifest of the server", m)
 	}
+	t.Log("a fleet's file that was cut off")
+	commit = f.edit("config.toml", "/{commit}/{node}.json", "/{commit}.json")
+	c.serve()
+	promoted(commit)
+	commit = f.edit("roles/web.nix", "VERSION=2", "VERSION=22")
+	c.offer()
+	whole := "/manifests/" + manifest.FileName(reconcile.Commit(commit), "")
+	c.mu.Lock()
+	text := c.files[whole]
+	c.files[whole] = text[:len(text)-60]
+	c.mu.Unlock()
+	f.sync()
+	web.wait("held", held(reconcile.GateManifest, "it ends too early"))
+	c.mu.Lock()
+	c.files[whole] = text
+	c.mu.Unlock()
+	f.sync()
+	promoted(commit)
 	t.Log("the server of manifests is down for a while")
 	c.mu.Lock()
 	c.down = true
@@ -302,7 +336,7 @@ func TestFromEvaluationsToManifestsAndBack(t *testing.T) {
 	commit = f.edit("config.toml", `mode = "only"`, `mode = "off"`)
 	c.serve()
 	promoted(commit)
-	commit = f.edit("roles/web.nix", "VERSION=2", "VERSION=3")
+	commit = f.edit("roles/web.nix", "VERSION=22", "VERSION=3")
 	if m := promoted(commit).Manifest; m != nil {
 		t.Errorf("the system was named by %v, want an evaluation", m)
 	}

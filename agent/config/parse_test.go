@@ -291,7 +291,7 @@ func TestEachProblem(t *testing.T) {
 		{"pins by role", `manifest.sources = ["pin:https://h/pins#{role}"]`, `config.toml:1:21: manifest.sources[0]: "pin:https://h/pins#{role}" has a placeholder that stands for nothing (known are {commit}, {node} and {system})`},
 		{
 			"audits of a pin", "manifest = { mode = \"prefer\", audit = \"5%\", sources = [\"pin:https://h/{node}\"] }",
-			"config.toml:1:33: manifest.audit: does not go with a pin in manifest.sources: that names no commit to evaluate (remove it, or the pin)",
+			"config.toml:1:31: manifest.audit: does not go with a pin in manifest.sources: that names no commit to evaluate (remove it, or the pin)",
 		},
 		{"store paths with a password", `manifest.sources = ["store:https://u:hunter2@h/{commit}"]`, "config.toml:1:21: manifest.sources[0]: holds a user name or password (put the secret into a file, and name that in source.hosts)"},
 		{

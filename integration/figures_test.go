@@ -101,48 +101,47 @@ func evaluatesOnce(t *testing.T, f fleet) *node {
 	return web
 }
 
-// BenchmarkDeployment reports what the agent adds to a deployment beyond Nix,
-// the activation and the time it was told to wait.
+// BenchmarkDeployment reports what the agent adds to a deployment beyond Nix, the activation and the time it was told to
+// wait; and how long beyond its window a confirmation takes, with and without other settings to be shown to follow.
 func BenchmarkDeployment(b *testing.B) {
-	// The benchmark drives one node by hand, as newFleet is for tests.
-	agent, err := builtAgent()
-	if err != nil {
-		b.Fatal(err)
-	}
-	l, err := lab.New(lab.Options{Agents: map[string]string{agentVersion: agent}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	f := fleet{l, b, new([]*node)}
+	f := benchFleet(b)
 	web := f.up("web1")[0]
+	const window = 2 // seconds
 	for i := range b.N {
 		commit := f.edit("roles/web.nix", fmt.Sprintf("VERSION=%d", i+1), fmt.Sprintf("VERSION=%d", i+2))
 		s := web.wait("promoted", ended(reconcile.ResultPromoted, commit))
 		total := s.History[len(s.History)-1].Ended.Sub(s.TipSeen).Seconds()
 		rest := total
 		for _, phase := range []string{"fetch", "evaluate", "build", "activate", "confirm", "promote"} {
-			rest -= web.metric(`infra_agent_last_phase_duration_seconds{phase="` + phase + `"}`)
+			rest -= web.took(phase)
 		}
 		b.ReportMetric(total*1000, "ms/deployment")
 		b.ReportMetric(rest*1000, "ms-overhead/deployment")
+		b.ReportMetric((web.took("confirm")-window)*1000, "ms-beyond-window")
+		settings := f.edit("config.toml", fmt.Sprintf("interval = \"%ds\"", i+5), fmt.Sprintf("interval = \"%ds\"", i+6))
+		web.wait("promoted", ended(reconcile.ResultPromoted, settings))
+		b.ReportMetric((web.took("confirm")-window)*1000, "ms-beyond-window-with-other-settings")
 	}
+}
+
+// took returns how many seconds a phase of the last deployment took.
+func (n *node) took(phase string) float64 {
+	return n.metric(`infra_agent_last_phase_duration_seconds{phase="` + phase + `"}`)
+}
+
+// benchFleet is newFleet for benchmarks.
+func benchFleet(b *testing.B) fleet {
+	agent := must[string](b)(builtAgent())
+	l := must[*lab.Lab](b)(lab.New(lab.Options{Agents: map[string]string{agentVersion: agent}}))
+	b.Cleanup(func() { _ = l.Close() })
+	return fleet{l, b, new([]*node)}
 }
 
 // BenchmarkOneFileOf3000 reports what a push of one changed file costs on a node: the processor
 // time of all that runs there from the poll to the store path, and what git's own fetch and
 // checkout take for the same.
 func BenchmarkOneFileOf3000(b *testing.B) {
-	agent, err := builtAgent()
-	if err != nil {
-		b.Fatal(err)
-	}
-	l, err := lab.New(lab.Options{Agents: map[string]string{agentVersion: agent}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	f := fleet{l, b, new([]*node)}
+	f := benchFleet(b)
 	web := f.up("web1")[0]
 	files := map[string]string{}
 	content := rand.New(rand.NewPCG(1, 2))

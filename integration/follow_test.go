@@ -3,7 +3,9 @@
 package integration
 
 import (
+	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/infra-agent/infra-agent/agent/control"
@@ -54,6 +56,39 @@ func TestOtherSettingsAreShownToFollow(t *testing.T) {
 		t.Errorf("the journal does not say what was shown:\n%s", journal)
 	}
 	web.expect(string(s.Good.Toplevel))
+}
+
+// What a deployment asks of the git server, where no regular poll falls into it: of a commit that leaves the agent's part
+// alone a poll in place of the next regular one; with other settings those of the new ones, and the commit once more.
+func TestWhatFollowingAsksOfTheServer(t *testing.T) {
+	f := newFleet(t)
+	f.edit("config.toml", `interval = "5s"`, `interval = "1h"`)
+	web := f.up("web1")[0]
+	var asked atomic.Int64
+	check(t, f.Tamper(func(honest http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked.Add(1)
+			honest.ServeHTTP(w, r)
+		})
+	}))
+	requests := func(commit string, done func(control.Status) bool) int64 {
+		t.Helper()
+		web.wait("done with "+commit, done)
+		return asked.Swap(0)
+	}
+	const poll, fetch = 1, 2
+	text := f.push("a comment", map[string]string{"README": "more"})
+	if got := requests(text, inSync(text)); got != poll+fetch {
+		t.Errorf("a commit that changes nothing: %d requests", got)
+	}
+	service := f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
+	if got := requests(service, ended(reconcile.ResultPromoted, service)); got != poll+fetch+poll {
+		t.Errorf("a commit that leaves the agent alone: %d requests", got)
+	}
+	settings := f.edit("config.toml", `window = "2s"`, `window = "3s"`)
+	if got := requests(settings, ended(reconcile.ResultPromoted, settings)); got != poll+fetch+poll+poll+fetch { // as they come into force, and after the activation
+		t.Errorf("other settings: %d requests", got)
+	}
 }
 
 // The git server is gone for everybody while other settings are judged: nobody rolls back.

@@ -19,7 +19,7 @@ func (f fleet) stranger(hostname string) *node {
 	raw := must[*lab.Node](f.t)(f.Node(hostname, "10.99.0.21"))
 	n := &node{raw, f.t}
 	ctx := f.t.Context()
-	check(f.t, raw.InstallAs(ctx, f.tip(), "web1"))
+	check(f.t, raw.InstallFrom(ctx, f.tip(), "nixosConfigurations.web1.config.system.build.toplevel"))
 	check(f.t, raw.Boot(ctx))
 	*f.nodes = append(*f.nodes, n)
 	n.wait("answering", func(s control.Status) bool { return s.Running })

@@ -65,20 +65,23 @@ func TestPrivateInputsAndCaches(t *testing.T) {
 		"/etc/inputs/netrc":  "machine " + lab.GitAddress + " login inputs password " + inputsPassword + "\n",
 		"/etc/inputs/tokens": "access-tokens = " + lab.GitAddress + "=" + inputsToken + "\n",
 		"/etc/inputs/key":    ssh.Key, "/etc/inputs/hosts": ssh.KnownHosts, "/etc/inputs/ca.pem": authority,
+		"/etc/inputs/config": "Host fleet-words\n  HostName " + lab.GitAddress + "\n  IdentityFile /etc/inputs/key\n",
 	}
 	// Of each kind another commit: Nix remembers the trees of commits, wherever they came from.
 	rev := f.tip()
 	second := f.push("for ssh", map[string]string{"for": "ssh"})
+	third := f.push("for a name of ssh_config", map[string]string{"for": "a name"})
 	flake := fmt.Sprintf(`{
   inputs.tarball = { url = "http://%[1]s/private/word.tar.gz"; flake = false; };
   inputs.git = { url = "git+http://%[1]s/private/config.git?ref=main&rev=%[2]s"; flake = false; };
   inputs.ssh = { url = "git+%[3]s?ref=main&rev=%[4]s"; flake = false; };
+  inputs.named = { url = "git+%[6]s?ref=main&rev=%[7]s"; flake = false; };
   inputs.forge = { url = "github:lab/word/%[5]s?host=%[1]s"; flake = false; };
-  outputs = { self, tarball, git, ssh, forge }:
+  outputs = { self, tarball, git, ssh, named, forge }:
     assert builtins.readFile "${tarball}/text" == "a tarball" && builtins.readFile "${forge}/text" == "a tarball";
-    assert builtins.pathExists "${git}/fleet.nix" && builtins.readFile "${ssh}/for" == "ssh";
+    assert builtins.pathExists "${git}/fleet.nix" && builtins.readFile "${ssh}/for" == "ssh" && builtins.readFile "${named}/for" == "a name";
     import ./fleet.nix { inherit self; };
-}`, lab.GitAddress, rev, ssh.URL, second, strings.Repeat("f0", 20))
+}`, lab.GitAddress, rev, ssh.URL, second, strings.Repeat("f0", 20), strings.Replace(ssh.URL, lab.GitAddress, "fleet-words", 1), third)
 	// A part that no node but the one with the file can build.
 	const part = `derivation { name = "part"; system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" "/usr/bin/cp /etc/inputs/part $out" ]; }`
 
@@ -88,13 +91,13 @@ func TestPrivateInputsAndCaches(t *testing.T) {
 	for path, text := range files {
 		check(t, cache.Write(path, text, 0o600))
 	}
-	check(t, f.Up(t.Context(), second, cache))
+	check(t, f.Up(t.Context(), third, cache))
 	must[string](t)(cache.Run(t.Context(), "sh", "-ec", `
 cd /
 export HOME=/root NIX_CONFIG="include /etc/inputs/tokens
 netrc-file = /etc/inputs/netrc
 ssl-cert-file = /etc/inputs/ca.pem"
-export GIT_SSH_COMMAND="ssh -i /etc/inputs/key -o UserKnownHostsFile=/etc/inputs/hosts"
+export GIT_SSH_COMMAND="ssh -F /etc/inputs/config -i /etc/inputs/key -o UserKnownHostsFile=/etc/inputs/hosts"
 ln -s /etc/inputs/netrc /root/.netrc
 nix flake lock path:/root/f
 nix key generate-secret --key-name lab-1 >/root/key
@@ -121,6 +124,7 @@ nix copy --to 'file:///root/cache?secret-key=/root/key' $(nix build --no-link --
 	t.Log("with credentials: first the settings, and then what needs them")
 	private := settings + fmt.Sprintf(`
 [nix]
+ssh_config_file = "/etc/inputs/config"
 netrc_file = "/etc/inputs/netrc"
 access_tokens_file = "/etc/inputs/tokens"
 ssh_key_file = "/etc/inputs/key"

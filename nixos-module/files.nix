@@ -5,7 +5,7 @@ let
   inherit (builtins) any concatMap elem filter hashString listToAttrs map replaceStrings substring;
 
   ofRemote = [ "token_file" "ssh_key_file" "known_hosts_file" "ca_file" ];
-  ofNix = [ "netrc_file" "access_tokens_file" "ssh_key_file" "known_hosts_file" ];
+  ofNix = [ "netrc_file" "access_tokens_file" "ssh_key_file" "known_hosts_file" "ssh_config_file" ];
   ofTrust = [ "allowed_signers_file" "openpgp_keyring_file" "revocation_file" "manifest_signers_file" ];
   ofWebhook = [ "secret_file" "ca_file" ];
   ofNotify = [ "command_secret_file" ];

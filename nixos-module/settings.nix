@@ -68,6 +68,7 @@ open {
     access_tokens_file = option string "" "/run/credentials/infra-agent.service/access-tokens" "Lines of nix.conf(5) with access-tokens = HOST=TOKEN …, for inputs such as github:owner/repository.";
     ssh_key_file = option string "" "/run/credentials/infra-agent.service/inputs-key" "File with the private key for inputs over ssh, without a passphrase; empty: root's own.";
     known_hosts_file = option string "" "/etc/ssh/ssh_known_hosts" "File with the host keys that inputs over ssh may show; empty: those of ssh.";
+    ssh_config_file = option string "" "/etc/infra-agent/ssh_config" "File of ssh_config(5) for inputs over ssh, with a key for each host or repository; empty: that of ssh.";
   };
   manifest = {
     mode = option (word [ "off" "prefer" "only" ]) "off" "prefer" "Whether a manifest names the system of a commit: off, this node evaluates; prefer, it evaluates where none has come within manifest.wait; only, it never evaluates.";

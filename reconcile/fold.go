@@ -126,7 +126,7 @@ func Fold(r Record, e Event) Record {
 }
 
 func advanced(r Record, e Advanced) Record {
-	if purposeOf(e.Job) == PurposeFollow {
+	if PurposeOf(e.Job) == PurposeFollow {
 		return stepShown(ended(r, JobEnd{Job: KeyOf(e.Job), OK: true}), e.Step)
 	}
 	r = took(ended(r, JobEnd{Job: KeyOf(e.Job), OK: true}), KeyOf(e.Job).Kind, e.Took)
@@ -178,7 +178,7 @@ func advanced(r Record, e Advanced) Record {
 
 func failed(r Record, e Failed) Record {
 	r.Work.Last = JobEnd{Job: KeyOf(e.Job), Why: e.Why, Rejected: e.Gate != ""}
-	if purposeOf(e.Job) == PurposeFollow { // what else is looked at goes on meanwhile
+	if PurposeOf(e.Job) == PurposeFollow { // what else is looked at goes on meanwhile
 		return stepFailed(r, e)
 	}
 	r.Work.Errors++

@@ -35,7 +35,8 @@ func KeyOf(j Job) JobKey {
 // LimitOf returns how long j may take; 0 means that its phase bounds it.
 func LimitOf(j Job, p Policy) time.Duration { return j.entry(p.Limits).limit }
 
-func purposeOf(j Job) Purpose { return j.entry(Limits{}).purpose }
+// PurposeOf returns what j prepares a commit for; "": it prepares none.
+func PurposeOf(j Job) Purpose { return j.entry(Limits{}).purpose }
 
 // The jobs that prepare a system.
 

@@ -173,7 +173,7 @@ func (n *Node) systemd(boot context.Context) {
 		}
 		p.end()
 		<-p.done
-		sleep(boot, 100*time.Millisecond) // RestartSec=
+		sleep(boot, time.Second) // RestartSec=
 	}
 }
 

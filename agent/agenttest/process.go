@@ -62,7 +62,7 @@ func (n *Node) spawn(boot context.Context, s *System) *Process {
 		n.life.Go(func() { p.poll(ctx, a, wake) })
 		if p.dies {
 			n.life.Go(func() {
-				sleep(ctx, 2*time.Second)
+				sleep(ctx, 5*time.Second)
 				n.Do(p.kill)
 			})
 		}
@@ -216,7 +216,8 @@ func (p *Process) AskOld(ctx context.Context, d reconcile.Deployment) (reconcile
 	old := reconcile.OldSilent
 	err := p.effect(ctx, "ask the old settings", func() error {
 		for _, name := range p.n.Order {
-			if p.n.Remotes[name] != "" && !p.n.cutOff() && !p.n.Systems[d.Old.Toplevel].Deaf {
+			asked := p.n.Systems[d.Old.Toplevel]
+			if p.n.Remotes[name] != "" && !p.n.cutOff() && asked.Agent != "" && !asked.Deaf {
 				old = reconcile.OldAnswered
 			}
 		}

@@ -23,6 +23,7 @@ type Nix struct {
 	AccessTokensFile string `toml:"access_tokens_file" type:"file" default:"" example:"/run/credentials/infra-agent.service/access-tokens" doc:"Lines of nix.conf(5) with access-tokens = HOST=TOKEN …, for inputs such as github:owner/repository."`
 	SSHKeyFile       string `toml:"ssh_key_file" type:"file" default:"" example:"/run/credentials/infra-agent.service/inputs-key" doc:"File with the private key for inputs over ssh, without a passphrase; empty: root's own."`
 	KnownHostsFile   string `toml:"known_hosts_file" type:"file" default:"" example:"/etc/ssh/ssh_known_hosts" doc:"File with the host keys that inputs over ssh may show; empty: those of ssh."`
+	SSHConfigFile    string `toml:"ssh_config_file" type:"file" default:"" example:"/etc/infra-agent/ssh_config" doc:"File of ssh_config(5) for inputs over ssh, with a key for each host or repository; empty: that of ssh."`
 }
 
 // Inputs are flake references by the name of the input that they stand for.
@@ -96,7 +97,7 @@ func validateNix(d *strict.Document, n Nix) {
 		}
 		i += 1 + values
 	}
-	for _, file := range []struct{ key, path string }{{"ssh_key_file", n.SSHKeyFile}, {"known_hosts_file", n.KnownHostsFile}} {
+	for _, file := range []struct{ key, path string }{{"ssh_key_file", n.SSHKeyFile}, {"known_hosts_file", n.KnownHostsFile}, {"ssh_config_file", n.SSHConfigFile}} {
 		if strings.ContainsAny(file.path, " \t\n'\"\\") {
 			d.Problemf(strict.Path("nix").Child(file.key), "", "%q has a character that cannot be handed to ssh", file.path)
 		}

@@ -71,7 +71,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		},
 		Nix: Nix{
 			Configuration: "dns", Impure: true, OverrideInputs: Inputs{"secrets": "path:/etc/fleet-secrets"}, ExtraArgs: []string{"--show-trace", "--option", "cores", "2"},
-			NetrcFile: "/run/netrc", AccessTokensFile: "/run/tokens", SSHKeyFile: "/run/inputs-key", KnownHostsFile: "/etc/input_hosts",
+			NetrcFile: "/run/netrc", AccessTokensFile: "/run/tokens", SSHKeyFile: "/run/inputs-key", KnownHostsFile: "/etc/input_hosts", SSHConfigFile: "/etc/input_ssh_config",
 		},
 		Limits: Limits{
 			Fetch: 7 * time.Minute, Evaluate: time.Minute, Build: time.Hour, Activate: 2 * time.Minute, Promote: 3 * time.Minute,

@@ -110,7 +110,6 @@ type Remote struct {
 	Timeout        time.Duration `toml:"timeout" default:"1m" range:"1s to 1h" example:"20s" doc:"Limit of one poll, and of the remote's silence in a fetch."`
 }
 
-// SetDefaults implements [strict.Defaulter].
 // Trust says which commits must be signed, and by whom.
 type Trust struct {
 	Policy             reconcile.TrustPolicy `toml:"policy" type:"none, tip, all" default:"none" example:"all" doc:"Which commits must be signed: none, the newest, or every one since the last accepted."`

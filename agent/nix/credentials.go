@@ -16,6 +16,7 @@ type Credentials struct {
 	AccessTokens string // lines of nix.conf(5)
 	SSHKey       string // for inputs over ssh
 	KnownHosts   string // for inputs over ssh
+	SSHConfig    string // ssh_config(5), for inputs over ssh
 
 	Home string // directory in which git looks for a .netrc; it is made where it is needed
 }
@@ -43,6 +44,9 @@ func (c Credentials) environment() ([]string, error) {
 		env = append(env, "HOME="+c.Home)
 	}
 	var options []string
+	if c.SSHConfig != "" {
+		options = append(options, "-F", c.SSHConfig)
+	}
 	if c.SSHKey != "" {
 		options = append(options, "-i", c.SSHKey, "-o", "IdentitiesOnly=yes")
 	}

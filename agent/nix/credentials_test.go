@@ -12,14 +12,14 @@ func TestCredentials(t *testing.T) {
 	home := filepath.Join(t.TempDir(), "run", "nix")
 	n := &Nix{
 		Settings:    []string{"cores = 2"},
-		Credentials: Credentials{Netrc: "/c/netrc", AccessTokens: "/c/tokens", SSHKey: "/c/key", KnownHosts: "/c/hosts", Home: home},
+		Credentials: Credentials{Netrc: "/c/netrc", AccessTokens: "/c/tokens", SSHKey: "/c/key", KnownHosts: "/c/hosts", SSHConfig: "/c/config", Home: home},
 	}
 	t.Setenv("NIX_CONFIG", "keep-going = true")
 	for range 2 {
 		got, err := n.environment()
 		want := []string{
 			"HOME=" + home,
-			"GIT_SSH_COMMAND=ssh -o BatchMode=yes -o StrictHostKeyChecking=yes -i /c/key -o IdentitiesOnly=yes -o UserKnownHostsFile=/c/hosts -o GlobalKnownHostsFile=/dev/null",
+			"GIT_SSH_COMMAND=ssh -o BatchMode=yes -o StrictHostKeyChecking=yes -F /c/config -i /c/key -o IdentitiesOnly=yes -o UserKnownHostsFile=/c/hosts -o GlobalKnownHostsFile=/dev/null",
 			"NIX_CONFIG=keep-going = true\ninclude /c/tokens\nnetrc-file = /c/netrc\ncores = 2\naccept-flake-config = false",
 		}
 		if err != nil || !slices.Equal(got, want) {

@@ -87,7 +87,7 @@ func (n *Nix) diagnose(ctx context.Context, rev reconcile.Revision, lines []stri
 		if strings.HasPrefix(m[1], "file:") || strings.HasPrefix(m[1], "/") {
 			return found(reconcile.GateEvaluate, "give it a URL that every node can reach, and lock again", "input %s is %s, a repository on the machine that locked it", name, m[1])
 		}
-		hint := "nix.ssh_key_file and nix.known_hosts_file of the settings give access, or root's own key and /etc/ssh/ssh_known_hosts"
+		hint := "nix.ssh_key_file, or nix.ssh_config_file for several keys, and nix.known_hosts_file of the settings give access, or root's own key and /etc/ssh/ssh_known_hosts"
 		if strings.HasPrefix(m[1], "http") {
 			hint = "a private one needs nix.netrc_file in the settings"
 		}

@@ -26,7 +26,7 @@ func TestDiagnoses(t *testing.T) {
 		{"moved", reconcile.GateEvaluate, "nixpkgs", `flake.lock is stale: input nixpkgs has another URL in flake.nix (hint: run "nix flake lock" and commit flake.lock)`},
 		{"oldlock", reconcile.GateEvaluate, "p", "this node's Nix is too old for flake.lock, which is of version 9 (hint: upgrade Nix on this node, or lock with the older one)"},
 		{"file", reconcile.GateEvaluate, "p", "input p is file:///home/me/secrets, a repository on the machine that locked it (hint: give it a URL that every node can reach, and lock again)"},
-		{"ssh", "", "p", "input p cannot be reached: ssh://git@127.0.0.1:1/x.git (hint: nix.ssh_key_file and nix.known_hosts_file of the settings give access, or root's own key and /etc/ssh/ssh_known_hosts)"},
+		{"ssh", "", "p", "input p cannot be reached: ssh://git@127.0.0.1:1/x.git (hint: nix.ssh_key_file, or nix.ssh_config_file for several keys, and nix.known_hosts_file of the settings give access, or root's own key and /etc/ssh/ssh_known_hosts)"},
 		{"path", reconcile.GateEvaluate, "p", "input p is the directory /home/me/x of the machine that locked it (hint: give it a URL that every node can reach, and lock again)"},
 		{"path", reconcile.GateEvaluate, "q", `flake.lock is stale: it lacks input q, it has input p, which flake.nix does not (hint: run "nix flake lock" and commit flake.lock)`},
 		{"crypt", reconcile.GateEvaluate, "p", "a file that Nix reads is locked by git-crypt (hint: the agent does not decrypt: move what Nix evaluates out of git-crypt, and decrypt secrets on the node (sops-nix, agenix))"},

@@ -212,6 +212,7 @@ var effects = []effect{
 	{"nix.netrc_file", `nix.netrc_file = "/run/netrc"`, theEvaluation},
 	{"nix.access_tokens_file", `nix.access_tokens_file = "/run/tokens"`, theEvaluation},
 	{"nix.ssh_key_file", `nix.ssh_key_file = "/run/key"`, theEvaluation},
+	{"nix.ssh_config_file", `nix.ssh_config_file = "/etc/ssh_config"`, theEvaluation},
 	{"nix.known_hosts_file", `nix.known_hosts_file = "/etc/hosts"`, theEvaluation},
 	{"nix.extra_args", `nix.extra_args = ["--show-trace"]`, theEvaluation},
 	{"limits.fetch", `limits.fetch = "30m"`, thePolicy},

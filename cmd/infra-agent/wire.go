@@ -64,7 +64,7 @@ func nixOf(s config.Settings) *nix.Nix {
 		Roots: filepath.Join(s.StateDir, "roots"), Subdir: s.Source.Subdir, File: nix.File{Path: s.Nix.File, Attr: s.Nix.Attr},
 		Impure: s.Nix.Impure, Overrides: s.Nix.OverrideInputs, ExtraArgs: args, Settings: settings,
 		Credentials: nix.Credentials{
-			Netrc: s.Nix.NetrcFile, AccessTokens: s.Nix.AccessTokensFile, SSHKey: s.Nix.SSHKeyFile, KnownHosts: s.Nix.KnownHostsFile,
+			Netrc: s.Nix.NetrcFile, AccessTokens: s.Nix.AccessTokensFile, SSHKey: s.Nix.SSHKeyFile, KnownHosts: s.Nix.KnownHostsFile, SSHConfig: s.Nix.SSHConfigFile,
 			Home: filepath.Join(s.RunDir, "nix"),
 		},
 		HideRev: !s.Source.ExposeRevision, Memory: uint64(s.Limits.EvaluateMemory),

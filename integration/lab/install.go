@@ -12,29 +12,29 @@ import (
 // checkout is where a commit's tree is while a node builds it by hand.
 const checkout = "/var/tmp/fleet"
 
-// install is run in a node that is off, by chroot: there is no systemd, so nothing of it starts.
+// install is run in a node that is off, by chroot, on its network: there is no systemd, so nothing of it starts.
 const install = `set -eu
 mount -t devpts devpts /dev/pts
 export HOME=/tmp
-toplevel=$(nix build --no-link --print-out-paths --option eval-cache false "path:` + checkout + `#nixosConfigurations.\"$1\".config.system.build.toplevel")
+toplevel=$(nix build --no-link --print-out-paths --option eval-cache false "path:` + checkout + `#$1")
 nix-env --profile /nix/var/nix/profiles/system --set "$toplevel"
 lab-bootloader "$toplevel"`
 
 // Install makes a commit the first generation of a node that is off, as an installer does: profile and boot default are
 // the toplevel of the configuration with the node's name.
 func (n *Node) Install(ctx context.Context, commit string) error {
-	return n.InstallAs(ctx, commit, n.name)
+	return n.InstallFrom(ctx, commit, fmt.Sprintf("nixosConfigurations.%q.config.system.build.toplevel", n.name))
 }
 
-// InstallAs is Install with the configuration of another name.
-func (n *Node) InstallAs(ctx context.Context, commit, configuration string) error {
+// InstallFrom is Install of the system that an attribute of the flake is, such as an image.
+func (n *Node) InstallFrom(ctx context.Context, commit, attribute string) error {
 	if n.On() {
 		return fmt.Errorf("install %s: it is on", n.name)
 	}
 	_, err := n.withCheckout(commit, func() (string, error) {
-		cmd := commandIn(ctx, n.groups, "unshare", "--mount", "--pid", "--fork", "--kill-child",
-			"--root="+n.root, "--mount-proc=/proc", "--wd=/", "/bin/sh", "-c", install, "sh", configuration)
-		return n.output(cmd, []string{"install", commit, configuration})
+		cmd := commandIn(ctx, n.groups, "nsenter", "--net="+filepath.Join(namespaceDir, n.lab.namespace(n.name)), "unshare", "--mount", "--pid", "--fork", "--kill-child",
+			"--root="+n.root, "--mount-proc=/proc", "--wd=/", "/bin/sh", "-c", install, "sh", attribute)
+		return n.output(cmd, []string{"install", commit, attribute})
 	})
 	return err
 }

@@ -168,6 +168,11 @@ func (r *Repo) DeleteBranch() error {
 	return err
 }
 
+// Head is the newest commit of a branch of the server.
+func (r *Repo) Head(branch string) (string, error) {
+	return r.git("--git-dir", r.Path(), "rev-parse", "refs/heads/"+branch)
+}
+
 // Tip is the newest commit.
 func (r *Repo) Tip() (string, error) { return r.git("rev-parse", "HEAD") }
 

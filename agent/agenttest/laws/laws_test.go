@@ -75,6 +75,25 @@ func TestSimulatedSource(t *testing.T) {
 	})
 }
 
+func TestSimulatedRegistry(t *testing.T) {
+	simulated(t, laws.Registry, func(n *agenttest.Node, p agent.Ports) laws.Fleet {
+		return laws.Fleet{
+			Registry: p.Registry, Revision: reconcile.Revision{Commit: "c1"}, Node: "n",
+			Lose: func() { n.Do(func() { n.Systems["A"].Lost = true }) },
+		}
+	})
+}
+
+func TestSimulatedFollower(t *testing.T) {
+	simulated(t, laws.Follower, func(n *agenttest.Node, p agent.Ports) laws.Way {
+		return laws.Way{
+			Follower: p.Follower, Old: "G", WithoutAgent: "B",
+			Change:  func() { n.Do(func() { n.Systems["A"].Settings = "other" }) },
+			Answers: func(answers bool) { n.Do(func() { n.Offline = !answers }) },
+		}
+	})
+}
+
 func TestSimulatedHealth(t *testing.T) {
 	simulated(t, laws.Health, func(n *agenttest.Node, p agent.Ports) laws.Service {
 		check := reconcile.Check{Name: "web", Kind: reconcile.CheckTCP, Timeout: time.Second}

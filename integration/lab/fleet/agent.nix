@@ -4,13 +4,7 @@
 let
   inherit (builtins) concatStringsSep filter fromTOML mapAttrs readFile;
 
-  # The binary that the lab put on the node under this version.
-  package = derivation {
-    inherit system;
-    name = "infra-agent-${version}";
-    builder = "/bin/sh";
-    args = [ "-c" "/usr/bin/mkdir -p $out/bin && /usr/bin/cp /usr/local/lib/infra-agent-lab/${version}/infra-agent $out/bin/" ];
-  };
+  package = (import ./system.nix).agent version;
 
   nixos = (import ./nixos-module/testdata/eval.nix {
     inherit system;

@@ -1,5 +1,6 @@
-# Programs that nixpkgs does not have. Each is a file.
+# Programs that nixpkgs does not have, and the documents. Each is a file.
 { pkgs }:
 {
   deploy-image = import ./deploy-image.nix { inherit pkgs; };
+  docs = import ./docs.nix { inherit pkgs; };
 }

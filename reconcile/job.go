@@ -40,7 +40,7 @@ func PurposeOf(j Job) Purpose { return j.entry(Limits{}).purpose }
 
 // The jobs that prepare a system.
 
-// Fetch gets the tip, verifies it and adds its tree to the store.
+// Fetch gets the tip and verifies it; and adds its tree to the store, or keeps its registry.
 type Fetch struct {
 	Tip      Tip
 	Purpose  Purpose
@@ -65,6 +65,7 @@ func (j Resolve) entry(l Limits) jobEntry {
 type Plan struct {
 	From     Fetched
 	Accepted []Commit
+	Pins     Pins
 }
 
 func (j Plan) entry(l Limits) jobEntry {

@@ -218,9 +218,11 @@ func (a *Agent) note(e reconcile.Event) bool {
 // publish makes the current view readable for everybody, and feeds the watchdog.
 func (a *Agent) publish(o reconcile.Observation) {
 	a.forgetChecks()
+	reboot := a.Ports.Links.RebootRequired()
+	a.rec = reconcile.RebootRequired(a.rec, len(reboot) > 0, o.Now) // written down with what comes next
 	s := reconcile.Snapshot{
 		Record: a.rec, Observation: o, Holds: reconcile.Holds(a.rec, o),
-		Counters: a.counters, Reload: a.reload, Troubles: a.troubles, Reboot: a.Ports.Links.RebootRequired(),
+		Counters: a.counters, Reload: a.reload, Troubles: a.troubles, Reboot: reboot,
 		Generations: a.Ports.Links.Generations(),
 	}
 	if a.job != nil {

@@ -35,7 +35,8 @@ type Receivers interface {
 type Tree struct {
 	Revision reconcile.Revision // without the store path
 	Dir      string
-	Behind   int // first-parent commits since the anchor
+	Behind   int           // first-parent commits since the anchor
+	Verified time.Duration // how long it took to judge the signatures
 
 	// Verify shows that a copy of Dir is the revision's tree, and nothing else.
 	Verify func(dir string) error

@@ -14,9 +14,18 @@ import (
 )
 
 func (a *Agent) fetch(ctx context.Context, j reconcile.Fetch, p Ports, policy reconcile.Policy) (reconcile.Event, error) {
+	begun := time.Now()
 	tree, err := p.Source.Fetch(ctx, j)
 	if err != nil {
 		return nil, err
+	}
+	verified := min(max(0, tree.Verified), time.Since(begun)) // a child says so that has read what strangers sent
+	if verify := tree.Verify; verify != nil {
+		tree.Verify = func(dir string) error {
+			begun := time.Now()
+			defer func() { verified += time.Since(begun) }()
+			return verify(dir)
+		}
 	}
 	f := reconcile.Fetched{Revision: tree.Revision, Behind: tree.Behind, Purpose: j.Purpose}
 	switch policy.Manifests.Mode {
@@ -28,6 +37,7 @@ func (a *Agent) fetch(ctx context.Context, j reconcile.Fetch, p Ports, policy re
 	if errors.Is(err, errNotKept) { // of the whole tree it will be told what is wrong with it
 		f.Revision.Tree, err = add(ctx, tree, j.Purpose, p)
 	}
+	f.Took = reconcile.Times{"verify": verified}
 	return reconcile.Advanced{Step: f}, err
 }
 

@@ -51,6 +51,46 @@ func TestIdleAgentIsSmallAndWritesNothing(t *testing.T) {
 	}
 }
 
+// What metrics, the journal's fields and notices cost an agent, of anonymous memory.
+const maxWatchedKiB = 2 << 10
+
+func TestMetricsAndEventsAreSmall(t *testing.T) {
+	f := newFleet(t)
+	silent := f.edit("config.toml", "[control]", "[metrics]\nlisten = \"\"\n\n[log]\nformat = \"text\"\n\n[control]")
+	web := f.up("web1")[0]
+	memory := func(poll func()) int {
+		t.Helper()
+		for range 100 {
+			before := web.wait("polled", func(s control.Status) bool { return s.Running }).LastPoll
+			poll()
+			web.wait("polled again", func(s control.Status) bool { return s.LastPoll.After(before) })
+		}
+		anonymous, _ := web.memory()
+		return anonymous
+	}
+	web.wait("in sync", inSync(silent))
+	without := memory(web.sync)
+	watched := f.edit("config.toml", "[metrics]\nlisten = \"\"\n\n[log]\nformat = \"text\"\n", `[[notify.webhooks]]
+name = "chat"
+url = "http://10.99.0.1:9/"
+events = ["promoted", "suspended", "resumed"]
+`)
+	web.wait("promoted", ended(reconcile.ResultPromoted, watched))
+	with := memory(func() {
+		web.metrics()
+		must[string](t)(web.agent("suspend", "a figure"))
+		must[string](t)(web.agent("resume"))
+		web.sync()
+	})
+	if web.metric(`infra_agent_notifications_total{receiver="chat",result="failed"}`) == 0 {
+		t.Error("nothing was told")
+	}
+	t.Logf("RssAnon %d KiB, and %d KiB with 100 scrapes and 200 notices for a receiver that does not answer", without, with)
+	if more := with - without; more > maxWatchedKiB {
+		t.Errorf("they cost %d KiB of RssAnon, want at most %d", more, maxWatchedKiB)
+	}
+}
+
 func TestOneEvaluationACommit(t *testing.T) {
 	evaluatesOnce(t, newFleet(t))
 }

@@ -76,7 +76,7 @@ func monitor(t *testing.T, f fleet) *monitoring {
 		"--config.file="+s.write("alertmanager.yml", fmt.Sprintf(alertmanagerConfig, receiver.URL)))
 	s.up("tcp", manager)
 	s.write("targets.json", targets(t, f))
-	m.prometheus = startPrometheus(s, fmt.Sprintf(prometheusConfig, manager, proxy.URL, branch.Listener.Addr()))
+	m.prometheus = startPrometheus(s, fmt.Sprintf(prometheusConfig, manager, proxy.URL, branch.Listener.Addr()), "--enable-feature=native-histograms")
 	return m
 }
 

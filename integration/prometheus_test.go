@@ -27,12 +27,13 @@ type prometheus struct {
 
 // startPrometheus runs it until the test ends. In its configuration DIR is a directory of its own, below the servers', and
 // SELF its address.
-func startPrometheus(s servers, config string) *prometheus {
+func startPrometheus(s servers, config string, flags ...string) *prometheus {
 	s.t.Helper()
 	address := fmt.Sprint("127.0.0.1:", port(s.t))
 	s.write("infra-agent.rules.yml", string(must[[]byte](s.t)(os.ReadFile("../packaging/prometheus/infra-agent.rules.yml"))))
-	s.run("prometheus", "--log.level=warn", "--web.listen-address="+address, "--storage.tsdb.path="+s.dir+"/data",
-		"--config.file="+s.write("prometheus.yml", "rule_files: [DIR/infra-agent.rules.yml]\n"+strings.ReplaceAll(config, "SELF", address)))
+	file := s.write("prometheus.yml", "rule_files: [DIR/infra-agent.rules.yml]\n"+strings.ReplaceAll(config, "SELF", address))
+	server := []string{"prometheus", "--log.level=warn", "--web.listen-address=" + address, "--storage.tsdb.path=" + s.dir + "/data", "--config.file=" + file}
+	s.run(append(server, flags...)...)
 	s.up("tcp", address)
 	return &prometheus{s.t, "http://" + address + "/api/v1/", time.Now(), patience}
 }
@@ -53,15 +54,16 @@ func (p *prometheus) ask(path string, parameters url.Values, into any) error {
 	return json.Unmarshal(answer.Data, into)
 }
 
-// A vector has the value of each series, which is named as in what an agent serves, without the labels of the target.
+// A vector has the value of each series, and the count of a histogram. A series is named as in what an agent serves, without the labels of the target.
 type vector map[string]float64
 
 // query returns the newest value of each series of an expression, which is about one node or a whole fleet.
 func (p *prometheus) query(expr string) (vector, error) {
 	var data struct {
 		Result []struct {
-			Metric map[string]string
-			Value  [2]any // time, value
+			Metric    map[string]string
+			Value     [2]any // time, value
+			Histogram [2]any // time, histogram
 		}
 	}
 	if err := p.ask("query", url.Values{"query": {expr}}, &data); err != nil {
@@ -70,6 +72,9 @@ func (p *prometheus) query(expr string) (vector, error) {
 	all := vector{}
 	for _, s := range data.Result {
 		text, _ := s.Value[1].(string)
+		if h, is := s.Histogram[1].(map[string]any); is {
+			text, _ = h["count"].(string)
+		}
 		value, err := strconv.ParseFloat(text, 64)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", expr, err)

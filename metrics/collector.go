@@ -18,6 +18,7 @@ import (
 // A Collector makes metrics of snapshots.
 type Collector struct {
 	version  string
+	native   bool // with native histograms
 	snapshot func() reconcile.Snapshot
 	d        descs
 	all      []*prometheus.Desc
@@ -29,6 +30,14 @@ func New(version string, snapshot func() reconcile.Snapshot) *Collector {
 	return &Collector{version: version, snapshot: snapshot, d: d, all: all}
 }
 
+// Native returns the same collector with native histograms, which only protobuf carries. In Prometheus' text format
+// each would be three series that say little.
+func (c *Collector) Native() *Collector {
+	native := *c
+	native.native = true
+	return &native
+}
+
 // Describe implements [prometheus.Collector].
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range c.all {
@@ -38,9 +47,10 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 
 // A scrape is one snapshot on its way to Prometheus.
 type scrape struct {
-	d  descs
-	s  reconcile.Snapshot
-	ch chan<- prometheus.Metric
+	d      descs
+	s      reconcile.Snapshot
+	native bool
+	ch     chan<- prometheus.Metric
 }
 
 // Collect implements [prometheus.Collector].
@@ -50,7 +60,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 			ch <- prometheus.NewInvalidMetric(c.all[0], fmt.Errorf("a bug in infra-agent: %v", bug))
 		}
 	}()
-	x := scrape{c.d, c.snapshot(), ch}
+	x := scrape{c.d, c.snapshot(), c.native, ch}
 	x.put(c.d.buildInfo, 1, c.version, runtime.Version())
 	x.identity()
 	x.revisions()
@@ -80,16 +90,18 @@ func (x scrape) revisions() {
 	for _, stage := range reconcile.Stages {
 		m := r.Tally.Marks[stage]
 		x.put(x.d.revisionInfo, 1, string(stage), string(m.Revision))
-		x.put(x.d.revisionCommitTime, seconds(m.Time), string(stage))
-		x.put(x.d.revisionReachedTime, seconds(m.Reached), string(stage))
+	}
+	for _, stage := range datedStages {
+		x.put(x.d.revisionCommitTime, seconds(r.Tally.Marks[stage].Time), string(stage))
+	}
+	for _, stage := range reachedStages {
+		x.put(x.d.revisionReachedTime, seconds(r.Tally.Marks[stage].Reached), string(stage))
 	}
 	x.put(x.d.revisionInfo, 1, "booted", string(reconcile.RevisionOf(r, x.s.Observation.Booted)))
 	x.put(x.d.inSync, truth(x.s.InSync()))
 	x.put(x.d.outOfSyncSince, seconds(r.Tally.OutOfSync))
 	tip := r.Work.Tip.Commit
 	x.put(x.d.headVerified, truth(tip == "" || tip == r.Anchor))
-	fetched, _ := reconcile.FetchedOf(r.Work.Steps[reconcile.PurposeBranch])
-	x.put(x.d.revisionWarnings, float64(len(fetched.Revision.Warnings)))
 	x.put(x.d.commitsBehind, float64(r.Behind()))
 }
 
@@ -106,13 +118,39 @@ func (x scrape) progress() {
 	x.put(x.d.confirmDeadline, seconds(deadline))
 	x.put(x.d.suspendedSince, seconds(x.s.Record.Suspended.Since))
 	x.put(x.d.suspendedUntil, seconds(x.s.Record.Suspended.Until))
+	var opens time.Time
 	for _, g := range reconcile.Gates {
-		held := slices.ContainsFunc(x.s.Holds, func(h reconcile.Hold) bool { return h.Gate == g })
-		x.put(x.d.gateBlocked, truth(held), string(g))
+		i := slices.IndexFunc(x.s.Holds, func(h reconcile.Hold) bool { return h.Gate == g })
+		x.put(x.d.gateBlocked, truth(i >= 0), string(g))
+		if i >= 0 && g == reconcile.GateWindow {
+			opens = x.s.Holds[i].Until
+		}
 	}
-	for _, p := range phases {
-		x.put(x.d.lastPhaseDuration, x.s.Record.Tally.Took[p].Seconds(), p)
+	x.put(x.d.windowOpens, seconds(opens))
+	for _, p := range reconcile.TimedPhases {
+		x.put(x.d.lastPhaseDuration, x.s.Record.Tally.Took[p].Seconds(), phase(p))
+		if x.native {
+			x.histogram(x.d.phaseDuration, x.s.Record.Tally.Durations[p], phase(p))
+		}
 	}
+}
+
+// phase is what a phase is called; the way back is a job, and has another name there.
+func phase(p string) string {
+	if p == "goback" {
+		return "rollback"
+	}
+	return p
+}
+
+func (x scrape) histogram(d desc, durations reconcile.Durations, labels ...string) {
+	buckets := make(map[int]int64, len(durations.Buckets))
+	for i, n := range durations.Buckets {
+		buckets[i] = int64(n)
+	}
+	created := time.Unix(0, 0) // not known
+	x.ch <- prometheus.MustNewConstNativeHistogram(d.Desc, uint64(durations.Count()), durations.Sum.Seconds(), buckets, nil, 0,
+		reconcile.DurationSchema, 0, created, labels...)
 }
 
 func (x scrape) source() {
@@ -135,8 +173,18 @@ func (x scrape) deployments() {
 	t := x.s.Record.Tally
 	for _, res := range reconcile.Results {
 		x.put(x.d.deployments, float64(t.Deployments[res]), string(res))
+	}
+	for _, res := range trials {
 		x.put(x.d.lastDeployment, seconds(t.LastDeployment[res]), string(res))
 	}
+	bad := 0
+	for _, o := range x.s.Record.Observed {
+		if o.Cause.Reason != "" {
+			bad++
+		}
+	}
+	x.put(x.d.observed, float64(len(x.s.Record.Observed)-bad), string(reconcile.ResultPromoted))
+	x.put(x.d.observed, float64(bad), string(reconcile.ResultRolledBack))
 	for _, reason := range reconcile.Reasons {
 		x.put(x.d.rollbacks, float64(t.Rollbacks[reason]), string(reason))
 	}
@@ -145,10 +193,7 @@ func (x scrape) deployments() {
 	x.put(x.d.rollbackFailed, truth(t.RollbackFailed))
 	x.put(x.d.blockedSystems, float64(len(x.s.Record.Blocked)))
 	x.put(x.d.troubles, float64(len(x.s.Troubles)))
-	for _, kind := range reconcile.DebtKinds {
-		owed := slices.ContainsFunc(x.s.Record.Owed, func(d reconcile.Debt) bool { return d.Kind == kind })
-		x.put(x.d.debts, truth(owed), string(kind))
-	}
+	x.put(x.d.debts, float64(len(x.s.Record.Owed)))
 }
 
 func (x scrape) notices() {
@@ -187,6 +232,7 @@ func (x scrape) system() {
 	for _, c := range components {
 		x.put(x.d.rebootRequired, truth(slices.Contains(x.s.Reboot, c)), c)
 	}
+	x.put(x.d.rebootRequiredSince, seconds(x.s.Record.Tally.RebootSince))
 }
 
 // seconds returns Unix time; 0 stands for never.

@@ -2,6 +2,8 @@ package metrics_test
 
 import (
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"slices"
 	"strings"
@@ -17,8 +19,13 @@ import (
 
 func gather(t *testing.T, s reconcile.Snapshot) []*dto.MetricFamily {
 	t.Helper()
+	return gatherFrom(t, metrics.New("1.2.3", func() reconcile.Snapshot { return s }))
+}
+
+func gatherFrom(t *testing.T, c *metrics.Collector) []*dto.MetricFamily {
+	t.Helper()
 	reg := prometheus.NewPedanticRegistry()
-	reg.MustRegister(metrics.New("1.2.3", func() reconcile.Snapshot { return s }))
+	reg.MustRegister(c)
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -178,12 +185,68 @@ func TestAHeldTrialHasNoDeadline(t *testing.T) {
 
 // The catalogue is what every node costs Prometheus, its checks, roles and receivers beside.
 func TestANodeHasAtMost125Series(t *testing.T) {
-	n := 0
-	for _, f := range gather(t, reconcile.Snapshot{Record: reconcile.New()}) {
-		n += len(f.GetMetric())
+	c := metrics.New("1.2.3", func() reconcile.Snapshot { return reconcile.Snapshot{Record: reconcile.New()} })
+	for what, c := range map[string]*metrics.Collector{"in the text format": c, "with native histograms": c.Native()} {
+		n := 0
+		for _, f := range gatherFrom(t, c) {
+			n += len(f.GetMetric())
+		}
+		if n > 125 {
+			t.Errorf("a node has %d series %s, want at most 125", n, what)
+		}
 	}
-	if n > 125 {
-		t.Errorf("a node has %d series, want at most 125", n)
+}
+
+// Each phase is one native histogram, without classic buckets, and is there from the start.
+func TestPhasesAreNativeHistograms(t *testing.T) {
+	s := full()
+	for _, f := range gatherFrom(t, metrics.New("1.2.3", func() reconcile.Snapshot { return s }).Native()) {
+		if f.GetName() != "infra_agent_phase_duration_seconds" {
+			continue
+		}
+		var phases []string
+		for _, m := range f.GetMetric() {
+			h, phase := m.GetHistogram(), m.GetLabel()[0].GetValue()
+			phases = append(phases, phase)
+			if len(h.GetBucket()) > 0 || len(h.GetPositiveSpan()) == 0 || h.GetSchema() != 2 {
+				t.Errorf("%s is no native histogram: %v", phase, h)
+			}
+			count, sum := uint64(0), 0.0
+			if phase == "build" { // one of 90 s, two of 2 s: in buckets 26 and 4
+				count, sum = 3, 94
+				if span := h.GetPositiveSpan(); len(span) != 2 || span[0].GetOffset() != 4 || span[1].GetOffset() != 21 || !slices.Equal(h.GetPositiveDelta(), []int64{2, -1}) {
+					t.Errorf("the builds are in %v with %v", span, h.GetPositiveDelta())
+				}
+			}
+			if h.GetSampleCount() != count || h.GetSampleSum() != sum {
+				t.Errorf("%s has %d runs of %v s, want %d of %v s", phase, h.GetSampleCount(), h.GetSampleSum(), count, sum)
+			}
+		}
+		if want := []string{"activate", "build", "confirm", "evaluate", "fetch", "promote", "rollback", "verify"}; !slices.Equal(phases, want) {
+			t.Errorf("there are the phases %q, want %q", phases, want)
+		}
+		return
+	}
+	t.Error("there is no such metric")
+}
+
+// Only who asks for protobuf gets them: in the text format each would be three series more.
+func TestHistogramsAreServedToWhoCanReadThem(t *testing.T) {
+	scrapes, err := metrics.Handler(metrics.New("1.2.3", full))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What Prometheus sends with native histograms switched on, and what it sends else.
+	const protobuf = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.5,"
+	const text = "application/openmetrics-text;version=1.0.0;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+	for accept, want := range map[string]bool{protobuf + text: true, text: false, "": false} {
+		w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody)
+		r.Header.Set("Accept", accept)
+		scrapes.ServeHTTP(w, r)
+		has := strings.Contains(w.Body.String(), "infra_agent_phase_duration_seconds")
+		if is := strings.HasPrefix(w.Header().Get("Content-Type"), "application/vnd.google.protobuf"); w.Code != http.StatusOK || is != want || has != want {
+			t.Errorf("asked for %q: %d, protobuf %v, histograms %v; want both %v", accept, w.Code, is, has, want)
+		}
 	}
 }
 

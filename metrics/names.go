@@ -1,6 +1,10 @@
 package metrics
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/infra-agent/infra-agent/reconcile"
+)
 
 // Names of the metrics that commands ask Prometheus for.
 const (
@@ -26,15 +30,17 @@ type desc struct {
 type descs struct {
 	buildInfo, nodeInfo, nodeRole, registered                                     desc
 	revisionInfo, revisionCommitTime, revisionReachedTime, inSync, outOfSyncSince desc
-	headVerified, revisionWarnings, commitsBehind                                 desc
+	headVerified, commitsBehind                                                   desc
 	state, stateEntered, confirmDeadline                                          desc
 	polls, lastPoll, lastPollSuccess, verifications, audits                       desc
-	lastPhaseDuration, deployments, lastDeployment, rollbacks, lastRollback       desc
+	lastPhaseDuration, phaseDuration                                              desc
+	deployments, lastDeployment, rollbacks, lastRollback, observed                desc
 	consecutiveFailures, rollbackFailed, blockedSystems, debts, troubles          desc
 	notices, noticesPending                                                       desc
 	checkSuccess, checkDuration, checkRuns                                        desc
-	gateBlocked, suspendedSince, suspendedUntil                                   desc
-	generation, drift, rebootRequired, reloadSuccessful, reloadSuccessTime        desc
+	gateBlocked, windowOpens, suspendedSince, suspendedUntil                      desc
+	generation, drift, rebootRequired, rebootRequiredSince                        desc
+	reloadSuccessful, reloadSuccessTime                                           desc
 }
 
 // newDescs returns the metrics, and all of them as a list.
@@ -60,7 +66,6 @@ func newDescs() (descs, []*prometheus.Desc) {
 		inSync:              gauge(InSync, "Whether the node runs the newest verified revision, confirmed (1) or not (0)."),
 		outOfSyncSince:      gauge(OutOfSyncSince, "Since when the node is not in sync, 0 if it is."),
 		headVerified:        gauge("infra_agent_head_verified", "Whether the newest seen commit is accepted (1) or refused (0)."),
-		revisionWarnings:    gauge("infra_agent_revision_warnings", "Warnings about the newest verified commit: files that are not what their authors see, and the like."),
 		commitsBehind:       gauge("infra_agent_commits_behind", "First-parent commits between the good revision and the newest verified one."),
 		state:               gauge(State, "What the agent is doing: 1 for the current state, 0 for all others.", "state"),
 		stateEntered:        gauge(StateEntered, "When the current state was entered; idle and held count as one."),
@@ -71,14 +76,16 @@ func newDescs() (descs, []*prometheus.Desc) {
 		verifications:       counter("infra_agent_verifications_total", "Verifications of fetched commits by result: descent and, as trust.policy asks, signatures; kept across restarts.", "result"),
 		audits:              counter("infra_agent_manifest_audits_total", "Manifests that this node compared with an evaluation of its own, by result: different holds the commit; kept across restarts.", "result"),
 		lastPhaseDuration:   gauge("infra_agent_last_phase_duration_seconds", "Duration of the last finished run of each phase, 0 if there was none.", "phase"),
+		phaseDuration:       add(0, "infra_agent_phase_duration_seconds", "Durations of all finished runs of each phase; kept across restarts. A native histogram, for who asks for protobuf: the text format has none.", []string{"phase"}),
 		deployments:         counter("infra_agent_deployments_total", "Finished deployments by result; kept across restarts.", "result"),
-		lastDeployment:      gauge(LastDeployment, "When the last deployment with each result ended, 0 if none did.", "result"),
+		lastDeployment:      gauge(LastDeployment, "When the last trial with each result ended, 0 if none did.", "result"),
 		rollbacks:           counter("infra_agent_rollbacks_total", "Rollbacks by reason; kept across restarts.", "reason"),
 		lastRollback:        gauge("infra_agent_last_rollback_timestamp_seconds", "When the last rollback began, 0 if there was none."),
+		observed:            gauge("infra_agent_observed", "Of the last 100 systems that another tool activated in observe mode, how many would have been promoted or rolled back.", "result"),
 		consecutiveFailures: gauge("infra_agent_consecutive_failures", "Failed deployments since the last promoted one, or since the branch describes the good system again."),
 		rollbackFailed:      gauge(RollbackFailed, "Whether the last rollback left the node unhealthy or stuck (1): a person must act."),
 		blockedSystems:      gauge("infra_agent_blocked_systems", "Number of systems that failed here and are not tried again."),
-		debts:               gauge("infra_agent_debts", "Whether something is owed since a deployment (1) or not (0): a drained node, or a promotion that could not be made or undone.", "kind"),
+		debts:               gauge("infra_agent_debts", "What is owed since a deployment: a drained node, and a promotion that could not be made or undone, are 1 each."),
 		troubles:            gauge("infra_agent_troubles", "Number of things beside deployments that do not work: control socket, watch on files, settings that wait for a restart."),
 		notices:             counter("infra_agent_notifications_total", "Notices by receiver and result, since the agent started: failed are tries, and dropped are notices that were given up.", "receiver", "result"),
 		noticesPending:      gauge("infra_agent_notifications_pending", "Notices that did not reach the receiver yet.", "receiver"),
@@ -86,11 +93,13 @@ func newDescs() (descs, []*prometheus.Desc) {
 		checkDuration:       gauge("infra_agent_health_check_duration_seconds", "Duration of the last run of the health check.", "check"),
 		checkRuns:           counter("infra_agent_health_check_runs_total", "Runs of the health check by result, since the agent started.", "check", "result"),
 		gateBlocked:         gauge(GateBlocked, "Whether the gate keeps the node from deploying (1) or not (0).", "gate"),
+		windowOpens:         gauge("infra_agent_window_opens_timestamp_seconds", "When the maintenance window opens that the node waits for, 0 if it waits for none."),
 		suspendedSince:      gauge("infra_agent_suspended_since_timestamp_seconds", "Since when a person keeps the node from deploying, 0 if nobody does."),
 		suspendedUntil:      gauge("infra_agent_suspended_until_timestamp_seconds", "When the suspension ends by itself, 0 if there is none or if a person must end it."),
 		generation:          gauge("infra_agent_generation", "Number of the system profile's generation in each slot, 0 if it has none.", "slot"),
 		drift:               gauge("infra_agent_drift", "Whether the system differs from what the agent deployed (1) or not (0), by kind.", "kind"),
 		rebootRequired:      gauge("infra_agent_reboot_required", "Whether the component is newer than the one that was booted (1) or not (0).", "component"),
+		rebootRequiredSince: gauge("infra_agent_reboot_required_since_timestamp_seconds", "Since when a reboot is required, 0 if none is."),
 		reloadSuccessful:    gauge("infra_agent_config_last_reload_successful", "Whether the last reload of the settings succeeded (1) or not (0)."),
 		reloadSuccessTime:   gauge("infra_agent_config_last_reload_success_timestamp_seconds", "When the settings were last read successfully."),
 	}, all
@@ -98,6 +107,9 @@ func newDescs() (descs, []*prometheus.Desc) {
 
 // closed sets of label values; every series exists from the start, at 0.
 var (
-	phases     = []string{"fetch", "evaluate", "build", "preflight", "activate", "confirm", "promote", "goback"}
 	components = []string{"kernel", "initrd", "modules", "systemd"}
+	// A stage before was reached a fetch, an evaluation or a build earlier, and has the same date or none.
+	datedStages   = []reconcile.Stage{reconcile.StageVerified, reconcile.StageRunning}
+	reachedStages = []reconcile.Stage{reconcile.StageSeen, reconcile.StageRunning, reconcile.StageGood}
+	trials        = []reconcile.Result{reconcile.ResultPromoted, reconcile.ResultRolledBack, reconcile.ResultRollbackFailed}
 )

@@ -2,9 +2,11 @@ package metrics_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -60,19 +62,22 @@ func full() reconcile.Snapshot {
 		Record: reconcile.Record{
 			Phase: reconcile.Confirming{Trial: reconcile.Trial{Deployment: d}, Until: 700 * time.Second}, Anchor: "bbbb", Good: d.Old, Heights: map[reconcile.Commit]int{"aaaa": 4, "bbbb": 7},
 			Suspended: reconcile.Suspension{Reason: "the database moves", Since: at(1950), Until: at(2950)},
-			Blocked:   map[reconcile.Toplevel]reconcile.Block{"/nix/store/ccc": {}, "/nix/store/ddd": {}}, Owed: []reconcile.Debt{{Kind: reconcile.DebtUndrain}},
+			Blocked:   map[reconcile.Toplevel]reconcile.Block{"/nix/store/ccc": {}, "/nix/store/ddd": {}}, Owed: []reconcile.Debt{{Kind: reconcile.DebtUndrain}, {Kind: reconcile.DebtRestore}},
 			Tally: reconcile.Tally{
 				Deployments:    map[reconcile.Result]int{reconcile.ResultPromoted: 12, reconcile.ResultRolledBack: 2},
 				LastDeployment: map[reconcile.Result]time.Time{reconcile.ResultPromoted: at(1000)},
 				Rollbacks:      map[reconcile.Reason]int{reconcile.ReasonCheck: 2}, LastRollback: at(1130), Consecutive: 1, RollbackFailed: true,
 				Audits:        map[reconcile.AuditResult]int{reconcile.AuditSame: 3},
 				Verifications: map[reconcile.Verdict]int{reconcile.VerdictGood: 9, reconcile.VerdictNotDescendant: 1},
-				Entered:       at(1200), OutOfSync: at(1300), LastPollOK: at(1400), Took: map[string]time.Duration{"build": 90 * time.Second, "preflight": 2500 * time.Millisecond, "confirm": 1500 * time.Millisecond},
+				Entered:       at(1200), OutOfSync: at(1300), LastPollOK: at(1400), RebootSince: at(1960),
+				Took:      reconcile.Times{"build": 90 * time.Second, "confirm": 1500 * time.Millisecond, "goback": 61 * time.Second, "verify": 250 * time.Millisecond, "preflight": time.Second},
+				Durations: map[string]reconcile.Durations{"build": {Sum: 94 * time.Second, Buckets: map[int]int{26: 1, 4: 2}}},
 				Marks: map[reconcile.Stage]reconcile.Mark{
 					reconcile.StageSeen:    {Revision: "cccc", Reached: at(1500)},
 					reconcile.StageRunning: {Revision: "bbbb", Time: at(1600), Reached: at(1700)},
 				},
 			},
+			Observed: []reconcile.Observed{{}, {Cause: reconcile.Cause{Reason: reconcile.ReasonUnit}}, {}},
 			Work: reconcile.Work{
 				Tip: reconcile.Tip{Commit: "cccc"},
 				Steps: map[reconcile.Purpose]reconcile.Step{reconcile.PurposeBranch: reconcile.Resolved{
@@ -85,7 +90,7 @@ func full() reconcile.Snapshot {
 			Now: at(2000), Uptime: 600 * time.Second, Booted: topA,
 			Slots: reconcile.Slots{Running: topB, Profile: topA, Default: topA},
 		},
-		Holds: []reconcile.Hold{{Gate: reconcile.GateSuspend}, {Gate: reconcile.GateSource}},
+		Holds: []reconcile.Hold{{Gate: reconcile.GateSuspend}, {Gate: reconcile.GateSource}, {Gate: reconcile.GateWindow, Until: at(2100)}},
 		Counters: reconcile.Counters{
 			Polls: map[reconcile.PollResult]int{reconcile.PollUnchanged: 9, reconcile.PollError: 1}, LastPoll: at(1800),
 			Checks: map[string]reconcile.CheckCount{"web": {Passed: 5, Failed: 1, Last: reconcile.CheckResult{OK: true, Took: 250 * time.Millisecond}}, "db": {Failed: 2}},
@@ -104,8 +109,7 @@ infra_agent_config_last_reload_success_timestamp_seconds 1900.5
 infra_agent_config_last_reload_successful 0
 infra_agent_confirm_deadline_timestamp_seconds 2100.5
 infra_agent_consecutive_failures 1
-infra_agent_debts{kind="restore"} 0
-infra_agent_debts{kind="undrain"} 1
+infra_agent_debts 2
 infra_agent_deployments_total{result="build_failed"} 0
 infra_agent_deployments_total{result="cancelled"} 0
 infra_agent_deployments_total{result="evaluation_failed"} 0
@@ -133,7 +137,7 @@ infra_agent_gate_blocked{gate="source"} 1
 infra_agent_gate_blocked{gate="state"} 0
 infra_agent_gate_blocked{gate="suspend"} 1
 infra_agent_gate_blocked{gate="unverified"} 0
-infra_agent_gate_blocked{gate="window"} 0
+infra_agent_gate_blocked{gate="window"} 1
 infra_agent_generation{slot="booted"} 41
 infra_agent_generation{slot="default"} 41
 infra_agent_generation{slot="good"} 41
@@ -148,22 +152,17 @@ infra_agent_health_check_runs_total{check="web",result="red"} 1
 infra_agent_health_check_success{check="db"} 0
 infra_agent_health_check_success{check="web"} 1
 infra_agent_in_sync 0
-infra_agent_last_deployment_timestamp_seconds{result="build_failed"} 0
-infra_agent_last_deployment_timestamp_seconds{result="cancelled"} 0
-infra_agent_last_deployment_timestamp_seconds{result="evaluation_failed"} 0
 infra_agent_last_deployment_timestamp_seconds{result="promoted"} 1000.5
 infra_agent_last_deployment_timestamp_seconds{result="rollback_failed"} 0
 infra_agent_last_deployment_timestamp_seconds{result="rolled_back"} 0
-infra_agent_last_deployment_timestamp_seconds{result="stepped_back"} 0
-infra_agent_last_deployment_timestamp_seconds{result="tested"} 0
 infra_agent_last_phase_duration_seconds{phase="activate"} 0
 infra_agent_last_phase_duration_seconds{phase="build"} 90
 infra_agent_last_phase_duration_seconds{phase="confirm"} 1.5
 infra_agent_last_phase_duration_seconds{phase="evaluate"} 0
 infra_agent_last_phase_duration_seconds{phase="fetch"} 0
-infra_agent_last_phase_duration_seconds{phase="goback"} 0
-infra_agent_last_phase_duration_seconds{phase="preflight"} 2.5
 infra_agent_last_phase_duration_seconds{phase="promote"} 0
+infra_agent_last_phase_duration_seconds{phase="rollback"} 61
+infra_agent_last_phase_duration_seconds{phase="verify"} 0.25
 infra_agent_last_poll_success_timestamp_seconds 1400.5
 infra_agent_last_poll_timestamp_seconds 1800.5
 infra_agent_last_rollback_timestamp_seconds 1130.5
@@ -176,6 +175,8 @@ infra_agent_notifications_pending{receiver="chat"} 3
 infra_agent_notifications_total{receiver="chat",result="delivered"} 5
 infra_agent_notifications_total{receiver="chat",result="dropped"} 2
 infra_agent_notifications_total{receiver="chat",result="failed"} 4
+infra_agent_observed{result="promoted"} 2
+infra_agent_observed{result="rolled_back"} 1
 infra_agent_out_of_sync_since_timestamp_seconds 1300.5
 infra_agent_polls_total{result="changed"} 0
 infra_agent_polls_total{result="error"} 1
@@ -184,11 +185,9 @@ infra_agent_reboot_required{component="initrd"} 0
 infra_agent_reboot_required{component="kernel"} 1
 infra_agent_reboot_required{component="modules"} 0
 infra_agent_reboot_required{component="systemd"} 1
+infra_agent_reboot_required_since_timestamp_seconds 1960.5
 infra_agent_registered 1
-infra_agent_revision_commit_timestamp_seconds{stage="built"} 0
-infra_agent_revision_commit_timestamp_seconds{stage="good"} 0
 infra_agent_revision_commit_timestamp_seconds{stage="running"} 1600.5
-infra_agent_revision_commit_timestamp_seconds{stage="seen"} 0
 infra_agent_revision_commit_timestamp_seconds{stage="verified"} 0
 infra_agent_revision_info{revision="",stage="built"} 1
 infra_agent_revision_info{revision="aaaa",stage="booted"} 1
@@ -196,12 +195,9 @@ infra_agent_revision_info{revision="",stage="good"} 1
 infra_agent_revision_info{revision="",stage="verified"} 1
 infra_agent_revision_info{revision="bbbb",stage="running"} 1
 infra_agent_revision_info{revision="cccc",stage="seen"} 1
-infra_agent_revision_reached_timestamp_seconds{stage="built"} 0
 infra_agent_revision_reached_timestamp_seconds{stage="good"} 0
 infra_agent_revision_reached_timestamp_seconds{stage="running"} 1700.5
 infra_agent_revision_reached_timestamp_seconds{stage="seen"} 1500.5
-infra_agent_revision_reached_timestamp_seconds{stage="verified"} 0
-infra_agent_revision_warnings 2
 infra_agent_rollback_failed 1
 infra_agent_rollbacks_total{reason="activation"} 0
 infra_agent_rollbacks_total{reason="agent"} 0
@@ -236,6 +232,7 @@ infra_agent_verifications_total{result="good"} 9
 infra_agent_verifications_total{result="not_descendant"} 1
 infra_agent_verifications_total{result="unknown_key"} 0
 infra_agent_verifications_total{result="unsigned"} 0
+infra_agent_window_opens_timestamp_seconds 2100.5
 `
 
 func TestAScrapeSaysAll(t *testing.T) {
@@ -258,5 +255,79 @@ func TestAScrapeSaysAll(t *testing.T) {
 	}
 	if len(got) != len(want) {
 		t.Errorf("got %d series, want %d", len(got), len(want))
+	}
+}
+
+// A scrape that has begun when the agent ends gets its whole answer.
+func TestAScrapeIsAnsweredToTheEnd(t *testing.T) {
+	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", filepath.Join(t.TempDir(), "metrics.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	c := metrics.New("1.2.3", func() reconcile.Snapshot {
+		cancel()
+		<-ctx.Done()
+		time.Sleep(50 * time.Millisecond) // longer than it takes to close a connection
+		return full()
+	})
+	ended := make(chan error)
+	go func() { ended <- metrics.Serve(ctx, l, c) }()
+	conn, err := new(net.Dialer).DialContext(t.Context(), "unix", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET /metrics HTTP/1.0\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(conn); err != nil || !strings.Contains(string(text), "infra_agent_window_opens_timestamp_seconds 2100.5\n") {
+		t.Errorf("the scrape got %v\n%s", err, text)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// A node with much to tell: forty checks, twenty roles and five receivers.
+func large() reconcile.Snapshot {
+	s := full()
+	resolved := s.Record.Work.Steps[reconcile.PurposeBranch].(reconcile.Resolved)
+	resolved.Target.Roles, s.Counters.Checks, s.Deliveries = nil, map[string]reconcile.CheckCount{}, map[string]reconcile.Delivery{}
+	for i := range 40 {
+		s.Counters.Checks[fmt.Sprintf("the-answer-of-server-%02d", i)] = reconcile.CheckCount{Passed: 1e6, Last: reconcile.CheckResult{OK: true, Took: 12345 * time.Microsecond}}
+	}
+	for i := range 20 {
+		resolved.Target.Roles = append(resolved.Target.Roles, reconcile.Role(fmt.Sprintf("database-server-%02d", i)))
+	}
+	for i := range 5 {
+		s.Deliveries[fmt.Sprintf("chat-of-team-%d", i)] = reconcile.Delivery{Delivered: 1e6}
+	}
+	s.Record.Work.Steps = map[reconcile.Purpose]reconcile.Step{reconcile.PurposeBranch: resolved}
+	return s
+}
+
+func TestAScrapeIsSmall(t *testing.T) {
+	const most = 60_000
+	if got := len(scrape(t, large())); got > most {
+		t.Errorf("a scrape has %d bytes, want at most %d", got, most)
+	}
+}
+
+func BenchmarkScrape(b *testing.B) {
+	scrapes, err := metrics.Handler(metrics.New("1.2.3", large))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for format, accept := range map[string]string{"text": "", "protobuf": "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"} {
+		b.Run(format, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(b.Context(), http.MethodGet, "/metrics", http.NoBody)
+				r.Header.Set("Accept", accept)
+				scrapes.ServeHTTP(w, r)
+				b.ReportMetric(float64(w.Body.Len()), "bytes")
+			}
+		})
 	}
 }

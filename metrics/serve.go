@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,21 +23,62 @@ func WriteFile(path string, c *Collector) error {
 	return prometheus.WriteToTextfile(path, registry)
 }
 
-// Serve answers scrapes at /metrics on l, which it closes, until ctx ends.
-func Serve(ctx context.Context, l net.Listener, c *Collector) error {
+// Handler answers scrapes. Who asks for protobuf, as Prometheus does with native histograms switched on, gets those too.
+func Handler(c *Collector) (http.Handler, error) {
+	text, err := handler(c)
+	if err != nil {
+		return nil, err
+	}
+	protobuf, err := handler(c.Native())
+	if err != nil {
+		return nil, err
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.Header.Get("Accept"), "application/vnd.google.protobuf") { // the one that is liked best comes first
+			protobuf.ServeHTTP(w, r)
+		} else {
+			text.ServeHTTP(w, r)
+		}
+	}), nil
+}
+
+func handler(c *Collector) (http.Handler, error) {
 	registry := prometheus.NewPedanticRegistry()
 	if err := registry.Register(c); err != nil {
-		return fmt.Errorf("register: %w", err)
+		return nil, fmt.Errorf("register: %w", err)
 	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		MaxRequestsInFlight: 4,
 		DisableCompression:  true, // on loopback it costs a megabyte and saves nothing
-	}))
+	}), nil
+}
+
+// lastAnswers is how long the scrapes that have begun may last when the agent ends.
+const lastAnswers = time.Second
+
+// Serve answers scrapes at /metrics on l, which it closes, until ctx ends. What was asked by then is still answered.
+func Serve(ctx context.Context, l net.Listener, c *Collector) error {
+	scrapes, err := Handler(c)
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", scrapes)
 	srv := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10}
-	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
-	defer stop()
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	answered := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(answered)
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastAnswers)
+		defer cancel()
+		if srv.Shutdown(bounded) != nil {
+			_ = srv.Close()
+		}
+	})
+	err = srv.Serve(l)
+	if !stop() {
+		<-answered
+	}
+	if !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

@@ -5,5 +5,6 @@
     ./options.nix
     ./assertions.nix
     ./service.nix
+    ./socket.nix
   ];
 }

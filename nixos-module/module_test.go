@@ -106,6 +106,9 @@ func TestAssertions(t *testing.T) {
 		{"an open port", remote + `metrics.openFirewall = true; settings.metrics.listen = ":10119";`, "", ""},
 		{"no port to open", remote + `metrics.openFirewall = true;`, "", `openFirewall opens no port to others, since services.infra-agent.settings.metrics.listen is "127.0.0.1:10119"`},
 		{"a socket and no port to open", remote + `metrics.openFirewall = true; settings.metrics.listen = "/run/m.sock";`, "", "openFirewall opens no port"},
+		{"a socket of systemd by name", remote + `metrics.socketActivation = true; settings.metrics.listen = "localhost:10119";`, "", `systemd listens on addresses and paths only, and services.infra-agent.settings.metrics.listen is "localhost:10119"`},
+		{"a socket of systemd", remote + `metrics.socketActivation = true; settings.metrics.listen = "[::1]:10119";`, "", ""},
+		{"no socket of systemd", remote + `metrics.socketActivation = true; settings.metrics.listen = "";`, "", "systemd listens on addresses and paths only"},
 		{"no Nix", remote, "nix.enable = false;", "needs nix.enable"},
 		{
 			"unknown credential", `credentials.other = "/run/secrets/token"; settings.source.remotes = [ { url = "https://x/y"; token_file = "/run/credentials/infra-agent.service/forge"; } ];`,

@@ -39,6 +39,15 @@ in
       '';
     };
 
+    metrics.socketActivation = mkOption {
+      type = types.bool;
+      default = false;
+      description = ''
+        Whether systemd listens at `settings.metrics.listen`, and hands the agent the socket: scrapes wait while the agent starts
+        again, as it does in many deployments, and a unix socket has its owner and mode from systemd.
+      '';
+    };
+
     credentials = mkOption {
       type = types.attrsOf types.str; # not a path: Nix would copy the secret into its store
       default = { };

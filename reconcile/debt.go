@@ -60,6 +60,9 @@ func pay(r Record, o Observation, kinds ...DebtKind) Action {
 			if d.System != o.Slots.Running || o.Slots.agree() {
 				return Note{Paid{d.Kind}}
 			}
+			if o.Policy.Observe && !GoingBack(r.Phase) { // profile and boot default are another tool's
+				continue
+			}
 			job = Restore{d.System}
 		}
 		if o.Job == nil || KeyOf(o.Job) == KeyOf(job) {

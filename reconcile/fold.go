@@ -129,7 +129,8 @@ func advanced(r Record, e Advanced) Record {
 	if PurposeOf(e.Job) == PurposeFollow {
 		return stepShown(ended(r, JobEnd{Job: KeyOf(e.Job), OK: true}), e.Step)
 	}
-	r = took(ended(r, JobEnd{Job: KeyOf(e.Job), OK: true}), KeyOf(e.Job).Kind, e.Took)
+	r = ended(r, JobEnd{Job: KeyOf(e.Job), OK: true})
+	r, e.Step = timed(r, e)
 	testing := e.Step.fetched().Purpose == PurposeTesting
 	if s, is := e.Step.(Evaluated); is && !s.Manifest.Pinned.IsZero() {
 		known := r.knows(s)
@@ -174,6 +175,19 @@ func advanced(r Record, e Advanced) Record {
 		panic(unknown("step", e.Step))
 	}
 	return r
+}
+
+// timed notes how long a preparing job took. A fetch ends with the verification, which is a phase of its own.
+func timed(r Record, e Advanced) (Record, Step) {
+	kind, d := KeyOf(e.Job).Kind, e.Took
+	if s, is := e.Step.(Fetched); is {
+		verify := s.Took["verify"]
+		r, d = took(r, "verify", verify), d-verify
+	}
+	if !slices.Contains(TimedPhases, kind) {
+		return took(r, kind, d), e.Step
+	}
+	return took(r, kind, d), taking(e.Step, kind, d)
 }
 
 func failed(r Record, e Failed) Record {

@@ -102,6 +102,7 @@ func onward(c Candidate, r Record, o Observation) (Action, Hold) {
 			to = r.Previous
 		}
 		d := deployment(c.Purpose, r.Good, to, o)
+		d.Subject, d.Took = s.Revision.Subject, s.Took
 		return enter(Arming{Trial: Trial{Deployment: d}}, o), Hold{}
 	}
 	panic(unknown("step", c.Step))

@@ -63,7 +63,7 @@ func ownSystem(r Record, o Observation) (Action, Hold) {
 	case s == r.Foreign.Accepted && s.Running == r.Good.Toplevel:
 	case s.Running != r.Good.Toplevel && s.agree():
 		return Note{Adopted{System: s.Running, ByHand: r.Good.Toplevel != "" && !o.Policy.Observe, At: o.Now}}, Hold{}
-	case s.Running == r.Good.Toplevel && owes(r, DebtRestore): // it cannot be made the default yet: the next commit may mend that
+	case s.Running == r.Good.Toplevel && owes(r, DebtRestore) && !o.Policy.Observe: // it cannot be made the default yet: the next commit may mend that
 	case s.Profile != s.Running:
 		return drift(fmt.Sprintf("the running system %s is not the system profile %s", s.Running, s.Profile))
 	case !s.agree():

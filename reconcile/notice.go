@@ -42,18 +42,24 @@ const (
 	NoticeDrift            NoticeKind = "drift" // a person changed the system
 	NoticeSuspended        NoticeKind = "suspended"
 	NoticeResumed          NoticeKind = "resumed"
+
+	// In observe mode.
+	NoticeWouldDeploy   NoticeKind = "would_deploy"    // what the branch describes
+	NoticeWouldPromote  NoticeKind = "would_promote"   // what another tool activated
+	NoticeWouldRollBack NoticeKind = "would_roll_back" // what another tool activated
 )
 
 // NoticeKinds lists every kind, in the order of the documentation.
 var NoticeKinds = []NoticeKind{
 	NoticePromoted, NoticeRolledBack, NoticeRollbackFailed, NoticeCancelled, NoticeTested, NoticeSteppedBack, NoticeWaiting, NoticeStuck,
 	NoticeRefused, NoticeEvaluationFailed, NoticeBuildFailed, NoticeHeld, NoticeDrift, NoticeSuspended, NoticeResumed,
+	NoticeWouldDeploy, NoticeWouldPromote, NoticeWouldRollBack,
 }
 
 // NoticesByDefault are the kinds that receivers get who do not say what they want: ends of deployments that nobody stood by,
 // and what needs a person.
 var NoticesByDefault = []NoticeKind{
-	NoticePromoted, NoticeRolledBack, NoticeRollbackFailed, NoticeWaiting, NoticeStuck, NoticeHeld, NoticeDrift,
+	NoticePromoted, NoticeRolledBack, NoticeRollbackFailed, NoticeWaiting, NoticeStuck, NoticeHeld, NoticeDrift, NoticeWouldRollBack,
 }
 
 // An Urgency says how soon a notice wants to be read.
@@ -69,7 +75,8 @@ const (
 // Urgency returns how soon a notice of this kind wants to be read.
 func (k NoticeKind) Urgency() Urgency {
 	switch k {
-	case NoticePromoted, NoticeCancelled, NoticeTested, NoticeSteppedBack, NoticeSuspended, NoticeResumed:
+	case NoticePromoted, NoticeCancelled, NoticeTested, NoticeSteppedBack, NoticeSuspended, NoticeResumed,
+		NoticeWouldDeploy, NoticeWouldPromote:
 		return UrgencyInfo
 	case NoticeRollbackFailed, NoticeWaiting, NoticeStuck:
 		return UrgencyError
@@ -95,6 +102,9 @@ func (n Notice) Text() string {
 		NoticeDrift:            "changed by hand",
 		NoticeSuspended:        "suspended",
 		NoticeResumed:          "resumed",
+		NoticeWouldDeploy:      "would be deployed",
+		NoticeWouldPromote:     "what another tool deployed would have been promoted",
+		NoticeWouldRollBack:    "what another tool deployed would have been rolled back",
 	}[n.Kind]
 	if n.Kind == NoticeHeld {
 		what = fmt.Sprintf("held for %v", n.At.Sub(n.Since).Round(time.Second))

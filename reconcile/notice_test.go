@@ -235,3 +235,49 @@ func TestEveryKindHasWordsOfItsOwn(t *testing.T) {
 		}
 	}
 }
+
+// In observe mode: what would be tried is told once it could be, and each verdict on what another tool deployed.
+func TestWhatObserveModeFindsIsTold(t *testing.T) {
+	step := func(s reconcile.Step, gates ...reconcile.Gate) func(*reconcile.Snapshot) {
+		return func(snap *reconcile.Snapshot) {
+			snap.Record.Good.Toplevel, snap.Record.Work.Steps, snap.Holds = "/nix/store/a", map[reconcile.Purpose]reconcile.Step{reconcile.PurposeBranch: s}, nil
+			for _, g := range gates {
+				snap.Holds = append(snap.Holds, reconcile.Hold{Gate: g, Why: "it would change web.service"})
+			}
+		}
+	}
+	var b, c reconcile.Ready
+	b.Toplevel, c.Toplevel = "/nix/store/b", "/nix/store/c"
+	looks(t, reconcile.Told{Begun: true}, []look{
+		{0, step(b.Built), ""},
+		{1, step(b, reconcile.GateObserve), "would_deploy/b"},
+		{2, step(nil), ""}, // the agent was started again
+		{3, step(b.Evaluated), ""},
+		{4, step(b, reconcile.GateObserve), ""},
+		{5, step(c, reconcile.GateWindow, reconcile.GateObserve), "would_deploy/c"},
+		{6, step(reconcile.Evaluated{Toplevel: "/nix/store/a"}), ""}, // a revert
+		{7, step(c, reconcile.GateObserve), "would_deploy/c"},
+	})
+
+	judged := func(at time.Duration, why reconcile.Reason) func(*reconcile.Snapshot) {
+		return func(s *reconcile.Snapshot) {
+			o := reconcile.Observed{Revision: "c1", System: "/nix/store/b", Cause: reconcile.Cause{Reason: why}, At: noon.Add(at)}
+			s.Record.Observed = append(slices.Clone(s.Record.Observed), o)
+		}
+	}
+	looks(t, reconcile.Told{}, []look{
+		{0, judged(-time.Hour, reconcile.ReasonUnit), ""}, // from before anybody looked
+		{time.Minute, judged(time.Second, ""), "would_promote/1777896001"},
+		{2 * time.Minute, nil, ""},
+		{3 * time.Minute, func(s *reconcile.Snapshot) { // two, and the agent was killed before it told of them
+			judged(130*time.Second, reconcile.ReasonCheck)(s)
+			judged(150*time.Second, "")(s)
+		}, "would_roll_back/1777896130 would_promote/1777896150"},
+	})
+	_, news := reconcile.Notices(reconcile.Told{Begun: true}, reconcile.Snapshot{Record: reconcile.Record{Phase: reconcile.Idle{}, Observed: []reconcile.Observed{
+		{Revision: "1234567890abcdef1234567890abcdef12345678", System: "/nix/store/b", Cause: reconcile.Cause{Reason: reconcile.ReasonCheck, Why: "check web is red"}, At: noon},
+	}}})
+	if want := "what another tool deployed would have been rolled back (12345678, check): check web is red"; len(news) != 1 || news[0].Text() != want {
+		t.Errorf("told %+v, want one that reads %q", news, want)
+	}
+}

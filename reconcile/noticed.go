@@ -14,6 +14,7 @@ import (
 type Told struct {
 	Begun      bool                `json:"begun"`                // false: nobody has ever looked, and the history is old
 	Deployment string              `json:"deployment,omitempty"` // the newest one in the history
+	Observed   time.Time           `json:"observed,omitzero"`    // the newest verdict of observe mode
 	Standing   map[string]Standing `json:"standing,omitempty"`   // what is so now, by condition
 }
 
@@ -36,6 +37,7 @@ func Notices(told Told, s Snapshot) (Told, []Notice) {
 	var news []Notice
 	if s.Record.Unreadable == "" {
 		told, news = overSince(told, s.Record)
+		told, news = observedSince(told, s.Record, news)
 	}
 	for _, c := range conditions {
 		if s.Record.Unreadable != "" && c.name != conditionHeld { // nothing else is known
@@ -86,7 +88,7 @@ func (s Standing) at(now time.Time, of string, after time.Duration) (is Standing
 
 // Equal reports whether both say the same.
 func (t Told) Equal(u Told) bool {
-	return t.Begun == u.Begun && t.Deployment == u.Deployment && maps.Equal(t.Standing, u.Standing)
+	return t.Begun == u.Begun && t.Deployment == u.Deployment && t.Observed.Equal(u.Observed) && maps.Equal(t.Standing, u.Standing)
 }
 
 // overSince returns a notice of each deployment that has ended since told. Where the last one
@@ -106,9 +108,30 @@ func overSince(told Told, r Record) (Told, []Notice) {
 			Reason: o.Cause.Reason, Why: o.Cause.Why, Since: o.Started,
 		})
 	}
-	told.Begun = true
 	if n := len(r.History); n > 0 {
 		told.Deployment = r.History[n-1].ID
+	}
+	return told, news
+}
+
+// observedSince adds a notice of each verdict of observe mode since told. It comes after overSince, and says that
+// somebody has looked.
+func observedSince(told Told, r Record, news []Notice) (Told, []Notice) {
+	first := len(r.Observed)
+	for told.Begun && first > 0 && r.Observed[first-1].At.After(told.Observed) {
+		first--
+	}
+	for _, o := range r.Observed[first:] {
+		n := Notice{Kind: NoticeWouldPromote, At: o.At, Revision: o.Revision, To: o.System, Reason: o.Cause.Reason, Why: o.Cause.Why}
+		if o.Cause.Reason != "" {
+			n.Kind = NoticeWouldRollBack
+		}
+		n.ID = string(n.Kind) + "/" + strconv.FormatInt(o.At.Unix(), 10)
+		news = append(news, n)
+	}
+	told.Begun = true
+	if n := len(r.Observed); n > 0 {
+		told.Observed = r.Observed[n-1].At
 	}
 	return told, news
 }
@@ -141,6 +164,7 @@ var conditions = []condition{
 	{"disagreement", func(Policy) time.Duration { return driftAfter }, true, disagreementNow},
 	{conditionSuspended, atOnce, false, suspendedNow},
 	{conditionHeld, heldAfter, true, heldNow},
+	{"would deploy", atOnce, false, wouldDeployNow},
 }
 
 func heldAfter(p Policy) time.Duration {
@@ -241,6 +265,25 @@ func heldNow(s Snapshot) (of string, known bool, n Notice) {
 		return "", len(s.Holds) > 0, n
 	}
 	return "node", true, Notice{Kind: NoticeHeld, Gate: s.Holds[i].Gate, Revision: s.Record.Work.Tip.Commit, Why: s.Holds[i].Why}
+}
+
+// wouldDeployNow tells of a system that only observe mode keeps from its trial.
+func wouldDeployNow(s Snapshot) (of string, known bool, n Notice) {
+	step := s.Record.Work.Steps[PurposeBranch]
+	e, evaluated := evaluatedOf(step)
+	if evaluated && e.Toplevel == s.Record.Good.Toplevel {
+		return "", true, n
+	}
+	if _, ready := step.(Ready); !ready {
+		return "", false, n
+	}
+	i := slices.IndexFunc(s.Holds, func(h Hold) bool { return h.Gate == GateObserve })
+	if i < 0 {
+		return "", true, n
+	}
+	return path.Base(string(e.Toplevel)), true, Notice{
+		Kind: NoticeWouldDeploy, Gate: GateObserve, Revision: e.Revision.Commit, From: s.Record.Good.Toplevel, To: e.Toplevel, Why: s.Holds[i].Why,
+	}
 }
 
 // bounded cuts a reason that is too long, at the end of a character.

@@ -51,10 +51,19 @@ func nextBaseline(r Record, o Observation) time.Time {
 		return time.Time{}
 	case l.At.IsZero() || o.Now.Before(l.At):
 		return o.Now
+	case l.Deployment.Old.Toplevel != r.Good.Toplevel && notOfTheTip(r): // it is what the next one is compared with
+		return o.Now
 	case l.Deployment.Old.Toplevel != r.Good.Toplevel: // it is too late
 		return time.Time{}
 	}
 	return l.At.Add(lookAgain)
+}
+
+// notOfTheTip reports whether another tool activated a system that the branch's commit does not describe, so that no verdict
+// on it can come any more. One that no known commit describes may be of the next commit, which that tool was told of earlier.
+func notOfTheTip(r Record) bool {
+	e, known := evaluatedOf(r.Work.Steps[PurposeBranch])
+	return known && e.Toplevel != r.Good.Toplevel && (r.Good.Revision != "" || r.Work.Tip.At.After(r.Tally.Marks[StageRunning].Reached))
 }
 
 // looksOut takes the baseline that another tool's activation is compared with.

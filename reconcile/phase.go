@@ -103,6 +103,8 @@ type Deployment struct {
 	Confirm  Confirm       `json:"confirm"`
 	Drain    [][]string    `json:"drain,omitempty"`   // commands before the activation
 	Undrain  [][]string    `json:"undrain,omitempty"` // commands after the end
+	Subject  string        `json:"subject,omitempty"` // of the commit
+	Took     Times         `json:"took,omitempty"`    // by phase, before it was started
 }
 
 // A Trial is a deployment with what was seen before it began.

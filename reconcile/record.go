@@ -81,10 +81,12 @@ type Outcome struct {
 	Result   Result    `json:"result"`
 	Cause    Cause     `json:"cause"`
 	Revision Commit    `json:"revision,omitempty"`
+	Subject  string    `json:"subject,omitempty"` // of the commit
 	From     Toplevel  `json:"from"`
 	To       Toplevel  `json:"to"`
 	Started  time.Time `json:"started"`
 	Ended    time.Time `json:"ended"`
+	Took     Times     `json:"took,omitempty"` // by phase, in nanoseconds
 }
 
 // An Observed is what would have become of a system that another tool activated.
@@ -105,19 +107,22 @@ type Mark struct {
 // Tally holds counters and times for the metrics. It is written together with
 // the next durable change, never for its own sake.
 type Tally struct {
-	Deployments    map[Result]int           `json:"deployments,omitempty"`
-	LastDeployment map[Result]time.Time     `json:"last_deployment,omitempty"`
-	Rollbacks      map[Reason]int           `json:"rollbacks,omitempty"`
-	LastRollback   time.Time                `json:"last_rollback,omitzero"`
-	Verifications  map[Verdict]int          `json:"verifications,omitempty"`
-	Audits         map[AuditResult]int      `json:"audits,omitempty"`
-	Consecutive    int                      `json:"consecutive_failures,omitempty"`
-	RollbackFailed bool                     `json:"rollback_failed,omitempty"`
-	Entered        time.Time                `json:"entered,omitzero"` // the phase
-	OutOfSync      time.Time                `json:"out_of_sync,omitzero"`
-	LastPollOK     time.Time                `json:"last_poll_ok,omitzero"`
-	Marks          map[Stage]Mark           `json:"marks,omitempty"`
-	Took           map[string]time.Duration `json:"took,omitempty"` // last duration by job or phase
+	Deployments    map[Result]int       `json:"deployments,omitempty"`
+	LastDeployment map[Result]time.Time `json:"last_deployment,omitempty"`
+	Rollbacks      map[Reason]int       `json:"rollbacks,omitempty"`
+	LastRollback   time.Time            `json:"last_rollback,omitzero"`
+	Verifications  map[Verdict]int      `json:"verifications,omitempty"`
+	Audits         map[AuditResult]int  `json:"audits,omitempty"`
+	Consecutive    int                  `json:"consecutive_failures,omitempty"`
+	RollbackFailed bool                 `json:"rollback_failed,omitempty"`
+	Entered        time.Time            `json:"entered,omitzero"` // the phase
+	OutOfSync      time.Time            `json:"out_of_sync,omitzero"`
+	LastPollOK     time.Time            `json:"last_poll_ok,omitzero"`
+	Marks          map[Stage]Mark       `json:"marks,omitempty"`
+	RebootSince    time.Time            `json:"reboot_since,omitzero"` // the running system is not what was booted
+	Took           Times                `json:"took,omitempty"`        // last duration by job or phase
+	Spent          Times                `json:"spent,omitempty"`       // on the deployment in flight, by phase
+	Durations      map[string]Durations `json:"durations,omitempty"`   // of all runs, by phase
 }
 
 const (

@@ -10,15 +10,18 @@ import (
 // before anything is undone.
 func entered(r Record, e Entered) Record {
 	before, unwritten := r.Phase, r.Work.Unwritten
-	if _, confirmed := e.Phase.(Promoting); confirmed {
-		if _, from := before.(Confirming); from {
-			r = took(r, "confirm", e.At.Sub(r.Tally.Entered))
+	_, was := before.(Confirming)
+	_, is := e.Phase.(Confirming)
+	if was && !is {
+		note := spent
+		if _, confirmed := e.Phase.(Promoting); confirmed {
+			note = took
 		}
+		r = note(r, "confirm", e.At.Sub(r.Tally.Entered))
 	}
 	r.Phase = e.Phase
-	r.Tally.Entered = e.At
-	_, was := before.(Confirming)
-	if _, is := e.Phase.(Confirming); !was || !is { // an extended or approved trial keeps what was seen of it
+	if !was || !is { // an extended or approved trial keeps what was seen of it
+		r.Tally.Entered = e.At
 		r.Work = Work{Remotes: r.Work.Remotes, Tip: r.Work.Tip, Steps: r.Work.Steps}
 	}
 	switch p := e.Phase.(type) {
@@ -44,7 +47,11 @@ func entered(r Record, e Entered) Record {
 		r = mark(r, StageRunning, Revision{Commit: p.Deployment.Old.Revision}, e.At)
 	case Stuck:
 		r.Tally.RollbackFailed = true
-	case Idle, Arming, Activating, Promoting, RebootingBack:
+	case Arming:
+		if _, begins := before.(Idle); begins {
+			r.Tally.Spent = p.Deployment.Took
+		}
+	case Idle, Activating, Promoting, RebootingBack:
 	default:
 		panic(unknown("phase", p))
 	}

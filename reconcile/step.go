@@ -15,6 +15,7 @@ type (
 		Revision Revision
 		Behind   int // first-parent commits since the anchor before it
 		Purpose  Purpose
+		Took     Times // by phase, until this step
 	}
 	// Resolved: the registry says what it wants of this node.
 	Resolved struct {
@@ -54,6 +55,29 @@ func ManifestOf(s Step) (Manifest, bool) {
 }
 
 func (f Fetched) fetched() Fetched { return f }
+
+// taking returns s, on whose phase d more was spent.
+func taking(s Step, phase string, d time.Duration) Step {
+	took := s.fetched().Took.plus(phase, d)
+	switch s := s.(type) {
+	case Fetched:
+		s.Took = took
+		return s
+	case Resolved:
+		s.Took = took
+		return s
+	case Evaluated:
+		s.Took = took
+		return s
+	case Built:
+		s.Took = took
+		return s
+	case Ready:
+		s.Took = took
+		return s
+	}
+	panic(unknown("step", s))
+}
 
 // FetchedOf returns what a step knows of its revision.
 func FetchedOf(s Step) (Fetched, bool) {

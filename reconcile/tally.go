@@ -20,15 +20,38 @@ func outcomeOf(r Record, res Result, of Purpose, at time.Time) Record {
 	return r
 }
 
+// took notes how long a job or phase lasted.
 func took(r Record, what string, d time.Duration) Record {
 	r.Tally.Took = with(r.Tally.Took, what, d)
+	if slices.Contains(TimedPhases, what) {
+		r.Tally.Durations = with(r.Tally.Durations, what, r.Tally.Durations[what].with(d))
+	}
+	return spent(r, what, d)
+}
+
+// spent notes what the deployment in flight, if there is one, spent in a phase.
+func spent(r Record, phase string, d time.Duration) Record {
+	if _, inFlight := DeploymentOf(r.Phase); inFlight && slices.Contains(TimedPhases, phase) {
+		r.Tally.Spent = r.Tally.Spent.plus(phase, d)
+	}
+	return r
+}
+
+// RebootRequired notes since when a reboot is required: now, if it was not before.
+func RebootRequired(r Record, is bool, now time.Time) Record {
+	switch {
+	case !is:
+		r.Tally.RebootSince = time.Time{}
+	case r.Tally.RebootSince.IsZero():
+		r.Tally.RebootSince = now
+	}
 	return r
 }
 
 // mark notes when a revision reached a stage. One that is there stays as it is, but for a date that was not known: a poll
-// after a restart of the agent reaches nothing new.
+// after a restart of the agent reaches nothing new. Two systems of no known revision are two.
 func mark(r Record, s Stage, rev Revision, at time.Time) Record {
-	if old := r.Tally.Marks[s]; old.Revision == rev.Commit && !old.Reached.IsZero() {
+	if old := r.Tally.Marks[s]; old.Revision == rev.Commit && rev.Commit != "" && !old.Reached.IsZero() {
 		if !old.Time.IsZero() || rev.Time.IsZero() {
 			return r
 		}
@@ -84,8 +107,8 @@ func outcome(r Record, res Result, c Cause, at time.Time) Record {
 		r.Tally.Consecutive++
 	}
 	r.History = append(slices.Clone(r.History), Outcome{
-		ID: d.ID, Result: res, Cause: c, Revision: d.New.Revision,
-		From: d.Old.Toplevel, To: d.New.Toplevel, Started: d.Started, Ended: at,
+		ID: d.ID, Result: res, Cause: c, Revision: d.New.Revision, Subject: d.Subject,
+		From: d.Old.Toplevel, To: d.New.Toplevel, Started: d.Started, Ended: at, Took: r.Tally.Spent,
 	})
 	r.History = r.History[max(0, len(r.History)-keepHistory):]
 	return r

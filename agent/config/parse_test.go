@@ -272,7 +272,7 @@ func TestEachProblem(t *testing.T) {
 		{
 			"event", "notify.events = [\"promoted\", \"promotion\"]",
 			`config.toml:1:30: notify.events[1]: "promotion" is none (want some of promoted, rolled_back, rollback_failed, cancelled, tested, stepped_back, waiting, stuck, ` +
-				`refused, evaluation_failed, build_failed, held, drift, suspended, resumed)`,
+				`refused, evaluation_failed, build_failed, held, drift, suspended, resumed, would_deploy, would_promote, would_roll_back)`,
 		},
 		{"manifests of nobody", `manifest.mode = "prefer"`, "config.toml:1:1: manifest.mode: nobody could sign a manifest (name the public keys that may sign in trust.manifest_signers_file)"},
 		{"audits of all", `manifest.audit = "101%"`, `config.toml:1:1: manifest.audit: "101%" is not a share (write it like "5%")`},
@@ -337,7 +337,7 @@ func TestEachProblem(t *testing.T) {
 		{"socket", "metrics.socket = \"metrics.sock\"", `config.toml:1:1: metrics.socket: "metrics.sock" is not an absolute path`},
 		{"one socket twice", "metrics = { listen = \"/run/m.sock\", socket = \"/run/m.sock\" }", `config.toml:1:37: metrics.socket: metrics.listen is the same (remove it)`},
 		{"textfile", "metrics.textfile = \"/var/lib/agent.txt\"", `config.toml:1:1: metrics.textfile: "/var/lib/agent.txt" is not an absolute path of a file whose name ends with .prom (write a path such as "/var/lib/node_exporter/infra-agent.prom")`},
-		{"listen", "metrics.listen = \"10119\"", `config.toml:1:1: metrics.listen: "10119" is neither host:port nor an absolute path (write "127.0.0.1:10119", "/run/infra-agent/metrics.sock", or "" for none)`},
+		{"listen", "metrics.listen = \"10119\"", `config.toml:1:1: metrics.listen: "10119" is neither host:port nor an absolute path (write "127.0.0.1:10119", ":10119" for all addresses, "/run/infra-agent/metrics.sock", or "" for none)`},
 		{"group", "control.group = \"a b\"", `config.toml:1:1: control.group: "a b" is not the name of a group`},
 		{"target", "confirm.targets = [\"example.org\"]", "config.toml:1:20: confirm.targets[0]: want host:port or an http or https URL without user and password"},
 		{"glob", "confirm.ignore_units = [\"[\"]", `config.toml:1:25: confirm.ignore_units[0]: "[" is not a pattern`},
@@ -364,6 +364,19 @@ func TestEachProblem(t *testing.T) {
 				t.Errorf("Parse(%q)\n got %s\nwant %s", text, got, c.want)
 			}
 		})
+	}
+}
+
+// An address without a host is every address, as the documentation writes it.
+func TestWhereScrapesAreHeard(t *testing.T) {
+	for listen, fine := range map[string]bool{
+		":10119": true, "127.0.0.1:10119": true, "[::1]:10119": true, "localhost:10119": true, "/run/m.sock": true, "": true,
+		":": false, ":0": false, ":70000": false, ":x": false, "::1:10119": false, "m.sock": false,
+	} {
+		_, err := Parse("config.toml", []byte(fmt.Sprintf("metrics.listen = %q\n", listen)+remote))
+		if (err == nil) != fine {
+			t.Errorf("listen = %q: %v, want it accepted: %v", listen, err, fine)
+		}
 	}
 }
 

@@ -29,8 +29,9 @@ func validate(d *strict.Document, s Settings) {
 }
 
 func validateMetrics(d *strict.Document, m Metrics) {
-	if m.Listen != "" && !filepath.IsAbs(m.Listen) && !isHostPort(m.Listen) {
-		d.Problemf("metrics.listen", `write "127.0.0.1:10119", "/run/infra-agent/metrics.sock", or "" for none`,
+	everywhere := strings.HasPrefix(m.Listen, ":") && isHostPort("*"+m.Listen)
+	if m.Listen != "" && !filepath.IsAbs(m.Listen) && !isHostPort(m.Listen) && !everywhere {
+		d.Problemf("metrics.listen", `write "127.0.0.1:10119", ":10119" for all addresses, "/run/infra-agent/metrics.sock", or "" for none`,
 			"%q is neither host:port nor an absolute path", m.Listen)
 	}
 	if m.Socket != "" && !filepath.IsAbs(m.Socket) {

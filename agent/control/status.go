@@ -12,21 +12,21 @@ import (
 
 // Status is what "infra-agent status --json" prints. Fields are only ever added.
 type Status struct {
-	Version    string                   `json:"version"`        // of the agent that answers
-	Running    bool                     `json:"agent_running"`  // false: read from the record on disk
-	Node       string                   `json:"node,omitempty"` // as the registry calls it
-	Roles      []reconcile.Role         `json:"roles,omitempty"`
-	State      string                   `json:"state"`
-	Since      time.Time                `json:"since,omitzero"` // of the state
-	InSync     bool                     `json:"in_sync"`
-	Doing      string                   `json:"doing,omitempty"` // the running job
-	DoingSince time.Time                `json:"doing_since,omitzero"`
-	Build      *reconcile.Progress      `json:"build,omitempty"` // while building
-	Took       map[string]time.Duration `json:"took,omitempty"`  // the last run of each job and phase, in nanoseconds
-	Holds      []reconcile.Hold         `json:"holds,omitempty"`
-	Deployment *Deployment              `json:"deployment,omitempty"` // in flight
-	Testing    *reconcile.Testing       `json:"testing,omitempty"`    // the testing branch's tip
-	Remotes    []Remote                 `json:"remotes,omitempty"`    // that were polled, in order of preference
+	Version    string              `json:"version"`        // of the agent that answers
+	Running    bool                `json:"agent_running"`  // false: read from the record on disk
+	Node       string              `json:"node,omitempty"` // as the registry calls it
+	Roles      []reconcile.Role    `json:"roles,omitempty"`
+	State      string              `json:"state"`
+	Since      time.Time           `json:"since,omitzero"` // of the state
+	InSync     bool                `json:"in_sync"`
+	Doing      string              `json:"doing,omitempty"` // the running job
+	DoingSince time.Time           `json:"doing_since,omitzero"`
+	Build      *reconcile.Progress `json:"build,omitempty"` // while building
+	Took       reconcile.Times     `json:"took,omitempty"`  // the last run of each job and phase, in nanoseconds
+	Holds      []reconcile.Hold    `json:"holds,omitempty"`
+	Deployment *Deployment         `json:"deployment,omitempty"` // in flight
+	Testing    *reconcile.Testing  `json:"testing,omitempty"`    // the testing branch's tip
+	Remotes    []Remote            `json:"remotes,omitempty"`    // that were polled, in order of preference
 
 	Tip     reconcile.Commit `json:"tip,omitempty"` // newest seen at a remote
 	TipSeen time.Time        `json:"tip_seen,omitzero"`
@@ -109,6 +109,9 @@ func StatusOf(s reconcile.Snapshot, version string, running bool) Status {
 	}
 	if t, ok := reconcile.TargetOf(r.Work.Steps[reconcile.PurposeBranch]); ok {
 		st.Node, st.Roles, st.Warnings = t.Node, t.Roles, t.Warnings
+		if t.Hold != "" || t.Pin != "" {
+			st.Warnings = append(slices.Clip(st.Warnings), "the registry holds or pins this node, which has no end: no fix reaches it until a commit takes that away")
+		}
 	}
 	if m, ok := reconcile.ManifestOf(r.Work.Steps[reconcile.PurposeBranch]); ok {
 		st.Manifest = &m

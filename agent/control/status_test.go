@@ -71,6 +71,24 @@ func TestASuspensionWithoutAnEndIsAWarning(t *testing.T) {
 	}
 }
 
+func TestAHoldOfTheRegistryIsAWarning(t *testing.T) {
+	const warning = "the registry holds or pins this node, which has no end: no fix reaches it until a commit takes that away"
+	for _, tt := range []struct {
+		target reconcile.Target
+		want   []string
+	}{
+		{reconcile.Target{Warnings: []string{"x"}}, []string{"x"}},
+		{reconcile.Target{Hold: "the database moves", Warnings: []string{"x"}}, []string{"x", warning}},
+		{reconcile.Target{Pin: "3f2a81c0"}, []string{warning}},
+	} {
+		s := reconcile.Snapshot{Record: reconcile.New()}
+		s.Record.Work.Steps = map[reconcile.Purpose]reconcile.Step{reconcile.PurposeBranch: reconcile.Resolved{Target: tt.target}}
+		if diff := cmp.Diff(tt.want, StatusOf(s, "", true).Warnings); diff != "" {
+			t.Errorf("%+v: warnings (-want +got):\n%s", tt.target, diff)
+		}
+	}
+}
+
 func TestTheDeploymentInFlight(t *testing.T) {
 	now := time.Date(2026, 3, 29, 1, 0, 0, 0, time.UTC)
 	d := reconcile.Deployment{

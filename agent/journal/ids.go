@@ -20,4 +20,7 @@ var MessageIDs = map[reconcile.NoticeKind]string{
 	reconcile.NoticeDrift:            "775995ab51d14df2989e758effea085a",
 	reconcile.NoticeSuspended:        "d014fbe81bf945368cb991e93155ff6b",
 	reconcile.NoticeResumed:          "a58df8df269c433886d3b385a90b7911",
+	reconcile.NoticeWouldDeploy:      "af9fa91a77e4ed34e9e1c3f07a5c8276",
+	reconcile.NoticeWouldPromote:     "b98defab3f1f3705ae1950be6d70ef66",
+	reconcile.NoticeWouldRollBack:    "5b79a536518f5584703fc1eef994e7e5",
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"golang.org/x/sys/unix"
@@ -232,10 +233,12 @@ func (j job) attempt() (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	begun := time.Now()
 	signer, err := r.verify(ctx, s, tip, anchor, rewound)
 	if err != nil {
 		return Result{}, err
 	}
+	judged := time.Since(begun)
 	commit, err := s.commit(tip)
 	if err != nil {
 		return Result{}, err
@@ -259,7 +262,7 @@ func (j job) attempt() (Result, error) {
 		commits = 0
 	}
 	return Result{
-		Commit: j.Tip, Time: at, Subject: oneLine(subject, 200), Signer: oneLine(signer, 200), Tree: j.tree(), Commits: commits,
+		Commit: j.Tip, Time: at, Subject: oneLine(subject, 200), Signer: oneLine(signer, 200), Tree: j.tree(), Judged: judged, Commits: commits,
 		Warnings: warnings,
 	}, nil
 }

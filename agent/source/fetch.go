@@ -51,6 +51,7 @@ type Result struct {
 	Subject string           `json:"subject"` // first line of the message
 	Signer  string           `json:"signer"`  // of Commit; "" where the policy asks for none
 	Tree    string           `json:"tree"`
+	Judged  time.Duration    `json:"judged"`  // how long it took to judge the signatures, as the child says
 	Commits int              `json:"commits"` // since the anchor, along first parents; 0 without one
 	Testing reconcile.Commit `json:"testing"` // of a question: the testing branch's
 

@@ -32,7 +32,7 @@ var deployment = reconcile.Deployment{
 	Old: reconcile.System{Toplevel: topA, Revision: revA, Checks: []reconcile.Check{check}, Care: care, Retires: true},
 	New: reconcile.System{Toplevel: topB, Revision: revB, Checks: []reconcile.Check{check}, Care: care, Retires: true}, Boot: "7f1c1d3e-boot",
 	Started: clock(1), Asleep: 5 * time.Minute, Rollback: reconcile.RollbackHold,
-	Drain: [][]string{{"/bin/drain", "a b"}}, Undrain: [][]string{{"/bin/undrain"}},
+	Drain: [][]string{{"/bin/drain", "a b"}}, Undrain: [][]string{{"/bin/undrain"}}, Subject: "dns: ä", Took: reconcile.Times{"build": time.Minute},
 	Confirm: reconcile.Confirm{
 		Settle: 10 * time.Second, Window: time.Minute, Deadline: 10 * time.Minute, DeadlineMax: time.Hour,
 		Targets: []string{"git.example.org:443"}, IgnoreUnits: []string{"podman-*.service"},
@@ -79,12 +79,13 @@ func full(p reconcile.Phase) reconcile.Record {
 			Verifications: map[reconcile.Verdict]int{reconcile.VerdictGood: 5},
 			Audits:        map[reconcile.AuditResult]int{reconcile.AuditSame: 6},
 			Entered:       clock(8), OutOfSync: clock(9), LastPollOK: clock(10),
-			Marks: map[reconcile.Stage]reconcile.Mark{reconcile.StageGood: {Revision: revA, Time: clock(11), Reached: clock(12)}},
-			Took:  map[string]time.Duration{"build": 90 * time.Second},
+			Marks:       map[reconcile.Stage]reconcile.Mark{reconcile.StageGood: {Revision: revA, Time: clock(11), Reached: clock(12)}},
+			RebootSince: clock(20), Took: reconcile.Times{"build": 90 * time.Second}, Spent: reconcile.Times{"activate": 3 * time.Second},
+			Durations: map[string]reconcile.Durations{"build": {Sum: 90 * time.Second, Buckets: map[int]int{26: 1}}},
 		},
 		History: []reconcile.Outcome{{
-			ID: "20260328T010000", Result: reconcile.ResultRolledBack, Cause: cause, Revision: revB,
-			From: topA, To: topB, Started: clock(13), Ended: clock(14),
+			ID: "20260328T010000", Result: reconcile.ResultRolledBack, Cause: cause, Revision: revB, Subject: "dns: ä",
+			From: topA, To: topB, Started: clock(13), Ended: clock(14), Took: reconcile.Times{"confirm": time.Minute},
 		}},
 		Observed: []reconcile.Observed{{Revision: revA, System: topA, Cause: cause, At: clock(19)}},
 	}

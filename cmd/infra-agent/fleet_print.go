@@ -52,8 +52,8 @@ func (f fleet) text(most int, on inks) string {
 		}
 		b.WriteString("  " + line + "\n")
 	}
-	if rest := f.Nodes[len(nodes):]; len(rest) > 0 {
-		fmt.Fprintf(&b, "\n%s not shown, of which %d in sync: --all shows them\n", counted(len(rest), "node"), f.Standing[standsInSync])
+	if rest := f.total() - len(nodes); rest > 0 {
+		fmt.Fprintf(&b, "\n%s not shown, of which %d in sync: --all shows them\n", counted(rest, "node"), f.Standing[standsInSync])
 	}
 	return b.String()
 }
@@ -66,7 +66,7 @@ func (f fleet) counts(on inks) string {
 			parts = append(parts, on.paint(said[s].ink, fmt.Sprintf("%d %s", n, said[s].words)))
 		}
 	}
-	return fmt.Sprintf("%d: %s", len(f.Nodes), strings.Join(parts, ", "))
+	return fmt.Sprintf("%d: %s", f.total(), strings.Join(parts, ", "))
 }
 
 func (f fleet) row(n fleetNode) []string {

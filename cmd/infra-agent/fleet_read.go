@@ -18,21 +18,21 @@ import (
 const newestRecorded = "revision:infra_agent_verified_commit_timestamp_seconds:max"
 
 // What is asked of Prometheus about all nodes, in this order: enough to say which of them need
-// attention. Only the first answer is about each node, since what is long to write is slow.
+// attention. Only the first answer is about each node, and is asked for where each is shown, since what is long to write is slow.
 const (
 	askUp = iota
 	askSilent
-	askBehind
+	askBehind // and since when
 	askHeld
 	askRolledBack
 	askFailed
-	askSince
 	askNewest
 )
 
-// What is asked about the nodes that are shown.
+// What is asked about the nodes that are shown. Where each is, their targets are known.
 const (
-	askInfo = iota
+	askTarget = iota
+	askInfo
 	askEntered
 	askRoles
 	askState
@@ -62,24 +62,33 @@ func (s selector) of(metric, more string) string {
 // by leaves no labels in an answer but those that are needed: it is a third as long.
 func by(labels, expr string) string { return "max by (" + labels + ") (" + expr + ")" }
 
-func standingQuestions(job string) []string {
-	s := selector{job: job}
+func countQuestion(job string) string { return "count(" + selector{job: job}.of("up", "") + ")" }
+
+func standingQuestions(job string, each bool) []string {
+	s, targets := selector{job: job}, ""
+	if each {
+		targets = s.of("up", "")
+	}
 	ended := func(r reconcile.Result) string { return s.of(metrics.LastDeployment, `, result="`+string(r)+`"`) }
 	return []string{
-		askUp:     s.of("up", ""),
+		askUp:     targets,
 		askSilent: by("instance", s.of("up", "")+" unless on (job, instance) "+s.of(metrics.InSync, "")),
-		askBehind: by("instance", s.of(metrics.InSync, "")+" == 0"),
+		askBehind: by("instance", s.of(metrics.OutOfSyncSince, "")+" and on (job, instance) "+s.of(metrics.InSync, "")+" == 0"),
 		askHeld:   by("instance", s.of(metrics.State, `, state="held"`)+" == 1"),
-		askRolledBack: by("instance", ended(reconcile.ResultRolledBack)+" > on (job, instance) "+
+		askRolledBack: by("instance", "("+ended(reconcile.ResultRolledBack)+" > 0) > on (job, instance) "+
 			ended(reconcile.ResultPromoted)),
 		askFailed: by("instance", s.of(metrics.RollbackFailed, "")+" == 1"),
-		askSince:  by("instance", s.of(metrics.OutOfSyncSince, "")+" > 0"),
 		askNewest: "topk(1, max by (revision) (" + s.of(newestRecorded, "") + "))",
 	}
 }
 
-func detailQuestions(s selector) []string {
+func detailQuestions(s selector, each bool) []string {
+	targets := ""
+	if !each {
+		targets = s.of("up", "")
+	}
 	return []string{
+		askTarget:  targets,
 		askInfo:    by("instance, config, environment, wave", s.of(metrics.NodeInfo, "")),
 		askEntered: by("instance", s.of(metrics.StateEntered, "")),
 		askRoles:   by("instance, role", s.of(metrics.NodeRole, "")),
@@ -95,21 +104,26 @@ func readFleet(ctx context.Context, server prometheusServer, job string, most in
 	asking, cancel := context.WithTimeoutCause(ctx, fleetTimeout,
 		fmt.Errorf("%v did not answer within %v (hint: is it overloaded, or another service?)", server, fleetTimeout))
 	defer cancel()
-	answers, err := server.all(asking, standingQuestions(job))
+	number, err := server.ask(asking, countQuestion(job))
 	if err != nil {
 		return fleet{}, err
 	}
-	if len(answers[askUp]) == 0 {
+	if len(number) == 0 {
 		return fleet{}, fmt.Errorf("%v scrapes no node in a job %q (hint: name the job with --job; docs/runbooks.md says how the nodes are scraped)", server, job)
 	}
-	f := fleetOf(answers)
+	each := most == 0 || number[0].Value.value <= float64(most)
+	answers, err := server.all(asking, standingQuestions(job, each))
+	if err != nil {
+		return fleet{}, err
+	}
+	f := fleetOf(number[0], answers)
 	s := selector{job: job}
 	if shown := f.shown(most); len(shown) <= fleetLines {
 		for _, n := range shown {
 			s.instances = append(s.instances, n.Instance)
 		}
 	}
-	if answers, err = server.all(asking, detailQuestions(s)); err != nil {
+	if answers, err = server.all(asking, detailQuestions(s, each)); err != nil {
 		return fleet{}, err
 	}
 	f.detail(answers)
@@ -117,15 +131,20 @@ func readFleet(ctx context.Context, server prometheusServer, job string, most in
 	return f, nil
 }
 
-// fleetOf says of each node how it stands.
-func fleetOf(answers [][]sample) fleet {
-	f := fleet{Standing: map[standing]int{}, Newest: commitOf(answers[askNewest]...)}
-	for _, s := range answers[askUp] {
-		f.Nodes = append(f.Nodes, targetOf(s))
-		f.At = instant(s.Value.at)
+// fleetOf says how the nodes stand, of which there are a number. Those that no answer names are in sync.
+func fleetOf(number sample, answers [][]sample) fleet {
+	f := fleet{Standing: map[standing]int{}, Newest: commitOf(answers[askNewest]...), At: instant(number.Value.at)}
+	known := map[string]bool{}
+	for _, of := range []int{askUp, askSilent, askBehind, askHeld, askFailed} {
+		for _, s := range answers[of] {
+			if !known[s.Metric.Instance] {
+				known[s.Metric.Instance] = true
+				f.Nodes = append(f.Nodes, targetOf(s))
+			}
+		}
 	}
 	f.each(answers[askSilent], func(n *fleetNode, _ sample) { n.Standing = standsDown })
-	f.each(answers[askBehind], func(n *fleetNode, _ sample) { n.Standing = standsBehind })
+	f.each(answers[askBehind], func(n *fleetNode, s sample) { n.Standing, n.Since = standsBehind, instant(s.Value.value) })
 	f.each(answers[askRolledBack], func(n *fleetNode, _ sample) {
 		if n.Standing == standsBehind {
 			n.Standing = standsRolledBack
@@ -137,9 +156,11 @@ func fleetOf(answers [][]sample) fleet {
 		}
 	})
 	f.each(answers[askFailed], func(n *fleetNode, _ sample) { n.Standing = standsFailed })
-	f.each(answers[askSince], func(n *fleetNode, s sample) { n.Since = instant(s.Value.value) })
 	for _, n := range f.Nodes {
 		f.Standing[n.Standing]++
+	}
+	if others := int(number.Value.value) - len(f.Nodes); others > 0 {
+		f.Standing[standsInSync] += others
 	}
 	slices.SortFunc(f.Nodes, byAttention)
 	return f
@@ -147,6 +168,10 @@ func fleetOf(answers [][]sample) fleet {
 
 // detail adds what is known of single nodes.
 func (f *fleet) detail(answers [][]sample) {
+	f.each(answers[askTarget], func(n *fleetNode, s sample) {
+		t := targetOf(s)
+		n.Node, n.Environment, n.Wave, n.Roles = t.Node, t.Environment, t.Wave, t.Roles
+	})
 	f.each(answers[askInfo], func(n *fleetNode, s sample) {
 		if n.Node == n.Instance && s.Metric.Config != "" {
 			n.Node = printable(s.Metric.Config)
@@ -181,12 +206,21 @@ func (f *fleet) each(samples []sample, read func(*fleetNode, sample)) {
 	}
 }
 
+// total is how many nodes there are.
+func (f *fleet) total() int {
+	n := 0
+	for _, in := range f.Standing {
+		n += in
+	}
+	return n
+}
+
 // shown are the first nodes, at most so many. Those in sync are among them only where all are, as with 0.
 func (f *fleet) shown(most int) []fleetNode {
-	if most == 0 || len(f.Nodes) <= most {
+	if most == 0 || f.total() <= most {
 		return f.Nodes
 	}
-	return f.Nodes[:min(most, len(f.Nodes)-f.Standing[standsInSync])]
+	return f.Nodes[:min(most, f.total()-f.Standing[standsInSync])]
 }
 
 // targetOf is a node as the scrape job knows it: in sync, as long as nothing else is known.

@@ -30,11 +30,11 @@ func vector(at int64, series ...string) string {
 	return `{"status":"success","data":{"resultType":"vector","result":[` + strings.Join(results, ",") + `]}}`
 }
 
-// serveFleet answers each question with the text of the same number; none is an empty vector. It is
-// asked for the details of the instances named, or of all.
-func serveFleet(t testing.TB, standing, details map[int]string, instances ...string) prometheusServer {
+// serveFleet is a Prometheus that scrapes so many nodes. It answers each question with the text of the same number; none is an
+// empty vector. It is asked for each node where askUp has an answer, and for the details of the instances named, or of all.
+func serveFleet(t testing.TB, nodes int, standing, details map[int]string, instances ...string) prometheusServer {
 	t.Helper()
-	asked := map[string]string{}
+	asked := map[string]string{countQuestion("infra-agent"): vector(1774785600, fmt.Sprintf("{} %d", nodes))}
 	answer := func(questions []string, answers map[int]string) {
 		for i, q := range questions {
 			if asked[q] = answers[i]; answers[i] == "" {
@@ -42,8 +42,9 @@ func serveFleet(t testing.TB, standing, details map[int]string, instances ...str
 			}
 		}
 	}
-	answer(standingQuestions("infra-agent"), standing)
-	answer(detailQuestions(selector{"infra-agent", instances}), details)
+	each := standing[askUp] != ""
+	answer(standingQuestions("infra-agent", each), standing)
+	answer(detailQuestions(selector{"infra-agent", instances}, each), details)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if answer, ok := asked[r.URL.Query().Get("query")]; ok && r.URL.Path == "/prom/api/v1/query" {
 			_, _ = w.Write([]byte(answer))
@@ -62,18 +63,18 @@ func serveFleet(t testing.TB, standing, details map[int]string, instances ...str
 // A fleet in which every standing is taken, at 2026-03-29 12:00 UTC.
 func smallFleet(t testing.TB) prometheusServer {
 	const at = 1774785600
-	return serveFleet(t, map[int]string{
+	return serveFleet(t, 8, map[int]string{
 		askUp: vector(at,
 			`{"instance":"10.0.0.1:10119","node":"dns-01"} 1`, `{"instance":"10.0.0.2:10119","node":"dns-02"} 1`,
 			`{"instance":"10.0.0.3:10119","node":"web-01"} 1`, `{"instance":"10.0.0.4:10119"} 1`, `{"instance":"10.0.0.5:10119"} 1`,
 			`{"instance":"10.0.0.6:10119","node":"off-01","roles":",web,","registry_wave":"last","registry_environment":"prod"} 0`,
 			`{"instance":"10.0.0.7:10119","node":"old-01"} 1`, `{"instance":"10.0.0.8:10119","node":"sus-01"} 1`),
-		askSilent:     vector(at, `{"instance":"10.0.0.6:10119"} 0`, `{"instance":"10.0.0.7:10119"} 1`),
-		askBehind:     vector(at, `{"instance":"10.0.0.2:10119"} 0`, `{"instance":"10.0.0.3:10119"} 0`, `{"instance":"10.0.0.4:10119"} 0`, `{"instance":"10.0.0.5:10119"} 0`),
+		askSilent: vector(at, `{"instance":"10.0.0.6:10119"} 0`, `{"instance":"10.0.0.7:10119"} 1`),
+		askBehind: vector(at, `{"instance":"10.0.0.2:10119"} 1774785000`, `{"instance":"10.0.0.3:10119"} 1774785000`, `{"instance":"10.0.0.4:10119"} 1774785540.5`,
+			`{"instance":"10.0.0.5:10119"} 0`),
 		askHeld:       vector(at, `{"instance":"10.0.0.2:10119"} 1`, `{"instance":"10.0.0.8:10119"} 1`),
 		askFailed:     vector(at, `{"instance":"10.0.0.3:10119"} 1`, `{"instance":"10.0.0.5:10119"} 1`),
 		askRolledBack: vector(at, `{"instance":"10.0.0.1:10119"} 100`, `{"instance":"10.0.0.2:10119"} 1774785100`),
-		askSince:      vector(at, `{"instance":"10.0.0.2:10119"} 1774785000`, `{"instance":"10.0.0.3:10119"} 1774785000`, `{"instance":"10.0.0.4:10119"} 1774785540.5`),
 		askNewest:     vector(at, `{"revision":"`+string(revB)+`"} 1774785000`),
 	}, map[int]string{
 		askInfo: vector(at,
@@ -171,15 +172,14 @@ func TestFleetOfTenThousandStaysReadable(t *testing.T) {
 		series[askUp] = append(series[askUp], instance+`} 1`)
 		info = append(info, fmt.Sprintf(`%s,"config":"node-%05d","wave":"all"} 1`, instance, i))
 		if i%100 == 0 {
-			series[askBehind] = append(series[askBehind], instance+`} 0`)
-			series[askSince] = append(series[askSince], fmt.Sprintf("%s} %d", instance, 1774785600-i))
+			series[askBehind] = append(series[askBehind], fmt.Sprintf("%s} %d", instance, 1774785600-i))
 		}
 	}
 	answers := map[int]string{}
 	for question, all := range series {
 		answers[question] = vector(1774785600, all...)
 	}
-	f, err := readFleet(t.Context(), serveFleet(t, answers, map[int]string{askInfo: vector(1774785600, info...)}), "infra-agent", 0)
+	f, err := readFleet(t.Context(), serveFleet(t, nodes, answers, map[int]string{askInfo: vector(1774785600, info...)}), "infra-agent", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,6 +194,23 @@ func TestFleetOfTenThousandStaysReadable(t *testing.T) {
 		if rest := "not shown, of which 9900 in sync: --all shows them\n"; strings.HasSuffix(text, rest) != (most > 0) {
 			t.Errorf("with at most %d nodes it ends with %s", most, text[len(text)-100:])
 		}
+	}
+	// Of a summary, Prometheus says no more than is shown. The first of it is down: only its target is known.
+	delete(answers, askUp)
+	var shown, targets []string
+	for i := range fleetLines {
+		n := 9900 - 100*i
+		shown = append(shown, fmt.Sprintf("10.0.%d.%d:10119", n/250, n%250))
+		targets = append(targets, fmt.Sprintf(`{"instance":%q,"node":"node-%05d","roles":",web,"} 1`, shown[i], n))
+	}
+	of := map[int]string{askTarget: vector(1774785600, targets...), askInfo: vector(1774785600, slices.Delete(info, 9900, 9901)...)}
+	summary, err := readFleet(t.Context(), serveFleet(t, nodes, answers, of, shown...), "infra-agent", fleetLines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := strings.Replace(f.text(fleetLines, false), "  node-09900  -      all   -  ", "  node-09900  web    -     -  ", 1)
+	if got := summary.text(fleetLines, false); got != want {
+		t.Errorf("as a summary it is\n%s\nwant\n%s", got, want)
 	}
 	all, err := json.Marshal(f)
 	if got := strings.Count(string(all), `"node":`); err != nil || got != nodes {
@@ -212,7 +229,7 @@ func TestFleetAsksForWhatExists(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := agent.With(catalogue.Rules(string(rules)))
-	for _, q := range slices.Concat(standingQuestions("infra-agent"), detailQuestions(selector{"infra-agent", []string{"[::1]:10119"}})) {
+	for _, q := range slices.Concat(standingQuestions("infra-agent", true), detailQuestions(selector{"infra-agent", []string{"[::1]:10119"}}, false)) {
 		for _, problem := range all.Problems(q) {
 			t.Errorf("%s: %s", q, problem)
 		}
@@ -242,7 +259,7 @@ func TestFleetNeedsAPrometheusThatAnswers(t *testing.T) {
 			_, _ = w.Write([]byte(`{"status":`))
 		}, "does not answer: unexpected EOF (hint: "},
 		"too much": {func(w http.ResponseWriter, r *http.Request) {
-			if !strings.HasPrefix(r.URL.Query().Get("query"), "up{") { // it is not waited for
+			if !strings.HasPrefix(r.URL.Query().Get("query"), "count(") { // it is not waited for
 				<-r.Context().Done()
 			}
 			for range maxAnswer>>20 + 1 {

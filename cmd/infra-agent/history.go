@@ -48,16 +48,15 @@ func printHistory(w io.Writer, s control.Status, now time.Time) error {
 	var b bytes.Buffer
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, o := range s.History {
-		subject := ""
-		if o.Revision == s.Anchor {
-			subject = s.Subject
-		}
-		revision := titled(o.Revision, subject)
+		revision := titled(o.Revision, o.Subject)
 		if o.Revision == "" {
 			revision = "of no known commit"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s%s%s\n", o.ID, strings.ReplaceAll(string(o.Result), "_", " "), revision, lasted(o), ago(", ", o.Ended, now))
 		fmt.Fprintf(t, "\t\t%s -> %s\n", base(o.From), base(o.To))
+		if took := phases(o.Took); took != "" {
+			fmt.Fprintf(t, "\t\t%s\n", took)
+		}
 		if o.Cause.Why != "" {
 			for line := range strings.SplitSeq(fmt.Sprintf("%s: %s", o.Cause.Reason, o.Cause.Why), "\n") {
 				fmt.Fprintf(t, "\t\t%s\n", line)
@@ -77,6 +76,28 @@ func lasted(o reconcile.Outcome) string {
 		return ""
 	}
 	return fmt.Sprintf(", took %v", o.Ended.Sub(o.Started).Round(time.Second))
+}
+
+// phases says how long each one took, in their order.
+func phases(took reconcile.Times) string {
+	var all []string
+	for _, phase := range reconcile.TimedPhases {
+		if d := took[phase]; d > 0 {
+			all = append(all, strings.Replace(phase, "goback", "go back", 1)+" "+brief(d))
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+// brief is a duration as exact as anybody reads it.
+func brief(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < 10*time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
 }
 
 func base(t reconcile.Toplevel) string {

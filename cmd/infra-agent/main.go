@@ -26,6 +26,9 @@ const (
 	exitRecord  = 3 // check --record: the record cannot be read
 	exitRefused = 4 // the agent refuses now; the hint says what to do
 	exitDown    = 5 // no agent is running
+
+	exitOtherwise = 6 // --wait: it ended otherwise
+	exitHeld      = 7 // --wait: the node is held
 )
 
 // exitError carries an exit code past cobra.

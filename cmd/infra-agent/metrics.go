@@ -20,9 +20,21 @@ type metricsOutput struct {
 	show func(ctx context.Context, c *metrics.Collector, ready func()) error
 }
 
-// metricsOutputs are those of the settings.
-func metricsOutputs(s config.Metrics) []metricsOutput {
+// metricsOutputs are those of the settings, and the sockets on which systemd listens for scrapes, in the place of
+// metrics.listen.
+func metricsOutputs(s config.Metrics, handed []*os.File) []metricsOutput {
 	var all []metricsOutput
+	for _, f := range handed {
+		s.Listen = ""
+		all = append(all, metricsOutput{"metrics", func(ctx context.Context, c *metrics.Collector, ready func()) error {
+			l, err := net.FileListener(f) // of a copy: the socket itself stays
+			if err != nil {
+				return fmt.Errorf("the socket %s that systemd handed over: %w", f.Name(), err)
+			}
+			ready()
+			return metrics.Serve(ctx, l, c)
+		}})
+	}
 	for _, o := range []struct{ name, listen string }{{"metrics", s.Listen}, {"metrics socket", s.Socket}} {
 		if o.listen != "" {
 			all = append(all, metricsOutput{o.name, func(ctx context.Context, c *metrics.Collector, ready func()) error {

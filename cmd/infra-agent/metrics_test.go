@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -24,7 +25,7 @@ func TestServeMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	if got := metricsOutputs(config.Metrics{}); len(got) > 0 {
+	if got := metricsOutputs(config.Metrics{}, nil); len(got) > 0 {
 		t.Errorf("metrics go %v, want nowhere", got)
 	}
 	for name, tt := range map[string]struct {
@@ -41,11 +42,63 @@ func TestServeMetrics(t *testing.T) {
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		isReady := false
-		err := metricsOutputs(tt.settings)[0].show(ctx, c, func() { isReady = true; cancel() })
+		err := metricsOutputs(tt.settings, nil)[0].show(ctx, c, func() { isReady = true; cancel() })
 		cancel()
 		if !tt.want(err) || isReady != (err == nil) {
 			t.Errorf("%s: %v, ready: %v", name, err, isReady)
 		}
+	}
+}
+
+// Where systemd listens, the agent does not, and what it closes is open for the next one.
+func TestMetricsOnASocketOfSystemd(t *testing.T) {
+	c := metrics.New("1.2.3", func() reconcile.Snapshot { return reconcile.Snapshot{Record: reconcile.New()} })
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	handed, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer handed.Close()
+	address := l.Addr().String()
+	l.Close()
+	outputs := metricsOutputs(config.Metrics{Listen: address, Socket: t.TempDir() + "/s"}, []*os.File{handed})
+	if len(outputs) != 2 || outputs[1].name != "metrics socket" {
+		t.Fatalf("the metrics go %v, want to that socket and the one beside it", outputs)
+	}
+	for range 2 { // as by an agent that starts again
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		waiting, err := new(net.Dialer).DialContext(ctx, "tcp", address) // nobody serves yet
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { ended <- outputs[0].show(ctx, c, func() {}) }()
+		if _, err := waiting.Write([]byte("GET /metrics HTTP/1.0\r\n\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		if text, err := io.ReadAll(waiting); err != nil || !strings.Contains(string(text), "version=\"1.2.3\"} 1") {
+			t.Errorf("a scrape got %v, %s", err, text)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	datagrams, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = datagrams.Close() }()
+	wrong, err := datagrams.(*net.UDPConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer wrong.Close()
+	if err := metricsOutputs(config.Metrics{}, []*os.File{wrong})[0].show(t.Context(), c, func() {}); err == nil || !strings.HasPrefix(err.Error(), "the socket ") {
+		t.Errorf("a socket of datagrams: %v", err)
 	}
 }
 

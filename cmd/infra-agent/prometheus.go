@@ -65,13 +65,16 @@ func prometheusAt(address string) (prometheusServer, error) {
 
 func (s prometheusServer) String() string { return "Prometheus at " + s.url.Redacted() }
 
-// all asks several questions at once. The answers are in their order; one that fails ends all.
+// all asks several questions at once. The answers are in their order, nil to no question; one that fails ends all.
 func (s prometheusServer) all(ctx context.Context, questions []string) ([][]sample, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	answers := make([][]sample, len(questions))
 	var asking sync.WaitGroup
 	for i, q := range questions {
+		if q == "" {
+			continue
+		}
 		asking.Go(func() {
 			var err error
 			if answers[i], err = s.ask(ctx, q); err != nil {

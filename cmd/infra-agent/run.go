@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/coreos/go-systemd/v22/daemon"
 	systemd "github.com/coreos/go-systemd/v22/journal"
 	"github.com/spf13/cobra"
@@ -116,7 +117,7 @@ func run(ctx context.Context, path string) error {
 		ready()
 		return server.Serve(ctx, listener)
 	})
-	for _, o := range metricsOutputs(settings.Metrics) {
+	for _, o := range metricsOutputs(settings.Metrics, activation.Files(true)) {
 		helper(o.name, func(ready func()) error { return o.show(ctx, metrics.New(version, a.Snapshot), ready) })
 	}
 	settingsFile := reloader{

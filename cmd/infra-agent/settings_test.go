@@ -130,7 +130,7 @@ var (
 		}
 		c := metrics.New("", func() reconcile.Snapshot { return reconcile.Snapshot{Record: reconcile.New()} })
 		got := map[string]string{}
-		for _, o := range metricsOutputs(s.Metrics) {
+		for _, o := range metricsOutputs(s.Metrics, nil) {
 			ctx, cancel := context.WithCancel(t.Context())
 			err := o.show(ctx, c, func() {
 				got[o.name] = "a port"

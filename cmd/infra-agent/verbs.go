@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,6 +18,12 @@ type verb struct {
 	changed           func(done) string // what it changed, or started
 }
 
+// starters are the verbs that start something, which --wait waits for.
+var starters = []string{"sync", "confirm", "cancel", "rollback", "resume", "retry"}
+
+// toFollow is how to see what such a verb has started.
+const toFollow = `"infra-agent status --watch" shows how it goes.`
+
 // done is what a verb found, and what it left.
 type done struct {
 	arg           string
@@ -26,7 +33,7 @@ type done struct {
 func verbs() []verb {
 	return []verb{
 		{"sync", "Poll the remotes now", everyday, func(done) string {
-			return `The remotes are asked now; "infra-agent status" shows what they have.`
+			return "The remotes are asked now."
 		}},
 		{"confirm", "Confirm the system on trial now, without its checks", trial, func(c done) string {
 			return "Confirmed without its checks: " + c.inFlight()
@@ -37,7 +44,7 @@ func verbs() []verb {
 			if c.before.Deployment != nil {
 				return cancelled(c)
 			}
-			return fmt.Sprintf("The node goes back to %s, as soon as it may. When that is good, %s is blocked. \"infra-agent status\" shows how it goes.", label(c.before.Previous), label(c.before.Good))
+			return fmt.Sprintf("The node goes back to %s, as soon as it may. When that is good, %s is blocked.", label(c.before.Previous), label(c.before.Good))
 		}},
 		{"suspend REASON", "Deploy nothing until resume, or until a time; what is in flight ends", operator, changedSuspension},
 		{"resume", "End a suspension", operator, func(c done) string {
@@ -71,22 +78,44 @@ func (v verb) command() *cobra.Command {
 				return usageError(c, err)
 			}
 			client, made := control.Client{RunDir: dir}, done{arg: strings.Join(args, "")}
+			waits, _ := c.Flags().GetBool("wait")
 			request, told := control.Request{Verb: name, Arg: made.arg, Until: until}, v.changed
 			if f := c.Flags().Lookup("retire"); f != nil && f.Changed {
 				request.Verb, told = "retire", letRetire
+				if waits {
+					return usageError(c, errors.New("--retire starts nothing: --wait does not go with it"))
+				}
 			}
+			asked := time.Now()
 			if made.before, err = client.Status(c.Context()); err != nil {
 				return err
 			}
 			if err := client.Do(c.Context(), request); err != nil {
 				return err
 			}
-			if made.after, err = client.Status(c.Context()); err != nil {
-				return nil //nolint:nilerr // it is done, and the agent may be about to be replaced
+			if made.after, err = client.Status(c.Context()); err == nil { // else the agent may be about to be replaced
+				text := told(made)
+				if slices.Contains(starters, request.Verb) && !waits {
+					text += "\n" + toFollow
+				}
+				if _, err := fmt.Fprintln(c.OutOrStdout(), text); err != nil {
+					return err
+				}
 			}
-			_, err = fmt.Fprintln(c.OutOrStdout(), told(made))
+			if !waits {
+				return nil
+			}
+			end, err := wait{name, made.before, asked}.follow(c)
+			if err == nil && end.code != 0 {
+				return &exitError{end.code, errors.New(end.text)}
+			} else if err == nil {
+				_, err = fmt.Fprintln(c.OutOrStdout(), end.text)
+			}
 			return err
 		},
+	}
+	if slices.Contains(starters, name) {
+		cmd.Flags().Bool("wait", false, "stay until it is decided, and exit by how it ended")
 	}
 	if name == "confirm" {
 		cmd.Flags().Bool("retire", false, "instead: let the next system be one without infra-agent")

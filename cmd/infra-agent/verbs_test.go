@@ -29,7 +29,7 @@ func TestVerbsSayWhatTheyChanged(t *testing.T) {
 		{"cancel", control.Status{Back: "/nix/store/a-old", Previous: deployment.From}, control.Status{}, "The node stays on the system that runs: it does not go back to a-old"},
 		{"cancel", control.Status{}, trying, "Cancelled, the node goes back: the deployment that has just begun"},
 		{"extend DURATION", trying, extended, "To be confirmed within 1h0m0s now: deployment d7, a-old to 01234567"},
-		{"rollback", control.Status{Good: reconcile.System{Toplevel: red}, Previous: deployment.From}, trying, `The node goes back to a-old, as soon as it may. When that is good, r-red is blocked. "infra-agent status" shows how it goes.`},
+		{"rollback", control.Status{Good: reconcile.System{Toplevel: red}, Previous: deployment.From}, trying, `The node goes back to a-old, as soon as it may. When that is good, r-red is blocked.`},
 		{"rollback", trying, trying, "Cancelled, the node goes back: deployment d7, a-old to 01234567"},
 		{"suspend REASON", trying, trying, "Suspended: nothing is deployed until \"infra-agent resume\".\nIt ends first: deployment d7, a-old to 01234567"},
 		{

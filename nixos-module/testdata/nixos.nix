@@ -36,8 +36,26 @@ let
       Documentation = concatStringsSep " " config.documentation;
       X-Reload-Triggers = "${pkgs.writeText "X-Reload-Triggers" (concatStringsSep " " (map toString config.reloadTriggers))}";
       X-Restart-Triggers = "${pkgs.writeText "X-Restart-Triggers" (concatStringsSep " " (map toString config.restartTriggers))}";
-    } // (if config.startLimitIntervalSec == null then { } else { StartLimitIntervalSec = config.startLimitIntervalSec; });
+    } // (if config.wants == [ ] then { } else { Wants = concatStringsSep " " config.wants; })
+    // (if config.startLimitIntervalSec == null then { } else { StartLimitIntervalSec = config.startLimitIntervalSec; });
   };
+
+  socket = {
+    options = {
+      description = string "";
+      wantedBy = list;
+      socketConfig = set;
+    };
+  };
+  socketText = s: ''
+    [Unit]
+    Description=${s.description}
+
+    [Socket]
+    ${section s.socketConfig}
+    [Install]
+    WantedBy=${concatStringsSep " " s.wantedBy}
+  '';
 
   unit = { config, ... }: {
     options.text = mkOption { type = types.str; };
@@ -81,6 +99,7 @@ in
     system.switch.enable = value types.bool true;
     system.nixos.release = string "24.11";
     systemd.timers = set;
+    systemd.sockets = value (types.attrsOf (types.submodule socket)) { };
     systemd.tmpfiles.rules = list;
     systemd.package = string "/usr";
     systemd.services = value (types.attrsOf (types.submodule service)) { };
@@ -90,5 +109,6 @@ in
 
   config.system.build.nixos-rebuild = "/run/current-system/sw";
   config.systemd.units = builtins.listToAttrs
-    (map (name: { name = "${name}.service"; value.text = text config.systemd.services.${name}; }) (attrNames config.systemd.services));
+    (map (name: { name = "${name}.service"; value.text = text config.systemd.services.${name}; }) (attrNames config.systemd.services)
+    ++ map (name: { name = "${name}.socket"; value.text = socketText config.systemd.sockets.${name}; }) (attrNames config.systemd.sockets));
 }

@@ -2,13 +2,16 @@
 # (nixos-module/testdata). The file config.toml holds the settings, and credentials.toml the names of secret files.
 { system, version }:
 let
-  inherit (builtins) concatStringsSep filter fromTOML mapAttrs readFile;
+  inherit (builtins) concatStringsSep filter fromTOML mapAttrs pathExists readFile;
 
   package = (import ./system.nix).agent version;
 
+  # Options of the module that are no settings.
+  extra = if pathExists ./agent-options.toml then [{ services.infra-agent = fromTOML (readFile ./agent-options.toml); }] else [ ];
+
   nixos = (import ./nixos-module/testdata/eval.nix {
     inherit system;
-    modules = [{
+    modules = extra ++ [{
       services.infra-agent = {
         enable = true;
         inherit package;

@@ -100,6 +100,7 @@ type fields struct {
 
 type look struct {
 	Unit       string   `json:"unit"`
+	Decimals   int      `json:"decimals,omitempty"`
 	Min        *float64 `json:"min,omitempty"`
 	Max        *float64 `json:"max,omitempty"`
 	NoValue    string   `json:"noValue,omitempty"`

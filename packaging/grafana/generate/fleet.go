@@ -30,7 +30,7 @@ func fleet() board {
 	share := thresholds("red", 0.5, "orange", 0.9, "yellow", 0.999, "green")
 
 	b.row("Now")
-	b.add(6, 4, tile("Newest revision", "The newest revision that any node has verified, and how old it is. A click opens the commit.",
+	b.add(5, 4, tile("Newest revision", "The newest revision that any node has verified, and how old it is. A click opens the commit.",
 		now(short(`topk(1, max by (revision) (revision:infra_agent_verified_commit_timestamp_seconds:max{`+job+`})) * 1000`), "{{short}}"),
 		look{
 			Unit: "dateTimeFromNow", Color: object{"mode": "fixed", "fixedColor": "blue"},
@@ -39,14 +39,16 @@ func fleet() board {
 	b.add(3, 4, tile("In sync", "Share of the nodes that run the newest verified revision.",
 		now(`sum(environment_wave:infra_agent_in_sync:sum{`+cell+`}) / sum(environment_wave:infra_agent_nodes:count{`+cell+`})`, "in sync"),
 		look{Unit: "percentunit", Min: zero, Max: one, Color: byThreshold, Thresholds: share}, false))
-	b.add(3, 4, tile("Nodes", "Nodes whose agent reports.",
+	b.add(2, 4, tile("Nodes", "Nodes whose agent reports.",
 		now(`sum(environment_wave:infra_agent_nodes:count{`+cell+`})`, "nodes"), look{Unit: "short", NoValue: "0", Color: fixed}, false))
 	b.add(3, 4, tile("Unreachable", "Nodes that Prometheus cannot scrape.",
 		now(`sum(job:infra_agent_unreachable:sum{`+job+`})`, "unreachable"), count("red"), false))
-	b.add(3, 4, tile("Failing", "Nodes whose last deployment failed.",
+	b.add(3, 4, tile("Need a person", "Nodes whose rollback failed.",
+		now(`sum(environment_wave:infra_agent_rollback_failed:sum{`+cell+`})`, "need a person"), count("red"), false))
+	b.add(2, 4, tile("Failing", "Nodes whose last deployment failed.",
 		now(`sum(environment_wave:infra_agent_failing:sum{`+cell+`})`, "failing"), count("red"), false))
 	b.add(3, 4, tile("Held", "Nodes that a gate keeps from deploying.",
-		now(`sum(environment_wave:infra_agent_held:sum{`+cell+`})`, "held"), count("yellow"), false))
+		now(`sum(environment_wave_state:infra_agent_state:sum{`+cell+`, state="held"})`, "held"), count("yellow"), false))
 	following := count("red")
 	following.NoValue = "no reference"
 	b.add(3, 4, tile("Not following", "Nodes that have not seen the head of the branch. \"No reference\": nobody but the nodes says what the head is.",
@@ -54,17 +56,13 @@ func fleet() board {
 		following, false))
 
 	b.row("Rollout")
-	b.add(15, 9, stacked("Nodes by running revision", "One band a revision: a healthy rollout is a band that replaces another.",
+	b.add(12, 9, stacked("Nodes by running revision", "One band a revision: a healthy rollout is a band that replaces another.",
 		over(orElse("short", "unknown", short(`sum by (revision) (environment_wave_revision:infra_agent_running:count{`+cell+`})`)), "{{short}}")))
-	b.add(9, 9, panel{
-		Type: "bargauge", Title: "In sync by wave", Description: "Share of each wave's nodes that run the newest verified revision.",
-		Targets:     []target{now(orElse("wave", "no wave", `sum by (wave) (environment_wave:infra_agent_in_sync:sum{`+cell+`}) / sum by (wave) (environment_wave:infra_agent_nodes:count{`+cell+`})`), "{{wave}}")},
-		FieldConfig: &fields{look{Unit: "percentunit", Min: zero, Max: one, Color: byThreshold, Thresholds: share}, []override{}},
-		Options: object{
-			"orientation": "horizontal", "displayMode": "lcd", "showUnfilled": true, "text": object{"titleSize": 18, "valueSize": 22},
-			"reduceOptions": object{"calcs": []string{"lastNotNull"}, "fields": "", "values": false},
-		},
-	})
+	inSync := look{Unit: "percentunit", Min: zero, Max: one, Color: byThreshold, Thresholds: share}
+	b.add(6, 9, bars("In sync by wave", "Share of each wave's nodes that run the newest verified revision.",
+		now(orElse("wave", "no wave", `sum by (wave) (environment_wave:infra_agent_in_sync:sum{`+cell+`}) / sum by (wave) (environment_wave:infra_agent_nodes:count{`+cell+`})`), "{{wave}}"), inSync))
+	b.add(6, 9, bars("In sync by role, the last twelve", "Share of the nodes with each role that run the newest verified revision.",
+		now(`sort(bottomk(12, sum by (role) (environment_wave_role:infra_agent_in_sync:sum{`+cell+`}) / sum by (role) (environment_wave_role:infra_agent_nodes:count{`+cell+`})))`, "{{role}}"), inSync))
 	b.add(12, 8, stacked("Nodes by state", "What the agents are doing; those that rest are left out.",
 		over(`sum by (state) (environment_wave_state:infra_agent_state:sum{`+cell+`, state!="idle"})`, "{{state}}"),
 		byState(coloured)...))
@@ -74,12 +72,19 @@ func fleet() board {
 	b.row("Nodes that need attention")
 	b.add(24, 10, behind(job, cell))
 
-	b.row("Speed and source")
-	b.add(12, 8, lines("Duration of each phase, 95th percentile", "Over the last run of each phase on each node.", "s",
+	b.row("Rollbacks and speed")
+	b.add(8, 8, stacked("Rollbacks by reason, in the hour before", "\"infra-agent status\" and \"history\" on a node say more.",
+		over(`clamp_min(delta(reason:infra_agent_rollbacks:sum{`+job+`}[1h]), 0)`, "{{reason}}")))
+	b.add(8, 8, lines("Duration of each phase, 95th percentile", "Over the last run of each phase on each node.", "s",
 		over(`phase:infra_agent_last_phase_duration_seconds:p95{`+job+`}`, "{{phase}}")))
-	b.add(6, 8, lines("Failed polls", "Share of the polls that no remote answered.", "percentunit",
+	b.add(8, 8, bars("As slow as usual", "That duration, in times of its mean of the last day.",
+		now(`phase:infra_agent_last_phase_duration_seconds:p95{`+job+`} / avg_over_time(phase:infra_agent_last_phase_duration_seconds:p95{`+job+`}[1d])`, "{{phase}}"),
+		look{Unit: "suffix: ×", Decimals: 1, Min: zero, Color: byThreshold, Thresholds: thresholds("green", 1.5, "yellow", 3, "red")}))
+
+	b.row("Source")
+	b.add(12, 6, lines("Failed polls", "Share of the polls that no remote answered.", "percentunit",
 		over(`sum(result:infra_agent_polls:rate5m{`+job+`, result="error"}) / sum(result:infra_agent_polls:rate5m{`+job+`})`, "failed")))
-	b.add(6, 8, lines("Longest silence", "Of the node whose remotes have been silent for longest.", "s",
+	b.add(12, 6, lines("Longest silence", "Of the node whose remotes have been silent for longest.", "s",
 		over(`time() - (job:infra_agent_last_poll_success_timestamp_seconds:min{`+job+`} > 0)`, "silent")))
 
 	b.row("Node by node")
@@ -97,13 +102,14 @@ func behind(job, cell string) panel {
 	}
 	coloured := object{"type": "color-text"}
 	return panel{
-		Type: "table", Title: "Nodes behind, longest first, at most 100", Description: "A click on a node shows its history, one on a revision its commit.",
+		Type: "table", Title: "Nodes behind, longest first, at most 100", Description: "A click on a node shows its history, one on a revision its commit. Of several gates that hold a node one is named.",
 		Targets: []target{
 			column("A", `max by (instance, environment, wave) (`+worst+`)`),
 			column("B", short(of("instance, revision", "instance:infra_agent_running_revision:behind"))),
 			column("C", of("instance, state", "instance:infra_agent_state:behind")),
 			column("D", of("instance", "instance:infra_agent_consecutive_failures:behind")),
 			column("E", of("instance", "instance:infra_agent_commits_behind:behind")),
+			column("F", `topk by (instance) (1, `+of("instance, gate", "instance:infra_agent_gate_blocked:behind")+`)`),
 		},
 		FieldConfig: &fields{look{Unit: "none", Custom: object{"align": "left", "filterable": true}}, []override{
 			named("Node", "links", []object{{
@@ -119,10 +125,10 @@ func behind(job, cell string) panel {
 		Transformations: []object{
 			{"id": "merge", "options": object{}},
 			{"id": "organize", "options": object{
-				"excludeByName": object{"Time": true, "Value #B": true, "Value #C": true},
-				"indexByName":   object{"instance": 0, "environment": 1, "wave": 2, "state": 3, "short": 4, "Value #A": 5, "Value #E": 6, "Value #D": 7, "revision": 8},
+				"excludeByName": object{"Time": true, "Value #B": true, "Value #C": true, "Value #F": true},
+				"indexByName":   object{"instance": 0, "environment": 1, "wave": 2, "state": 3, "gate": 4, "short": 5, "Value #A": 6, "Value #E": 7, "Value #D": 8, "revision": 9},
 				"renameByName": object{
-					"instance": "Node", "environment": "Environment", "wave": "Wave", "state": "State", "short": "Runs",
+					"instance": "Node", "environment": "Environment", "wave": "Wave", "state": "State", "gate": "Held by", "short": "Runs",
 					"Value #A": "Behind for", "Value #D": "Failures in a row", "Value #E": "Commits behind",
 				},
 			}},

@@ -12,8 +12,8 @@ func node() board {
 		},
 		[]annotation{
 			{
-				Name: "Deployments", Datasource: source, Enable: true, IconColor: "green", Step: "60s", UseValueForTime: true,
-				Expr:        `(infra_agent_last_deployment_timestamp_seconds{` + it + `} > 0) * 1000`,
+				Name: "Deployments", Datasource: source, Enable: true, IconColor: "green", Step: "60s",
+				Expr:        `changes(infra_agent_deployments_total{` + it + `}[2m]) > 0`, // of every result, also where no trial began
 				TitleFormat: "{{result}}", TextFormat: "{{instance}}",
 			},
 			{
@@ -62,5 +62,7 @@ func node() board {
 	b.add(8, 8, lines("Commits behind", "Between the good revision and the newest verified one.", "short", over(`infra_agent_commits_behind{`+it+`}`, "behind")))
 	b.add(8, 8, lines("Deployments", "That ended, by result, since the record began.", "short", over(`infra_agent_deployments_total{`+it+`}`, "{{result}}")))
 	b.add(8, 8, lines("Rollbacks", "By reason, since the record began.", "short", over(`infra_agent_rollbacks_total{`+it+`}`, "{{reason}}")))
+	b.add(24, 6, lines("In observe mode", "Of the last 100 systems that another tool activated: how many would have been promoted or rolled back.", "short",
+		over(`infra_agent_observed{`+it+`}`, "{{result}}")))
 	return b
 }

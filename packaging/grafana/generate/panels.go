@@ -79,6 +79,17 @@ func stacked(title, description string, t target, overrides ...override) panel {
 	}}, overrides...)
 }
 
+// bars shows one bar a series, by its value now.
+func bars(title, description string, t target, l look) panel {
+	return panel{
+		Type: "bargauge", Title: title, Description: description, Targets: []target{t}, FieldConfig: &fields{l, []override{}},
+		Options: object{
+			"orientation": "horizontal", "displayMode": "lcd", "showUnfilled": true, "text": object{"titleSize": 18, "valueSize": 22},
+			"reduceOptions": object{"calcs": []string{"lastNotNull"}, "fields": "", "values": false},
+		},
+	}
+}
+
 func lines(title, description, unit string, targets ...target) panel {
 	return graph(title, description, targets, look{Unit: unit, Min: zero, Custom: object{
 		"drawStyle": "line", "fillOpacity": 10, "lineWidth": 2, "showPoints": "never", "spanNulls": 300000, "axisSoftMax": 0.1, // else nothing but 0 goes up to 100

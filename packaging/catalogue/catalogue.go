@@ -30,7 +30,7 @@ func Agent() (Catalogue, error) {
 		reconcile.PurposeBranch: reconcile.Resolved{Target: reconcile.Target{Roles: []reconcile.Role{"dns"}}},
 	}
 	registry := prometheus.NewPedanticRegistry()
-	if err := registry.Register(metrics.New("1.0.0", func() reconcile.Snapshot { return s })); err != nil {
+	if err := registry.Register(metrics.New("1.0.0", func() reconcile.Snapshot { return s }).Native()); err != nil {
 		return nil, err
 	}
 	families, err := registry.Gather()

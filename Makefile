@@ -37,6 +37,9 @@ size: build
 lint: $(LINT) $(ACTIONS)
 	$(LINT) run --allow-parallel-runners ./...
 	$(ACTIONS) -ignore 'label "docker" is unknown' packaging/fleet/fleet/.{github,forgejo}/workflows/*.yml
+	@rm -rf .cache/workflows; mkdir -p .cache/workflows
+	@awk '/^```yaml$$/ { at = ".cache/workflows/" ++n ".yml"; next } /^```$$/ { at = "" } at { print > at }' docs/manifests.md
+	$(ACTIONS) -ignore 'label "native" is unknown' .cache/workflows/*.yml
 	@set -o pipefail; go run ./.ci/filegraph ./reconcile | tail -1
 	@test -z "$$(go mod tidy -diff)" || { echo "go.mod is not tidy: run go mod tidy" >&2; exit 1; }
 

@@ -93,7 +93,7 @@ func (a *Agent) perform(ctx context.Context, job reconcile.Job, p Ports, policy 
 func (a *Agent) work(ctx context.Context, job reconcile.Job, p Ports, policy reconcile.Policy) (reconcile.Event, error) {
 	switch j := job.(type) {
 	case reconcile.Fetch:
-		return fetch(ctx, j, p)
+		return a.fetch(ctx, j, p, policy)
 	case reconcile.Resolve:
 		return resolve(ctx, j, p)
 	case reconcile.Plan:
@@ -101,17 +101,25 @@ func (a *Agent) work(ctx context.Context, job reconcile.Job, p Ports, policy rec
 	case reconcile.Audit:
 		return audit(ctx, j, p)
 	case reconcile.Evaluate:
-		drv, top, err := p.Nix.Evaluate(ctx, j.From.Revision, j.From.Target.Configuration)
-		return reconcile.Advanced{Step: reconcile.Evaluated{Resolved: j.From, Derivation: drv, Toplevel: top}}, err
+		s := reconcile.Evaluated{Resolved: j.From}
+		var err error
+		if s.Fetched, err = whole(ctx, s.Fetched, p); err == nil {
+			s.Derivation, s.Toplevel, err = p.Nix.Evaluate(ctx, s.Revision, s.Target.Configuration)
+		}
+		return reconcile.Advanced{Step: s}, err
 	case reconcile.Build:
 		report := func(now reconcile.Progress) { a.progress.Store(&now) }
 		root := rootsOf(j.From.Purpose).built
-		if j.From.Manifest.Signer != "" {
+		if j.From.Manifest.Place != "" {
 			err := p.Nix.Copy(ctx, j.From.Toplevel, root, report)
 			return reconcile.Advanced{Step: reconcile.Built{Evaluated: j.From}}, err
 		}
-		err := p.Nix.Build(ctx, j.From, root, report)
-		return reconcile.Advanced{Step: reconcile.Built{Evaluated: j.From}}, err
+		s := reconcile.Built{Evaluated: j.From}
+		var err error
+		if s.Fetched, err = whole(ctx, s.Fetched, p); err == nil {
+			err = p.Nix.Build(ctx, s.Evaluated, root, report)
+		}
+		return reconcile.Advanced{Step: s}, err
 	case reconcile.Preflight:
 		return a.preflight(ctx, j, p, policy)
 	case reconcile.Tidy:

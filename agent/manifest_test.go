@@ -40,8 +40,8 @@ func TestAManifestComesInsteadOfAnEvaluation(t *testing.T) {
 
 func TestWithoutAManifestANodeThatPrefersThemEvaluates(t *testing.T) {
 	planned(t, reconcile.Manifests{Mode: reconcile.ManifestPrefer, Wait: 10 * time.Minute}, time.Hour, func(n *agenttest.Node) {
-		if !holds(n, reconcile.GateEvaluate) || n.Slots().Running != "A" {
-			t.Errorf("runs %s with holds %v, want A: the evaluation failed", n.Slots().Running, n.Agent().Snapshot().Holds)
+		if !holds(n, reconcile.GateEvaluate) || n.Slots().Running != "A" || len(n.Diary.Unverified) > 0 {
+			t.Errorf("runs %s with holds %v, want A: the evaluation failed; %v", n.Slots().Running, n.Agent().Snapshot().Holds, n.Diary.Unverified)
 		}
 	})
 }
@@ -58,7 +58,7 @@ func TestAnAuditHoldsALie(t *testing.T) {
 			time.Sleep(30 * time.Minute)
 			synctest.Wait()
 			lie, audits := says == "A", n.Agent().Snapshot().Record.Tally.Audits
-			if lie != holds(n, reconcile.GateManifest) || !lie && n.Slots().Default != "B" || lie && n.Slots().Default != "A" ||
+			if len(n.Diary.Unverified) > 0 || lie != holds(n, reconcile.GateManifest) || !lie && n.Slots().Default != "B" || lie && n.Slots().Default != "A" ||
 				audits[reconcile.AuditDifferent] > 0 != lie || audits[reconcile.AuditSame] > 0 == lie {
 				t.Errorf("the manifest says %s: slots %+v, holds %v, audits %v", says, n.Slots(), n.Agent().Snapshot().Holds, audits)
 			}
@@ -80,6 +80,9 @@ func TestCrashWithManifests(t *testing.T) {
 		if !slices.Contains(quiet.points, point) {
 			t.Errorf("it does not pass %q: %v", point, quiet.points)
 		}
+	}
+	if slices.Contains(quiet.points, "before add the tree") {
+		t.Error("a tree is added to the store, and nothing of it is evaluated")
 	}
 	for i, point := range quiet.points {
 		play(t, push, agenttest.Accident{Point: i}).check(t, "B", false, "agent dies "+point)

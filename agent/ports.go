@@ -43,14 +43,19 @@ type Tree struct {
 }
 
 // Source fetches revisions. A revision that must not be used is a
-// [reconcile.RejectedError].
+// [reconcile.RejectedError]. Again gets the files of one that was fetched before.
 type Source interface {
 	Fetch(ctx context.Context, j reconcile.Fetch) (Tree, error)
+	Again(ctx context.Context, f reconcile.Fetched) (Tree, error)
 }
 
 // Registry knows what a revision wants of this node. ResolveAs asks what it will want of it
-// once n runs; known is false where that cannot be told yet.
+// once n runs; known is false where that cannot be told yet. Keep copies what is read of a
+// revision's files for that into a directory of its own below to, and returns it; Kept reports
+// whether such a directory has that still, by the settings of now.
 type Registry interface {
+	Keep(from, to string) (dir string, err error)
+	Kept(dir string) bool
 	Resolve(ctx context.Context, rev reconcile.Revision) (reconcile.Target, error)
 	ResolveAs(ctx context.Context, rev reconcile.Revision, n reconcile.Newcomer) (t reconcile.Target, known bool, err error)
 }
@@ -66,14 +71,15 @@ type Planned struct {
 
 // Manifests know what another machine evaluated. Plan gets the revision's manifest, and looks at
 // it and its signature: whatever is wrong with it may pass, and is no [reconcile.RejectedError],
-// which is what the registry says of this node. Accepted are earlier commits.
+// which is what the registry says of this node.
 type Manifests interface {
-	Plan(ctx context.Context, rev reconcile.Revision, accepted []reconcile.Commit) (Planned, error)
+	Plan(ctx context.Context, j reconcile.Plan) (Planned, error)
 }
 
 // Nix evaluates, builds and keeps store paths.
 type Nix interface {
 	Add(ctx context.Context, dir, root string) (path string, err error)
+	Has(path string) bool // in the store; what is not rooted may be gone at any time
 	Evaluate(ctx context.Context, rev reconcile.Revision, configuration string) (reconcile.Derivation, reconcile.Toplevel, error)
 	// Build builds what was evaluated, and keeps it by the root of that name.
 	Build(ctx context.Context, from reconcile.Evaluated, root string, report func(reconcile.Progress)) error

@@ -2,33 +2,121 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
-func fetch(ctx context.Context, j reconcile.Fetch, p Ports) (reconcile.Event, error) {
+func (a *Agent) fetch(ctx context.Context, j reconcile.Fetch, p Ports, policy reconcile.Policy) (reconcile.Event, error) {
 	begun := time.Now()
 	tree, err := p.Source.Fetch(ctx, j)
 	if err != nil {
 		return nil, err
 	}
 	verified := min(max(0, tree.Verified), time.Since(begun)) // a child says so that has read what strangers sent
-	rev := tree.Revision
-	if rev.Tree, err = p.Nix.Add(ctx, tree.Dir, rootsOf(j.Purpose).source); err != nil {
-		return nil, err
-	}
-	if tree.Verify != nil {
-		begun = time.Now()
-		if err := tree.Verify(rev.Tree); err != nil {
-			return nil, err
+	if verify := tree.Verify; verify != nil {
+		tree.Verify = func(dir string) error {
+			begun := time.Now()
+			defer func() { verified += time.Since(begun) }()
+			return verify(dir)
 		}
-		verified += time.Since(begun)
 	}
-	took := reconcile.Times{"verify": verified}
-	return reconcile.Advanced{Step: reconcile.Fetched{Revision: rev, Behind: tree.Behind, Purpose: j.Purpose, Took: took}}, nil
+	f := reconcile.Fetched{Revision: tree.Revision, Behind: tree.Behind, Purpose: j.Purpose}
+	switch policy.Manifests.Mode {
+	case reconcile.ManifestOnly, reconcile.ManifestPrefer: // nothing of it is evaluated, or not yet
+		f.Revision.Tree, err = a.keep(tree, p)
+	default:
+		f.Revision.Tree, err = add(ctx, tree, j.Purpose, p)
+	}
+	if errors.Is(err, errNotKept) { // of the whole tree it will be told what is wrong with it
+		f.Revision.Tree, err = add(ctx, tree, j.Purpose, p)
+	}
+	f.Took = reconcile.Times{"verify": verified}
+	return reconcile.Advanced{Step: f}, err
+}
+
+// add puts a tree into the store, as what Nix evaluates, and verifies it there.
+func add(ctx context.Context, tree Tree, purpose reconcile.Purpose, p Ports) (path string, err error) {
+	if path, err = p.Nix.Add(ctx, tree.Dir, rootsOf(purpose).source); err == nil && tree.Verify != nil {
+		err = tree.Verify(path)
+	}
+	return path, err
+}
+
+// keptRegistries is how many commits the registry is kept of: those on their way, and some more.
+const keptRegistries = 8
+
+// keep copies the registry of a tree that is not added to the store. The tree itself is
+// another one after the next fetch.
+func (a *Agent) keep(tree Tree, p Ports) (dir string, err error) {
+	if tree.Verify != nil {
+		if err := tree.Verify(tree.Dir); err != nil {
+			return "", err
+		}
+	}
+	all := filepath.Join(a.StateDir, "registries")
+	if err := dropOldest(all, keptRegistries-1); err != nil {
+		return "", err
+	}
+	dir, err = p.Registry.Keep(tree.Dir, filepath.Join(all, string(tree.Revision.Commit)))
+	if err != nil {
+		err = fmt.Errorf("%w: %w", errNotKept, err)
+	}
+	return dir, err
+}
+
+var errNotKept = errors.New("the registry cannot be kept")
+
+// dropOldest removes all but the newest of the directories in dir.
+func dropOldest(dir string, stay int) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	made := func(e os.DirEntry) time.Time {
+		info, err := e.Info()
+		if err != nil {
+			return time.Time{}
+		}
+		return info.ModTime()
+	}
+	slices.SortFunc(entries, func(x, y os.DirEntry) int { return made(y).Compare(made(x)) })
+	for _, e := range entries[min(stay, len(entries)):] {
+		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// whole returns a revision whose tree is in the store. That of one that has waited while later ones
+// were fetched may have been garbage collected.
+func whole(ctx context.Context, f reconcile.Fetched, p Ports) (reconcile.Fetched, error) {
+	if p.Nix.Has(f.Revision.Tree) {
+		return f, nil
+	}
+	tree, err := p.Source.Again(ctx, f)
+	if err == nil {
+		f.Revision.Tree, err = add(ctx, tree, f.Purpose, p)
+	}
+	return f, err
+}
+
+// readable returns a revision of which the registry's file can be read.
+func readable(ctx context.Context, f reconcile.Fetched, p Ports) (reconcile.Fetched, error) {
+	if p.Registry.Kept(f.Revision.Tree) {
+		return f, nil
+	}
+	return whole(ctx, f, p)
 }
 
 // rootNames are the roots of a tree that is evaluated, and of the system that is built of
@@ -45,12 +133,21 @@ func rootsOf(p reconcile.Purpose) rootNames {
 }
 
 func resolve(ctx context.Context, j reconcile.Resolve, p Ports) (reconcile.Event, error) {
-	target, err := p.Registry.Resolve(ctx, j.From.Revision)
-	return reconcile.Advanced{Step: reconcile.Resolved{Fetched: j.From, Target: target}}, err
+	f, err := whole(ctx, j.From, p)
+	if err != nil {
+		return nil, err
+	}
+	target, err := p.Registry.Resolve(ctx, f.Revision)
+	return reconcile.Advanced{Step: reconcile.Resolved{Fetched: f, Target: target}}, err
 }
 
 func plan(ctx context.Context, j reconcile.Plan, p Ports) (reconcile.Event, error) {
-	planned, err := p.Manifests.Plan(ctx, j.From.Revision, j.Accepted)
+	from, err := readable(ctx, j.From, p)
+	if err != nil {
+		return nil, err
+	}
+	j.From = from
+	planned, err := p.Manifests.Plan(ctx, j)
 	return reconcile.Advanced{Step: reconcile.Evaluated{
 		Resolved: reconcile.Resolved{Fetched: j.From, Target: planned.Target}, Derivation: planned.Derivation, Toplevel: planned.Toplevel, Manifest: planned.Manifest, Audit: planned.Audit,
 	}}, err
@@ -59,6 +156,10 @@ func plan(ctx context.Context, j reconcile.Plan, p Ports) (reconcile.Event, erro
 func audit(ctx context.Context, j reconcile.Audit, p Ports) (reconcile.Event, error) {
 	s := j.From
 	s.Audit = false
+	var err error
+	if s.Fetched, err = whole(ctx, s.Fetched, p); err != nil {
+		return nil, err
+	}
 	_, top, err := p.Nix.Evaluate(ctx, s.Revision, s.Target.Configuration)
 	if _, rejected := reconcile.RejectedBy(err); rejected {
 		err = reconcile.Rejected(reconcile.GateManifest, fmt.Errorf("the manifest signed by %s names %s, and this node cannot evaluate the commit: %w", s.Manifest.Signer, s.Toplevel, err))
@@ -96,7 +197,11 @@ func sameNode(ctx context.Context, from reconcile.Resolved, next reconcile.Newco
 	if next.HostName == "" || from.Revision.Tree == "" {
 		return nil
 	}
-	t, known, err := p.Registry.ResolveAs(ctx, from.Revision, next)
+	f, err := readable(ctx, from.Fetched, p)
+	if err != nil {
+		return err
+	}
+	t, known, err := p.Registry.ResolveAs(ctx, f.Revision, next)
 	_, rejected := reconcile.RejectedBy(err)
 	switch {
 	case err != nil && !rejected:

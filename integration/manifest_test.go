@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/infra-agent/infra-agent/agent/control"
 	"github.com/infra-agent/infra-agent/agent/manifest"
@@ -29,9 +30,10 @@ type ci struct {
 	key      string // the file on this machine, and on the node
 	cacheURL string
 
-	mu    sync.Mutex        // guards what follows
-	files map[string][]byte // of the cache, and manifests, by path
-	down  bool              // it gives no answer
+	mu    sync.Mutex           // guards what follows
+	files map[string][]byte    // of the cache, and manifests, by path
+	dates map[string]time.Time // of some of them
+	down  bool                 // it gives no answer
 }
 
 func (c *ci) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -45,6 +47,9 @@ func (c *ci) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !there:
 		http.NotFound(w, r)
 	default:
+		if date, there := c.dates[r.URL.Path]; there {
+			w.Header().Set("Last-Modified", date.UTC().Format(http.TimeFormat))
+		}
 		_, _ = w.Write(data)
 	}
 }
@@ -52,15 +57,15 @@ func (c *ci) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 const ciKey = "/root/manifest-key"
 
 // newCI makes the cache and the keys. What nodes must know of them is for the caller to commit.
-func newCI(t *testing.T, f fleet) *ci {
-	c := &ci{f: f, files: map[string][]byte{"/nix-cache-info": []byte("StoreDir: /nix/store\n")}, key: filepath.Join(t.TempDir(), "key")}
+func newCI(t testing.TB, f fleet) *ci {
+	c := &ci{f: f, files: map[string][]byte{"/nix-cache-info": []byte("StoreDir: /nix/store\n")}, dates: map[string]time.Time{}, key: filepath.Join(t.TempDir(), "key")}
 	c.cacheURL = must[string](t)(f.ServeHTTP(c))
 	check(t, exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", c.key).Run())
 	return c
 }
 
 // cacheKey is a key of Nix's, as "nix key generate-secret" makes it.
-func cacheKey(t *testing.T, name string) (secret, public string) {
+func cacheKey(t testing.TB, name string) (secret, public string) {
 	t.Helper()
 	pub, priv, err := ed25519.GenerateKey(nil)
 	check(t, err)
@@ -68,23 +73,29 @@ func cacheKey(t *testing.T, name string) (secret, public string) {
 }
 
 // settings are those of nodes that trust it; limits are more of their limits.
-func (c *ci) settings(t *testing.T, settings, limits string) {
+func (c *ci) settings(t testing.TB, settings, limits string) {
+	t.Helper()
+	signer := must[[]byte](t)(os.ReadFile(c.key + ".pub"))
+	files := trusting("manifest_signers", "ci@example.org namespaces=\"infra-agent-manifest\" "+string(signer))
+	files["config.toml"] = c.config(t, settings, limits) + `
+[trust]
+manifest_signers_file = "/etc/infra-agent/manifest_signers"
+`
+	c.f.push("manifests", files)
+}
+
+// config is a file of settings of nodes that trust the cache, and nobody who signs manifests.
+func (c *ci) config(t testing.TB, settings, limits string) string {
 	t.Helper()
 	secret, public := cacheKey(t, "lab-1")
 	check(t, os.WriteFile(c.key+".cache", []byte(secret), 0o600))
-	signer := must[[]byte](t)(os.ReadFile(c.key + ".pub"))
-	files := trusting("manifest_signers", "ci@example.org namespaces=\"infra-agent-manifest\" "+string(signer))
-	files["config.toml"] = strings.Replace(must[string](t)(c.f.Repo().File("config.toml")), "[limits]\n", "[limits]\n"+limits, 1) + `
+	return strings.Replace(must[string](t)(c.f.Repo().File("config.toml")), "[limits]\n", "[limits]\n"+limits, 1) + `
 [manifest]
 ` + settings + `
-
-[trust]
-manifest_signers_file = "/etc/infra-agent/manifest_signers"
 
 [nix]
 extra_args = ["--option", "substituters", "` + c.cacheURL + `", "--option", "trusted-public-keys", "` + public + `"]
 `
-	c.f.push("manifests", files)
 }
 
 // on makes a node the machine.
@@ -128,6 +139,13 @@ func (c *ci) publish() (files map[string]string, m *manifest.Manifest) {
 // serve does the same, with manifests at the server instead of a branch.
 func (c *ci) serve() {
 	c.t.Helper()
+	c.offer()
+	c.f.sync()
+}
+
+// offer puts it all there, and tells nobody.
+func (c *ci) offer() {
+	c.t.Helper()
 	files, m := c.evaluate()
 	for _, n := range m.Nodes {
 		c.upload(n.Toplevel, "/root/cache-key")
@@ -137,7 +155,6 @@ func (c *ci) serve() {
 		c.files["/manifests/"+name] = []byte(text)
 	}
 	c.mu.Unlock()
-	c.f.sync()
 }
 
 // signed signs a text as ssh-keygen does.
@@ -247,6 +264,22 @@ func TestWithoutAManifestTheNodeEvaluates(t *testing.T) {
 	if s.Took["evaluate"] == 0 {
 		t.Errorf("the node took %v, want an evaluation", s.Took)
 	}
+	t.Log("a manifest that comes after that changes nothing, though it names another system")
+	c.on(f.boot("db1")[0])
+	good := string(s.Good.Toplevel)
+	files, m := c.evaluate()
+	mine := manifest.FileName(m.Commit, "web1")
+	lie := strings.ReplaceAll(files[mine], filepath.Base(good), "0c0wiqhlf3l3sn8ms5rkclb0snfmvkq6-nixos-system-web1-lie")
+	check(t, f.Repo().Beside("manifests", map[string]string{mine: lie, mine + manifest.Suffix: signed(t, lie, c.key)}))
+	polls := web.metric(`infra_agent_polls_total{result="unchanged"}`)
+	f.sync()
+	web.wait("polled again", func(s control.Status) bool {
+		return web.metric(`infra_agent_polls_total{result="unchanged"}`) > polls+1
+	})
+	if s, err := web.status(); err != nil || !inSync(commit)(s) || len(s.Holds) > 0 {
+		t.Errorf("state %s, holds %v, %v, want it in sync", s.State, s.Holds, err)
+	}
+	web.expect(good)
 }
 
 // A node comes from evaluations to manifests, and back.
@@ -270,6 +303,24 @@ func TestFromEvaluationsToManifestsAndBack(t *testing.T) {
 	if m := promoted(commit).Manifest; m == nil || m.Signer != "ci@example.org" || !strings.HasPrefix(m.Place, c.cacheURL) {
 		t.Errorf("the system was named by %v, want the manifest of the server", m)
 	}
+	t.Log("a fleet's file that was cut off")
+	commit = f.edit("config.toml", "/{commit}/{node}.json", "/{commit}.json")
+	c.serve()
+	promoted(commit)
+	commit = f.edit("roles/web.nix", "VERSION=2", "VERSION=22")
+	c.offer()
+	whole := "/manifests/" + manifest.FileName(reconcile.Commit(commit), "")
+	c.mu.Lock()
+	text := c.files[whole]
+	c.files[whole] = text[:len(text)-60]
+	c.mu.Unlock()
+	f.sync()
+	web.wait("held", held(reconcile.GateManifest, "it ends too early"))
+	c.mu.Lock()
+	c.files[whole] = text
+	c.mu.Unlock()
+	f.sync()
+	promoted(commit)
 	t.Log("the server of manifests is down for a while")
 	c.mu.Lock()
 	c.down = true
@@ -285,7 +336,7 @@ func TestFromEvaluationsToManifestsAndBack(t *testing.T) {
 	commit = f.edit("config.toml", `mode = "only"`, `mode = "off"`)
 	c.serve()
 	promoted(commit)
-	commit = f.edit("roles/web.nix", "VERSION=2", "VERSION=3")
+	commit = f.edit("roles/web.nix", "VERSION=22", "VERSION=3")
 	if m := promoted(commit).Manifest; m != nil {
 		t.Errorf("the system was named by %v, want an evaluation", m)
 	}

@@ -42,7 +42,7 @@ open {
     openpgp_keyring_file = option string "" "/etc/infra-agent/keyring.asc" "OpenPGP public keys; empty: no OpenPGP signature is accepted.";
     revocation_file = option string "" "/etc/infra-agent/revoked" "SSH public keys that are not accepted any more, one a line; empty: none.";
     authorizations = option string "" "keys/allowed_signers" "OpenSSH allowed signers in the repository, instead of the node's: each commit is judged by what its parents have there.";
-    manifest_signers_file = option string "" "/etc/infra-agent/manifest_signers" "OpenSSH allowed signers of manifests, for the namespace infra-agent-manifest; empty: no manifest is accepted.";
+    manifest_signers_file = option string "" "/etc/infra-agent/manifest_signers" "OpenSSH allowed signers of manifests, for the namespace infra-agent-manifest; empty: whom trust.authorizations allows that by name, or nobody.";
     introduction = option string "" "2f1c9d4be03a5c7786d1e0f9ab3c5d7e8f901234" "The commit with which trust.authorizations begins: it is accepted, and what descends from it is judged.";
   };
   registry = {
@@ -71,10 +71,10 @@ open {
     ssh_config_file = option string "" "/etc/infra-agent/ssh_config" "File of ssh_config(5) for inputs over ssh, with a key for each host or repository; empty: that of ssh.";
   };
   manifest = {
-    mode = option (word [ "off" "prefer" "only" ]) "off" "prefer" "Whether a signed manifest names the system of a commit: off, this node evaluates; prefer, it evaluates where none has come within manifest.wait; only, it never evaluates.";
+    mode = option (word [ "off" "prefer" "only" ]) "off" "prefer" "Whether a manifest names the system of a commit: off, this node evaluates; prefer, it evaluates where none has come within manifest.wait; only, it never evaluates.";
     wait = option duration "10m" "30m" "prefer: how long a manifest, and what it names, may take, 0s to 24h.";
     audit = option string "0%" "5%" "prefer: of this share of commits the node evaluates all the same, and holds one of which its manifest says something else.";
-    sources = option list [ ] [ "https://ci.example.org/manifests/{commit}/{node}.json" ] "Where manifests are, in order; empty: branch:manifests. It is branch:NAME, in the remotes, with COMMIT/NODE.json; or a URL in which {commit}, {node} and {system} stand for this node's. The signature's name has .sig after it.";
+    sources = option list [ ] [ "https://ci.example.org/manifests/{commit}/{node}.json" ] "Where manifests are, in order; empty: branch:manifests. It is branch:NAME, in the remotes, with COMMIT/NODE.json; or a URL, in which {commit}, {node} and {system} stand for this node's: the signature's name has .sig after it; or store:URL, which names a store path with manifests in it, signed with the binary cache's key; or pin:URL, or pin:URL#NAME, which names a system, and no commit.";
   };
   limits = {
     fetch = option duration "15m" "30m" "Limit of a fetch, verification included, 10s to 24h.";

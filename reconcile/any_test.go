@@ -53,9 +53,11 @@ var anyPhase = rapid.Custom(func(t *rapid.T) Phase {
 	}).Draw(t, "phase")
 })
 
+var anyManifest = rapid.SampledFrom([]Manifest{{}, {Place: "p", Signer: "ci"}, {Place: "p", Pinned: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}})
+
 var anyStep = rapid.Custom(func(t *rapid.T) Step {
 	f := Fetched{Revision: Revision{Commit: anyCommit.Draw(t, "commit")}, Purpose: rapid.SampledFrom([]Purpose{PurposeBranch, PurposeTesting}).Draw(t, "purpose")}
-	e := Evaluated{Resolved{f, Target{}}, "x.drv", anyTop.Draw(t, "toplevel"), Manifest{Signer: rapid.SampledFrom([]string{"", "ci"}).Draw(t, "signer")}, rapid.Bool().Draw(t, "audit")}
+	e := Evaluated{Resolved{f, Target{}}, "x.drv", anyTop.Draw(t, "toplevel"), anyManifest.Draw(t, "manifest"), rapid.Bool().Draw(t, "audit")}
 	return rapid.SampledFrom([]Step{nil, f, e.Resolved, e, Built{e}, Ready{Built{e}, anyChecks.Draw(t, "checks"), rapid.Bool().Draw(t, "retires"), nil}}).Draw(t, "step")
 })
 

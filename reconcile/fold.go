@@ -103,7 +103,7 @@ func Fold(r Record, e Event) Record {
 		r.Blocked, r.Losses, r.Failures, r.Foreign.Tip, r.Tested = nil, nil, nil, "", nil
 		r.Work.Pause, r.Work.Errors = Pause{}, 0
 	case Synced:
-		r.Work.Pause, r.Work.Errors = Pause{}, 0
+		r.Work.Pause, r.Work.Errors, r.Work.PinAsked = Pause{}, 0, time.Time{}
 		r = forget(r, func(key FailureKey, _ Failure) bool { return memories[key.Kind].sync })
 	case Retiring:
 		r.Retiring = true
@@ -126,12 +126,19 @@ func Fold(r Record, e Event) Record {
 }
 
 func advanced(r Record, e Advanced) Record {
-	if purposeOf(e.Job) == PurposeFollow {
+	if PurposeOf(e.Job) == PurposeFollow {
 		return stepShown(ended(r, JobEnd{Job: KeyOf(e.Job), OK: true}), e.Step)
 	}
 	r = ended(r, JobEnd{Job: KeyOf(e.Job), OK: true})
 	r, e.Step = timed(r, e)
 	testing := e.Step.fetched().Purpose == PurposeTesting
+	if s, is := e.Step.(Evaluated); is && !s.Manifest.Pinned.IsZero() {
+		known := r.knows(s)
+		if r = withPin(r, s, e.At); known { // asked for again, and still the same
+			r.Failures = dropped(r.Failures, manifestKey(s.Revision.Commit))
+			return r
+		}
+	}
 	r.Work.Steps = stepped(r, e.Step)
 	switch s := e.Step.(type) {
 	case Fetched:
@@ -185,7 +192,7 @@ func timed(r Record, e Advanced) (Record, Step) {
 
 func failed(r Record, e Failed) Record {
 	r.Work.Last = JobEnd{Job: KeyOf(e.Job), Why: e.Why, Rejected: e.Gate != ""}
-	if purposeOf(e.Job) == PurposeFollow { // what else is looked at goes on meanwhile
+	if PurposeOf(e.Job) == PurposeFollow { // what else is looked at goes on meanwhile
 		return stepFailed(r, e)
 	}
 	r.Work.Errors++
@@ -213,7 +220,7 @@ func failed(r Record, e Failed) Record {
 		return postponed(r, key, GateEvaluate, e.Why, e.At, e.Spread)
 	case Build:
 		r.Work.Overtaken = ""
-		if j.From.Manifest.Signer != "" {
+		if j.From.Manifest.Place != "" {
 			return uncopied(r, j.From, e)
 		}
 		r = outcomeOf(r, ResultBuildFailed, j.From.Purpose, e.At)

@@ -78,7 +78,7 @@ func follows(p Confirming, r Record, o Observation) proof {
 	case Resolved:
 		return f.taking(stepEvaluate, Evaluate{s})
 	case Evaluated:
-		if s.Toplevel != d.New.Toplevel {
+		if s.Toplevel != d.New.Toplevel && s.Manifest.Pinned.IsZero() { // a pin may be of a later commit by now
 			return proof{step: stepEvaluate, wrong: true, why: fmt.Sprintf("it describes %s for %s, and not the system on trial", s.Toplevel, cmp.Or(s.Target.Configuration, s.Target.Node))}
 		}
 	case Built, Ready: // of no job that shows anything
@@ -230,7 +230,7 @@ func Follow(r Record, o Observation) map[string]CheckResult {
 	switch s, evaluated := evaluatedOf(r.Work.Following.Step); {
 	case o.Following.Print == p.Baseline.Print:
 		steps = []string{stepPoll}
-	case now.step == stepManifest, evaluated && s.Manifest.Signer != "":
+	case now.step == stepManifest, evaluated && s.Manifest.Place != "":
 		steps = []string{stepSettings, stepPoll, stepFetch, stepManifest}
 	}
 	for _, step := range steps {

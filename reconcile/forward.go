@@ -54,6 +54,21 @@ func next(c Candidate, r Record, o Observation) (Action, Hold) {
 	if c.Step == nil {
 		return Run{Fetch{Tip: c.Tip, Purpose: c.Purpose, Anchor: r.Anchor, Accepted: r.Accepted, Rewind: r.Rewind}}, Hold{}
 	}
+	again := pinAgain(c, r, o)
+	if !again.IsZero() && !again.After(o.Now) {
+		f, _ := FetchedOf(c.Step)
+		return Run{Plan{From: f, Accepted: r.Accepted, Pins: r.pins()}}, Hold{}
+	}
+	act, h := onward(c, r, o)
+	if wait, waits := act.(Wait); waits {
+		wait.Until = sooner(wait.Until, again)
+		act = wait
+	}
+	return act, h
+}
+
+// onward takes a candidate that is fetched further.
+func onward(c Candidate, r Record, o Observation) (Action, Hold) {
 	if h := unplanned(c, r, o); h.Gate != "" && c.Tip.Commit == r.Good.Revision { // it runs already, and nobody need hear of it
 		return Wait{Until: h.Until}, Hold{}
 	}
@@ -72,7 +87,7 @@ func next(c Candidate, r Record, o Observation) (Action, Hold) {
 	switch s := c.Step.(type) {
 	case Fetched:
 		if planned(s, r, o) {
-			return Run{Plan{From: s, Accepted: r.Accepted}}, Hold{}
+			return Run{Plan{From: s, Accepted: r.Accepted, Pins: r.pins()}}, Hold{}
 		}
 		return Run{Resolve{s}}, Hold{}
 	case Resolved:

@@ -19,6 +19,9 @@ func TestAClosedGateKeepsItsStepFromBeingTaken(t *testing.T) {
 			if _, enters := note.Event.(Entered); !runs && (!notes || !enters) {
 				continue
 			}
+			if !pinAgain(c, r, o).IsZero() { // to ask for a pin once more is no step
+				continue
+			}
 			for i, g := range gates {
 				if h := g.ask(c, r, o); h.Gate != "" && g.before <= stepOf(c) {
 					t.Fatalf("gate %d is closed (%s: %s), and the candidate goes on with %+v", i, h.Gate, h.Why, act)

@@ -12,7 +12,7 @@ func Holds(r Record, o Observation) []Hold {
 	var all []Hold
 	if _, ok := r.Phase.(Idle); ok {
 		act, h := idle(r, o)
-		if run, wanted := act.(Run); wanted && purposeOf(run.Job) != PurposeTesting && o.Job == nil && r.Work.Pause.lasts(o.Now) {
+		if run, wanted := act.(Run); wanted && PurposeOf(run.Job) != PurposeTesting && o.Job == nil && r.Work.Pause.lasts(o.Now) {
 			h = pausing(r)
 		}
 		all = append(all, h)

@@ -35,11 +35,12 @@ func KeyOf(j Job) JobKey {
 // LimitOf returns how long j may take; 0 means that its phase bounds it.
 func LimitOf(j Job, p Policy) time.Duration { return j.entry(p.Limits).limit }
 
-func purposeOf(j Job) Purpose { return j.entry(Limits{}).purpose }
+// PurposeOf returns what j prepares a commit for; "": it prepares none.
+func PurposeOf(j Job) Purpose { return j.entry(Limits{}).purpose }
 
 // The jobs that prepare a system.
 
-// Fetch gets the tip, verifies it and adds its tree to the store.
+// Fetch gets the tip and verifies it; and adds its tree to the store, or keeps its registry.
 type Fetch struct {
 	Tip      Tip
 	Purpose  Purpose
@@ -64,6 +65,7 @@ func (j Resolve) entry(l Limits) jobEntry {
 type Plan struct {
 	From     Fetched
 	Accepted []Commit
+	Pins     Pins
 }
 
 func (j Plan) entry(l Limits) jobEntry {

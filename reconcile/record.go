@@ -17,6 +17,7 @@ type Record struct {
 	Good      System                 `json:"good"`               // zero before the first adoption
 	Previous  System                 `json:"previous"`           // good before Good
 	Phase     Phase                  `json:"-"`                  // encoded by package store
+	Pins      []Pin                  `json:"pins,omitempty"`     // the last 100 that named a system, newest last
 	Blocked   map[Toplevel]Block     `json:"blocked,omitempty"`
 	Losses    map[Toplevel]int       `json:"losses,omitempty"` // power lost while it was on trial
 	Failures  map[FailureKey]Failure `json:"failures,omitempty"`

@@ -78,7 +78,15 @@ func (w *script) ok() {
 		advanced(Resolved{Fetched: j.From, Target: w.targets[j.From.Revision.Commit]})
 	case Plan:
 		top := w.systems[j.From.Revision.Commit]
-		advanced(Evaluated{Resolved{j.From, w.targets[j.From.Revision.Commit]}, Derivation(top + ".drv"), top, Manifest{"place", "ci"}, w.audit})
+		named := Manifest{Place: "place", Signer: "ci"}
+		if pin := w.pin; pin.Toplevel != "" {
+			if err := j.Pins.Accepts(pin, j.From.Revision.Time, w.obs.Now); err != nil {
+				w.ends(Failed{Job: j, Why: err.Error(), At: w.obs.Now, Spread: 1})
+				return
+			}
+			top, named = pin.Toplevel, Manifest{Place: "place", Pinned: pin.At}
+		}
+		advanced(Evaluated{Resolved{j.From, w.targets[j.From.Revision.Commit]}, Derivation(top + ".drv"), top, named, w.audit})
 	case Audit:
 		s := j.From
 		s.Audit = false

@@ -25,7 +25,8 @@ import (
 //	guard armed|off|claimed|dead|gone|rebooted
 //	agent NAME, trial-agent NAME|none    the agent that runs; the one of the system on trial
 //	print TEXT, stale WHY                what the agent follows with: other settings than before the trial; not in force
-//	policy KEY=VALUE                     last_resort, ignore, rollback, checks, observe, manifest, wait, audit=yes for what manifests say from now on
+//	policy KEY=VALUE                     last_resort, ignore, rollback, checks, observe, manifest, wait, audit=yes for what manifests say from now on;
+//	                                     pin=SYSTEM: whoever makes pins makes that one now
 //	clock D                              moves the wall clock
 //
 // Commands after which the agent looks and decides:
@@ -45,6 +46,7 @@ type script struct {
 	targets  map[Commit]Target
 	baseline Baseline
 	audit    bool
+	pin      Pin
 	out      []string
 }
 

@@ -179,6 +179,8 @@ func (w *script) policy(o map[string]string) {
 			p.Manifests.Mode = ManifestMode(value)
 		case "audit":
 			w.audit = value == "yes"
+		case "pin":
+			w.pin = Pin{Toplevel(value), w.obs.Now}
 		case "wait":
 			p.Manifests.Wait = w.duration(value)
 		default:
@@ -222,7 +224,7 @@ func describeJob(j Job) string {
 	if f, is := j.(Fetch); is && f.Tip.Remote != remotes[0] {
 		s += " from " + f.Tip.Remote
 	}
-	if b, is := j.(Build); is && b.From.Manifest.Signer != "" {
+	if b, is := j.(Build); is && b.From.Manifest.Place != "" {
 		s += ", a copy"
 	}
 	return s

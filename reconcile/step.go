@@ -10,7 +10,7 @@ type Step interface{ fetched() Fetched }
 
 // The steps, in order.
 type (
-	// Fetched: verified, and its tree is in the store.
+	// Fetched: verified, and its tree is in the store, or its registry on disk.
 	Fetched struct {
 		Revision Revision
 		Behind   int // first-parent commits since the anchor before it
@@ -43,14 +43,15 @@ type (
 
 // A Manifest is one that was accepted.
 type Manifest struct {
-	Place  string `json:"place"`  // where it was
-	Signer string `json:"signer"` // who signed it; empty: there is none
+	Place  string    `json:"place"`           // where it was; empty: there is none
+	Signer string    `json:"signer"`          // who signed it; empty: nobody
+	Pinned time.Time `json:"pinned,omitzero"` // it is a pin of that date, which names no commit
 }
 
 // ManifestOf returns the manifest that named a step's system, if one did.
 func ManifestOf(s Step) (Manifest, bool) {
 	e, _ := evaluatedOf(s)
-	return e.Manifest, e.Manifest.Signer != ""
+	return e.Manifest, e.Manifest.Place != ""
 }
 
 func (f Fetched) fetched() Fetched { return f }

@@ -40,7 +40,7 @@ type Revision struct {
 	Time    time.Time `json:"time"`              // the committer's date
 	Subject string    `json:"subject,omitempty"` // first line of the message
 	Signer  string    `json:"signer,omitempty"`  // empty: signatures are not asked for
-	Tree    string    `json:"tree,omitempty"`    // store path of the source tree
+	Tree    string    `json:"tree,omitempty"`    // store path of the source tree, or a directory with its registry alone
 	Hash    string    `json:"hash,omitempty"`    // of the tree, by git
 
 	Warnings []string `json:"warnings,omitempty"` // about files that are not what their authors see

@@ -98,7 +98,7 @@ func ends(wanted, running Job, r Record) bool {
 	if KeyOf(wanted) == KeyOf(running) {
 		return false
 	}
-	if purposeOf(wanted) == PurposeRollback { // a person waits for it; what has to wait itself ends nothing
+	if PurposeOf(wanted) == PurposeRollback { // a person waits for it; what has to wait itself ends nothing
 		_, waited := r.Failures[toplevelKey(r.Back)]
 		return !waited
 	}
@@ -117,7 +117,7 @@ func ends(wanted, running Job, r Record) bool {
 
 // overtakable returns the commit that a job prepares for the branch; "": it does no such thing.
 func overtakable(j Job) Commit {
-	if p := purposeOf(j); p != PurposeBranch && p != PurposeEarlier {
+	if p := PurposeOf(j); p != PurposeBranch && p != PurposeEarlier {
 		return ""
 	}
 	switch j := j.(type) {

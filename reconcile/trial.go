@@ -161,7 +161,7 @@ func judge(p Confirming, r Record, own, current bool, o Observation) (Action, bo
 }
 
 // showing reports whether a step of the proof that the agent follows is being taken.
-func showing(o Observation) bool { return o.Job != nil && purposeOf(o.Job) == PurposeFollow }
+func showing(o Observation) bool { return o.Job != nil && PurposeOf(o.Job) == PurposeFollow }
 
 // late says why a trial was not confirmed in time.
 func (p Confirming) late(w Watch, r Record) Cause {

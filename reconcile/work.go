@@ -22,6 +22,7 @@ type Work struct {
 
 	Armed      bool        // the guard is armed
 	Activation *Activation // how the trial unit ended; nil: not known
+	PinAsked   time.Time   // when the pin was asked for that named the newest commit's system
 	Watch      Watch
 	Lookout    Lookout // of observe mode
 	Following  Following

@@ -32,6 +32,7 @@ type Node struct {
 	Offline     bool                        // no connectivity target answers anybody
 	DiskFull    bool
 	NoManifests bool            // whoever makes manifests does not
+	NoTree      bool            // the tree was garbage collected
 	Secrets     map[string]bool // paths that are there
 	Broken      map[string]bool // programs of the registry that fail
 	Accidents   []Accident

@@ -69,6 +69,17 @@ func (p *Process) Fetch(ctx context.Context, j reconcile.Fetch) (agent.Tree, err
 	return agent.Tree{Revision: reconcile.Revision{Commit: c, Time: time.Now()}, Dir: "tree"}, err
 }
 
+// Again gets the files of a commit that was fetched.
+func (*Process) Again(_ context.Context, f reconcile.Fetched) (agent.Tree, error) {
+	return agent.Tree{Revision: f.Revision, Dir: "tree"}, nil
+}
+
+// Keep keeps what is to be known of a tree.
+func (*Process) Keep(_, to string) (string, error) { return to, nil }
+
+// Kept finds it there.
+func (*Process) Kept(dir string) bool { return dir != "" }
+
 // Resolve finds nothing but the configuration's name.
 func (p *Process) Resolve(_ context.Context, rev reconcile.Revision) (reconcile.Target, error) {
 	p.n.mu.Lock()
@@ -90,7 +101,8 @@ func (p *Process) ResolveAs(context.Context, reconcile.Revision, reconcile.Newco
 }
 
 // Plan finds a manifest of a commit that has one.
-func (p *Process) Plan(ctx context.Context, rev reconcile.Revision, _ []reconcile.Commit) (agent.Planned, error) {
+func (p *Process) Plan(ctx context.Context, j reconcile.Plan) (agent.Planned, error) {
+	rev := j.From.Revision
 	t, err := p.Resolve(ctx, rev)
 	if err != nil {
 		return agent.Planned{}, err
@@ -115,15 +127,27 @@ func (p *Process) Plan(ctx context.Context, rev reconcile.Revision, _ []reconcil
 // registry both add and evaluate.
 type nix struct{ *Process }
 
+const tree = "/nix/store/tree"
+
 func (p nix) Add(ctx context.Context, _, root string) (string, error) {
-	const tree = "/nix/store/tree"
-	return tree, p.effect(ctx, "add the tree", func() error { p.n.roots[root] = tree; return nil })
+	return tree, p.effect(ctx, "add the tree", func() error {
+		p.n.roots[root], p.n.NoTree = tree, false
+		return nil
+	})
+}
+
+func (p nix) Has(path string) bool {
+	p.n.mu.Lock()
+	defer p.n.mu.Unlock()
+	return path == tree && !p.n.NoTree
 }
 
 func (p nix) Evaluate(ctx context.Context, rev reconcile.Revision, _ string) (reconcile.Derivation, reconcile.Toplevel, error) {
 	var top reconcile.Toplevel
 	var takes time.Duration
+	var gone bool
 	p.n.Do(func() {
+		gone = p.n.NoTree
 		if s := p.n.Systems[p.n.Commits[rev.Commit].System]; s != nil {
 			takes = s.EvaluateTakes
 		}
@@ -133,8 +157,8 @@ func (p nix) Evaluate(ctx context.Context, rev reconcile.Revision, _ string) (re
 	}
 	err := p.effect(ctx, "evaluate", func() error {
 		p.n.Diary.Evaluated++
-		if !p.n.verified[rev.Commit] {
-			p.n.Diary.Unverified = append(p.n.Diary.Unverified, "evaluated "+string(rev.Commit))
+		if !p.n.verified[rev.Commit] || rev.Tree != tree || gone {
+			p.n.Diary.Unverified = append(p.n.Diary.Unverified, "evaluated "+string(rev.Commit)+" of "+rev.Tree)
 		}
 		top = p.n.Commits[rev.Commit].System
 		if p.n.Systems[top].Unevaluable {
@@ -151,15 +175,16 @@ func (p nix) Evaluate(ctx context.Context, rev reconcile.Revision, _ string) (re
 func (p nix) Build(ctx context.Context, from reconcile.Evaluated, root string, report func(reconcile.Progress)) error {
 	rev, want := from.Revision, from.Toplevel
 	var s System
-	p.n.Do(func() { s = *p.n.Systems[want] })
+	var gone bool
+	p.n.Do(func() { s, gone = *p.n.Systems[want], p.n.NoTree })
 	report(reconcile.Progress{ToBuild: 1})
 	sleep(ctx, s.BuildTakes)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	return p.effect(ctx, "build", func() error {
-		if !p.n.verified[rev.Commit] {
-			p.n.Diary.Unverified = append(p.n.Diary.Unverified, "built "+string(rev.Commit))
+		if !p.n.verified[rev.Commit] || rev.Tree != tree || gone {
+			p.n.Diary.Unverified = append(p.n.Diary.Unverified, "built "+string(rev.Commit)+" of "+rev.Tree)
 		}
 		if s.Unbuildable {
 			return reconcile.Rejected(reconcile.GateBuild, errors.New("exit 1"))

@@ -286,6 +286,18 @@ func TestEachProblem(t *testing.T) {
 		{"manifests of no branch", `manifest.sources = ["branch:a..b"]`, `config.toml:1:21: manifest.sources[0]: "a..b" is not the name of a branch`},
 		{"manifests with a password", `manifest.sources = ["https://u:hunter2@h/{commit}"]`, "config.toml:1:21: manifest.sources[0]: holds a user name or password (put the secret into a file, and name that in source.hosts)"},
 		{"manifests of a query", `manifest.sources = ["https://h/?c={commit}"]`, "config.toml:1:21: manifest.sources[0]: has a query or fragment (remove what follows ? or #: the signature's name has .sig after it)"},
+		{"pins of a commit", `manifest.sources = ["pin:https://h/{node}/{commit}"]`, "config.toml:1:21: manifest.sources[0]: a pin is of no commit, and {commit} stands for one (have the commit's manifest there)"},
+		{"pins of a file", `manifest.sources = ["pin:/srv/pin"]`, `config.toml:1:21: manifest.sources[0]: "pin:/srv/pin" is neither a branch nor a URL (write "branch:manifests", or "https://host/{commit}/{node}.json")`},
+		{"pins by role", `manifest.sources = ["pin:https://h/pins#{role}"]`, `config.toml:1:21: manifest.sources[0]: "pin:https://h/pins#{role}" has a placeholder that stands for nothing (known are {commit}, {node} and {system})`},
+		{
+			"audits of a pin", "manifest = { mode = \"prefer\", audit = \"5%\", sources = [\"pin:https://h/{node}\"] }",
+			"config.toml:1:31: manifest.audit: does not go with a pin in manifest.sources: that names no commit to evaluate (remove it, or the pin)",
+		},
+		{"store paths with a password", `manifest.sources = ["store:https://u:hunter2@h/{commit}"]`, "config.toml:1:21: manifest.sources[0]: holds a user name or password (put the secret into a file, and name that in source.hosts)"},
+		{
+			"one of several of nobody", `manifest = { mode = "only", sources = ["pin:https://h/{node}", "https://h/{commit}"] }`,
+			"config.toml:1:14: manifest.mode: nobody could sign a manifest (name the public keys that may sign in trust.manifest_signers_file)",
+		},
 		{
 			"manifests by role", `manifest.sources = ["https://h/{role}"]`,
 			`config.toml:1:21: manifest.sources[0]: "https://h/{role}" has a placeholder that stands for nothing (known are {commit}, {node} and {system})`,

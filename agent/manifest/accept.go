@@ -30,15 +30,23 @@ func Open(data, sig []byte, keys Verifier, of Source) (m *Manifest, signer strin
 	if signer, err = keys.VerifyFile(data, sig, Namespace, m.Created); err != nil {
 		return nil, "", fmt.Errorf("the manifest's signature: %w", err)
 	}
+	if err := m.isOf(of); err != nil {
+		return nil, "", err
+	}
+	return m, signer, nil
+}
+
+// isOf says why the manifest is of another source; nil: it is not.
+func (m *Manifest) isOf(of Source) error {
 	switch {
 	case m.Commit == of.Commit && m.Tree == of.Tree:
-		return m, signer, nil
+		return nil
 	case m.Commit == of.Commit:
-		return nil, "", fmt.Errorf("the manifest is of another tree: it says %s, and the commit has %s", m.Tree, of.Tree)
+		return fmt.Errorf("the manifest is of another tree: it says %s, and the commit has %s", m.Tree, of.Tree)
 	case slices.Contains(of.Accepted, m.Commit):
-		return nil, "", fmt.Errorf("the manifest is of %s, which is older than %s (hint: the machine that makes manifests, or a mirror, lags behind)", m.Commit.Short(), of.Commit.Short())
+		return fmt.Errorf("the manifest is of %s, which is older than %s (hint: the machine that makes manifests, or a mirror, lags behind)", m.Commit.Short(), of.Commit.Short())
 	}
-	return nil, "", fmt.Errorf("the manifest is of another commit: it says %s, and %s is wanted", m.Commit.Short(), of.Commit.Short())
+	return fmt.Errorf("the manifest is of another commit: it says %s, and %s is wanted", m.Commit.Short(), of.Commit.Short())
 }
 
 // Configurations returns the names of the outputs, sorted.

@@ -89,6 +89,12 @@ func (n *Nix) Add(ctx context.Context, dir, root string) (string, error) {
 	return path, n.Root(ctx, root, path)
 }
 
+// Has reports whether a path is in the store.
+func (*Nix) Has(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil && strings.HasPrefix(path, "/nix/store/")
+}
+
 // Configurations lists the names of the systems; none when there is no such attribute.
 func (n *Nix) Configurations(ctx context.Context, rev reconcile.Revision) ([]string, error) {
 	out, err := n.Value(ctx, rev, n.set(), "--apply", "builtins.attrNames")

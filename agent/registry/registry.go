@@ -27,6 +27,7 @@ type Resolver struct {
 	File          string // relative to the flake
 	Attr          string // of the flake
 	Mapping       Mapping
+	Beside        string `json:"-"` // another file of the repository, relative to its root, that is kept as well; "" = none
 	Node          string // set by the operator; "" = found by host name
 	Configuration string // set by the operator; "" = found by identity
 	Hostname      string // short: dns-01

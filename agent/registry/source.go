@@ -2,12 +2,15 @@ package registry
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/infra-agent/infra-agent/agent/strict"
 )
@@ -104,17 +107,67 @@ func (r Resolver) find(ctx context.Context, dir string, flake Flake) (data []byt
 
 // read opens the registry without leaving dir, whatever is a symbolic link.
 func (r Resolver) read(dir string) ([]byte, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = root.Close() }()
-	f, err := root.Open(filepath.Join(r.Subdir, r.File))
+	return readIn(dir, filepath.Join(r.Subdir, r.File))
+}
+
+func readIn(dir, name string) ([]byte, error) {
+	f, err := os.OpenInRoot(dir, name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	return io.ReadAll(io.LimitReader(f, strict.MaxBytes+1))
+}
+
+// Keep copies the file of the registry, and the one beside it, as far as they are there, from a
+// revision's files into a directory of its own, which is made anew. With these settings nothing
+// else is read of the files.
+func (r Resolver) Keep(from, to string) (dir string, err error) {
+	dir = r.keptIn(to)
+	err = os.RemoveAll(to)
+	if err == nil {
+		err = os.MkdirAll(dir, 0o700)
+	}
+	for _, name := range r.keeps() {
+		if err == nil && name != "" {
+			err = keep(from, dir, name)
+		}
+	}
+	if err != nil {
+		return "", fmt.Errorf("keep the registry: %w", err)
+	}
+	return dir, nil
+}
+
+// keeps are the files that are kept, relative to the repository.
+func (r Resolver) keeps() []string { return []string{filepath.Join(r.Subdir, r.File), r.Beside} }
+
+func keep(from, to, name string) error {
+	data, err := readIn(from, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(to, name)
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(file, data, 0o600)
+}
+
+// Kept reports whether a directory has what Resolve reads, if there is anything: [Resolver.Keep] has
+// made it with the same settings, or it has all of the revision's files.
+func (r Resolver) Kept(dir string) bool {
+	_, err := os.Stat(dir)
+	return err == nil && (strings.HasPrefix(dir, "/nix/store/") || dir == r.keptIn(filepath.Dir(dir)))
+}
+
+// keptIn is called after the file that is kept there.
+func (r Resolver) keptIn(dir string) string {
+	name := sha256.Sum256([]byte(strings.Join(r.keeps(), "\x00")))
+	return filepath.Join(dir, hex.EncodeToString(name[:8]))
 }
 
 // value asks the flake for its registry.

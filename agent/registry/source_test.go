@@ -152,3 +152,61 @@ profiles = { smb = true, nfs = false, ftp = { enable = false }, web = { enable =
 		})
 	}
 }
+
+// Of files that are not kept whole, the same is read as of all of them.
+func TestKeep(t *testing.T) {
+	const text = "schema = 1\n[nodes.dns-01]\n"
+	for _, c := range []struct {
+		name string
+		r    Resolver
+		make func(dir string) error
+		want string // "": there is none
+		fail bool
+	}{
+		{"a file", Resolver{Source: TOML, File: "infrastructure.toml"}, func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "infrastructure.toml"), []byte(text), 0o644)
+		}, text, false},
+		{"a file below the flake", Resolver{Source: Map, Subdir: "nix", File: "data/fleet.json"}, func(dir string) error {
+			if err := os.MkdirAll(filepath.Join(dir, "nix/data"), 0o755); err != nil {
+				return err
+			}
+			return os.WriteFile(filepath.Join(dir, "nix/data/fleet.json"), []byte(text), 0o644)
+		}, text, false},
+		{"a link within the files", Resolver{Source: Auto, File: "infrastructure.toml"}, func(dir string) error {
+			if err := os.WriteFile(filepath.Join(dir, "fleet.toml"), []byte(text), 0o644); err != nil {
+				return err
+			}
+			return os.Symlink("fleet.toml", filepath.Join(dir, "infrastructure.toml"))
+		}, text, false},
+		{"none", Resolver{Source: Auto, File: "infrastructure.toml"}, func(string) error { return nil }, "", false},
+		{"a link out of the files", Resolver{Source: Auto, File: "infrastructure.toml"}, func(dir string) error {
+			return os.Symlink("/etc/passwd", filepath.Join(dir, "infrastructure.toml"))
+		}, "", true},
+	} {
+		from, to := t.TempDir(), filepath.Join(t.TempDir(), "registries", "commit")
+		if err := c.make(from); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // a second time is the same
+			dir, err := c.r.Keep(from, to)
+			if (err != nil) != c.fail {
+				t.Errorf("%s: Keep = %v", c.name, err)
+			}
+			if err != nil {
+				continue
+			}
+			got, err := c.r.read(dir)
+			if string(got) != c.want || (err != nil) != (c.want == "") || !c.r.Kept(dir) {
+				t.Errorf("%s: %q, %v is kept, want %q", c.name, got, err, c.want)
+			}
+			other := c.r
+			other.File = "other.toml"
+			if other.Kept(dir) {
+				t.Errorf("%s: another file is taken to be kept, too", c.name)
+			}
+		}
+	}
+	if r := (Resolver{File: "x"}); r.Kept(t.TempDir()) || r.Kept("") || r.Kept("/nix/store/0c0wiqhlf3l3sn8ms5rkclb0snfmvkq6-gone") {
+		t.Error("what is not there is taken to be kept")
+	}
+}

@@ -24,6 +24,7 @@ type Files struct {
 	AllowedSigners string // ssh-keygen(1), ALLOWED SIGNERS
 	Keyring        string // OpenPGP public keys, armored or binary
 	Revocation     string // SSH public keys, one a line, that are not allowed any more
+	Named          bool   // of AllowedSigners a line counts only for the namespaces that it names: the file is for several
 }
 
 // Keys are the keys that are allowed to sign.
@@ -54,6 +55,9 @@ func Load(f Files, read func(path string) ([]byte, error)) (*Keys, error) {
 		if err := file.take(data); err != nil {
 			return nil, fmt.Errorf("%s: %w", file.path, err)
 		}
+	}
+	if f.Named {
+		k.ssh.allowed = slices.DeleteFunc(k.ssh.allowed, func(s allowedSigner) bool { return s.namespaces == nil })
 	}
 	return k, nil
 }

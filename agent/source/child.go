@@ -84,12 +84,12 @@ func (a answer) result(j job) (Result, error) {
 	return Result{}, text
 }
 
-// file is what is believed of a signed file: nothing but its size.
+// file is what is believed of a file: nothing but its size.
 func (r Result) file() (Result, error) {
 	if len(r.File) > maxFile || len(r.Signature) > maxFile {
 		return Result{}, errTooLarge
 	}
-	return Result{File: r.File, Signature: r.Signature, NoFile: r.NoFile}, nil
+	return Result{File: r.File, Signature: r.Signature, Modified: r.Modified, NoFile: r.NoFile}, nil
 }
 
 // maxWarnings is how many a person may still read.

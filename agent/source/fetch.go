@@ -25,6 +25,14 @@ type Fetcher struct {
 // NewFetcher returns a fetcher for the remotes and the store of o.
 func NewFetcher(o Options) *Fetcher { return &Fetcher{opts: o} }
 
+// Remotes returns the names of the remotes, in order of preference.
+func (f *Fetcher) Remotes() (names []string) {
+	for _, r := range f.opts.Remotes {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
 // A Request names the commit to get.
 type Request struct {
 	Remote      string             // name of the remote that said it has the commit
@@ -49,9 +57,10 @@ type Result struct {
 
 	Warnings []string `json:"warnings"` // about files that are not what their authors see, and lines of known hosts
 
-	File      []byte `json:"file,omitempty"` // of a question for a signed file: that
-	Signature []byte `json:"signature,omitempty"`
-	NoFile    bool   `json:"no_file,omitempty"` // it is not there
+	File      []byte    `json:"file,omitempty"` // of a question for a file: that
+	Signature []byte    `json:"signature,omitempty"`
+	Modified  time.Time `json:"modified,omitzero"`
+	NoFile    bool      `json:"no_file,omitempty"` // it is not there
 
 	Unconfined string `json:"unconfined"` // why the kernel did not keep the child to its own files; "" = it did
 }

@@ -9,19 +9,22 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
-// A Place is where a signed file is that goes with a commit, and is not in it: in a branch of
-// the remotes, beside the one that is followed, or at a URL. Its signature is in a file of
-// the same name with .sig after it.
+// A Place is where a file is that goes with a commit, and is not in it: in a branch of the
+// remotes, beside the one that is followed, or at a URL. Its signature is in a file of the
+// same name with .sig after it.
 type Place struct {
-	Branch string // short name; "" = it is at the URL
-	Path   string // in the branch's tree
-	URL    string // http or https, with the credentials of the settings for its host
+	Branch   string // short name; "" = it is at the URL
+	Path     string // in the branch's tree
+	URL      string // http or https, with the credentials of the settings for its host
+	Unsigned bool   // there is no signature
+	Bearer   bool   // the token is sent as one, RFC 6750, and not as a password
 }
 
 func (p Place) String() string {
@@ -31,7 +34,14 @@ func (p Place) String() string {
 	return p.URL
 }
 
-// maxFile bounds a signed file.
+// A File is what is there. Nobody has looked at it: it may be anything.
+type File struct {
+	Text      []byte
+	Signature []byte    // none where the place has none
+	Modified  time.Time // as the server says; zero: it does not
+}
+
+// maxFile bounds a file.
 const maxFile = 512 << 10 // bytes: what the child prints is bounded too
 
 const signatureSuffix = ".sig"
@@ -39,31 +49,30 @@ const signatureSuffix = ".sig"
 // ErrNoFile says that a server answered, and does not have the file.
 var ErrNoFile = errors.New("it is not there")
 
-// File gets a signed file and its signature in a child process. Nobody has looked at them: what
-// the child says may be anything. The error is [ErrNoFile] where that is what the last one
-// said who was asked, and never one of a commit.
-func (f *Fetcher) File(ctx context.Context, at Place) (text, sig []byte, err error) {
+// File gets a file and its signature in a child process. The error is [ErrNoFile] where that is
+// what the last one said who was asked, and never one of a commit.
+func (f *Fetcher) File(ctx context.Context, at Place) (got File, err error) {
 	remotes := f.opts.Remotes
 	if at.Branch == "" {
 		to, err := f.opts.Checkout.remoteAt(at.URL, remotes...)
 		if err != nil {
-			return nil, nil, fmt.Errorf("get %s: %w", at, err)
+			return File{}, fmt.Errorf("get %s: %w", at, err)
 		}
 		remotes = []Remote{to}
 	}
 	for _, r := range remotes {
-		text, sig, err = f.fileFrom(ctx, r, at)
+		got, err = f.fileFrom(ctx, r, at)
 		if err == nil || ctx.Err() != nil {
 			break
 		}
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("get %s: %w", at, err)
+		return File{}, fmt.Errorf("get %s: %w", at, err)
 	}
-	return text, sig, nil
+	return got, nil
 }
 
-func (f *Fetcher) fileFrom(ctx context.Context, r Remote, at Place) (text, sig []byte, err error) {
+func (f *Fetcher) fileFrom(ctx context.Context, r Remote, at Place) (File, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, r.Timeout, fmt.Errorf("no answer within %s", r.Timeout))
 	defer cancel()
 	limits := f.opts.Limits
@@ -72,20 +81,21 @@ func (f *Fetcher) fileFrom(ctx context.Context, r Remote, at Place) (text, sig [
 	result, err := f.opts.run(ctx, j)
 	switch _, rejected := reconcile.RejectedBy(err); {
 	case err != nil && ctx.Err() != nil:
-		return nil, nil, context.Cause(ctx)
+		return File{}, context.Cause(ctx)
 	case errors.Is(err, ErrNoBranch), result.NoFile:
-		return nil, nil, ErrNoFile
+		return File{}, ErrNoFile
 	case rejected: // not the commit
-		return nil, nil, errors.New(err.Error())
+		return File{}, errors.New(err.Error())
 	case err != nil:
-		return nil, nil, err
+		return File{}, err
 	}
-	return result.File, result.Signature, nil
+	return File{result.File, result.Signature, result.Modified}, nil
 }
 
 // file is what the child does for [Fetcher.File].
 func (j job) file(ctx context.Context) (Result, error) {
-	get := j.fromURL
+	var r Result
+	var get func(ctx context.Context, suffix string) ([]byte, error)
 	if j.File.Branch != "" {
 		b, err := j.openBranch(ctx)
 		if err != nil {
@@ -93,10 +103,19 @@ func (j job) file(ctx context.Context) (Result, error) {
 		}
 		defer b.close()
 		get = b.get
+	} else {
+		w, err := newWeb(j.Remote, newMeter(2*maxFile)) // one connection for both
+		if err != nil {
+			return Result{}, err
+		}
+		defer func() { _ = w.Close() }()
+		get = func(ctx context.Context, suffix string) (text []byte, err error) {
+			text, r.Modified, err = j.fromURL(ctx, w, suffix)
+			return text, err
+		}
 	}
-	var r Result
 	var err error
-	if r.File, err = get(ctx, ""); err == nil {
+	if r.File, err = get(ctx, ""); err == nil && !j.File.Unsigned {
 		r.Signature, err = get(ctx, signatureSuffix)
 	}
 	if errors.Is(err, ErrNoFile) {
@@ -105,29 +124,28 @@ func (j job) file(ctx context.Context) (Result, error) {
 	return r, err
 }
 
-func (j job) fromURL(ctx context.Context, suffix string) ([]byte, error) {
-	w, err := newWeb(j.Remote, newMeter(2*maxFile))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = w.Close() }()
+func (j job) fromURL(ctx context.Context, w *web, suffix string) (text []byte, modified time.Time, err error) {
 	req, err := j.Remote.request(ctx, http.MethodGet, j.File.URL+suffix, http.NoBody)
 	if err != nil {
-		return nil, err
+		return nil, modified, err
+	}
+	if _, token, given := req.BasicAuth(); given && j.File.Bearer {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	resp, err := j.Remote.do(w.client, req)
 	if status, is := errors.AsType[*statusError](err); is && (strings.HasPrefix(status.status, "404 ") || strings.HasPrefix(status.status, "410 ")) {
-		return nil, ErrNoFile
+		return nil, modified, ErrNoFile
 	}
 	if err != nil {
-		return nil, err
+		return nil, modified, err
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxFile+1))
+	modified, _ = http.ParseTime(resp.Header.Get("Last-Modified")) // who needs it says that it is not there
+	text, err = io.ReadAll(io.LimitReader(resp.Body, maxFile+1))
 	if err == nil && len(text) > maxFile {
 		err = errTooLarge
 	}
-	return text, err
+	return text, modified, err
 }
 
 var errTooLarge = fmt.Errorf("it has more than %d bytes", maxFile)

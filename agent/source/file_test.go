@@ -29,16 +29,16 @@ func (w *world) manifests(files map[string]string) {
 
 func wantFile(t *testing.T, f *Fetcher, at Place, text, sig string) {
 	t.Helper()
-	got, by, err := f.File(t.Context(), at)
-	if err != nil || string(got) != text || string(by) != sig {
-		t.Errorf("File(%s) = %q, %q, %v, want %q, %q", at, got, by, err, text, sig)
+	got, err := f.File(t.Context(), at)
+	if err != nil || string(got.Text) != text || string(got.Signature) != sig {
+		t.Errorf("File(%s) = %q, %q, %v, want %q, %q", at, got.Text, got.Signature, err, text, sig)
 	}
 }
 
 func wantNoFile(t *testing.T, f *Fetcher, at Place) {
 	t.Helper()
-	if got, _, err := f.File(t.Context(), at); !errors.Is(err, ErrNoFile) {
-		t.Errorf("File(%s) = %q, %v, want %v", at, got, err, ErrNoFile)
+	if got, err := f.File(t.Context(), at); !errors.Is(err, ErrNoFile) {
+		t.Errorf("File(%s) = %q, %v, want %v", at, got.Text, err, ErrNoFile)
 	}
 }
 
@@ -52,7 +52,7 @@ func TestFileOfABranch(t *testing.T) {
 	for _, missing := range []string{"0123/mail.json", "4567/web.json", "0123/db.json", "0123", "0123/web.json/x", "../0123/web.json"} {
 		wantNoFile(t, w.fetcher, Place{Branch: "manifests", Path: missing})
 	}
-	if _, _, err := w.fetcher.File(t.Context(), Place{Branch: "manifests", Path: "0123/large.json"}); err == nil || !strings.Contains(err.Error(), "more than 524288 bytes") {
+	if _, err := w.fetcher.File(t.Context(), Place{Branch: "manifests", Path: "0123/large.json"}); err == nil || !strings.Contains(err.Error(), "more than 524288 bytes") {
 		t.Errorf("a large file: %v", err)
 	}
 
@@ -127,6 +127,51 @@ func TestFileAtAURL(t *testing.T) {
 	wantFile(t, f, Place{URL: other.URL + "/web.json"}, "other", "other")
 }
 
+// A pin has no signature, and a date; who lists pins may want the token in another form.
+func TestFileWithoutASignature(t *testing.T) {
+	t.Parallel()
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("hunter2"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	served := http.NewServeMux()
+	served.HandleFunc("/pins/web", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Last-Modified", "Sat, 31 Jan 2026 12:00:00 GMT")
+		_, _ = io.WriteString(w, "path")
+	})
+	served.HandleFunc("/pins/undated", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "path") })
+	served.HandleFunc("/api/pins", func(w http.ResponseWriter, r *http.Request) {
+		if got := r.Header.Get("Authorization"); got != "Bearer hunter2" {
+			http.Error(w, "who is "+got+"?", http.StatusUnauthorized)
+			return
+		}
+		_, _ = io.WriteString(w, "[]")
+	})
+	served.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, "who is "+r.Header.Get("Authorization")+"?", http.StatusUnauthorized)
+	})
+	server := httptest.NewServer(served)
+	t.Cleanup(server.Close)
+	f := NewFetcher(Options{
+		Remotes:  []Remote{{Name: "origin", URL: server.URL + "/fleet.git", Timeout: time.Minute, TokenFile: token}},
+		Branches: onMain, Dir: t.TempDir(), Limits: Limits{FetchBytes: 8 << 20, Fetch: time.Minute}, Child: []string{"/proc/self/exe"},
+	})
+	for path, want := range map[string]File{
+		"/pins/web":     {Text: []byte("path"), Modified: time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)},
+		"/pins/undated": {Text: []byte("path")},
+		"/api/pins":     {Text: []byte("[]")},
+	} {
+		got, err := f.File(t.Context(), Place{URL: server.URL + path, Unsigned: true, Bearer: path == "/api/pins"})
+		if err != nil || string(got.Text) != string(want.Text) || len(got.Signature) > 0 || !got.Modified.Equal(want.Modified) {
+			t.Errorf("%s: got %q, %q, %v, %v, want %q of %v", path, got.Text, got.Signature, got.Modified, err, want.Text, want.Modified)
+		}
+	}
+	_, err := f.File(t.Context(), Place{URL: server.URL + "/echo", Unsigned: true, Bearer: true})
+	if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "401") {
+		t.Errorf("a server that hands the token back: %v", err)
+	}
+}
+
 // A server of manifests that is not well harms nobody, and no commit.
 func TestHostileServersOfFiles(t *testing.T) {
 	t.Parallel()
@@ -173,7 +218,7 @@ func TestHostileServersOfFiles(t *testing.T) {
 				Remotes: []Remote{{Name: "origin", URL: server.URL + "/x.git", Timeout: timeout}}, Branches: onMain, Dir: dir, Child: []string{"/proc/self/exe"},
 				Limits: Limits{TreeBytes: 1 << 20, TreeEntries: 1000, FetchBytes: 8 << 20, Fetch: timeout},
 			})
-			_, _, err := f.File(t.Context(), Place{URL: server.URL + "/x/0123/web.json"})
+			_, err := f.File(t.Context(), Place{URL: server.URL + "/x/0123/web.json"})
 			if err == nil || !strings.Contains(err.Error(), c.want) || strings.ContainsAny(err.Error(), "\x1b\n") || verdictOf(err) != passes {
 				t.Errorf("File: %v, want an error of one clean line that says %q, held against no commit", err, c.want)
 			}
@@ -198,7 +243,7 @@ func TestHostileServersOfFiles(t *testing.T) {
 				Remotes: []Remote{{Name: "origin", URL: server.URL + "/x.git", Timeout: time.Minute}}, Branches: onMain, Dir: t.TempDir(), Child: []string{"/proc/self/exe"},
 				Limits: Limits{TreeBytes: 1 << 20, TreeEntries: 1000, FetchBytes: 8 << 20, Fetch: time.Minute},
 			})
-			_, _, err := f.File(t.Context(), Place{Branch: "main", Path: "0123/web.json"})
+			_, err := f.File(t.Context(), Place{Branch: "main", Path: "0123/web.json"})
 			if err == nil || !strings.Contains(err.Error(), c.want) || strings.ContainsAny(err.Error(), "\x1b\n") || verdictOf(err) != passes {
 				t.Errorf("File: %v, want an error of one clean line that says %q, held against no commit", err, c.want)
 			}

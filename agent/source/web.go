@@ -158,7 +158,7 @@ func (r Remote) do(client *http.Client, req *http.Request) (*http.Response, erro
 func echoes(text string, req *http.Request) bool {
 	_, token, _ := req.BasicAuth()
 	_, encoded, _ := strings.Cut(req.Header.Get("Authorization"), " ")
-	return token != "" && (strings.Contains(text, token) || strings.Contains(text, encoded))
+	return token != "" && strings.Contains(text, token) || encoded != "" && strings.Contains(text, encoded)
 }
 
 // A statusError is an answer that is no repository.

@@ -63,6 +63,7 @@ var phases = []reconcile.Phase{
 func full(p reconcile.Phase) reconcile.Record {
 	return reconcile.Record{
 		Anchor: revB, Accepted: []reconcile.Commit{revA, revB}, Heights: map[reconcile.Commit]int{revB: 3}, Rewind: revA, Back: topA, Retiring: true, Tested: []reconcile.Commit{revB}, Good: deployment.Old, Previous: deployment.New, Phase: p,
+		Pins:     []reconcile.Pin{{Toplevel: topA, At: clock(20)}},
 		Blocked:  map[reconcile.Toplevel]reconcile.Block{topB: {Cause: cause, Revision: revB, At: clock(2), UntilPoll: true, Judged: "5f"}},
 		Losses:   map[reconcile.Toplevel]int{topB: 1},
 		Failures: map[reconcile.FailureKey]reconcile.Failure{{Kind: reconcile.FailedRevision, Of: string(revB)}: {Gate: reconcile.GateBuild, Why: "no", Tries: 3, At: clock(3), Since: clock(18), After: clock(4)}},

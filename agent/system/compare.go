@@ -1,6 +1,8 @@
 package system
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"maps"
@@ -14,7 +16,7 @@ import (
 
 // A Difference is what a change from one system to another does, as far as their files say.
 type Difference struct {
-	Reboot []string // components that only a reboot brings up to date
+	Reboot []string // what only a reboot brings up to date: components, and for what NixOS refuses to switch
 	Units  []string // names of units that are new, gone or another text
 }
 
@@ -37,7 +39,45 @@ func (n *Node) Compare(before, after reconcile.Toplevel) (d Difference, err erro
 	})
 	d.Units = slices.Sorted(maps.Keys(changed))
 	d.Reboot = n.differ(string(before), string(after))
+	for _, name := range n.inhibitors(before, after) {
+		if !slices.Contains(d.Reboot, name) {
+			d.Reboot = append(d.Reboot, name)
+		}
+	}
+	if was, is, both := n.inBoth(before, after, "init-interface-version"); both && !bytes.Equal(was, is) {
+		d.Reboot = append(d.Reboot, "init")
+	}
 	return d, nil
+}
+
+// inBoth reads a file that both systems have.
+func (n *Node) inBoth(before, after reconcile.Toplevel, file string) (was, is []byte, both bool) {
+	was, err1 := os.ReadFile(filepath.Join(n.Root+string(before), file))
+	is, err2 := os.ReadFile(filepath.Join(n.Root+string(after), file))
+	return was, is, err1 == nil && err2 == nil
+}
+
+// inhibitors names what NixOS does not change while a system runs: it compares by name what both
+// have there, switchable-system.nix of nixpkgs. Before that had names it compared the whole.
+func (n *Node) inhibitors(before, after reconcile.Toplevel) (differ []string) {
+	const file = "switch-inhibitors"
+	was, is, both := n.inBoth(before, after, file)
+	if !both { // a system from before there were any
+		return nil
+	}
+	var old, names map[string]json.RawMessage
+	if json.Unmarshal(was, &old) != nil || json.Unmarshal(is, &names) != nil {
+		if !bytes.Equal(was, is) {
+			return []string{file}
+		}
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if before, there := old[name]; there && !bytes.Equal(before, names[name]) {
+			differ = append(differ, name)
+		}
+	}
+	return differ
 }
 
 // differ lists the components that two systems, or links to them, have in two versions.

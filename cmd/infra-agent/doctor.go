@@ -254,7 +254,7 @@ func (d *doctor) target(ctx context.Context, s config.Settings, nx *nix.Nix, nix
 		d.everyNode(ctx, s, registryPort{Resolver: r, nix: nx}, rev)
 		return
 	}
-	target, top, named := d.named(ctx, s, r, rev)
+	target, top, named := d.named(ctx, s, r, nx, rev)
 	if !named {
 		if d.only(s) {
 			return

@@ -4,14 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
-	"os"
-	"strings"
 
 	"github.com/infra-agent/infra-agent/agent"
 	"github.com/infra-agent/infra-agent/agent/config"
 	"github.com/infra-agent/infra-agent/agent/manifest"
+	"github.com/infra-agent/infra-agent/agent/nix"
 	"github.com/infra-agent/infra-agent/agent/registry"
 	"github.com/infra-agent/infra-agent/agent/signature"
 	"github.com/infra-agent/infra-agent/agent/source"
@@ -22,52 +20,75 @@ import (
 type manifestPort struct {
 	registry.Resolver
 	fetcher  *source.Fetcher
+	nix      *nix.Nix // for those of binary caches
 	settings config.Manifest
 	signers  signature.Files
+	inTree   bool // the signers' file is one of the commit
+}
+
+func newManifestPort(s config.Settings, f *source.Fetcher, nx *nix.Nix) manifestPort {
+	return manifestPort{resolver(s), f, nx, s.Manifest, manifestSigners(s), signersInTree(s) != ""}
+}
+
+// signersInTree is the commit's own file that says who may sign its manifest; "": the node's says it.
+// Whoever could sign the commit may also say that.
+func signersInTree(s config.Settings) string {
+	if s.Manifest.Mode == reconcile.ManifestOff || s.Trust.ManifestSigners != "" {
+		return ""
+	}
+	return s.Trust.Authorizations
 }
 
 func manifestSigners(s config.Settings) signature.Files {
+	if file := signersInTree(s); file != "" {
+		return signature.Files{AllowedSigners: file, Revocation: s.Trust.RevocationFile, Named: true}
+	}
 	return signature.Files{AllowedSigners: s.Trust.ManifestSigners, Revocation: s.Trust.RevocationFile}
 }
 
-// Plan resolves the node without Nix: what a flake would be asked, the manifest says.
-func (p manifestPort) Plan(ctx context.Context, rev reconcile.Revision, accepted []reconcile.Commit) (agent.Planned, error) {
+// Plan resolves the node without an evaluation: what a flake would be asked, the manifest says.
+func (p manifestPort) Plan(ctx context.Context, j reconcile.Plan) (agent.Planned, error) {
 	p.Hostname, p.FQDN = hostnames()
-	l := p.lazily(rev, accepted)
-	target, err := p.Resolve(ctx, rev.Tree, l.flake())
+	l := p.lazily(j)
+	target, err := p.Resolve(ctx, j.From.Revision.Tree, l.flake())
 	if err != nil {
 		return agent.Planned{}, err
 	}
 	if err := l.get(ctx, target.Node); err != nil {
 		return agent.Planned{}, err
 	}
-	who := manifest.Machine{Node: target.Node, Configuration: target.Configuration, System: p.System}
-	if l.plain {
-		who.Node = target.Configuration
+	planned := agent.Planned{Target: target, Toplevel: l.pin.Toplevel, Manifest: l.from}
+	if l.m != nil {
+		who := manifest.Machine{Node: target.Node, Configuration: target.Configuration, System: p.System}
+		if l.plain {
+			who.Node = target.Configuration
+		}
+		var n manifest.Node
+		n, err = l.m.For(who)
+		planned.Derivation, planned.Toplevel = n.Derivation, n.Toplevel
+		planned.Audit = rand.Float64() < p.settings.AuditShare() // nobody can know of which
 	}
-	n, err := l.m.For(who)
-	return agent.Planned{Target: target, Derivation: n.Derivation, Toplevel: n.Toplevel, Manifest: l.from, Audit: rand.Float64() < p.settings.AuditShare()}, err // nobody can know of which
+	return planned, err
 }
 
 // A lazyManifest is fetched once, when something of it is needed: by the name that the registry
 // has for the node or, where the registry is in it, by what the node is called before that.
 type lazyManifest struct {
 	port   manifestPort
-	of     manifest.Source
+	job    reconcile.Plan
 	called string
 
-	m     *manifest.Manifest // nil: not yet
-	from  reconcile.Manifest
+	found
 	plain bool // there is no registry: a node is its output
 }
 
-func (p manifestPort) lazily(rev reconcile.Revision, accepted []reconcile.Commit) *lazyManifest {
-	return &lazyManifest{port: p, of: manifest.Source{Commit: rev.Commit, Tree: rev.Hash, Accepted: accepted}, called: cmp.Or(p.Node, p.Hostname)}
+func (p manifestPort) lazily(j reconcile.Plan) *lazyManifest {
+	return &lazyManifest{port: p, job: j, called: cmp.Or(p.Node, p.Hostname)}
 }
 
 func (l *lazyManifest) get(ctx context.Context, node string) (err error) {
-	if l.m == nil {
-		l.m, l.from, err = l.port.manifest(ctx, l.of, node)
+	if l.from.Place == "" {
+		l.found, err = l.port.find(ctx, l.job, node)
 	}
 	return err
 }
@@ -79,6 +100,9 @@ func (l *lazyManifest) flake() registry.Flake {
 			if err := l.get(ctx, l.called); err != nil {
 				return nil, err
 			}
+			if l.m == nil {
+				return nil, errors.New(`a pin says nothing of the registry, and the commit has no such file (hint: where there is none, set registry.source = "none"; a registry in Nix needs manifests)`)
+			}
 			return l.m.Registry, nil
 		},
 		Outputs: func(ctx context.Context) ([]string, error) {
@@ -86,42 +110,10 @@ func (l *lazyManifest) flake() registry.Flake {
 			if err := l.get(ctx, l.called); err != nil {
 				return nil, err
 			}
+			if l.m == nil { // it is for this node, whatever else there is
+				return []string{cmp.Or(l.port.Configuration, l.called)}, nil
+			}
 			return l.m.Configurations(), nil
 		},
 	}
-}
-
-// manifest gets one that counts from the first place that has it. The error says what is wrong
-// at each.
-func (p manifestPort) manifest(ctx context.Context, of manifest.Source, node string) (*manifest.Manifest, reconcile.Manifest, error) {
-	keys, err := signature.Load(p.signers, os.ReadFile)
-	if err != nil {
-		return nil, reconcile.Manifest{}, err
-	}
-	var all []string
-	for _, at := range p.settings.Places() {
-		place := p.place(at, of.Commit, node)
-		text, sig, err := p.fetcher.File(ctx, place)
-		switch {
-		case errors.Is(err, source.ErrNoFile):
-			all = append(all, fmt.Sprintf("there is no manifest of %s yet: %s", of.Commit.Short(), place))
-			continue
-		case err != nil:
-			all = append(all, err.Error())
-			continue
-		}
-		m, signer, err := manifest.Open(text, sig, keys, of)
-		if err == nil {
-			return m, reconcile.Manifest{Place: place.String(), Signer: signer}, nil
-		}
-		all = append(all, fmt.Sprintf("%s: %v", place, err))
-	}
-	return nil, reconcile.Manifest{}, errors.New(strings.Join(all, "; "))
-}
-
-func (p manifestPort) place(at string, c reconcile.Commit, node string) source.Place {
-	if branch := p.settings.Branch(at); branch != "" {
-		return source.Place{Branch: branch, Path: manifest.FileName(c, node)}
-	}
-	return source.Place{URL: strings.NewReplacer("{commit}", string(c), "{node}", node, "{system}", p.System).Replace(at)}
 }

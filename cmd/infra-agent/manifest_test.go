@@ -114,9 +114,9 @@ func TestPlan(t *testing.T) {
 			}
 			opts := sourceOptions(s)
 			opts.Dir = filepath.Join(dir, "state")
-			p := manifestPort{resolver(s), source.NewFetcher(opts), s.Manifest, manifestSigners(s)}
+			p := newManifestPort(s, source.NewFetcher(opts), nixOf(s))
 			p.System = "x86_64-linux"
-			got, err := p.Plan(t.Context(), reconcile.Revision{Commit: m.Commit, Hash: m.Tree, Tree: work}, nil)
+			got, err := p.Plan(t.Context(), reconcile.Plan{From: reconcile.Fetched{Revision: reconcile.Revision{Commit: m.Commit, Hash: m.Tree, Tree: work}}})
 			switch gate, _ := reconcile.RejectedBy(err); {
 			case c.says != "":
 				if err == nil || !strings.Contains(err.Error(), c.says) || gate != c.gate {

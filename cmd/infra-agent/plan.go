@@ -27,6 +27,9 @@ func planCommand() *cobra.Command {
 // printPlan tells the next step in a sentence or two.
 func printPlan(w io.Writer, s control.Status) error {
 	text := plan(s)
+	if m := s.Manifest; m != nil {
+		text += fmt.Sprintf("\nThe system of %s is named by %s.", s.Anchor.Short(), namedBy(*m))
+	}
 	if !s.Running {
 		text = "The agent is not running. When it starts: " + text
 	}

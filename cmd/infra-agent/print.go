@@ -60,7 +60,7 @@ func printStatus(w io.Writer, s control.Status, now time.Time) error {
 	}
 	row("branch", "%s", branch(s))
 	if m := s.Manifest; m != nil {
-		row("manifest", "%s, signed by %s", m.Place, m.Signer)
+		row("manifest", "%s", namedBy(*m))
 	}
 	if len(s.Remotes) > 1 { // of a single one the hold says it all
 		printRemotes(row, s.Remotes)
@@ -89,6 +89,14 @@ func printStatus(w io.Writer, s control.Status, now time.Time) error {
 	}
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// namedBy tells where the name of a system is from, and who stands for it.
+func namedBy(m reconcile.Manifest) string {
+	if m.Signer == "" {
+		return fmt.Sprintf("%s, a pin of %s: nobody signed it, and it names no commit", m.Place, m.Pinned.UTC().Format(time.RFC3339))
+	}
+	return fmt.Sprintf("%s, signed by %s", m.Place, m.Signer)
 }
 
 func printDeployment(row func(string, string, ...any), d *control.Deployment, now time.Time) {

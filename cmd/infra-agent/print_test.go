@@ -114,7 +114,24 @@ running   aaa-nixos-system-web (good, aaaaaaaa)
 branch    bbbbbbbb
 manifest  web.json of branch manifests, signed by ci@example.org
 `,
-			"Bring the node from aaaaaaaa to bbbbbbbb: ask for its manifest, copy what that names, try, confirm.",
+			"Bring the node from aaaaaaaa to bbbbbbbb: ask for its manifest, copy what that names, try, confirm.\n" +
+				"The system of bbbbbbbb is named by web.json of branch manifests, signed by ci@example.org.",
+		},
+		{
+			"what a pin names",
+			control.Status{
+				Running: true, State: "idle", InSync: true, Tip: revA, Anchor: revA, Good: sysA, Node: "web", Slots: reconcile.Slots{Running: topA, Profile: topA},
+				Manifests: reconcile.ManifestOnly, Manifest: &reconcile.Manifest{Place: "https://ci.example.org/pins/web", Pinned: time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)},
+			},
+			`
+node      web
+state     idle
+running   aaa-nixos-system-web (good, aaaaaaaa)
+branch    aaaaaaaa (in sync)
+manifest  https://ci.example.org/pins/web, a pin of 2026-01-31T12:00:00Z: nobody signed it, and it names no commit
+`,
+			"Nothing: aaaaaaaa is what the branch describes for web.\n" +
+				"The system of aaaaaaaa is named by https://ci.example.org/pins/web, a pin of 2026-01-31T12:00:00Z: nobody signed it, and it names no commit.",
 		},
 		{
 			"held, drifted, with a broken settings file",

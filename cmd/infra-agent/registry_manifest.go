@@ -29,8 +29,9 @@ func registryManifestCommand() *cobra.Command {
 CHECKOUT is a git checkout, "." without it; its committed files are evaluated as a node
 evaluates them, with the settings of --config where that file is there: they must be those
 of the nodes, as far as source.subdir, source.expose_revision, registry and nix go. The
-manifest is printed, or with --out written as DIR/COMMIT.json, and for each node as
-DIR/COMMIT/NODE.json: docs/manifests.md says how nodes get them.
+manifest is printed; with --out it is written as DIR/COMMIT.json, and for each node as
+DIR/COMMIT/NODE.json; with --push these are committed to a branch of the remote "origin",
+beside what is there. docs/manifests.md says how nodes get them.
 
 Nodes are evaluated beside each other as far as --memory goes. One that needs more than its
 share is evaluated by itself, with all of it. Every node that fails is told, and nothing is
@@ -60,6 +61,7 @@ written then but with --keep-going; the exit code is 1 in any case.`,
 	c.Flags().String("commit", "HEAD", "commit to evaluate")
 	c.Flags().Bool("build", false, "also build every system, or get it from this machine's binary caches")
 	c.Flags().String("out", "", "directory to write the manifests to; it is made where it is needed")
+	c.Flags().String("push", "", `branch to push the manifests to, such as "manifests"`)
 	c.Flags().String("sign", "", "SSH key to sign with, as for ssh-keygen -Y sign: a private key, or a public one whose private one ssh-agent has")
 	c.Flags().String("since", "", "manifest to take from what is known not to have changed: nodes of the same commit,\nor, where the repository is no flake (nix.file), of the same files")
 	c.Flags().String("memory", "", `memory for all evaluations together, such as "12GiB" (default: three quarters of what is available)`)
@@ -72,7 +74,7 @@ type manifestRun struct {
 	settings         config.Settings
 	checkout, commit string
 	build, keepGoing bool
-	out, key         string
+	out, key, branch string
 	since            *manifest.Manifest // nil: none
 	memory           uint64             // bytes
 	created          time.Time
@@ -93,8 +95,9 @@ func manifestRunOf(c *cobra.Command, args []string) (r manifestRun, err error) {
 	r.keepGoing, _ = c.Flags().GetBool("keep-going")
 	r.out, _ = c.Flags().GetString("out")
 	r.key, _ = c.Flags().GetString("sign")
-	if r.key != "" && r.out == "" {
-		return r, usageError(c, errors.New("--sign writes signatures beside the manifests, and --out does not say where"))
+	r.branch, _ = c.Flags().GetString("push")
+	if r.key != "" && r.out == "" && r.branch == "" {
+		return r, usageError(c, errors.New("--sign writes signatures beside the manifests, and neither --out nor --push says where"))
 	}
 	if r.memory, err = memoryOf(c); err != nil {
 		return r, usageError(c, err)
@@ -149,16 +152,39 @@ func memoryOf(c *cobra.Command) (uint64, error) {
 	return uint64(size), nil
 }
 
-// write prints the manifest, or writes it and those of its nodes into a directory.
+// write prints the manifest, or writes it and those of its nodes into a directory, and pushes
+// what is there.
 func (r manifestRun) write(ctx context.Context, out io.Writer, m *manifest.Manifest) error {
 	text, err := m.Encode()
+	switch {
+	case err != nil:
+		return fmt.Errorf("write the manifest: %w", err)
+	case r.out == "" && r.branch == "":
+		_, err := out.Write(text)
+		return err
+	case r.branch == "":
+		return r.files(ctx, m, text)
+	}
+	made, err := os.MkdirTemp("", "infra-agent-manifest-") // of this commit alone, whatever is in --out
 	if err != nil {
 		return fmt.Errorf("write the manifest: %w", err)
 	}
-	if r.out == "" {
-		_, err := out.Write(text)
+	defer func() { _ = os.RemoveAll(made) }()
+	if r.out != "" {
+		if err := r.files(ctx, m, text); err != nil {
+			return err
+		}
+	}
+	pushed := r
+	pushed.out = made
+	if err := pushed.files(ctx, m, text); err != nil {
 		return err
 	}
+	return r.push(ctx, made, "manifests of "+string(m.Commit))
+}
+
+// files writes the manifest and those of its nodes into the directory, with their signatures.
+func (r manifestRun) files(ctx context.Context, m *manifest.Manifest, text []byte) error {
 	dir := filepath.Join(r.out, string(m.Commit))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("write the manifest: %w", err)

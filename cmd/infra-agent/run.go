@@ -144,8 +144,11 @@ func run(ctx context.Context, path string) error {
 	}
 	if len(n.given.files) > 0 {
 		all.Go(func() {
-			building := func() bool { _, is := a.Snapshot().Observation.Job.(reconcile.Build); return is }
-			if why := n.given.outdated(ctx, building); why != "" {
+			preparing := func() bool { // a start would begin it anew: some credentials are renewed more often than it takes
+				job := a.Snapshot().Observation.Job
+				return job != nil && reconcile.PurposeOf(job) != ""
+			}
+			if why := n.given.outdated(ctx, preparing); why != "" {
 				log.Info("beginning anew", "why", why)
 				cancel(nil) // and systemd starts it again
 			}

@@ -193,7 +193,7 @@ var effects = []effect{
 	{"manifest.mode", `manifest.mode = "prefer"` + "\n" + `trust.manifest_signers_file = "/etc/ci"`, thePolicy},
 	{"manifest.wait", `manifest.wait = "5m"`, thePolicy},
 	{"manifest.audit", `manifest.audit = "5%"`, theManifests},
-	{"manifest.sources", `manifest.sources = ["branch:ci", "https://ci.example.org/{commit}/{node}.json"]`, theManifests},
+	{"manifest.sources", `manifest.sources = ["branch:ci", "https://ci.example.org/{commit}/{node}.json", "store:https://ci.example.org/{commit}", "pin:https://ci.example.org/pins#{node}"]`, theManifests},
 	{"trust.authorizations", `trust = { policy = "all", introduction = "2f1c9d4be03a5c7786d1e0f9ab3c5d7e8f901234", authorizations = "signers" }`, theSource},
 	{"trust.introduction", `trust = { policy = "all", authorizations = "signers", introduction = "2f1c9d4be03a5c7786d1e0f9ab3c5d7e8f901234" }`, theSource},
 	{"registry.source", `registry.source = "none"`, theResolver},

@@ -41,7 +41,7 @@ func (n node) ports(s config.Settings) agent.Ports {
 	nx := nixOf(s)
 	nx.Run = func(ctx context.Context, c command.Command) ([]byte, error) { return n.system.Run(ctx, "nix", c) }
 	check := func(ctx context.Context, c command.Command) ([]byte, error) { return n.system.Run(ctx, "check", c) }
-	manifests := manifestPort{resolver(s), source.NewFetcher(n.sourceOptions(s)), s.Manifest, manifestSigners(s)}
+	manifests := newManifestPort(s, source.NewFetcher(n.sourceOptions(s)), nx)
 	return agent.Ports{
 		Source:    sourcePort{source.NewFetcher(n.sourceOptions(s)), n.log, new(sync.Once)},
 		Registry:  registryPort{resolver(s), nx, identity(s), manifests},
@@ -166,7 +166,7 @@ func resolver(s config.Settings) registry.Resolver {
 		Branch: s.Source.BranchOf(nodeName(s)), Subdir: s.Source.Subdir,
 		Source: registry.Source(r.Source), File: r.File, Attr: r.Attr,
 		Mapping: registry.Mapping{Nodes: m.Nodes, Roles: m.Roles, System: m.System, Hostname: m.Hostname, ManagedWhen: m.ManagedWhen},
-		Node:    s.Node, Configuration: s.Nix.Configuration, System: nixSystem(),
+		Node:    s.Node, Configuration: s.Nix.Configuration, System: nixSystem(), Beside: signersInTree(s),
 	}
 }
 
@@ -190,9 +190,9 @@ func (p registryPort) ResolveAs(ctx context.Context, rev reconcile.Revision, n r
 	}
 	p.Hostname, p.FQDN = splitName(n.HostName)
 	flake := p.flake(rev)
-	if p.manifests.settings.Mode == reconcile.ManifestOnly { // by the name that the node has now
+	if p.manifests.settings.Mode == reconcile.ManifestOnly || !strings.HasPrefix(rev.Tree, "/nix/store/") { // by the name that the node has now
 		p.manifests.Hostname, p.manifests.FQDN = hostnames()
-		flake = p.manifests.lazily(rev, nil).flake()
+		flake = p.manifests.lazily(reconcile.Plan{From: reconcile.Fetched{Revision: rev}}).flake()
 	}
 	t, err = p.Resolver.Resolve(ctx, rev.Tree, flake)
 	return t, true, err
@@ -265,6 +265,18 @@ func (p sourcePort) Fetch(ctx context.Context, j reconcile.Fetch) (agent.Tree, e
 	}
 	verify := func(dir string) error { return p.fetcher.Verify(res, dir) }
 	return agent.Tree{Revision: rev, Dir: res.Tree, Behind: res.Commits, Verified: res.Judged, Verify: verify}, err
+}
+
+// Again gets the files of a commit that was fetched, of the store or of the first remote that has it.
+func (p sourcePort) Again(ctx context.Context, f reconcile.Fetched) (tree agent.Tree, err error) {
+	c := f.Revision.Commit
+	for _, remote := range p.fetcher.Remotes() {
+		tree, err = p.Fetch(ctx, reconcile.Fetch{Tip: reconcile.Tip{Commit: c, Remote: remote}, Purpose: f.Purpose, Anchor: c})
+		if err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	return tree, err
 }
 
 type healthPort struct {

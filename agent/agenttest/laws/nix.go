@@ -29,6 +29,9 @@ var Nix = []Law[Builder]{
 		if again, err := b.Nix.Add(t.Context(), b.Dir, "source"); err != nil || again != first {
 			t.Errorf("once more: got %q, %v, want %q", again, err, first)
 		}
+		if gone := "/nix/store/0c0wiqhlf3l3sn8ms5rkclb0snfmvkq6-gone"; !b.Nix.Has(first) || b.Nix.Has(gone) || b.Nix.Has(b.Dir) || b.Nix.Has("") {
+			t.Errorf("it has %s: %t, %s: %t, and %s: %t", first, b.Nix.Has(first), gone, b.Nix.Has(gone), b.Dir, b.Nix.Has(b.Dir))
+		}
 	}},
 	{"an evaluation says each time the same, and builds nothing", func(t testing.TB, b Builder) {
 		drv, top, err := b.Nix.Evaluate(t.Context(), b.Good, b.Configuration)

@@ -45,6 +45,21 @@ var Source = []Law[Repository]{
 			t.Errorf("allowed: got %+v, %v", tree.Revision, err)
 		}
 	}},
+	{"the files of one that was fetched can be had again, when a newer one was", func(t testing.TB, r Repository) {
+		r.Move(r.First)
+		before, err := r.fetch(t, r.Remote, r.First, "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Move(r.Second)
+		if _, err := r.fetch(t, r.Remote, r.Second, r.First, ""); err != nil {
+			t.Fatal(err)
+		}
+		again, err := r.Source.Again(t.Context(), reconcile.Fetched{Revision: before.Revision, Purpose: reconcile.PurposeBranch})
+		if err != nil || again.Revision.Commit != r.First || again.Dir == "" || again.Verify != nil && again.Verify(again.Dir) != nil {
+			t.Errorf("got %+v, %v", again.Revision, err)
+		}
+	}},
 	{"the silence of a remote says nothing about the commit", func(t testing.TB, r Repository) {
 		_, err := r.fetch(t, r.Silent, r.Second, r.First, "")
 		if _, rejected := reconcile.RejectedBy(err); err == nil || rejected {

@@ -71,7 +71,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 		reconcile.PurposeBranch: reconcile.Resolved{Target: reconcile.Target{Roles: []reconcile.Role{"dns"}}},
 	}
 	reg := prometheus.NewPedanticRegistry()
-	reg.MustRegister(metrics.New("1.0.0", func() reconcile.Snapshot { return snapshot }))
+	reg.MustRegister(metrics.New("1.0.0", func() reconcile.Snapshot { return snapshot }).Native())
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)

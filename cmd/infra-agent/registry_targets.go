@@ -30,7 +30,7 @@ func registryTargetsCommand() *cobra.Command {
 A target is the node's address, or where the registry gives none its host name or name.
 Its labels are node, roles (",dns,web,"), registry_wave and registry_environment: wave and
 environment are labels of infra_agent_node_info, which target labels of that name would
-rename. A node that the agent would refuse is a target too, without what is not known of it.`,
+rename. A node that comes and goes has ephemeral="yes": it may be off. A node that the agent would refuse is a target too, without what is not known of it.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			port, _ := c.Flags().GetUint16("port")
 			if port == 0 {
@@ -72,6 +72,9 @@ func targetGroups(f *registry.File, problems []strict.Problem, port uint16) ([]t
 			labels["roles"] = "," + strings.Join(n.Roles, ",") + ","
 			labels["registry_wave"] = n.Target.Wave
 			labels["registry_environment"] = n.Target.Environment
+		}
+		if n.Entry.Ephemeral {
+			labels["ephemeral"] = "yes"
 		}
 		maps.DeleteFunc(labels, func(_, value string) bool { return strings.Trim(value, ",") == "" })
 		groups = append(groups, targetGroup{

@@ -30,7 +30,7 @@ func Agent() (Catalogue, error) {
 		reconcile.PurposeBranch: reconcile.Resolved{Target: reconcile.Target{Roles: []reconcile.Role{"dns"}}},
 	}
 	registry := prometheus.NewPedanticRegistry()
-	if err := registry.Register(metrics.New("1.0.0", func() reconcile.Snapshot { return s })); err != nil {
+	if err := registry.Register(metrics.New("1.0.0", func() reconcile.Snapshot { return s }).Native()); err != nil {
 		return nil, err
 	}
 	families, err := registry.Gather()
@@ -66,8 +66,8 @@ var (
 	guarded = regexp.MustCompile(`^time\(\) - \((?:\w+ by \([a-z_, ]+\) \()?[a-z_:]*infra_agent_[a-z0-9_:]+(?:\{[^}]*\})?\)? > 0\)`)
 )
 
-// target are the labels that Prometheus gives every series.
-var target = []string{"job", "instance"}
+// target are the labels that Prometheus gives every series, or those of some targets.
+var target = []string{"job", "instance", "ephemeral"}
 
 // Problems returns what an expression names that does not exist, and where it takes the age of what never was.
 func (c Catalogue) Problems(expr string) []string {

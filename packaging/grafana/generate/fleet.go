@@ -41,7 +41,7 @@ func fleet() board {
 		look{Unit: "percentunit", Min: zero, Max: one, Color: byThreshold, Thresholds: share}, false))
 	b.add(2, 4, tile("Nodes", "Nodes whose agent reports.",
 		now(`sum(environment_wave:infra_agent_nodes:count{`+cell+`})`, "nodes"), look{Unit: "short", NoValue: "0", Color: fixed}, false))
-	b.add(3, 4, tile("Unreachable", "Nodes that Prometheus cannot scrape.",
+	b.add(3, 4, tile("Unreachable", "Nodes that Prometheus cannot scrape, but for those that come and go.",
 		now(`sum(job:infra_agent_unreachable:sum{`+job+`})`, "unreachable"), count("red"), false))
 	b.add(3, 4, tile("Need a person", "Nodes whose rollback failed.",
 		now(`sum(environment_wave:infra_agent_rollback_failed:sum{`+cell+`})`, "need a person"), count("red"), false))

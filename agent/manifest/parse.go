@@ -95,12 +95,23 @@ func lineOfDifference(a, b []byte) int {
 	return line
 }
 
+// Lengths are counted apart: written as repetitions they take hundreds of kilobytes.
 var (
-	// As Nix has them: a hash in its base 32, and a name of at most 211 characters.
-	storePath = regexp.MustCompile(`^/nix/store/[0-9abcdfghijklmnpqrsvwxyz]{32}-[0-9A-Za-z+_?=-][0-9A-Za-z+._?=-]{0,210}$`)
-	system    = regexp.MustCompile(`^[a-z0-9_]{1,32}-[a-z0-9_]{1,32}$`)
-	version   = regexp.MustCompile(`^[0-9A-Za-z.+~_-]{1,64}$`)
+	storeName = regexp.MustCompile(`^[0-9abcdfghijklmnpqrsvwxyz]+-[0-9A-Za-z+_?=-][0-9A-Za-z+._?=-]*$`)
+	system    = regexp.MustCompile(`^[a-z0-9_]+-[a-z0-9_]+$`)
+	version   = regexp.MustCompile(`^[0-9A-Za-z.+~_-]+$`)
 )
+
+func isVersion(text string) bool { return len(text) <= 64 && version.MatchString(text) }
+
+func isSystem(text string) bool { return len(text) <= 64 && system.MatchString(text) }
+
+// isStorePath knows store paths as Nix has them: 32 digits of a hash in its base 32, and a name of at most 211 characters.
+func isStorePath(text string) bool {
+	const hash, name = 32, 211
+	path, is := strings.CutPrefix(text, "/nix/store/")
+	return is && strings.IndexByte(path, '-') == hash && len(path) <= hash+1+name && storeName.MatchString(path)
+}
 
 // check says what makes no sense.
 func (m *Manifest) check() error {
@@ -113,7 +124,7 @@ func (m *Manifest) check() error {
 	if at := m.Created; at.Location() != time.UTC || !at.Equal(at.Truncate(time.Second)) || at.Year() < 2020 || at.Year() > 9999 {
 		return fmt.Errorf("created %v: want a time such as 2026-01-31T12:00:00Z", at)
 	}
-	if !version.MatchString(m.Nix) {
+	if !isVersion(m.Nix) {
 		return fmt.Errorf("nix %q: want a version such as 2.31.2", m.Nix)
 	}
 	if len(m.Nodes) == 0 {
@@ -133,11 +144,11 @@ func (n Node) check(name string) error {
 		return errors.New("want a name of letters, digits and . _ -")
 	case n.Configuration == name || n.Configuration != "" && !isName(n.Configuration):
 		return fmt.Errorf("configuration %q: want the name of its output where that is not the node's", n.Configuration)
-	case !system.MatchString(n.System):
+	case !isSystem(n.System):
 		return fmt.Errorf("system %q: want one such as x86_64-linux", n.System)
-	case !storePath.MatchString(string(n.Toplevel)) || strings.HasSuffix(string(n.Toplevel), ".drv"):
+	case !isStorePath(string(n.Toplevel)) || strings.HasSuffix(string(n.Toplevel), ".drv"):
 		return fmt.Errorf("toplevel %q: want the store path of a system", n.Toplevel)
-	case !storePath.MatchString(string(n.Derivation)) || !strings.HasSuffix(string(n.Derivation), ".drv"):
+	case !isStorePath(string(n.Derivation)) || !strings.HasSuffix(string(n.Derivation), ".drv"):
 		return fmt.Errorf("derivation %q: want the store path of one", n.Derivation)
 	}
 	return nil

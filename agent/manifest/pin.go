@@ -21,7 +21,7 @@ func ParsePin(data []byte, name string, modified time.Time) (reconcile.Pin, erro
 		}
 	}
 	switch {
-	case !storePath.MatchString(string(pin.Toplevel)) || strings.HasSuffix(string(pin.Toplevel), ".drv"):
+	case !isStorePath(string(pin.Toplevel)) || strings.HasSuffix(string(pin.Toplevel), ".drv"):
 		return reconcile.Pin{}, fmt.Errorf("want the store path of a system, got %.100q", pin.Toplevel)
 	case pin.At.IsZero():
 		return reconcile.Pin{}, errors.New("the pin has no date (hint: have the server say Last-Modified)")
@@ -59,7 +59,7 @@ func pinOf(data []byte, name string) (found reconcile.Pin, err error) {
 // everything else that a binary cache has signed from being taken for one.
 func ParseStorePath(data []byte) (string, error) {
 	path := strings.TrimSpace(string(data))
-	if !storePath.MatchString(path) || !strings.HasSuffix(path, "-"+Namespace) {
+	if !isStorePath(path) || !strings.HasSuffix(path, "-"+Namespace) {
 		return "", fmt.Errorf("want the store path of manifests, /nix/store/…-%s, got %.100q", Namespace, path)
 	}
 	return path, nil

@@ -24,12 +24,12 @@ type pointer struct {
 
 const maxPointer = 1024 // bytes
 
-var pointerForm = regexp.MustCompile(`^version https://git-lfs\.github\.com/spec/v1\noid sha256:([0-9a-f]{64})\nsize ([0-9]{1,15})\n$`)
+var pointerForm = regexp.MustCompile(`^version https://git-lfs\.github\.com/spec/v1\noid sha256:([0-9a-f]+)\nsize ([0-9]+)\n$`)
 
 // parsePointer returns what a file stands for, if it is a pointer and nothing else.
 func parsePointer(text []byte) (p pointer, is bool) {
 	found := pointerForm.FindSubmatch(text)
-	if found == nil {
+	if found == nil || len(found[1]) != 64 || len(found[2]) > 15 {
 		return pointer{}, false
 	}
 	size, err := strconv.ParseInt(string(found[2]), 10, 64)

@@ -77,16 +77,19 @@ func (n *node) called(f func(at strict.Path, name string)) {
 	}
 }
 
-var label = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`) // RFC 1123
+var label = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$`)
+
+// isLabel knows the labels of RFC 1123.
+func isLabel(text string) bool { return len(text) <= 63 && label.MatchString(text) }
 
 func n001(r *review, n *node) {
 	n.called(func(at strict.Path, name string) {
 		for part := range strings.SplitSeq(strings.ToLower(strings.ReplaceAll(name, ":", "-")), ".") {
-			if label.MatchString(part) {
+			if isLabel(part) {
 				continue
 			}
 			fix := "use 1 to 63 letters, digits and -"
-			if better := legal(name); label.MatchString(better) && !strings.Contains(name, ".") {
+			if better := legal(name); isLabel(better) && !strings.Contains(name, ".") {
 				fix = "write " + better
 			}
 			r.say(at, n, fix, "%q is no DNS label", part)

@@ -88,7 +88,7 @@ sources = ["store:`+c.cacheURL+`/manifests/{commit}"]`, "evaluate_memory = \"64M
 	f.sync()
 	web.wait("held", held(reconcile.GateManifest, string(second)+" is not signed by any of the keys"))
 	t.Log("signed by another key")
-	other, _ := cacheKey(t, "lab-1")
+	other, _ := cacheKey(t)
 	check(t, c.Write("/root/other-key", other, 0o600))
 	c.forget(string(second))
 	c.upload(second, "/root/other-key")
@@ -167,7 +167,7 @@ sources = ["pin:`+c.cacheURL+`/pins/{node}"]`, "evaluate_memory = \"64MiB\"\n")}
 	c.answer("/pins/web1", "<html>")
 	f.sync()
 	web.wait("held", held(reconcile.GateManifest, "want the store path of a system"))
-	top := pinned()
+	pinned()
 	web.wait("promoted", ended(reconcile.ResultPromoted, commit))
 
 	t.Log("the pin of a commit before the newest, and then the newest one's")
@@ -190,7 +190,7 @@ sources = ["pin:`+c.cacheURL+`/pins/{node}"]`, "evaluate_memory = \"64MiB\"\n")}
 		c.answer("/api/pins", fmt.Sprintf(`[{"name":"nixos-web1","store_path":%q,"created_at":%q,"updated_at":%q}]`, top, at, at))
 	}
 	m = c.build()
-	top = string(m.Nodes["web1"].Toplevel)
+	top := string(m.Nodes["web1"].Toplevel)
 	nextSecond()
 	list(top)
 	c.answer("/pins/web1", top)

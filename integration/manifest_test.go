@@ -65,8 +65,9 @@ func newCI(t testing.TB, f fleet) *ci {
 }
 
 // cacheKey is a key of Nix's, as "nix key generate-secret" makes it.
-func cacheKey(t testing.TB, name string) (secret, public string) {
+func cacheKey(t testing.TB) (secret, public string) {
 	t.Helper()
+	const name = "lab-1"
 	pub, priv, err := ed25519.GenerateKey(nil)
 	check(t, err)
 	return name + ":" + base64.StdEncoding.EncodeToString(priv), name + ":" + base64.StdEncoding.EncodeToString(pub)
@@ -87,7 +88,7 @@ manifest_signers_file = "/etc/infra-agent/manifest_signers"
 // config is a file of settings of nodes that trust the cache, and nobody who signs manifests.
 func (c *ci) config(t testing.TB, settings, limits string) string {
 	t.Helper()
-	secret, public := cacheKey(t, "lab-1")
+	secret, public := cacheKey(t)
 	check(t, os.WriteFile(c.key+".cache", []byte(secret), 0o600))
 	return strings.Replace(must[string](t)(c.f.Repo().File("config.toml")), "[limits]\n", "[limits]\n"+limits, 1) + `
 [manifest]
@@ -213,9 +214,11 @@ func TestOnlyManifestsDeploy(t *testing.T) {
 	check(t, exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", stranger).Run())
 	elsewhere := strings.Replace(files[mine], "x86_64-linux", "aarch64-linux", 1)
 	gone := strings.Replace(files[mine], `"web1":`, `"web7":`, 1)
+	another := strings.Replace(files[mine], commit, strings.Repeat("1", 40), 1)
 	lies := strings.Replace(files[mine], m.Tree, string(m.Commit), 1)
 	for _, wrong := range []struct{ name, text, sig, says string }{
 		{"an older commit's", old[before], old[before+manifest.Suffix], "which is older than " + commit[:8]},
+		{"another commit's", another, signed(t, another, c.key), "the manifest is of another commit: it says " + strings.Repeat("1", 8)},
 		{"a stranger's", files[mine], signed(t, files[mine], stranger), "signed by a key that is not allowed"},
 		{"one that was changed", elsewhere, files[mine+manifest.Suffix], "the manifest's signature: the signature is not valid"},
 		{"for another kind of machine", elsewhere, signed(t, elsewhere, c.key), "node web1 is aarch64-linux, and this machine is x86_64-linux"},
@@ -234,7 +237,7 @@ func TestOnlyManifestsDeploy(t *testing.T) {
 	f.sync()
 	top := m.Nodes["web1"].Toplevel
 	web.wait("held", held(reconcile.GateManifest, "no binary cache of this node has "+string(top)))
-	other, _ := cacheKey(t, "lab-1")
+	other, _ := cacheKey(t)
 	check(t, c.Write("/root/other-key", other, 0o600))
 	c.upload(top, "/root/other-key")
 	f.sync()

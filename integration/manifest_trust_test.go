@@ -60,7 +60,7 @@ func TestTheKeyOfTheCacheDecides(t *testing.T) {
 	top := m.Nodes["web1"].Toplevel
 	c.upload(top, "/root/cache-key") // what it refers to, too
 	right := must[[]byte](t)(os.ReadFile(c.key + ".cache"))
-	other, _ := cacheKey(t, "lab-1")
+	other, _ := cacheKey(t)
 	check(t, os.WriteFile(c.key+".cache", []byte(other), 0o600))
 	c.forge(top, "forged", "by who has the cache alone")
 	check(t, f.Repo().Beside("manifests", files))

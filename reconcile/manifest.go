@@ -1,5 +1,10 @@
 package reconcile
 
+import (
+	"slices"
+	"time"
+)
+
 // A manifest says which system a commit describes, so that this node need not evaluate. What
 // is in the way of that passes: a manifest may come late, be corrected, or name what is not in
 // a binary cache yet. So one memory is enough, and it ends with the commit; in the mode prefer
@@ -66,4 +71,58 @@ func uncopied(r Record, s Evaluated, e Failed) Record {
 		return s
 	})
 	return postponed(r, manifestKey(c), GateManifest, e.Why, e.At, e.Spread)
+}
+
+// pinEvery is how long a pin is believed.
+const pinEvery = 5 * time.Minute
+
+func (r Record) pins() (p Pins) {
+	if len(r.Pins) == 0 {
+		return p
+	}
+	p.Last = r.Pins[len(r.Pins)-1]
+	for _, before := range r.Pins {
+		if t := before.Toplevel; t != p.Last.Toplevel && t != r.Good.Toplevel {
+			p.Gone = append(p.Gone, t)
+		}
+	}
+	return p
+}
+
+// withPin remembers the pin that named a system.
+func withPin(r Record, s Evaluated, at time.Time) Record {
+	pin, all := Pin{s.Toplevel, s.Manifest.Pinned}, slices.Clone(r.Pins)
+	if last := len(all) - 1; last >= 0 && all[last].Toplevel == pin.Toplevel {
+		all[last] = pin
+	} else {
+		all = append(all, pin)
+	}
+	r.Pins, r.Work.PinAsked = all[max(0, len(all)-keepAccepted):], at
+	return r
+}
+
+// knows reports whether a commit's system is known to be that one already, however far it has come.
+func (r Record) knows(s Evaluated) bool {
+	for _, known := range r.Work.Steps {
+		if k, is := evaluatedOf(known); is && k.Revision.Commit == s.Revision.Commit && k.Purpose == s.Purpose && k.Toplevel == s.Toplevel {
+			return true
+		}
+	}
+	return false
+}
+
+// pinAgain returns when the pin that named the system of a candidate is to be asked for again; zero: there is none.
+func pinAgain(c Candidate, r Record, o Observation) time.Time {
+	s, is := evaluatedOf(c.Step)
+	if !is || s.Manifest.Pinned.IsZero() {
+		return time.Time{}
+	}
+	key := manifestKey(s.Revision.Commit)
+	if h := failure(r, o, key); h.Gate != "" {
+		return h.Until
+	}
+	if p := (Pause{r.Work.PinAsked, r.Work.PinAsked.Add(pinEvery)}); p.lasts(o.Now) {
+		return p.Until
+	}
+	return o.Now
 }

@@ -7,6 +7,7 @@ package manifest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/infra-agent/infra-agent/reconcile"
@@ -49,28 +50,43 @@ func FileName(c reconcile.Commit, node string) string {
 	return string(c) + "/" + node + ".json"
 }
 
-// Only returns the manifest of one node. It says of the commit's registry what concerns
-// that node: it is found in it by its own names as in the whole.
-func (m *Manifest) Only(name string) (*Manifest, error) {
-	n, there := m.Nodes[name]
+// Singles are the manifests of single nodes.
+type Singles struct {
+	whole      *Manifest
+	all, nodes map[string]json.RawMessage // of the registry, where it is a value of the flake
+}
+
+// Singles reads the registry once, for all nodes.
+func (m *Manifest) Singles() (s Singles, err error) {
+	s.whole = m
+	if m.Registry == nil {
+		return s, nil
+	}
+	if err = json.Unmarshal(m.Registry, &s.all); err == nil {
+		err = json.Unmarshal(s.all["nodes"], &s.nodes)
+	}
+	if err != nil {
+		return s, fmt.Errorf("the manifest's registry: %w", err)
+	}
+	return s, nil
+}
+
+// Of returns the manifest of one node. It says of the commit's registry what concerns that
+// node: it is found in it by its own names as in the whole.
+func (s Singles) Of(name string) (*Manifest, error) {
+	n, there := s.whole.Nodes[name]
 	if !there {
 		return nil, fmt.Errorf("the manifest has no node %q", name)
 	}
-	only := *m
+	only := *s.whole
 	only.Nodes = map[string]Node{name: n}
-	if m.Registry == nil {
+	if s.all == nil {
 		return &only, nil
 	}
-	var all, nodes map[string]json.RawMessage
-	err := json.Unmarshal(m.Registry, &all)
-	if err == nil {
-		err = json.Unmarshal(all["nodes"], &nodes)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("the manifest's registry: %w", err)
-	}
-	if all["nodes"], err = json.Marshal(map[string]json.RawMessage{name: nodes[name]}); err == nil {
-		only.Registry, err = json.Marshal(all)
+	registry := maps.Clone(s.all)
+	var err error
+	if registry["nodes"], err = json.Marshal(map[string]json.RawMessage{name: s.nodes[name]}); err == nil {
+		only.Registry, err = json.Marshal(registry)
 	}
 	return &only, err
 }

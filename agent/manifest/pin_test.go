@@ -83,3 +83,14 @@ func TestOpenSigned(t *testing.T) {
 		t.Errorf("half of one is taken: %+v", m)
 	}
 }
+
+func FuzzParsePin(f *testing.F) {
+	f.Add([]byte(webPath+"\n"), "")
+	f.Add([]byte(niks3), "web-01")
+	f.Fuzz(func(t *testing.T, data []byte, name string) {
+		pin, err := ParsePin(data, name, time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC))
+		if err == nil && (!storePath.MatchString(string(pin.Toplevel)) || pin.At.IsZero() || pin.At.Location() != time.UTC) {
+			t.Errorf("%q of %v is taken", pin.Toplevel, pin.At)
+		}
+	})
+}

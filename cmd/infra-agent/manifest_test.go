@@ -82,8 +82,12 @@ func TestPlan(t *testing.T) {
 				m.Registry = json.RawMessage(c.value)
 			}
 			ran(t, dir, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", "key")
+			singles, err := m.Singles()
+			if err != nil {
+				t.Fatal(err)
+			}
 			for name := range c.nodes {
-				only, err := m.Only(name)
+				only, err := singles.Of(name)
 				if err != nil {
 					t.Fatal(err)
 				}

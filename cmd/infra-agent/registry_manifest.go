@@ -193,8 +193,12 @@ func (r manifestRun) files(ctx context.Context, m *manifest.Manifest, text []byt
 	if err := os.WriteFile(written[0], text, 0o644); err != nil {
 		return fmt.Errorf("write the manifest: %w", err)
 	}
+	singles, err := m.Singles()
+	if err != nil {
+		return err
+	}
 	for _, name := range slices.Sorted(maps.Keys(m.Nodes)) {
-		only, err := m.Only(name)
+		only, err := singles.Of(name)
 		if err != nil {
 			return err
 		}

@@ -98,7 +98,11 @@ func confirming(p Confirming, r Record, o Observation) Action {
 	}
 	own, current := o.Own(d), o.Slots.Running == d.New.Toplevel
 	if p.Approved && current {
-		return enter(Promoting{Trial: p.Trial, Try: 1, Flaw: p.Flaw}, o)
+		flaw := p.Flaw
+		if p.Held != "" {
+			flaw = Cause{Reason: ReasonOperator, Why: p.Held} // a person takes it all the same
+		}
+		return enter(Promoting{Trial: p.Trial, Try: 1, Flaw: flaw}, o)
 	}
 	if p.Held == "" {
 		if next, decided := judge(p, r, own, current, o); decided {

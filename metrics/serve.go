@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,21 +30,22 @@ func Handler(c *Collector) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	protobuf, err := handler(c.Native())
-	if err != nil {
-		return nil, err
-	}
+	protobuf := sync.OnceValues(func() (http.Handler, error) { return handler(c.Native()) }) // most agents need no memory for it
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		scrapes, err := text, error(nil)
 		if strings.HasPrefix(r.Header.Get("Accept"), "application/vnd.google.protobuf") { // the one that is liked best comes first
-			protobuf.ServeHTTP(w, r)
-		} else {
-			text.ServeHTTP(w, r)
+			scrapes, err = protobuf()
 		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		scrapes.ServeHTTP(w, r)
 	}), nil
 }
 
 func handler(c *Collector) (http.Handler, error) {
-	registry := prometheus.NewPedanticRegistry()
+	registry := prometheus.NewRegistry()
 	if err := registry.Register(c); err != nil {
 		return nil, fmt.Errorf("register: %w", err)
 	}

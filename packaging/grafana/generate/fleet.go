@@ -73,11 +73,11 @@ func fleet() board {
 	b.add(24, 10, behind(job, cell))
 
 	b.row("Rollbacks and speed")
-	b.add(8, 8, stacked("Rollbacks by reason, in the hour before", "\"infra-agent status\" and \"history\" on a node say more.",
+	b.add(7, 8, stacked("Rollbacks by reason, in the hour before", "\"infra-agent status\" and \"history\" on a node say more.",
 		over(`clamp_min(delta(reason:infra_agent_rollbacks:sum{`+job+`}[1h]), 0)`, "{{reason}}")))
 	b.add(8, 8, lines("Duration of each phase, 95th percentile", "Over the last run of each phase on each node.", "s",
 		over(`phase:infra_agent_last_phase_duration_seconds:p95{`+job+`}`, "{{phase}}")))
-	b.add(8, 8, bars("As slow as usual", "That duration, in times of its mean of the last day.",
+	b.add(9, 8, bars("As slow as usual", "That duration, in times of its mean of the last day.",
 		now(`phase:infra_agent_last_phase_duration_seconds:p95{`+job+`} / avg_over_time(phase:infra_agent_last_phase_duration_seconds:p95{`+job+`}[1d])`, "{{phase}}"),
 		look{Unit: "suffix: ×", Decimals: 1, Min: zero, Color: byThreshold, Thresholds: thresholds("green", 1.5, "yellow", 3, "red")}))
 
@@ -89,7 +89,7 @@ func fleet() board {
 
 	b.row("Node by node")
 	b.add(24, 16, timeline("At most 40 nodes: those that are behind, then others", "Environment and wave narrow it down. More rows than this overlap.",
-		over(`instance:infra_agent_standing:state{`+cell+`, instance=~"$shown"}`, "{{instance}}"),
+		over(`max by (instance) (instance:infra_agent_standing:state{`+cell+`, instance=~"$shown"})`, "{{instance}}"), // a node may change its wave
 		values("1", "in sync", "green", "0", "behind", "yellow", "-1", "behind, and its last deployment failed", "red")))
 	return b
 }

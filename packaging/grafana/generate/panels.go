@@ -84,7 +84,7 @@ func bars(title, description string, t target, l look) panel {
 	return panel{
 		Type: "bargauge", Title: title, Description: description, Targets: []target{t}, FieldConfig: &fields{l, []override{}},
 		Options: object{
-			"orientation": "horizontal", "displayMode": "lcd", "showUnfilled": true, "text": object{"titleSize": 18, "valueSize": 22},
+			"orientation": "horizontal", "displayMode": "lcd", "showUnfilled": true, "text": object{"titleSize": 14, "valueSize": 18},
 			"reduceOptions": object{"calcs": []string{"lastNotNull"}, "fields": "", "values": false},
 		},
 	}

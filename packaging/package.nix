@@ -25,7 +25,7 @@ buildGoModule (finalAttrs: {
       (sources ../reconcile)
     ];
   };
-  vendorHash = "sha256-2BmMXK4qtYgZKXO3/fIjqYXOpf5r/HejROCpZgyii58="; # packaging/vendorhash.sh
+  vendorHash = "sha256-5D5OxJDyeLlxGWlT2N5HDRKxdsqTCndoe3Gm4DiWTew="; # packaging/vendorhash.sh
 
   subPackages = [ "cmd/infra-agent" ];
   env.CGO_ENABLED = 0;

@@ -82,6 +82,8 @@ func TestTheFleetsNodes(t *testing.T) {
 		rules = (of "mon-01").services.infra-agent.monitoring.enable;
 		disk = (of "db-01").disko.devices.disk.main.device;
 		builder = (of "build-01").boot.binfmt.emulatedSystems;
+		vm = { root = (of "web-01").fileSystems."/".device; boot = (of "web-01").fileSystems."/boot".device; grub = (of "web-01").boot.loader.grub.device; };
+		metal = { qemu = (of "db-01").fleet.hardware.qemuGuest.enable; disks = builtins.attrNames (of "db-01").fileSystems; };
 		proxied = (of "web-01").fleet.infrastructure.nodes.web-01.proxy.port;
 	}`, &got))
 	none := []any{}
@@ -93,9 +95,31 @@ func TestTheFleetsNodes(t *testing.T) {
 		"agents": true, "url": "https://git.example.org/fleet.git", "dns": []any{"127.0.0.1", "192.0.2.10"},
 		"mount": "/dev/disk/by-label/postgres", "cloud-init": false, "secure": false, "home": true, "arm": "aarch64-linux", "rules": true,
 		"disk": "/dev/sda", "builder": []any{"aarch64-linux"}, "proxied": 80.0,
+		"vm":    map[string]any{"root": "/dev/disk/by-label/nixos", "boot": "/dev/disk/by-label/ESP", "grub": "nodev"},
+		"metal": map[string]any{"qemu": false, "disks": []any{"/var/lib/postgresql"}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the fleet's nodes (-want +got):\n%s", diff)
+	}
+}
+
+// A machine boots as the image boots that it was made from.
+func TestTheFleetsGuests(t *testing.T) {
+	var got map[string]any
+	check(t, fleet(t, `builtins.mapAttrs (_: node: let of = (flake.fromRegistry {
+			registry = { nodes.a = node; roles.default.implied = true; };
+			roles = packaging + "/fleet/fleet/roles"; inherit (flake) nixosSystem; specialArgs = { inherit (flake) inputs; };
+			modules = [ (packaging + "/fleet/fleet/modules") ];
+		}).a.config; in [ of.boot.loader.grub.device ] ++ builtins.attrNames of.fileSystems) {
+			vm = { system = "x86_64-linux"; kind = "vm"; };
+			cloud = { system = "x86_64-linux"; kind = "cloud"; };
+			arm-cloud = { system = "aarch64-linux"; kind = "cloud"; };
+		}`, &got))
+	want := map[string]any{
+		"vm": []any{"nodev", "/", "/boot"}, "cloud": []any{"/dev/vda", "/"}, "arm-cloud": []any{"nodev", "/", "/boot"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("boot loader and file systems by kind (-want +got):\n%s", diff)
 	}
 }
 

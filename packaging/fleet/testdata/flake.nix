@@ -9,7 +9,7 @@ let
   outputs = (import (flake + "/flake.nix")).outputs inputs;
 in
 {
-  inherit outputs nixosSystem;
+  inherit inputs outputs nixosSystem;
   # Of every input that the flake declares there is a stand-in.
   missing = filter (name: !(inputs ? ${name})) (attrNames (import (flake + "/flake.nix")).inputs);
   # A system of the fleet's modules, and more.

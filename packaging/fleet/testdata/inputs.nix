@@ -5,7 +5,7 @@
 , modules ? [ ]
 }:
 let
-  inherit (builtins) foldl' isAttrs listToAttrs mapAttrs;
+  inherit (builtins) attrNames elem filter foldl' head isAttrs listToAttrs mapAttrs;
 
   merge = a: b: a // mapAttrs (name: value: if a ? ${name} && isAttrs a.${name} && isAttrs value then merge a.${name} value else value) b;
 
@@ -24,10 +24,15 @@ in
 rec {
   nixpkgs = {
     lib = lib // {
-      nixosSystem = { modules, specialArgs ? { } }: lib.evalModules {
-        specialArgs = specialArgs // { pkgs = pkgsOf "x86_64-linux"; };
-        modules = common ++ modules;
-      };
+      nixosSystem = { modules, specialArgs ? { } }:
+        let
+          system = lib.evalModules {
+            specialArgs = specialArgs // { pkgs = pkgsOf "x86_64-linux"; };
+            modules = common ++ modules;
+          };
+          unknown = filter (name: !elem name (import ./options.nix)) (attrNames system.config);
+        in
+        if unknown == [ ] then system else throw "The option `${head unknown}' does not exist.";
     };
     legacyPackages = listToAttrs (map (system: { name = system; value = pkgsOf system; }) [ "x86_64-linux" "aarch64-linux" ]);
   };

@@ -1,4 +1,5 @@
-# Stands for the rest of NixOS: every option is there, and nobody says what it may be. What a real NixOS would refuse is not seen.
+# Stands for the rest of NixOS: below the names of options.nix every option is there, and nobody says what it may be. What a real
+# NixOS would refuse there is not seen.
 { config, lib, ... }:
 {
   freeformType = lib.types.lazyAttrsOf lib.types.anything;

@@ -17,6 +17,7 @@
     ./shell/fish.nix
     ./storage/data-disk.nix
     ./virtualisation/cloud.nix
+    ./virtualisation/guest.nix
     ./virtualisation/proxmox.nix
   ];
 }

@@ -12,11 +12,10 @@ in
   config = lib.mkIf cfg.enable {
     services.postgresql = {
       enable = true;
+      enableTCPIP = cfg.openFirewall;
       ensureDatabases = cfg.databases;
       ensureUsers = map (name: { inherit name; ensureDBOwnership = true; }) cfg.databases;
     };
-    # The data is on a disk of its own: without it nothing is written to the wrong place.
-    systemd.services.postgresql.unitConfig.RequiresMountsFor = "/var/lib/postgresql";
     networking.firewall.allowedTCPPorts = lib.optionals cfg.openFirewall [ 5432 ];
   };
 }

@@ -18,7 +18,7 @@ in
     ];
     services.openssh = {
       enable = true;
-      settings = { PasswordAuthentication = false; KbdInteractiveAuthentication = false; PermitRootLogin = "no"; };
+      settings = { PasswordAuthentication = false; KbdInteractiveAuthentication = false; PermitRootLogin = lib.mkForce "no"; }; # images of nixpkgs allow keys
     };
     users.mutableUsers = false;
     users.users.admin = { isNormalUser = true; extraGroups = [ "wheel" ]; openssh.authorizedKeys.keys = cfg.keys; };

@@ -20,8 +20,9 @@ in
   config = lib.mkIf cfg.enable {
     fleet.hardware.qemuGuest.enable = true;
     services.cloud-init = { enable = true; network.enable = true; };
-    proxmox = {
-      cloudInit.enable = true;
+    # These options are there in the image's own evaluation alone.
+    image.modules.proxmox.proxmox = {
+      cloudInit = { enable = true; device = if cfg.machine == "virt" then "scsi1" else "ide2"; }; # virt has no IDE
       partitionTableType = if cfg.uefi then "efi" else "legacy";
       qemuConf = { bios = if cfg.uefi then "ovmf" else "seabios"; agent = true; cores = 2; memory = 2048; scsihw = "virtio-scsi-single"; };
       qemuExtraConf.machine = cfg.machine;

@@ -7,7 +7,7 @@
       type = "gpt";
       partitions = {
         boot = { size = "1G"; type = "EF00"; content = { type = "filesystem"; format = "vfat"; mountpoint = "/boot"; mountOptions = [ "umask=0077" ]; }; };
-        data = { size = "50%"; content = { type = "filesystem"; format = "ext4"; extraArgs = [ "-L" "postgres" ]; }; };
+        data = { size = "50G"; content = { type = "filesystem"; format = "ext4"; extraArgs = [ "-L" "postgres" ]; }; };
         root = { size = "100%"; content = { type = "filesystem"; format = "ext4"; mountpoint = "/"; }; };
       };
     };

@@ -80,6 +80,9 @@ func TestTheFleetsNodes(t *testing.T) {
 		home = (of "web-01").home-manager.useGlobalPkgs;
 		arm = (of "dns-02").nixpkgs.hostPlatform;
 		rules = (of "mon-01").services.infra-agent.monitoring.enable;
+		branch = (of "web-01").services.infra-agent.settings.source.branch;
+		scraped = map (job: job.job_name) (of "mon-01").services.prometheus.scrapeConfigs;
+		grafana = map (source: source.url) (of "mon-01").services.grafana.provision.datasources.settings.datasources;
 		disk = (of "db-01").disko.devices.disk.main.device;
 		builder = (of "build-01").boot.binfmt.emulatedSystems;
 		vm = { root = (of "web-01").fileSystems."/".device; boot = (of "web-01").fileSystems."/boot".device; grub = (of "web-01").boot.loader.grub.device; };
@@ -94,6 +97,7 @@ func TestTheFleetsNodes(t *testing.T) {
 		},
 		"agents": true, "url": "https://git.example.org/fleet.git", "dns": []any{"127.0.0.1", "192.0.2.10"},
 		"mount": "/dev/disk/by-label/postgres", "cloud-init": false, "secure": false, "home": true, "arm": "aarch64-linux", "rules": true,
+		"branch": "main", "scraped": []any{"infra-agent", "node"}, "grafana": []any{"http://127.0.0.1:9090"},
 		"disk": "/dev/sda", "builder": []any{"aarch64-linux"}, "proxied": 80.0,
 		"vm":    map[string]any{"root": "/dev/disk/by-label/nixos", "boot": "/dev/disk/by-label/ESP", "grub": "nodev"},
 		"metal": map[string]any{"qemu": false, "disks": []any{"/var/lib/postgresql"}},
@@ -139,6 +143,18 @@ func TestTheMinimalTemplate(t *testing.T) {
 	want := map[string]any{"nodes": []any{"web-01"}, "failed": []any{}, "agent": true, "name": "web-01", "missing": []any{}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the minimal template (-want +got):\n%s", diff)
+	}
+}
+
+// The module's snippet makes a node of any system.
+func TestTheModulesTemplate(t *testing.T) {
+	var got map[string]any
+	check(t, fleet(t, `let system = flake.nixosSystem {
+		specialArgs = { inherit (flake) inputs; };
+		modules = [ (packaging + "/fleet/module/infra-agent.nix") { networking.hostName = "a"; system.stateVersion = "25.11"; } ];
+	}; in { failed = flake.failed system; agent = system.config.services.infra-agent.enable; }`, &got))
+	if diff := cmp.Diff(map[string]any{"failed": []any{}, "agent": true}, got); diff != "" {
+		t.Errorf("the module's template (-want +got):\n%s", diff)
 	}
 }
 

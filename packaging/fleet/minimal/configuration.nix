@@ -1,9 +1,7 @@
-# The machine: its hardware (nixos-generate-config writes hardware-configuration.nix), and the agent.
-{ lib, ... }:
+# The machine as it was, and the agent.
 {
-  imports = lib.optional (builtins.pathExists ./hardware-configuration.nix) ./hardware-configuration.nix;
+  imports = [ ./machine.nix ];
 
-  system.stateVersion = "25.11";
   services.openssh.enable = true;
 
   services.infra-agent = {

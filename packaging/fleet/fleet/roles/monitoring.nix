@@ -6,8 +6,15 @@ in
 {
   imports = [ inputs.infra-agent.nixosModules.monitoring ];
 
-  services.prometheus.enable = true;
-  services.grafana.enable = true;
+  services.prometheus = {
+    enable = true;
+    exporters.node = { enable = true; listenAddress = "127.0.0.1"; };
+    scrapeConfigs = [ { job_name = "node"; static_configs = [ { targets = [ "127.0.0.1:9100" ]; } ]; } ];
+  };
+  services.grafana = {
+    enable = true;
+    provision.datasources.settings.datasources = [ { name = "Prometheus"; type = "prometheus"; url = "http://127.0.0.1:9090"; isDefault = true; } ];
+  };
 
   # Made by "sops secrets/monitoring.yaml"; until then Grafana has the password that it has by default.
   sops.secrets.grafana-admin-password = lib.mkIf hasSecrets { sopsFile = ../secrets/monitoring.yaml; owner = "grafana"; };
@@ -16,6 +23,6 @@ in
   services.infra-agent.monitoring = {
     enable = true;
     registry = ../modules/infrastructure/infrastructure.toml;
-    head.url = config.fleet.agent.url;
+    head = { inherit (config.fleet.agent) branch url; };
   };
 }

@@ -9,6 +9,7 @@ in
   options.fleet.agent = {
     enable = lib.mkEnableOption "the agent that deploys this repository";
     url = lib.mkOption { type = lib.types.str; default = "https://git.example.org/fleet.git"; description = "This repository."; };
+    branch = lib.mkOption { type = lib.types.str; default = "main"; description = "What nodes follow: deploy, which CI advances, once it has."; };
     tokenFile = lib.mkOption {
       type = lib.types.nullOr lib.types.str;
       default = null;
@@ -22,6 +23,7 @@ in
       enable = true;
       credentials = lib.mkIf (cfg.tokenFile != null) { forge = cfg.tokenFile; };
       settings = {
+        source.branch = cfg.branch;
         source.remotes = [
           ({ name = "forge"; inherit (cfg) url; } // (if cfg.tokenFile == null then { } else { token_file = "/run/credentials/infra-agent.service/forge"; }))
         ];

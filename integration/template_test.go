@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/infra-agent/infra-agent/integration/lab"
@@ -19,7 +20,10 @@ import (
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
-const template = "../packaging/fleet/fleet"
+const (
+	template = "../packaging/fleet/fleet"
+	minimal  = "../packaging/fleet/minimal"
+)
 
 // proxmox is a host for bin/deploy-image: a real sshd, and stand-ins for qm and qmrestore that keep VMs as files.
 type proxmox struct {
@@ -34,6 +38,7 @@ set -eu
 cd DIR
 case $1 in
 status) [ -e "vm/$2" ] || { echo "Configuration file 'nodes/pve/qemu-server/$2.conf' does not exist" >&2; exit 2; }; echo "status: stopped" ;;
+config) [ -e "vm/$2" ] || exit 2; printf '%s\n' "efidisk0: local-lvm:vm-$2-disk-0,size=4M" "virtio0: local-lvm:vm-$2-disk-1,size=3G" ;;
 set | template) [ -e "vm/$2" ] || exit 2; echo "qm $*" >>log ;;
 *) exit 255 ;;
 esac
@@ -42,6 +47,7 @@ esac
 const qmrestore = `#!/bin/sh
 set -eu
 cd DIR
+if [ -p pause ]; then cat pause; exit 255; fi
 [ -s "$1" ] && [ ! -e "vm/$2" ] || exit 255
 echo "qmrestore $*" >>log
 touch "vm/$2"
@@ -95,6 +101,37 @@ func newProxmox(t *testing.T) proxmox {
 	return p
 }
 
+// interrupted runs bin/deploy-image, and interrupts it as Ctrl-C does when the image is there and its restore begins.
+func (p proxmox) interrupted(args ...string) {
+	p.t.Helper()
+	pause := filepath.Join(p.dir, "pause")
+	check(p.t, syscall.Mkfifo(pause, 0o600))
+	cmd := exec.CommandContext(p.t.Context(), "bin/deploy-image", args...)
+	cmd.Dir, cmd.Env, cmd.SysProcAttr = p.work, p.env, &syscall.SysProcAttr{Setpgid: true}
+	check(p.t, cmd.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	began := make(chan *os.File, 1)
+	go func() {
+		f, _ := os.OpenFile(pause, os.O_WRONLY, 0) // waits for qmrestore
+		began <- f
+	}()
+	select {
+	case err := <-ended:
+		p.t.Fatalf("it ended before the restore: %v", err)
+	case f := <-began:
+		if there, _ := filepath.Glob("/var/tmp/deploy-image-" + args[1] + ".*"); len(there) != 1 {
+			p.t.Errorf("while it restores the host has %q, want the image", there)
+		}
+		check(p.t, syscall.Kill(-cmd.Process.Pid, syscall.SIGINT))
+		if err := <-ended; err == nil {
+			p.t.Error("it was interrupted, and says that all went well")
+		}
+		check(p.t, os.Remove(pause))
+		check(p.t, f.Close())
+	}
+}
+
 // deploy runs bin/deploy-image, and returns what it says and the commands that changed something since the last time.
 func (p proxmox) deploy(args ...string) (said string, changed []string, err error) {
 	p.t.Helper()
@@ -145,7 +182,7 @@ func TestDeployImage(t *testing.T) {
 		"qmrestore /var/tmp/deploy-image-200.vma.zst 200 --unique true --storage local-lvm",
 		"qm set 200 --name web-01",
 		"qm set 200 --delete virtio0",
-		"qm set 200 --scsi0 local-lvm:vm-200-disk-0,discard=on,iothread=1,ssd=1 --boot order=scsi0",
+		"qm set 200 --scsi0 local-lvm:vm-200-disk-1,discard=on,iothread=1,ssd=1 --boot order=scsi0",
 		"qm set 200 --delete efidisk0",
 		"qm set 200 --efidisk0 local-lvm:1,efitype=4m,pre-enrolled-keys=0",
 	)
@@ -156,6 +193,15 @@ func TestDeployImage(t *testing.T) {
 	is("a template with a VirtIO disk", changed,
 		"qmrestore /var/tmp/deploy-image-1001.vma.zst 1001 --unique true --storage tank", "qm set 1001 --name nixos-legacy", "qm template 1001",
 	)
+
+	t.Log("interrupted between upload and restore, it leaves nothing behind, and can be run again")
+	p.interrupted("pve", "101", "dns-02", "proxmox-x86-optimized")
+	if left, _ := filepath.Glob("/var/tmp/deploy-image-*"); len(left) > 0 {
+		t.Errorf("left on the host: %q", left)
+	}
+	if said, changed, err := p.deploy("pve", "101", "dns-02", "proxmox-x86-optimized"); err != nil || len(changed) != 6 {
+		t.Errorf("again: %v, %s, changed %q", err, said, changed)
+	}
 
 	t.Log("a restore that ends half way is not overwritten, and leaves no image behind")
 	check(t, os.WriteFile(filepath.Join(p.dir, "broken"), nil, 0o600))
@@ -222,11 +268,22 @@ esac
 
 var mdLink = regexp.MustCompile(`\]\(([^)#]+)[^)]*\)`)
 
-// The links of the template's documents lead somewhere, and it stays as small as it was meant.
+// The registry of each template follows the conventions, without a warning.
+func TestTheTemplatesRegistries(t *testing.T) {
+	agent := must[string](t)(builtAgent())
+	for _, file := range []string{template + "/modules/infrastructure/infrastructure.toml", minimal + "/infrastructure.toml"} {
+		out, err := exec.CommandContext(t.Context(), agent, "registry", "check", "--strict", file).CombinedOutput()
+		if err != nil || strings.Contains(string(out), "warning") {
+			t.Errorf("%s: %v\n%s", file, err, out)
+		}
+	}
+}
+
+// The links of the templates' documents lead somewhere, and the fleet stays as small as it was meant.
 func TestTheTemplatesDocuments(t *testing.T) {
 	files, lines := 0, 0
 	summary := string(must[[]byte](t)(os.ReadFile(template + "/docs/SUMMARY.md")))
-	check(t, filepath.WalkDir(template, func(path string, d fs.DirEntry, err error) error {
+	walk := func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -244,9 +301,11 @@ func TestTheTemplatesDocuments(t *testing.T) {
 			}
 		}
 		return nil
-	}))
+	}
+	check(t, filepath.WalkDir(minimal, walk))
+	check(t, filepath.WalkDir(template, walk))
 	if files > 120 || lines > 3500 {
-		t.Errorf("it has %d files and %d lines, want at most 120 and 3500", files, lines)
+		t.Errorf("the two have %d files and %d lines, want at most 120 and 3500", files, lines)
 	}
 }
 

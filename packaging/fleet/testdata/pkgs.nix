@@ -2,7 +2,7 @@
 { lib, system }:
 let
   names = [
-    "age" "cargo" "clippy" "coreutils" "deadnix" "fish" "git" "gitMinimal" "go" "golangci-lint" "gopls" "htop" "jq" "just" "mdbook" "nil" "nixfmt" "nixfmt-tree"
+    "age" "cargo" "clippy" "coreutils" "deadnix" "fish" "git" "gitMinimal" "go" "golangci-lint" "gopls" "htop" "jq" "just" "mdbook" "nil" "nix" "nixfmt" "nixfmt-tree"
     "nixos-anywhere" "nodejs" "ollama" "openssh" "pnpm" "python3" "ripgrep" "ruff" "rust-analyzer" "rustc" "sops" "ssh-to-age" "statix" "typescript" "tzdata" "uv"
   ];
 in

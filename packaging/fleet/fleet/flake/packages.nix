@@ -1,5 +1,6 @@
+{ inputs, ... }:
 {
-  perSystem = { pkgs, ... }: {
-    packages = import ../packages { inherit pkgs; };
+  perSystem = { pkgs, system, ... }: {
+    packages = import ../packages { inherit pkgs; infra-agent = inputs.infra-agent.packages.${system}.default; };
   };
 }

@@ -4,7 +4,7 @@
   perSystem = { pkgs, system, ... }:
     let
       shell = packages: pkgs.mkShell { packages = [ pkgs.git ] ++ packages; };
-      fleet = [ inputs.infra-agent.packages.${system}.default pkgs.sops pkgs.age pkgs.ssh-to-age pkgs.nixos-anywhere ];
+      fleet = [ inputs.infra-agent.packages.${system}.default pkgs.jq pkgs.sops pkgs.age pkgs.ssh-to-age pkgs.nixos-anywhere ];
     in
     {
       devShells = lib.mapAttrs (_: shell) {

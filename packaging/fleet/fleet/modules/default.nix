@@ -13,6 +13,7 @@
     ./networking/resolver.nix
     ./security/secure.nix
     ./security/trusted.nix
+    ./services/remote-builds.nix
     ./services/status-page.nix
     ./shell/fish.nix
     ./storage/data-disk.nix

@@ -1,7 +1,7 @@
 # bin/deploy-image with what it calls. nix run .#deploy-image -- --help
-{ pkgs }:
+{ pkgs, infra-agent }:
 pkgs.writeShellApplication {
   name = "deploy-image";
-  runtimeInputs = [ pkgs.openssh pkgs.jq ];
+  runtimeInputs = [ infra-agent pkgs.jq pkgs.nix pkgs.openssh ];
   text = builtins.readFile ../bin/deploy-image;
 }

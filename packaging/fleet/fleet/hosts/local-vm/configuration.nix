@@ -4,5 +4,5 @@
 
   system.stateVersion = "25.11";
   networking.hostName = "local-vm";
-  virtualisation.vmVariant.virtualisation = { memorySize = 2048; cores = 2; };
+  virtualisation.vmVariant.virtualisation = { memorySize = 2048; cores = 2; diskImage = "./nixos.qcow2"; };
 }

@@ -17,6 +17,7 @@ in
       enable = true;
       settings.server = {
         interface = cfg.listen;
+        ip-freebind = true; # it may start before the network has its address
         access-control = map (network: "${network} allow") ([ "127.0.0.0/8" ] ++ cfg.clients);
         local-data = lib.mapAttrsToList (name: node: ''"${name}.${config.fleet.infrastructure.domain}. A ${node.address}"'') nodes;
       };

@@ -127,6 +127,17 @@ func TestTheFleetsGuests(t *testing.T) {
 	}
 }
 
+// A node that is told to builds on the builder, which the registry knows.
+func TestTheFleetsBuilder(t *testing.T) {
+	var got map[string]any
+	check(t, fleet(t, `let
+		of = settings: (flake.system [ { system.stateVersion = "25.11"; fleet.services.remoteBuilds = settings; } ]).config.nix;
+	in { builder = (builtins.head (of { enable = true; keyFile = "/run/secrets/builder-key"; }).buildMachines).hostName; off = of { } ? buildMachines; }`, &got))
+	if diff := cmp.Diff(map[string]any{"builder": "192.0.2.30", "off": false}, got); diff != "" {
+		t.Errorf("builds elsewhere (-want +got):\n%s", diff)
+	}
+}
+
 // The small template is a node, and nothing else.
 func TestTheMinimalTemplate(t *testing.T) {
 	var got map[string]any

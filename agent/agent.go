@@ -30,6 +30,7 @@ type Options struct {
 	Asleep   func() time.Duration // how long the machine has slept since it booted
 	Spread   func() float64       // random factor around 1, for waits
 	PollNow  func()               // asks the poller for a poll at once
+	PollAnew func()               // the same, and as a fetch would ask: with nothing that the process has kept
 	Notify   func(state string)   // sd_notify(3)
 	Watchdog time.Duration        // how often systemd wants to hear from the loop; 0: never
 	Log      *slog.Logger

@@ -29,7 +29,7 @@ func (a *Agent) start(ctx context.Context, job reconcile.Job) {
 			}
 			a.count(ev)
 			if asked, is := ev.(reconcile.AskedOld); is && asked.Old == reconcile.OldAnswered { // the new settings are asked once more
-				defer a.PollNow()
+				defer a.PollAnew()
 			}
 			if !a.note(ev) { // done in vain: not again at once
 				a.rec.Work.Pause = reconcile.Pause{From: time.Now(), Until: time.Now().Add(saveAgain)}
@@ -136,7 +136,7 @@ func (a *Agent) work(ctx context.Context, job reconcile.Job, p Ports, policy rec
 	case reconcile.SetGuard:
 		return nil, a.setGuard(ctx, j, p, policy)
 	case reconcile.Poll:
-		a.PollNow()
+		a.PollAnew()
 		return nil, nil
 	case reconcile.AskOld:
 		old, err := p.Follower.AskOld(ctx, j.Deployment)

@@ -59,7 +59,8 @@ func TestOtherSettingsAreShownToFollow(t *testing.T) {
 }
 
 // What a deployment asks of the git server, where no regular poll falls into it: of a commit that leaves the agent's part
-// alone a poll in place of the next regular one; with other settings those of the new ones, and the commit once more.
+// alone a poll in place of the next regular one, over a connection of its own; with other settings those of the new ones, and
+// the commit once more.
 func TestWhatFollowingAsksOfTheServer(t *testing.T) {
 	f := newFleet(t)
 	f.edit("config.toml", `interval = "5s"`, `interval = "1h"`)
@@ -148,6 +149,48 @@ func TestGitAloneBlockedByAFirewall(t *testing.T) {
 		t.Errorf("rolled back for %+v", o.Cause)
 	}
 	fix := must[string](t)(f.Repo().Revert(commit))
+	f.sync()
+	web.wait("in sync", inSync(fix))
+}
+
+// A commit leaves the agent's part alone, and takes away what the next connection would need: the agent that runs still has
+// one, and the authorities that it read at its start.
+func TestWhatAnAgentHasKeptIsNoProof(t *testing.T) {
+	t.Run("the name of the server", func(t *testing.T) {
+		f := newFleet(t)
+		role := must[string](t)(f.Repo().File("roles/default.nix"))
+		hosts := func(lines string) map[string]string {
+			return map[string]string{"roles/default.nix": strings.Replace(role, "{ node, ... }: {", "{ node, ... }: {\n  etc.\"hosts\" = \"127.0.0.1 localhost\\n"+lines+"\";", 1)}
+		}
+		must[string](t)(f.Repo().Commit("hosts", hosts(lab.GitAddress+" git.lab\\n")))
+		f.edit("config.toml", lab.GitURL, "http://git.lab/config.git")
+		f.goesBackDeaf(f.up, hosts(""), "git.lab")
+	})
+	t.Run("the authority of its certificate", func(t *testing.T) {
+		f := newSourceFleet(t, "")
+		authority := must[string](t)(f.ServeTLS())
+		role := must[string](t)(f.Repo().File("roles/default.nix"))
+		trusts := func(pem string) map[string]string {
+			return map[string]string{"roles/default.nix": strings.Replace(role, "{ node, ... }: {", "{ node, ... }: {\n  etc.\"ssl/certs/ca-certificates.crt\" = ''\n"+pem+"'';", 1)}
+		}
+		must[string](t)(f.Repo().Commit("the authority", trusts(authority)))
+		f.follow(lab.HTTPSURL, "")
+		f.goesBackDeaf(func(...string) []*node { return []*node{f.upWith(nil)} }, trusts(expired(t)), "certificate")
+	})
+}
+
+// goesBackDeaf pushes what no fetch would reach the server with; the fix that follows arrives.
+func (f fleet) goesBackDeaf(up func(...string) []*node, files map[string]string, why string) {
+	f.t.Helper()
+	f.edit("config.toml", `deadline = "25s"`, "deadline = \"15s\"\ndeadline_max = \"30s\"")
+	web := up("web1")[0]
+	good := web.toplevel(lab.CurrentSystem)
+	bad := f.push("deaf", files)
+	s := web.rolledBack(bad, good, reconcile.ReasonFollow)
+	if o, _ := last(s); !strings.Contains(o.Cause.Why, "follow its branch: poll: lab: ") || !strings.Contains(o.Cause.Why, why) {
+		f.t.Errorf("rolled back for %+v", o.Cause)
+	}
+	fix := must[string](f.t)(f.Repo().Revert(bad))
 	f.sync()
 	web.wait("in sync", inSync(fix))
 }

@@ -10,8 +10,8 @@ import (
 // with its own settings, credentials, keys and tools it polls a remote, fetches and
 // verifies the commit that brought it, finds itself in the registry and evaluates the very
 // same system. Otherwise no fix could ever arrive. Where nothing of that changed with the
-// system, it is enough that one of the polls that go on anyway reached a remote since the
-// activation: a firewall may keep git alone out.
+// system, it is enough that one poll has reached a remote anew since the activation: a firewall may
+// keep git alone out.
 
 // followFails is how often in a row a step may fail before it is the commit's own fault:
 // the pauses between them last a quarter of a minute and more.
@@ -97,14 +97,15 @@ func mustShow(p Confirming, o Observation) bool {
 	return o.Following.Print != p.Baseline.Print || rule(p.Deployment.Rollback, troubleLate) == rulingBack
 }
 
-// sinceActivation returns the answers of remotes that were asked after the activation: what
-// the same agent heard before says nothing about a token that the commit replaced.
+// sinceActivation returns the answers of remotes that were asked anew after the activation: what
+// the same agent heard before says nothing about a token that the commit replaced, and what it
+// hears over a connection from before nothing about a name server or an authority.
 func sinceActivation(p Confirming, r Record, o Observation) []Answer {
 	since := at(p.Since, o)
-	return slices.DeleteFunc(slices.Clone(r.Work.Remotes), func(a Answer) bool { return !a.Asked.After(since) })
+	return slices.DeleteFunc(slices.Clone(r.Work.Remotes), func(a Answer) bool { return !a.Anew.After(since) })
 }
 
-// reached looks for a remote that was asked after the activation and has answered. When
+// reached looks for a remote that was asked anew after the activation and has answered. When
 // that is all that a confirmation still waits for, the remotes are asked at once.
 func reached(p Confirming, r Record, o Observation) proof {
 	answers := sinceActivation(p, r, o)

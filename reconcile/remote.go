@@ -19,6 +19,7 @@ type Answer struct {
 	Denied  bool   // it answered, and lets this node not in
 	Why     string
 	Asked   time.Time
+	Anew    time.Time // it was asked last by a process and over a connection of its own; zero: never
 	At      time.Time // it answered
 	Failed  int       // fetches of Commit from it, in a row
 	Pause   Pause     // after that many: what it shows is no news

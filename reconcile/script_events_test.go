@@ -24,9 +24,9 @@ func (w *script) happens(verb, rest string, args []string) {
 	case "reload":
 		w.take(Reloaded{Elsewhere: rest == "elsewhere"})
 	case "poll":
-		a := Answer{Remote: args[0], Order: slices.Index(remotes, args[0]), Asked: w.obs.Now, At: w.obs.Now}
+		a := Answer{Remote: args[0], Order: slices.Index(remotes, args[0]), Asked: w.obs.Now, Anew: w.obs.Now, At: w.obs.Now}
 		if _, confirming := w.rec.Phase.(Confirming); confirming { // later than the activation, though in the story no time has passed
-			a.Asked = a.Asked.Add(1)
+			a.Asked, a.Anew = a.Asked.Add(1), a.Anew.Add(1)
 		}
 		switch args[1] {
 		case "silent":

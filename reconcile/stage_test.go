@@ -87,7 +87,7 @@ func (w *script) start(phase string, o map[string]string) {
 	}
 	w.rec.Phase = p
 	if _, unpolled := o["unpolled"]; !unpolled && !d.Testing() { // since the activation
-		w.rec.Work.Remotes = []Answer{{Remote: "origin", Commit: "c1", Asked: w.obs.Now.Add(1), At: w.obs.Now.Add(1)}}
+		w.rec.Work.Remotes = []Answer{{Remote: "origin", Commit: "c1", Asked: w.obs.Now.Add(1), Anew: w.obs.Now.Add(1), At: w.obs.Now.Add(1)}}
 	}
 	switch p.(type) {
 	case Arming:

@@ -22,7 +22,14 @@ func polled(r Record, a Answer) Record {
 
 // answered returns r with a in the place of what its remote said before.
 func answered(r Record, a Answer) Record {
-	answers := slices.DeleteFunc(slices.Clone(r.Work.Remotes), func(o Answer) bool { return o.Remote == a.Remote })
+	var answers []Answer
+	for _, o := range r.Work.Remotes {
+		if o.Remote != a.Remote {
+			answers = append(answers, o)
+		} else if a.Anew.IsZero() {
+			a.Anew = o.Anew
+		}
+	}
 	answers = append(answers, a)
 	slices.SortFunc(answers, func(x, y Answer) int { return x.Order - y.Order })
 	r.Work.Remotes = answers

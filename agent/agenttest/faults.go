@@ -33,6 +33,7 @@ type System struct {
 
 	Settings string // of its agent; other ones must show that they follow the branch
 	Deaf     bool   // they reach no remote
+	Nameless bool   // it has no name server: no process reaches a remote but over a connection from before
 	Takes    bool   // it takes a file away that the old settings name
 	Distrust bool   // they verify no commit
 	Lost     bool   // they find no node in the registry

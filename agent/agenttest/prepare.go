@@ -12,16 +12,22 @@ import (
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
-// poll asks the remotes again and again.
-func (p *Process) poll(ctx context.Context, a *agent.Agent, wake chan struct{}) {
+// poll asks the remotes again and again; anew until each has answered.
+func (p *Process) poll(ctx context.Context, a *agent.Agent, wake, wakeAnew chan struct{}) {
+	answered := map[string]bool{}
 	for ctx.Err() == nil {
 		var answers []reconcile.Answer
 		p.n.Do(func() {
 			for i, r := range p.n.Order {
 				a := reconcile.Answer{Remote: r, Order: i, Commit: p.n.Remotes[r], Testing: p.n.Testing, Asked: time.Now(), At: time.Now()}
-				if p.n.cutOff() || p.n.Systems[p.n.loaded].Deaf || a.Commit == "" {
+				s := p.n.Systems[p.n.loaded]
+				if !answered[r] {
+					a.Anew = a.Asked
+				}
+				if p.n.cutOff() || s.Deaf || s.Nameless && !answered[r] || a.Commit == "" {
 					a.Commit, a.Testing, a.Why = "", "", "no answer"
 				}
+				answered[r] = a.Commit != ""
 				answers = append(answers, a)
 			}
 		})
@@ -31,6 +37,8 @@ func (p *Process) poll(ctx context.Context, a *agent.Agent, wake chan struct{}) 
 		select {
 		case <-ctx.Done():
 		case <-wake:
+		case <-wakeAnew:
+			clear(answered)
 		case <-time.After(PollInterval):
 		}
 	}
@@ -50,7 +58,7 @@ func (p *Process) Fetch(ctx context.Context, j reconcile.Fetch) (agent.Tree, err
 	err := p.effect(ctx, "fetch", func() error {
 		what, exists := p.n.Commits[c]
 		switch {
-		case p.n.cutOff() || p.n.Systems[p.n.loaded].Deaf || p.n.Remotes[j.Tip.Remote] == "" || !exists:
+		case p.n.cutOff() || p.n.Systems[p.n.loaded].Deaf || p.n.Systems[p.n.loaded].Nameless || p.n.Remotes[j.Tip.Remote] == "" || !exists:
 			return errors.New("no answer")
 		case p.n.Systems[p.n.loaded].Distrust:
 			return reconcile.Rejected(reconcile.GateUnverified, errors.New("the keys are not there"))

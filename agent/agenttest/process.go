@@ -35,7 +35,7 @@ func (n *Node) spawn(boot context.Context, s *System) *Process {
 	ctx, end := context.WithCancel(boot)
 	p := &Process{n: n, program: s.Agent, settings: s.Settings, dies: s.AgentDies, end: end, done: make(chan struct{})}
 	record, told, id, bootedAt := decode(n.disk), n.told, n.bootID(), n.bootedAt
-	wake := make(chan struct{}, 1)
+	wake, anew := make(chan struct{}, 1), make(chan struct{}, 1)
 	n.life.Go(func() {
 		defer close(p.done)
 		defer end()
@@ -47,19 +47,15 @@ func (n *Node) spawn(boot context.Context, s *System) *Process {
 				defer n.mu.Unlock()
 				return time.Since(bootedAt) + n.skew
 			},
-			Asleep: func() (slept time.Duration) { n.Do(func() { slept = n.skew }); return slept },
-			Spread: func() float64 { return 1 },
-			PollNow: func() {
-				select {
-				case wake <- struct{}{}:
-				default:
-				}
-			},
+			Asleep:   func() (slept time.Duration) { n.Do(func() { slept = n.skew }); return slept },
+			Spread:   func() float64 { return 1 },
+			PollNow:  func() { ring(wake) },
+			PollAnew: func() { ring(anew) },
 			Notify:   func(state string) { n.Do(func() { p.notes = append(p.notes, state) }) },
 			Watchdog: 10 * time.Second, Log: slog.New(slog.DiscardHandler), Told: told, Receivers: p,
 		})
 		n.Do(func() { p.agent = a })
-		n.life.Go(func() { p.poll(ctx, a, wake) })
+		n.life.Go(func() { p.poll(ctx, a, wake, anew) })
 		if p.dies {
 			n.life.Go(func() {
 				sleep(ctx, 5*time.Second)
@@ -69,6 +65,13 @@ func (n *Node) spawn(boot context.Context, s *System) *Process {
 		_ = a.Run(ctx)
 	})
 	return p
+}
+
+func ring(bell chan struct{}) {
+	select {
+	case bell <- struct{}{}:
+	default:
+	}
 }
 
 func (p *Process) ports(boot reconcile.BootID) agent.Ports {
@@ -217,7 +220,7 @@ func (p *Process) AskOld(ctx context.Context, d reconcile.Deployment) (reconcile
 	err := p.effect(ctx, "ask the old settings", func() error {
 		for _, name := range p.n.Order {
 			asked := p.n.Systems[d.Old.Toplevel]
-			if p.n.Remotes[name] != "" && !p.n.cutOff() && asked.Agent != "" && !asked.Deaf {
+			if p.n.Remotes[name] != "" && !p.n.cutOff() && asked.Agent != "" && !asked.Deaf && !p.n.Systems[p.n.loaded].Nameless {
 				old = reconcile.OldAnswered
 			}
 		}

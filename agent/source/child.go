@@ -192,7 +192,7 @@ func (j job) run() (Result, error) {
 		return Result{}, err
 	}
 	defer unlock()
-	if j.Anew {
+	if j.Anew || j.Prove && j.outgrown() {
 		if err := j.forget(); err != nil {
 			return Result{}, err
 		}

@@ -39,6 +39,19 @@ func (s *store) grown() bool {
 	return first != nil && total > max(maxGrowth*first.Size(), minSize)
 }
 
+// outgrown reports whether the store is larger than a fetch may be: then a proof that the remote is
+// followed has to fetch everything, as whatever damages the store will have it.
+func (j job) outgrown() bool {
+	packs, _ := filepath.Glob(filepath.Join(j.store(), "objects", "pack", "*.pack")) // the pattern is well-formed
+	var total int64
+	for _, path := range packs {
+		if info, err := os.Stat(path); err == nil {
+			total += info.Size()
+		}
+	}
+	return total > j.Limits.FetchBytes
+}
+
 // compact replaces a store that has grown by one that holds the tip, and of the history
 // before it the commits alone. Nothing is fetched for that. Where it fails the old store
 // is as good as before, and the next fetch tries again.

@@ -20,6 +20,7 @@ type Poll struct {
 	Remote string
 	Tips         // none if Err is set
 	Err    error // [ErrNoBranch] when the remote answered without the branch
+	Anew   bool  // asked by a process of its own, and over a connection of its own
 	Asked  time.Time
 	At     time.Time // when the answer came
 }
@@ -29,7 +30,8 @@ type Poll struct {
 type Poller struct {
 	opts   Options
 	wake   []chan struct{} // by remote
-	list   func(context.Context, Remote, Branches) (Tips, error)
+	anew   []chan struct{} // by remote
+	list   func(ctx context.Context, r Remote, b Branches, anew bool) (Tips, error)
 	end    func()         // gives kept connections up
 	random func() float64 // in [0, 1)
 }
@@ -39,13 +41,16 @@ func NewPoller(o Options) *Poller {
 	p := &Poller{opts: o, random: rand.Float64}
 	askers := map[string]*asker{}
 	for _, r := range o.Remotes {
-		p.wake = append(p.wake, make(chan struct{}, 1))
+		p.wake, p.anew = append(p.wake, make(chan struct{}, 1)), append(p.anew, make(chan struct{}, 1))
 		askers[r.Name] = &asker{remote: r, child: func(ctx context.Context, r Remote) (Tips, error) {
 			answer, err := o.run(ctx, job{Ask: true, Remote: r, Branches: o.Branches, Dir: o.dir(r), Limits: o.Limits})
 			return Tips{answer.Commit, answer.Testing}, err
 		}}
 	}
-	p.list = func(ctx context.Context, r Remote, b Branches) (Tips, error) {
+	p.list = func(ctx context.Context, r Remote, b Branches, anew bool) (Tips, error) {
+		if anew {
+			return askers[r.Name].tipsAnew(ctx, b)
+		}
 		return askers[r.Name].tips(ctx, b)
 	}
 	p.end = func() {
@@ -63,7 +68,7 @@ func (p *Poller) Run(ctx context.Context, report func(Poll)) {
 	polls := make(chan Poll)
 	var remotes sync.WaitGroup
 	for i, remote := range p.opts.Remotes {
-		remotes.Go(func() { p.follow(ctx, remote, p.wake[i], polls) })
+		remotes.Go(func() { p.follow(ctx, remote, p.wake[i], p.anew[i], polls) })
 	}
 	go func() {
 		remotes.Wait()
@@ -88,8 +93,15 @@ func (p *Poller) Once(ctx context.Context) []Poll {
 }
 
 // Now makes the next poll of every remote happen at once.
-func (p *Poller) Now() {
-	for _, wake := range p.wake {
+func (p *Poller) Now() { each(p.wake) }
+
+// Anew is Now, and asks as a fetch would: what this process has kept, a connection, an address, the
+// system's authorities, says nothing about the machine of now. A remote that does not answer is asked
+// in this way until it does.
+func (p *Poller) Anew() { each(p.anew) }
+
+func each(remotes []chan struct{}) {
+	for _, wake := range remotes {
 		select {
 		case wake <- struct{}{}:
 		default: // it is already awake
@@ -97,8 +109,8 @@ func (p *Poller) Now() {
 	}
 }
 
-func (p *Poller) follow(ctx context.Context, remote Remote, wake <-chan struct{}, polls chan<- Poll) {
-	wait := p.part(p.random())
+func (p *Poller) follow(ctx context.Context, remote Remote, wake, wakeAnew <-chan struct{}, polls chan<- Poll) {
+	wait, anew := p.part(p.random()), true
 	for failures := 0; ; {
 		timer := time.NewTimer(wait)
 		select {
@@ -108,13 +120,16 @@ func (p *Poller) follow(ctx context.Context, remote Remote, wake <-chan struct{}
 		case <-timer.C:
 		case <-wake:
 			timer.Stop()
+		case <-wakeAnew:
+			timer.Stop()
+			anew = true
 		}
-		poll := p.ask(ctx, remote)
+		poll := p.poll(ctx, remote, anew)
 		if ctx.Err() != nil {
 			return
 		}
 		if poll.Err == nil || errors.Is(poll.Err, ErrNoBranch) {
-			failures = 0
+			failures, anew = 0, false
 		} else {
 			failures++
 		}
@@ -130,24 +145,26 @@ func (p *Poller) follow(ctx context.Context, remote Remote, wake <-chan struct{}
 	}
 }
 
-func (p *Poller) ask(ctx context.Context, remote Remote) (poll Poll) {
+func (p *Poller) ask(ctx context.Context, remote Remote) Poll { return p.poll(ctx, remote, false) }
+
+func (p *Poller) poll(ctx context.Context, remote Remote, anew bool) (poll Poll) {
 	asked := time.Now()
 	defer func() {
 		if bug := recover(); bug != nil { // nothing that a remote sends may end the agent
 			err := fmt.Errorf("poll %s: a bug in infra-agent: %v (hint: please report it)", remote.Name, bug)
-			poll = Poll{Remote: remote.Name, Err: err, Asked: asked, At: time.Now()}
+			poll = Poll{Remote: remote.Name, Err: err, Anew: anew, Asked: asked, At: time.Now()}
 		}
 	}()
 	ctx, cancel := context.WithTimeoutCause(ctx, remote.Timeout, fmt.Errorf("no answer within %s", remote.Timeout))
 	defer cancel()
-	tips, err := p.list(ctx, remote, p.opts.Branches)
+	tips, err := p.list(ctx, remote, p.opts.Branches, anew)
 	if err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
 		err = fmt.Errorf("poll %s: %w", remote.Name, err)
 	}
-	return Poll{Remote: remote.Name, Tips: tips, Err: err, Asked: asked, At: time.Now()}
+	return Poll{Remote: remote.Name, Tips: tips, Err: err, Anew: anew, Asked: asked, At: time.Now()}
 }
 
 // wait returns how long to wait after so many failures in a row: a period with a

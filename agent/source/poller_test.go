@@ -35,7 +35,7 @@ func rehearse(p *Poller, r float64, until time.Duration) []string {
 	return got
 }
 
-func newTestPoller(list func(context.Context, Remote, Branches) (Tips, error), names ...string) *Poller {
+func newTestPoller(list func(context.Context, Remote, Branches, bool) (Tips, error), names ...string) *Poller {
 	o := Options{Branches: onMain, Interval: 100 * time.Second}
 	for _, name := range names {
 		o.Remotes = append(o.Remotes, Remote{Name: name, Timeout: 30 * time.Second})
@@ -45,7 +45,9 @@ func newTestPoller(list func(context.Context, Remote, Branches) (Tips, error), n
 	return p
 }
 
-func answers(context.Context, Remote, Branches) (Tips, error) { return Tips{Commit: somewhere}, nil }
+func answers(context.Context, Remote, Branches, bool) (Tips, error) {
+	return Tips{Commit: somewhere}, nil
+}
 
 func TestPollsComeOncePerPeriod(t *testing.T) {
 	for _, c := range []struct {
@@ -68,7 +70,7 @@ func TestPollsComeOncePerPeriod(t *testing.T) {
 func TestFailuresBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failures := 6
-		list := func(context.Context, Remote, Branches) (Tips, error) {
+		list := func(context.Context, Remote, Branches, bool) (Tips, error) {
 			if failures--; failures >= 0 {
 				return Tips{}, errors.New("down")
 			}
@@ -100,7 +102,7 @@ func TestBackOffIsNeverNothing(t *testing.T) {
 
 func TestMissingBranchIsNoFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		list := func(context.Context, Remote, Branches) (Tips, error) {
+		list := func(context.Context, Remote, Branches, bool) (Tips, error) {
 			return Tips{}, noBranch("main", "the repository is empty")
 		}
 		p := newTestPoller(list, "a")
@@ -123,7 +125,7 @@ func TestMissingBranchIsNoFailure(t *testing.T) {
 
 func TestDeadRemoteDelaysNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		list := func(ctx context.Context, r Remote, _ Branches) (Tips, error) {
+		list := func(ctx context.Context, r Remote, _ Branches, _ bool) (Tips, error) {
 			if r.Name == "live" {
 				return Tips{Commit: somewhere}, nil
 			}
@@ -155,7 +157,7 @@ func TestNow(t *testing.T) {
 
 func TestBusyRemoteIsAskedWhenItSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		list := func(context.Context, Remote, Branches) (Tips, error) {
+		list := func(context.Context, Remote, Branches, bool) (Tips, error) {
 			return Tips{}, fmt.Errorf("poll: %w", &BusyError{Status: "429", After: 700 * time.Second})
 		}
 		got := rehearse(newTestPoller(list, "a"), 0.5, 800*time.Second)
@@ -168,7 +170,7 @@ func TestBusyRemoteIsAskedWhenItSaysSo(t *testing.T) {
 
 // What a remote sends may reach a mistake of the agent: that is a poll that failed.
 func TestAMistakeIsAPollThatFailed(t *testing.T) {
-	p := newTestPoller(func(context.Context, Remote, Branches) (Tips, error) { panic("index out of range") }, "origin")
+	p := newTestPoller(func(context.Context, Remote, Branches, bool) (Tips, error) { panic("index out of range") }, "origin")
 	polls := p.Once(t.Context())
 	if len(polls) != 1 || polls[0].Remote != "origin" || polls[0].Err == nil || !strings.Contains(polls[0].Err.Error(), "a bug in infra-agent: index out of range") {
 		t.Errorf("got %+v", polls)

@@ -50,6 +50,15 @@ func (a *asker) tips(ctx context.Context, b Branches) (Tips, error) {
 	return tips, err
 }
 
+// tipsAnew asks as a fetch would, to show that one would reach the remote.
+func (a *asker) tipsAnew(ctx context.Context, b Branches) (Tips, error) {
+	if endpoint, err := a.remote.endpoint(); err != nil || endpoint.Protocol == "file" {
+		return a.tips(ctx, b)
+	}
+	a.close()
+	return a.child(ctx, a.remote)
+}
+
 func (a *asker) lsRefs(ctx context.Context, b Branches) (Tips, error) {
 	if a.client == nil {
 		base, err := roundTripper(a.remote)

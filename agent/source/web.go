@@ -127,7 +127,7 @@ func (r Remote) request(ctx context.Context, method, url string, body io.Reader)
 func (r Remote) do(client *http.Client, req *http.Request) (*http.Response, error) {
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, r.unreached(err)
 	}
 	if resp.StatusCode == http.StatusOK {
 		return resp, nil
@@ -152,6 +152,21 @@ func (r Remote) do(client *http.Client, req *http.Request) (*http.Response, erro
 		return nil, &DeniedError{status}
 	}
 	return nil, status
+}
+
+// unreached says what to do about a server that was not reached, where that can be known.
+func (r Remote) unreached(err error) error {
+	if _, is := errors.AsType[*net.DNSError](err); is {
+		return fmt.Errorf("%w (hint: does this node have a name server that knows it?)", err)
+	}
+	if _, is := errors.AsType[*tls.CertificateVerificationError](err); is {
+		hint := "name its authority in ca_file of remote " + r.Name + ", or in security.pki of NixOS"
+		if r.CAFile != "" {
+			hint = "is its authority in " + r.CAFile + "?"
+		}
+		return fmt.Errorf("%w (hint: %s)", err, hint)
+	}
+	return err
 }
 
 // echoes reports whether a server's text has the secret that it was given.

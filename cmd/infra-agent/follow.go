@@ -40,8 +40,11 @@ func (p followPort) FollowState() reconcile.FollowState {
 	for _, text := range []string{p.self, short, full, toolPath("nix"), toolPath("nixos-rebuild")} {
 		note(print, text)
 	}
-	dropIns, _ := filepath.Glob("/etc/systemd/system/" + system.AgentUnit + ".d/*.conf") // the pattern is well-formed
-	files := append(dropIns, "/etc/systemd/system/"+system.AgentUnit, "/etc/systemd/system/nix-daemon.socket", "/etc/nix/nix.conf", p.path)
+	files := []string{"/etc/nix/nix.conf", "/etc/nix/machines", p.path}
+	for _, unit := range []string{system.AgentUnit, "nix-daemon.socket", "nix-daemon.service"} {
+		dropIns, _ := filepath.Glob("/etc/systemd/system/" + unit + ".d/*.conf") // the pattern is well-formed
+		files = append(append(files, "/etc/systemd/system/"+unit), dropIns...)
+	}
 	files = append(files, slices.Sorted(maps.Values(p.given.files))...)
 	for _, file := range append(files, p.settings.Files()...) {
 		content, err := os.ReadFile(file)

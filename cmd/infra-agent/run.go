@@ -89,9 +89,9 @@ func run(ctx context.Context, path string) error {
 		Ports: n.ports(settings), Policy: policy(settings), Record: record, StateDir: settings.StateDir,
 		Boot: n.boot, Self: n.self, Uptime: system.Uptime, Asleep: system.Asleep, Watchdog: watchdog / 3, Log: log,
 		Spread:  spread,
-		PollNow: polls.now,
-		Notify:  func(state string) { _, _ = daemon.SdNotify(false, state) },
-		Told:    notices.Told(), Receivers: notices,
+		PollNow: polls.now, PollAnew: polls.anew,
+		Notify: func(state string) { _, _ = daemon.SdNotify(false, state) },
+		Told:   notices.Told(), Receivers: notices,
 	})
 	all.Go(func() {
 		if err := recovered(func() error { notices.Run(ctx); return nil }); err != nil {
@@ -178,6 +178,7 @@ type polling struct {
 
 	mu    sync.Mutex
 	wake  func()          // guarded by mu
+	newly func()          // guarded by mu
 	stop  func()          // guarded by mu
 	asked source.Branches // guarded by mu
 }
@@ -195,7 +196,7 @@ func (p *polling) start(s config.Settings, a *agent.Agent) {
 	}
 	poller := source.NewPoller(opts)
 	ctx, cancel := context.WithCancel(p.ctx)
-	p.wake, p.stop, p.asked = poller.Now, cancel, opts.Branches
+	p.wake, p.newly, p.stop, p.asked = poller.Now, poller.Anew, cancel, opts.Branches
 	p.all.Go(func() {
 		poller.Run(ctx, func(poll source.Poll) {
 			if branches(s) != opts.Branches {
@@ -205,6 +206,9 @@ func (p *polling) start(s config.Settings, a *agent.Agent) {
 				return
 			}
 			answer := reconcile.Answer{Remote: poll.Remote, Order: order[poll.Remote], Commit: poll.Commit, Testing: poll.Testing, Asked: poll.Asked, At: poll.At}
+			if poll.Anew {
+				answer.Anew = poll.Asked
+			}
 			if poll.Err != nil {
 				answer.Missing, answer.Denied, answer.Why = errors.Is(poll.Err, source.ErrNoBranch), isDenied(poll.Err), poll.Err.Error()
 			}
@@ -229,6 +233,12 @@ func (p *polling) now() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.wake()
+}
+
+func (p *polling) anew() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.newly()
 }
 
 // logger writes to the journal where systemd has connected standard error to it, and the settings do not ask for another

@@ -54,7 +54,7 @@ func TestSourceObeysItsLaws(t *testing.T) {
 			s.StateDir, s.Trust.Policy = t.TempDir(), reconcile.TrustNone
 			s.Source.Remotes = []config.Remote{{Name: "origin", URL: server.URL + "/fleet.git"}, {Name: "mirror", URL: silence.URL + "/fleet.git"}}
 			law.Holds(t, laws.Repository{
-				Source: sourcePort{source.NewFetcher(sourceOptions(s)), slog.New(slog.DiscardHandler), new(sync.Once)},
+				Source: sourcePort{source.NewFetcher(sourceOptions(s)), slog.New(slog.DiscardHandler), new(sync.Map)},
 				First:  reconcile.Commit(first), Second: reconcile.Commit(second), Aside: reconcile.Commit(aside), Remote: "origin", Silent: "mirror", Move: move,
 			})
 		})

@@ -43,7 +43,7 @@ func (n node) ports(s config.Settings) agent.Ports {
 	check := func(ctx context.Context, c command.Command) ([]byte, error) { return n.system.Run(ctx, "check", c) }
 	manifests := newManifestPort(s, source.NewFetcher(n.sourceOptions(s)), nx)
 	return agent.Ports{
-		Source:    sourcePort{source.NewFetcher(n.sourceOptions(s)), n.log, new(sync.Once)},
+		Source:    sourcePort{source.NewFetcher(n.sourceOptions(s)), n.log, new(sync.Map)},
 		Registry:  registryPort{resolver(s), nx, identity(s), manifests},
 		Manifests: manifests,
 		Nix:       nx,
@@ -245,7 +245,7 @@ func nixSystemOf(arch string) string {
 type sourcePort struct {
 	fetcher *source.Fetcher
 	log     *slog.Logger
-	told    *sync.Once // that fetches are not confined
+	told    *sync.Map // what the log has: it is so with every fetch
 }
 
 func (p sourcePort) Fetch(ctx context.Context, j reconcile.Fetch) (agent.Tree, error) {
@@ -253,11 +253,13 @@ func (p sourcePort) Fetch(ctx context.Context, j reconcile.Fetch) (agent.Tree, e
 		Remote: j.Tip.Remote, Testing: j.Purpose == reconcile.PurposeTesting, Tip: j.Tip.Commit, Anchor: j.Anchor, Accepted: j.Accepted, AllowRewind: j.Rewind,
 		Prove: j.Purpose == reconcile.PurposeFollow,
 	})
-	if res.Unconfined != "" {
-		p.told.Do(func() { p.log.Info("fetches are not confined to their own files", "why", res.Unconfined) })
+	if _, told := p.told.LoadOrStore(res.Unconfined, true); !told && res.Unconfined != "" {
+		p.log.Info("fetches are not confined to their own files", "why", res.Unconfined)
 	}
 	for _, warning := range res.Warnings {
-		p.log.Warn("revision", "revision", res.Commit, "warning", warning)
+		if _, told := p.told.LoadOrStore(warning, true); !told {
+			p.log.Warn("revision", "revision", res.Commit, "warning", warning)
+		}
 	}
 	rev := reconcile.Revision{Commit: res.Commit, Time: res.Time, Subject: res.Subject, Signer: res.Signer, Warnings: res.Warnings}
 	if err == nil {

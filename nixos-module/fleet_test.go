@@ -127,6 +127,27 @@ func TestTheFleetsGuests(t *testing.T) {
 	}
 }
 
+// What nixpkgs' module of Proxmox images is told is told in the image alone: no other system has its options.
+func TestTheFleetsProxmoxImages(t *testing.T) {
+	var got map[string]any
+	check(t, fleet(t, `builtins.mapAttrs (_: settings: let
+		of = (flake.system [ { system.stateVersion = "25.11"; fleet.virtualisation.proxmox = settings // { enable = true; }; } ]).config.image.modules.proxmox.proxmox;
+	in { inherit (of) partitionTableType; inherit (of.qemuConf) bios; inherit (of.qemuExtraConf) machine; cloudInit = of.cloudInit.device; }) {
+		optimized = { };
+		legacy = { machine = "pc"; uefi = false; };
+		arm = { machine = "virt"; };
+	}`, &got))
+	image := func(table, bios, machine, device string) map[string]any {
+		return map[string]any{"partitionTableType": table, "bios": bios, "machine": machine, "cloudInit": device}
+	}
+	want := map[string]any{
+		"optimized": image("efi", "ovmf", "q35", "ide2"), "legacy": image("legacy", "seabios", "pc", "ide2"), "arm": image("efi", "ovmf", "virt", "scsi1"),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("images for Proxmox (-want +got):\n%s", diff)
+	}
+}
+
 // A node that is told to builds on the builder, which the registry knows.
 func TestTheFleetsBuilder(t *testing.T) {
 	var got map[string]any

@@ -80,7 +80,10 @@ func TestTheFleetsNodes(t *testing.T) {
 		home = (of "web-01").home-manager.useGlobalPkgs;
 		arm = (of "dns-02").nixpkgs.hostPlatform;
 		rules = (of "mon-01").services.infra-agent.monitoring.enable;
-		branch = (of "web-01").services.infra-agent.settings.source.branch;
+		branches = let agent = (flake.system [
+			{ system.stateVersion = "25.11"; fleet.agent = { enable = true; branch = "deploy"; }; }
+			(packaging + "/fleet/fleet/roles/monitoring.nix")
+		]).config.services.infra-agent; in [ agent.settings.source.branch agent.monitoring.head.branch ];
 		scraped = map (job: job.job_name) (of "mon-01").services.prometheus.scrapeConfigs;
 		grafana = map (source: source.url) (of "mon-01").services.grafana.provision.datasources.settings.datasources;
 		disk = (of "db-01").disko.devices.disk.main.device;
@@ -97,7 +100,7 @@ func TestTheFleetsNodes(t *testing.T) {
 		},
 		"agents": true, "url": "https://git.example.org/fleet.git", "dns": []any{"127.0.0.1", "192.0.2.10"},
 		"mount": "/dev/disk/by-label/postgres", "cloud-init": false, "secure": false, "home": true, "arm": "aarch64-linux", "rules": true,
-		"branch": "main", "scraped": []any{"infra-agent", "node"}, "grafana": []any{"http://127.0.0.1:9090"},
+		"branches": []any{"deploy", "deploy"}, "scraped": []any{"infra-agent", "node"}, "grafana": []any{"http://127.0.0.1:9090"},
 		"disk": "/dev/sda", "builder": []any{"aarch64-linux"}, "proxied": 80.0,
 		"vm":    map[string]any{"root": "/dev/disk/by-label/nixos", "boot": "/dev/disk/by-label/ESP", "grub": "nodev"},
 		"metal": map[string]any{"qemu": false, "disks": []any{"/var/lib/postgresql"}},

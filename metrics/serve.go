@@ -67,18 +67,22 @@ func Serve(ctx context.Context, l net.Listener, c *Collector) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", scrapes)
 	srv := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10}
-	answered := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(answered)
+	end := func() {
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastAnswers)
 		defer cancel()
 		if srv.Shutdown(bounded) != nil {
 			_ = srv.Close()
 		}
+	}
+	answered := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(answered)
+		end()
 	})
 	err = srv.Serve(l)
 	if !stop() {
 		<-answered
+		end() // what was accepted in the moment in which the first one looked for connections
 	}
 	if !errors.Is(err, http.ErrServerClosed) {
 		return err

@@ -140,6 +140,27 @@ func TestDeadRemoteDelaysNobody(t *testing.T) {
 	})
 }
 
+// What is kept shows nothing of the machine of now: at the start, and when it is wanted, a remote is asked anew until it answers.
+func TestAnewUntilItAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked []bool
+		list := func(_ context.Context, _ Remote, _ Branches, anew bool) (Tips, error) {
+			asked = append(asked, anew)
+			if n := len(asked); n == 1 || n == 4 {
+				return Tips{}, errors.New("down")
+			}
+			return Tips{Commit: somewhere}, nil
+		}
+		p := newTestPoller(list, "a")
+		time.AfterFunc(260*time.Second, p.Anew) // after the third
+		rehearse(p, 0.5, 600*time.Second)
+		want := []bool{true, true, false, true, true, false}
+		if diff := cmp.Diff(want, asked[:min(len(asked), len(want))]); diff != "" {
+			t.Errorf("asked anew (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPoller(answers, "a", "b")

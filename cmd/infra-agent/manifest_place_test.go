@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -169,12 +168,7 @@ func TestManifestIn(t *testing.T) {
 
 // Where the repository says who may sign, it says of manifests, too: by lines that name them.
 func TestSignersInTheTree(t *testing.T) {
-	if _, err := exec.LookPath("ssh-keygen"); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("no ssh-keygen here, and this is where it must be")
-		}
-		t.Skip("no ssh-keygen here")
-	}
+	needs(t, "ssh-keygen")
 	dir := t.TempDir()
 	ran(t, dir, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", "key")
 	m := &manifest.Manifest{Commit: commitOne, Tree: treeOne, Created: time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC), Nix: "2.31.2", Nodes: map[string]manifest.Node{

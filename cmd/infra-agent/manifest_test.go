@@ -15,6 +15,19 @@ import (
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
+// needs skips a test where a program is missing, but not in CI.
+func needs(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, program := range programs {
+		if _, err := exec.LookPath(program); err != nil {
+			if os.Getenv("CI") != "" {
+				t.Fatal("no " + program + " here, and this is where it must be")
+			}
+			t.Skip("no " + program + " here")
+		}
+	}
+}
+
 // ran runs a program in a directory, which must exit 0.
 func ran(t *testing.T, dir string, args ...string) string {
 	t.Helper()
@@ -31,14 +44,7 @@ func ran(t *testing.T, dir string, args ...string) string {
 // A node finds itself, and its system, without Nix: the registry is in its files, or in the
 // manifest, or there is none.
 func TestPlan(t *testing.T) {
-	for _, program := range []string{"git", "ssh-keygen"} {
-		if _, err := exec.LookPath(program); err != nil {
-			if os.Getenv("CI") != "" {
-				t.Fatal("no " + program + " here, and this is where it must be")
-			}
-			t.Skip("no " + program + " here")
-		}
-	}
+	needs(t, "git", "ssh-keygen")
 	const toml = "schema = 1\n[nodes.web-01]\nsystem = \"x86_64-linux\"\nconfiguration = \"web\"\nroles = [\"web\"]\n[roles.web]\n"
 	const value = `{"schema":1,"nodes":{"web-01":{"configuration":"web","roles":["web"]},"db-01":{}},"roles":{"web":{}}}`
 	entry := func(configuration string) manifest.Node {

@@ -272,3 +272,24 @@ func BenchmarkSingles(b *testing.B) {
 		}
 	}
 }
+
+// As Nix has them: store-path.hh limits a name to 211 characters, and nix32 has no e, o, t and u.
+func TestStorePaths(t *testing.T) {
+	const hash = "0c0wiqhlf3l3sn8ms5rkclb0snfmvkq6"
+	for text, want := range map[string]bool{
+		"/nix/store/" + hash + "-nixos-system-web":            true,
+		"/nix/store/" + hash + "-" + strings.Repeat("a", 211): true,
+		"/nix/store/" + hash + "-" + strings.Repeat("a", 212): false,
+		"/nix/store/" + hash[1:] + "-nixos-system-web":        false,
+		"/nix/store/" + hash + "0-nixos-system-web":           false,
+		"/nix/store/e" + hash[1:] + "-nixos-system-web":       false,
+		"/nix/store/" + hash + "-":                            false,
+		"/nix/store/" + hash + "-.hidden":                     false,
+		"/nix/store/" + hash + "-a/bin":                       false,
+		"/nix/other/" + hash + "-nixos-system-web":            false,
+	} {
+		if got := isStorePath(text); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+}

@@ -384,6 +384,7 @@ func TestParsePointer(t *testing.T) {
 	for _, bad := range []string{
 		"", good + "x", strings.ToUpper(good), strings.Replace(good, "sha256", "sha1", 1), strings.Replace(good, "12345", "-1", 1),
 		strings.Replace(good, "12345", "99999999999999999999", 1), strings.Replace(good, oid, "../../../../etc/passwd", 1), strings.ReplaceAll(good, "\n", "\r\n"),
+		strings.Replace(good, oid, oid[1:], 1), strings.Replace(good, oid, oid+"0", 1), strings.Replace(good, "12345", "1000000000000000", 1),
 	} {
 		if p, is := parsePointer([]byte(bad)); is {
 			t.Errorf("parsePointer(%q) = %v, want none", bad, p)

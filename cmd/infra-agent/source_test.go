@@ -60,3 +60,29 @@ func TestSourceObeysItsLaws(t *testing.T) {
 		})
 	}
 }
+
+// A submodule is told of once, and not with every fetch of a tree that has it.
+func TestWarningsAreLoggedOnce(t *testing.T) {
+	needs(t, "git")
+	dir := t.TempDir()
+	ran(t, dir, "git", "init", "-q", "-b", "main")
+	ran(t, dir, "git", "commit", "-q", "--allow-empty", "-m", "a module")
+	write(t, filepath.Join(dir, ".gitmodules"), "[submodule \"words\"]\n\tpath = words\n\turl = https://git.example.org/words\n")
+	ran(t, dir, "git", "add", ".")
+	ran(t, dir, "git", "update-index", "--add", "--cacheinfo", "160000,"+ran(t, dir, "git", "rev-parse", "HEAD")+",words")
+	ran(t, dir, "git", "commit", "-q", "-m", "with a submodule")
+	s := config.Default()
+	s.StateDir, s.Trust.Policy, s.Source.Remotes = t.TempDir(), reconcile.TrustNone, []config.Remote{{Name: "origin", URL: dir}}
+	var log strings.Builder
+	port := sourcePort{source.NewFetcher(sourceOptions(s)), slog.New(slog.NewTextHandler(&log, nil)), new(sync.Map)}
+	for range 2 {
+		tip := reconcile.Commit(ran(t, dir, "git", "rev-parse", "HEAD"))
+		if _, err := port.Fetch(t.Context(), reconcile.Fetch{Tip: reconcile.Tip{Commit: tip, Remote: "origin"}, Purpose: reconcile.PurposeBranch}); err != nil {
+			t.Fatal(err)
+		}
+		ran(t, dir, "git", "commit", "-q", "--allow-empty", "-m", "another")
+	}
+	if n := strings.Count(log.String(), "words"); n != 1 {
+		t.Errorf("the submodule is named %d times, want once:\n%s", n, log.String())
+	}
+}

@@ -10,7 +10,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/infra-agent/infra-agent/metrics"
@@ -258,36 +260,69 @@ func TestAScrapeSaysAll(t *testing.T) {
 	}
 }
 
-// A scrape that has begun when the agent ends gets its whole answer.
+// A scrape that has begun when the agent ends gets its whole answer, also one whose connection was accepted at that very moment.
 func TestAScrapeIsAnsweredToTheEnd(t *testing.T) {
-	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", filepath.Join(t.TempDir(), "metrics.sock"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	c := metrics.New("1.2.3", func() reconcile.Snapshot {
-		cancel()
-		<-ctx.Done()
-		time.Sleep(50 * time.Millisecond) // longer than it takes to close a connection
-		return full()
-	})
-	ended := make(chan error)
-	go func() { ended <- metrics.Serve(ctx, l, c) }()
-	conn, err := new(net.Dialer).DialContext(t.Context(), "unix", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if _, err := io.WriteString(conn, "GET /metrics HTTP/1.0\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	if text, err := io.ReadAll(conn); err != nil || !strings.Contains(string(text), "infra_agent_window_opens_timestamp_seconds 2100.5\n") {
-		t.Errorf("the scrape got %v\n%s", err, text)
-	}
-	if err := <-ended; err != nil {
-		t.Error(err)
+	for _, late := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			c := metrics.New("1.2.3", func() reconcile.Snapshot {
+				cancel()
+				time.Sleep(lasts)
+				return full()
+			})
+			client, server := net.Pipe()
+			l := &listener{conn: server, closed: make(chan struct{})}
+			if late {
+				l.end = cancel
+			}
+			var answer []byte
+			go func() {
+				_, _ = io.WriteString(client, "GET /metrics HTTP/1.0\r\n\r\n")
+				answer, _ = io.ReadAll(client)
+			}()
+			if err := metrics.Serve(ctx, l, c); err != nil {
+				t.Error(err)
+			}
+			if synctest.Wait(); !strings.Contains(string(answer), "infra_agent_window_opens_timestamp_seconds 2100.5\n") {
+				t.Errorf("accepted late: %v; the agent is gone, and the scrape has\n%s", late, answer)
+			}
+		})
 	}
 }
+
+// lasts is how long a look takes: longer than it takes to close a connection.
+const lasts = 50 * time.Millisecond
+
+// A listener accepts one connection: at once or, with an end, when that has come and was seen.
+type listener struct {
+	net.Listener
+	conn   net.Conn
+	end    func()
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	conn := l.conn
+	if l.end != nil {
+		l.end()
+	}
+	if conn == nil || l.end != nil {
+		<-l.closed
+		synctest.Wait()
+	}
+	if l.conn = nil; conn == nil {
+		return nil, net.ErrClosed
+	}
+	return conn, nil
+}
+
+func (l *listener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+func (l *listener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
 
 // A node with much to tell: forty checks, twenty roles and five receivers.
 func large() reconcile.Snapshot {

@@ -2,7 +2,6 @@ package metrics
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -67,25 +66,32 @@ func Serve(ctx context.Context, l net.Listener, c *Collector) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", scrapes)
 	srv := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10}
-	end := func() {
-		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastAnswers)
-		defer cancel()
-		if srv.Shutdown(bounded) != nil {
-			_ = srv.Close()
+	var open sync.WaitGroup
+	srv.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			open.Add(1)
+		case http.StateClosed, http.StateHijacked:
+			open.Done()
+		case http.StateActive, http.StateIdle:
 		}
 	}
-	answered := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		defer close(answered)
-		end()
+		srv.SetKeepAlivesEnabled(false) // not Shutdown, which drops what it has accepted and not read yet
+		_ = l.Close()
 	})
-	err = srv.Serve(l)
-	if !stop() {
-		<-answered
-		end() // what was accepted in the moment in which the first one looked for connections
-	}
-	if !errors.Is(err, http.ErrServerClosed) {
+	if err := srv.Serve(l); stop() {
 		return err
 	}
+	answered := make(chan struct{})
+	go func() {
+		open.Wait()
+		close(answered)
+	}()
+	select {
+	case <-answered:
+	case <-time.After(lastAnswers):
+	}
+	_ = srv.Close()
 	return nil
 }

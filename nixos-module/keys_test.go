@@ -75,8 +75,10 @@ func optionType(key config.Key) string {
 	}
 	if !ok { // the words allowed
 		quoted := strings.Split(key.Type, ", ")
-		for i := range quoted {
-			quoted[i] = strconv.Quote(quoted[i])
+		for i, word := range quoted {
+			if word != "true" && word != "false" {
+				quoted[i] = strconv.Quote(word)
+			}
 		}
 		return "one of " + strings.Join(quoted, ", ")
 	}

@@ -25,7 +25,7 @@ open {
     interval = option duration "1m" "30s" "Between two polls, 5s to 24h.";
     expose_revision = option bool true false "Hand the commit to Nix as self.rev; false where configurationRevision must not make every commit a new system.";
     encrypted = option (word [ "warn" "refuse" ]) "warn" "refuse" "What becomes of a commit with files that git-crypt, git-annex or another filter would have to make readable.";
-    submodules = option (word [ "empty" "refuse" "fetch" ]) "empty" "fetch" "What becomes of submodules: empty directories, as for Nix, with a warning; the commit is held; or they are fetched.";
+    submodules = option (word [ "empty" "refuse" "fetch" true false ]) "empty" "fetch" "What becomes of submodules: empty, or false: empty directories, as for Nix, with a warning; refuse: the commit is held; fetch, or true: they are fetched.";
     lfs = option bool false true "Pointers of Git LFS are replaced by the files that they stand for; false: Nix gets the pointers, with a warning.";
     hosts = option (lists {
       host = required string "modules.example.org" "Server of submodules or of Git LFS that is not a remote's: its name, or name:port.";

@@ -105,6 +105,7 @@ func optionNix(t *testing.T, key config.Key) string {
 		typ = "maybeGroup"
 	case strings.Contains(key.Type, ", "):
 		typ = `(word [ "` + strings.ReplaceAll(key.Type, ", ", `" "`) + `" ])`
+		typ = strings.ReplaceAll(typ, `"true" "false"`, "true false")
 	default:
 		typ = key.Type
 	}

@@ -16,6 +16,7 @@ import (
 //	toml      its name (of a check, the json tag)
 //	type      what the field's own type does not say: path, file (an absolute path, or
 //	          empty), group, http status, or the words allowed
+//	true      which of the words true means; false: the same of false
 //	default   its value where the file does not give it, see [strict.SetDefaults]
 //	required  "true": it must be given; without this and without a default it may be left out
 //	range     the least and the largest: "5s to 24h"
@@ -56,6 +57,9 @@ func keysOf(prefix string, in reflect.Type) []Key {
 
 func keyOf(name string, field reflect.StructField) Key {
 	key := Key{Name: name, Type: typeOf(field), Doc: field.Tag.Get("doc"), Required: field.Tag.Get("required") == "true"}
+	if _, given := field.Tag.Lookup("true"); given {
+		key.Type += ", true, false"
+	}
 	quoted := func(s string) string {
 		if text := field.Type.Kind() == reflect.String || key.Type == "duration" || key.Type == "size"; text {
 			return strconv.Quote(s)

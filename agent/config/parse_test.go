@@ -174,6 +174,9 @@ func TestEachProblem(t *testing.T) {
 		{"size too large", "limits.tree_bytes = \"8388608TiB\"", `config.toml:1:1: limits.tree_bytes: "8388608TiB" is not a size: write a whole number and a unit, such as "256MiB" or "1GiB"`},
 		{"no entries", "limits.tree_entries = 0", "config.toml:1:1: limits.tree_entries: 0 is not more than 0"},
 		{"word", "rollback = \"yes\"", `config.toml:1:1: rollback: "yes" is none of auto, hold, never`},
+		{"no word", "rollback = true", "config.toml:1:1: rollback: want one of auto, hold, never, got true or false"},
+		{"no word of submodules", "source.submodules = 1", "config.toml:1:1: source.submodules: want one of empty, refuse, fetch, got an integer"},
+		{"another word of submodules", "source.submodules = \"true\"", `config.toml:1:1: source.submodules: "true" is none of empty, refuse, fetch`},
 		{"registry", "registry.source = \"yaml\"", `config.toml:1:1: registry.source: "yaml" is none of auto, toml, nix, map, none`},
 		{"mapping without nodes", "registry.source = \"map\"", `config.toml:1:1: registry.map.nodes: is missing, and registry.source is map (write the key of the table of nodes, such as "hosts")`},
 		{"registry attribute", "registry.attr = \"a;b\"", `config.toml:1:1: registry.attr: "a;b" is not a path of attributes such as infraAgent.registry`},
@@ -406,6 +409,16 @@ func TestURLs(t *testing.T) {
 	} {
 		if got, _ := badURL(c.url); got != c.want {
 			t.Errorf("badURL(%q) = %q, want %q", c.url, got, c.want)
+		}
+	}
+}
+
+// Who wants submodules says yes to them.
+func TestSubmodulesByYesAndNo(t *testing.T) {
+	for text, want := range map[string]Submodules{"true": SubmodulesFetch, "false": SubmodulesEmpty, `"refuse"`: SubmodulesRefuse} {
+		s, err := Parse("c", []byte("source.submodules = "+text+"\n"+remote))
+		if err != nil || s.Source.Submodules != want {
+			t.Errorf("source.submodules = %s is %q, %v, want %q", text, s.Source.Submodules, err, want)
 		}
 	}
 }

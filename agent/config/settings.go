@@ -54,7 +54,7 @@ type Source struct {
 	Interval       time.Duration `toml:"interval" default:"1m" range:"5s to 24h" example:"30s" doc:"Between two polls."`
 	ExposeRevision bool          `toml:"expose_revision" default:"true" example:"false" doc:"Hand the commit to Nix as self.rev; false where configurationRevision must not make every commit a new system."`
 	Encrypted      Encrypted     `toml:"encrypted" type:"warn, refuse" default:"warn" example:"refuse" doc:"What becomes of a commit with files that git-crypt, git-annex or another filter would have to make readable."`
-	Submodules     Submodules    `toml:"submodules" type:"empty, refuse, fetch" default:"empty" example:"fetch" doc:"What becomes of submodules: empty directories, as for Nix, with a warning; the commit is held; or they are fetched."`
+	Submodules     Submodules    `toml:"submodules" type:"empty, refuse, fetch" true:"fetch" false:"empty" default:"empty" example:"fetch" doc:"What becomes of submodules: empty, or false: empty directories, as for Nix, with a warning; refuse: the commit is held; fetch, or true: they are fetched."`
 	LFS            bool          `toml:"lfs" default:"false" example:"true" doc:"Pointers of Git LFS are replaced by the files that they stand for; false: Nix gets the pointers, with a warning."`
 	Hosts          []Host        `toml:"hosts"` // beside those of the remotes
 }

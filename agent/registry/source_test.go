@@ -67,7 +67,7 @@ func TestRegistryOfTheFlake(t *testing.T) {
 		`{"schema": 1, "roles": {"r": {"secrets": [null]}}}`:            "infraAgent.registry: roles.r.secrets[0]: want a table, got null",
 		`{"schema": 1, "role": 1}`:                                      `infraAgent.registry: role: unknown key`,
 		`{"schema": 1, "nodes": {"a": {"vmid": 1.5}}}`:                  "nodes.a.vmid: want an integer, got a fraction",
-		`{"schema": 1, "nodes": {"a": {"checks": {"c": {"kind": 1}}}}}`: "nodes.a.checks.c.kind: want a string, got an integer",
+		`{"schema": 1, "nodes": {"a": {"checks": {"c": {"kind": 1}}}}}`: "nodes.a.checks.c.kind: want one of unit, tcp, http, dns, exec, mount, file, got an integer",
 	} {
 		f := flake()
 		f.Value = func(context.Context, string) ([]byte, error) { return []byte(json), nil }

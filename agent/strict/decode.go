@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -140,8 +141,27 @@ func (d *Document) table(at Path, v any, to reflect.Value) {
 			d.Unknownf(at.Child(key), key, fields, knownKeys(key, fields), "unknown key")
 			continue
 		}
-		d.value(at.Child(key), child, to.Field(i))
+		if child, fits := d.word(at.Child(key), child, to.Type().Field(i)); fits {
+			d.value(at.Child(key), child, to.Field(i))
+		}
 	}
+}
+
+// word returns what stands for v in a field that is one of several words, which its tag
+// type lists: true and false mean the words of the tags of that name. Where v can be no
+// word, the words are named.
+func (d *Document) word(at Path, v any, field reflect.StructField) (word any, fits bool) {
+	words := field.Tag.Get("type")
+	if _, text := v.(string); text || !strings.Contains(words, ", ") {
+		return v, true
+	}
+	if yes, is := v.(bool); is {
+		if meant, given := field.Tag.Lookup(strconv.FormatBool(yes)); given {
+			return meant, true
+		}
+	}
+	d.Problemf(at, "", "want one of %s, got %s", words, kind(v))
+	return nil, false
 }
 
 // knownKeys is the hint for an unknown key.

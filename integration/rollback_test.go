@@ -79,8 +79,13 @@ func TestCheckOfANewRoleIsRolledBack(t *testing.T) {
 	db.rolledBack(commit, good, reconcile.ReasonCheck)
 }
 
+// A switch exits 4 whenever a unit has failed, and so hides that the activation script failed
+// on every node where one has been broken for long.
 func TestFailingActivationScriptIsRolledBack(t *testing.T) {
 	f := newFleet(t)
+	role := must[string](t)(f.Repo().File("roles/web.nix"))
+	broken := unit("lab-broken.service", "Type=oneshot\nExecStart=/bin/false")
+	f.push("a unit that never worked", map[string]string{"roles/web.nix": "{ ... }: {\n" + broken + unitsOf(role)})
 	web := f.up("web1")[0]
 	good := web.toplevel(lab.CurrentSystem)
 	commit := f.edit("roles/web.nix", "{ ... }: {", "{ ... }: { activateExit = 7;")

@@ -9,6 +9,9 @@ const (
 	// BusWithin is how long one question to systemd may take, a bus that is just
 	// restarting included.
 	BusWithin = 15 * time.Second
+	// JournalWithin is how long the journal may take to write down what it has, and to be read:
+	// after a switch both are asked for.
+	JournalWithin = 15 * time.Second
 	// AnswerWithin is how long each connectivity target may take to answer.
 	AnswerWithin = 3 * time.Second
 	// ParallelChecks is how many checks run at once.

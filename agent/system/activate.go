@@ -89,7 +89,8 @@ func (n *Node) activate(ctx context.Context, d reconcile.Deployment, attempt int
 		return reconcile.Activation{Attempt: attempt}, nil
 	}
 	out := n.output(ctx, u.Name)
-	a := reconcile.Activation{Attempt: attempt, Exit: state.Exit, Failed: failedUnits(out), Why: lastLine(out), Node: ofNode(out)}
+	exit, why := ending(state.Exit, out)
+	a := reconcile.Activation{Attempt: attempt, Exit: exit, Failed: failedUnits(out), Why: why, Node: ofNode(out)}
 	a.Hold = obstacle(state.Exit, out)
 	if a.Exit != unitsFailed {
 		return a, nil
@@ -102,9 +103,30 @@ func (n *Node) activate(ctx context.Context, d reconcile.Deployment, attempt int
 	return a, nil
 }
 
-// unitsFailed is how switch-to-configuration exits when the new system runs, and a unit
-// failed.
-const unitsFailed = 4
+// How switch-to-configuration exits when the activation script failed, and when the new system
+// runs and a unit failed.
+const (
+	activationFailed = 2
+	unitsFailed      = 4
+)
+
+// unactivated is how switch-to-configuration-ng (nixpkgs 0145c6da2896) says that the activation script failed, and how
+// the script itself does (nixpkgs, nixos/modules/system/activation/activation-script.nix): the switch in Perl says nothing.
+var unactivated = regexp.MustCompile(`^(Failed to run activate script|Activation script snippet '.*' failed \(\d+\))`)
+
+// ending returns how a switch ended, and the line that says why. Both switches lose the
+// exit status of a failed activation script when a unit has failed as well, one that has
+// been broken for long included.
+func ending(exit int, output []string) (int, string) {
+	if exit == unitsFailed || exit == activationFailed {
+		for _, line := range output {
+			if line = strings.TrimSpace(line); unactivated.MatchString(line) {
+				return activationFailed, line
+			}
+		}
+	}
+	return exit, lastLine(output)
+}
 
 // stopTrials stops the first so many trials.
 func (n *Node) stopTrials(ctx context.Context, d reconcile.Deployment, attempts int) error {
@@ -147,16 +169,20 @@ func switchEnv() []string {
 // what was written first, journalctl(1): the last line often says why.
 func (n *Node) output(ctx context.Context, name string) []string {
 	const lines = 400
-	ctx, cancel := context.WithTimeout(ctx, reconcile.BusWithin) // a journal that hangs keeps no system from its end
-	defer cancel()
-	_, _ = command.Run(ctx, command.Command{Args: []string{"journalctl", "--sync"}}) // without it most of the output is there
-	out, err := command.Run(ctx, command.Command{Args: []string{
-		"journalctl", "--no-pager", "--output=cat", "--lines=" + strconv.Itoa(lines), "--boot", "_SYSTEMD_UNIT=" + name,
-	}})
+	_, _ = journalctl(ctx, "--sync") // without it most of the output is there
+	out, err := journalctl(ctx, "--no-pager", "--output=cat", "--lines="+strconv.Itoa(lines), "--boot", "_SYSTEMD_UNIT="+name)
 	if err != nil {
 		return nil
 	}
 	return strings.Split(strings.TrimSpace(string(out)), "\n")
+}
+
+// journalctl gives each question a time of its own: a journal that hangs keeps no system from
+// its end, and one that is slow to sync is read all the same.
+func journalctl(ctx context.Context, args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, reconcile.JournalWithin)
+	defer cancel()
+	return command.Run(ctx, command.Command{Args: append([]string{"journalctl"}, args...)})
 }
 
 // failed is how switch-to-configuration names the units that failed.

@@ -89,7 +89,8 @@ func TestObstacle(t *testing.T) {
 		want   reconcile.Gate
 	}{
 		{"Perl's lock: the exit status is EAGAIN", 11, "Could not acquire lock - Resource temporarily unavailable at switch-to-configuration line 89.", reconcile.GateLock},
-		{"Rust's lock", 1, "Could not acquire lock", reconcile.GateLock},
+		{"Rust's lock: die() exits with errno, which is EAGAIN", 11, "Could not acquire lock", reconcile.GateLock},
+		{"Rust's lock, errno lost", 1, "Could not acquire lock", reconcile.GateLock},
 		{"another init", 100, initInterface, reconcile.GateReboot},
 		{"inhibitors", 1, inhibitors, reconcile.GateReboot},
 		{"inhibitors, before they were a pre-switch check", 1, oldInhibitors, reconcile.GateReboot},
@@ -104,6 +105,33 @@ func TestObstacle(t *testing.T) {
 	for _, tt := range tests {
 		if got := obstacle(tt.exit, strings.Split(tt.output, "\n")); got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+// A failed activation script is told from the units that failed as well: the switch itself exits 4 then.
+func TestEnding(t *testing.T) {
+	const (
+		rust    = "activating the configuration...\nsetting up /etc...\nFailed to run activate script\nrestarting sysinit-reactivation.target\n"
+		snippet = "activating the configuration...\nActivation script snippet 'users' failed (1)\nsetting up tmpfiles\n"
+		broken  = "warning: the following units failed: old.service\n× old.service - broken for long"
+	)
+	for _, tt := range []struct {
+		name   string
+		exit   int
+		output string
+		want   int
+		why    string
+	}{
+		{"the script alone", 2, rust, 2, "Failed to run activate script"},
+		{"the script, and a unit", 4, rust + broken, 2, "Failed to run activate script"},
+		{"a snippet, and a unit, by the switch in Perl", 4, snippet + broken, 2, "Activation script snippet 'users' failed (1)"},
+		{"a unit", 4, broken, 4, "× old.service - broken for long"},
+		{"a unit that says so", 4, "unit: Failed to run activate script\n" + broken, 4, "× old.service - broken for long"},
+		{"an end in the middle", 1, rust + "Error: systemd daemon reload failed, timeout after 60s", 1, "Error: systemd daemon reload failed, timeout after 60s"},
+	} {
+		if exit, why := ending(tt.exit, strings.Split(tt.output, "\n")); exit != tt.want || why != tt.why {
+			t.Errorf("%s: %d, %q, want %d, %q", tt.name, exit, why, tt.want, tt.why)
 		}
 	}
 }

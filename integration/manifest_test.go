@@ -122,7 +122,7 @@ func (c *ci) evaluate() (files map[string]string, m *manifest.Manifest) {
 // upload copies a system into the cache, signed by a key.
 func (c *ci) upload(top reconcile.Toplevel, key string) {
 	c.t.Helper()
-	must[string](c.t)(c.Run(c.t.Context(), "nix", "copy", "--to", c.cacheURL+"?secret-key="+key, string(top)))
+	must[string](c.t)(c.Run(c.t.Context(), "nix", "copy", "--to", c.cacheURL+"?compression=none&secret-key="+key, string(top)))
 }
 
 // publish does for the newest commit all that a machine of CI does.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/infra-agent/infra-agent/agent/command"
@@ -19,6 +20,17 @@ var passing = []string{
 	"no route to host", "temporary failure in name resolution", "http error 429", "http error 5",
 	"ssl connect error", "unexpected end-of-file", "cannot connect to daemon", "cannot connect to socket",
 	"daemon disconnected", "no space left on device", "cannot allocate memory", "database is busy",
+}
+
+// passes reports whether Nix said that the network, the daemon or the disk failed. A line of
+// a builder's log, which begins with ">", is not believed about the disk: a sandbox is
+// read-only for everybody.
+func passes(said []string) bool {
+	lower := strings.ToLower(strings.Join(said, "\n"))
+	return slices.ContainsFunc(passing, func(text string) bool { return strings.Contains(lower, text) }) ||
+		slices.ContainsFunc(said, func(line string) bool {
+			return !strings.HasPrefix(strings.TrimSpace(stripColour(line)), ">") && command.OfDisk(line)
+		})
 }
 
 // classify tells a failure of the configuration from one that passes.
@@ -38,11 +50,8 @@ func (n *Nix) classify(ctx context.Context, rev reconcile.Revision, what string,
 		return reconcile.Rejected(d.gate, err)
 	}
 	err = fmt.Errorf("%s: %s", what, explained(exit.Tail))
-	lower := strings.ToLower(strings.Join(exit.Tail, "\n"))
-	for _, text := range passing {
-		if strings.Contains(lower, text) {
-			return err
-		}
+	if passes(exit.Tail) {
+		return err
 	}
 	return reconcile.Rejected(reconcile.GateEvaluate, err)
 }

@@ -140,6 +140,9 @@ func TestFailuresThatPass(t *testing.T) {
 		"error: opening a connection to remote store: Connection refused",
 		"error: unexpected end-of-file",
 		"error: writing to file: No space left on device",
+		"error: creating directory '/nix/store/x': Read-only file system",
+		"error: reading file '/nix/store/x/default.nix': Input/output error",
+		"error: writing to file: Disk quota exceeded",
 		"error: SQLite database '/nix/var/nix/db/db.sqlite' is busy: database is busy",
 		"error: fork: Cannot allocate memory",
 		"error: Nix daemon disconnected unexpectedly (maybe it crashed?)",
@@ -150,6 +153,15 @@ func TestFailuresThatPass(t *testing.T) {
 		if gate, rejected := reconcile.RejectedBy(err); err == nil || rejected {
 			t.Errorf("%s\nis held against the revision as %q (%v), want that it passes", text, gate, err)
 		}
+	}
+}
+
+// What a builder does to a sandbox, which is read-only for everybody, is the commit's fault.
+func TestABuilderThatWritesElsewhere(t *testing.T) {
+	programs(t, map[string]string{"nix": "echo \"error: builder for '/nix/store/x.drv' failed with exit code 1\" >&2; echo '       > mkdir: cannot create directory: Read-only file system' >&2; exit 1"})
+	_, err := new(Nix).Configurations(t.Context(), revision)
+	if _, rejected := reconcile.RejectedBy(err); !rejected {
+		t.Errorf("got %v, want that the revision is refused", err)
 	}
 }
 

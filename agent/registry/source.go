@@ -10,7 +10,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/infra-agent/infra-agent/agent/strict"
 )
@@ -97,6 +99,8 @@ func (r Resolver) find(ctx context.Context, dir string, flake Flake) (data []byt
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && r.Source == Auto:
 		return r.value(ctx, flake)
+	case slices.ContainsFunc(ofNode, func(fault error) bool { return errors.Is(err, fault) }):
+		return nil, None, fmt.Errorf("read the registry %s: %w", r.File, err)
 	case err != nil:
 		return nil, None, refused("read the registry %s: %w", r.File, err)
 	case r.Source == Map:
@@ -104,6 +108,9 @@ func (r Resolver) find(ctx context.Context, dir string, flake Flake) (data []byt
 	}
 	return data, TOML, nil
 }
+
+// ofNode are errors of the machine, which say nothing of the revision, errno(3).
+var ofNode = []error{syscall.EIO, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ESTALE}
 
 // read opens the registry without leaving dir, whatever is a symbolic link.
 func (r Resolver) read(dir string) ([]byte, error) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/infra-agent/infra-agent/reconcile"
@@ -208,5 +209,20 @@ func TestKeep(t *testing.T) {
 	}
 	if r := (Resolver{File: "x"}); r.Kept(t.TempDir()) || r.Kept("") || r.Kept("/nix/store/0c0wiqhlf3l3sn8ms5rkclb0snfmvkq6-gone") {
 		t.Error("what is not there is taken to be kept")
+	}
+}
+
+// A disk that cannot be read says nothing of the revision: /proc/self/mem begins with what
+// nothing is mapped to, and a read of it is an I/O error, proc_pid_mem(5).
+func TestADiskThatCannotBeReadRefusesNoRevision(t *testing.T) {
+	r := Resolver{Source: TOML, File: "mem"}
+	_, _, err := r.find(t.Context(), "/proc/self", Flake{})
+	if _, rejected := reconcile.RejectedBy(err); !errors.Is(err, syscall.EIO) || rejected {
+		t.Errorf("got %v (rejected: %v), want an I/O error that passes", err, rejected)
+	}
+	r.File = "no such file"
+	_, _, err = r.find(t.Context(), "/proc/self", Flake{})
+	if _, rejected := reconcile.RejectedBy(err); !rejected {
+		t.Errorf("got %v, want that a revision without its registry is refused", err)
 	}
 }

@@ -211,17 +211,3 @@ func TestTransientUnits(t *testing.T) {
 		t.Error("a guard that has ended would seem to be alive")
 	}
 }
-
-func TestFaultsOfTheNode(t *testing.T) {
-	for line, want := range map[string]bool{
-		"cp: error writing '/boot/EFI/nixos/x.efi': No space left on device": true,
-		"mkdir: cannot create directory '/etc/x': Read-only file system":     true,
-		"cat: /dev/sda1: Input/output error":                                 true,
-		"ln: failed to create symbolic link: Disk quota exceeded":            true,
-		"error: the group 'web' does not exist":                              false,
-	} {
-		if got := ofNode([]string{"activating the configuration...", line}); got != want {
-			t.Errorf("%q: %v, want %v", line, got, want)
-		}
-	}
-}

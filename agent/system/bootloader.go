@@ -139,12 +139,18 @@ func (n *Node) entryDefault() string {
 
 // kernels returns the directories of the file systems that the boot loader copies kernels to:
 // where those of its default entry are, each of GRUB's mirrors, and none where GRUB starts
-// kernels from the store itself. Of an unknown boot loader nothing is known but /boot.
+// kernels from the store itself. Of an unknown boot loader nothing is known but where NixOS mounts
+// its file systems: the first of them that is there.
 func (n *Node) kernels() []string {
 	all := n.bootLoaders()
 	newest := newestLoader(all)
 	if newest.toplevel == "" {
-		return []string{n.Root + "/boot"}
+		for _, mount := range n.bootMounts() {
+			if _, err := os.Stat(n.Root + mount); err == nil {
+				return []string{n.Root + mount}
+			}
+		}
+		return nil
 	}
 	if !newest.grub {
 		return newest.kernels

@@ -254,8 +254,10 @@ func TestWhereKernelsGo(t *testing.T) {
 		"GRUB on two disks": {map[string]string{
 			"/proc/self/mountinfo": mounted, "/boot1/grub/grub.cfg": grub, "/boot2/grub/grub.cfg": grub, "/srv/usb/grub/grub.cfg": grub,
 		}, "/boot1 /boot2"},
-		"extlinux": {map[string]string{"/boot/extlinux/extlinux.conf": extlinux}, "/boot"},
-		"unknown":  {nil, "/boot"},
+		"extlinux":                   {map[string]string{"/boot/extlinux/extlinux.conf": extlinux}, "/boot"},
+		"unknown":                    {map[string]string{"/boot/limine/limine.conf": ""}, "/boot"},
+		"unknown, and another place": {map[string]string{"/efi/limine/limine.conf": ""}, "/efi"},
+		"none, as in a container":    {nil, ""},
 	} {
 		n := root(t, tt.files)
 		if got := strings.ReplaceAll(strings.Join(n.kernels(), " "), n.Root, ""); got != tt.want {

@@ -67,7 +67,7 @@ func (n *Node) makeDefault(ctx context.Context, t reconcile.Toplevel, name strin
 		}
 		out := n.output(ctx, unit.Name)
 		err = fmt.Errorf("%s: %s exited %d: %s", step.what, filepath.Base(step.args[0]), state.Exit, lastLine(out))
-		if step.what == "boot" && state.Exit > 0 && !ofNode(out) && obstacle(state.Exit, out) == "" {
+		if step.what == "boot" && state.Exit > 0 && !slices.ContainsFunc(out, command.OfDisk) && obstacle(state.Exit, out) == "" {
 			return reconcile.Rejected(reconcile.GatePreflight, err)
 		}
 		return err
@@ -101,16 +101,6 @@ func (n *Node) stopDefaults(ctx context.Context, but string) error {
 		}
 	}
 	return all
-}
-
-// nodeFaults are how programs name what is wrong with a disk, errno(3).
-var nodeFaults = []string{"No space left on device", "Read-only file system", "Input/output error", "Disk quota exceeded"}
-
-// ofNode reports whether a program failed of the node, and not of the system.
-func ofNode(output []string) bool {
-	return slices.ContainsFunc(output, func(line string) bool {
-		return slices.ContainsFunc(nodeFaults, func(fault string) bool { return strings.Contains(line, fault) })
-	})
 }
 
 // awaitLock waits a while for the end of another switch: two that were begun at once are

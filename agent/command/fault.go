@@ -1,0 +1,15 @@
+package command
+
+import (
+	"slices"
+	"strings"
+)
+
+// diskFaults are how programs name what is wrong with a disk, errno(3).
+var diskFaults = []string{"No space left on device", "Read-only file system", "Input/output error", "Disk quota exceeded"}
+
+// OfDisk reports whether a line that a program printed says that a disk is full, broken or
+// read-only: that is a fault of the machine, and not of what the program was given.
+func OfDisk(line string) bool {
+	return slices.ContainsFunc(diskFaults, func(fault string) bool { return strings.Contains(line, fault) })
+}

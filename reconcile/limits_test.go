@@ -119,6 +119,10 @@ func TestATrialWaitsForItsSlowestCheck(t *testing.T) {
 		if got := c.patientFor([]Check{slow}).Deadline; got != want {
 			t.Errorf("looked at each %v: the trial lasts %v, want %v", interval, got, want)
 		}
+		slow.Timeout = 5 * time.Minute
+		if got, want := c.patientFor([]Check{slow}).Deadline, min(max(c.Deadline, interval+17*time.Minute+time.Second), c.DeadlineMax); got != want {
+			t.Errorf("looked at each %v, and three answers of 5m0s: the trial lasts %v, want %v", interval, got, want)
+		}
 		slow.Required = false
 		if got := c.patientFor([]Check{slow}).Deadline; got != c.Deadline {
 			t.Errorf("not required: the trial lasts %v, want %v", got, c.Deadline)

@@ -62,11 +62,13 @@ func (c Confirm) Least(k Check) time.Duration {
 
 // patientFor returns c with a deadline that the slowest required check can meet, as far as
 // DeadlineMax lets it: a registry cannot know the settings that its checks are judged under.
+// Each look, and one after the window, may take as long as the check has to answer.
 func (c Confirm) patientFor(checks []Check) Confirm {
-	const spare = time.Minute // for what the looks themselves take
+	const spare = time.Minute // for units and targets, which are looked at as well
 	for _, k := range Runnable(checks) {
 		if k.Required {
-			c.Deadline = max(c.Deadline, min(c.Least(k)+spare, c.DeadlineMax))
+			answers := time.Duration(k.Successes+1) * k.Timeout
+			c.Deadline = max(c.Deadline, min(c.Least(k)+answers+spare, c.DeadlineMax))
 		}
 	}
 	return c

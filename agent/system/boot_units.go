@@ -15,10 +15,51 @@ import (
 const daemonSocket = "/nix/var/nix/daemon-socket/socket"
 
 // bootUnits are the units of a system, as systemd finds them when it boots.
-type bootUnits struct{ dirs []string } // the first that has a unit counts
+type bootUnits struct {
+	dirs   []string // the first that has a unit counts
+	kernel kernelParams
+}
 
 func (n *Node) bootUnits(next reconcile.Toplevel) bootUnits {
-	return bootUnits{[]string{n.Root + string(next) + "/etc/systemd/system", n.Root + "/usr/lib/systemd/system"}}
+	params, _ := os.ReadFile(n.Root + string(next) + "/kernel-params") // without them the units alone decide
+	return bootUnits{
+		dirs:   []string{n.Root + string(next) + "/etc/systemd/system", n.Root + "/usr/lib/systemd/system"},
+		kernel: paramsOf(string(params)),
+	}
+}
+
+// kernelParams are what a kernel's command line tells systemd of the boot.
+type kernelParams struct {
+	unit   string          // that is started instead of default.target; "": none
+	wants  []string        // units that are started as well
+	masked map[string]bool // units that are not started
+}
+
+// runlevels are the words of a command line that stand for a target, kernel-command-line(7).
+var runlevels = map[string]string{
+	"emergency": "emergency.target", "-b": "emergency.target",
+	"rescue": "rescue.target", "single": "rescue.target", "s": "rescue.target", "S": "rescue.target", "1": "rescue.target",
+	"2": "multi-user.target", "3": "multi-user.target", "4": "multi-user.target", "5": "graphical.target",
+}
+
+// paramsOf reads a command line as kernel-command-line(7) and systemd-debug-generator(8) say:
+// of several units to start the last one counts.
+func paramsOf(line string) kernelParams {
+	p := kernelParams{masked: map[string]bool{}}
+	for _, word := range strings.Fields(line) {
+		key, value, _ := strings.Cut(word, "=")
+		switch {
+		case runlevels[word] != "":
+			p.unit = runlevels[word]
+		case key == "systemd.unit" && value != "":
+			p.unit = value
+		case key == "systemd.wants":
+			p.wants = append(p.wants, value)
+		case key == "systemd.mask":
+			p.masked[value] = true
+		}
+	}
+	return p
 }
 
 // text returns a unit's file with its drop-ins; "": there is none, or it is masked.
@@ -68,15 +109,19 @@ func (b bootUnits) starts(unit string) []string {
 // boot returns the units that are started at boot; false: the system does not say what is.
 func (b bootUnits) boot() (map[string]bool, bool) {
 	const first = "default.target"
-	target, err := os.Readlink(filepath.Join(b.dirs[0], first))
-	if err != nil {
-		return nil, false
+	target := b.kernel.unit
+	if target == "" {
+		link, err := os.Readlink(filepath.Join(b.dirs[0], first))
+		if err != nil {
+			return nil, false
+		}
+		target = filepath.Base(link)
 	}
-	next, started := []string{filepath.Base(target)}, map[string]bool{}
+	next, started := append([]string{target}, b.kernel.wants...), map[string]bool{}
 	for len(next) > 0 {
 		unit := next[0]
 		next = next[1:]
-		if !started[unit] {
+		if !started[unit] && !b.kernel.masked[unit] {
 			started[unit] = true
 			next = append(next, b.starts(unit)...)
 		}
@@ -93,7 +138,7 @@ func (n *Node) bootsAgent(next reconcile.Toplevel) error {
 		return nil
 	}
 	if !started[AgentUnit] {
-		return fmt.Errorf("nothing of the new system starts %s at boot, so no later commit would reach this node (hint: it needs wantedBy, such as multi-user.target)", AgentUnit)
+		return fmt.Errorf("nothing of the new system starts %s at boot, so no later commit would reach this node (hint: it needs wantedBy, such as multi-user.target, and no word of boot.kernelParams against it)", AgentUnit)
 	}
 	if !strings.Contains(units.text(AgentUnit), "NIX_REMOTE=daemon") {
 		return nil

@@ -8,6 +8,9 @@ import (
 	"testing"
 )
 
+// params are a system's kernel-params, from where its units are.
+const params = "../../../kernel-params"
+
 // booting are the units of a small system as NixOS and systemd write them.
 var booting = map[string]string{
 	"graphical.target":                       "[Unit]\nRequires=multi-user.target\nWants=display-manager.service\n",
@@ -26,15 +29,22 @@ func TestWhatBoots(t *testing.T) {
 		change map[string]string // "-": the file is gone; "/x": a link to it
 		want   string            // "": it goes on
 	}{
-		"as it should be":                 {nil, ""},
-		"started by a drop-in":            {map[string]string{"multi-user.target.wants/" + AgentUnit: "-", "basic.target.d/overrides.conf": "[Unit]\nWants=infra-agent.service\n"}, ""},
-		"started by nothing":              {map[string]string{"multi-user.target.wants/" + AgentUnit: "-"}, unstarted},
-		"started by the rescue target":    {map[string]string{"multi-user.target.wants/" + AgentUnit: "-", "rescue.target.wants/" + AgentUnit: ""}, unstarted},
-		"a boot that ends before it":      {map[string]string{"default.target": "/basic.target"}, unstarted},
-		"a boot that nobody can see":      {map[string]string{"default.target": "-", "multi-user.target.wants/" + AgentUnit: "-"}, ""},
-		"a masked daemon":                 {map[string]string{"nix-daemon.socket": "/dev/null"}, deaf},
-		"a daemon that nothing starts":    {map[string]string{"sockets.target.wants/nix-daemon.socket": "-"}, deaf},
-		"a daemon that listens elsewhere": {map[string]string{"nix-daemon.socket": "[Socket]\nListenStream=/run/nix\n"}, deaf},
+		"as it should be":                           {nil, ""},
+		"started by a drop-in":                      {map[string]string{"multi-user.target.wants/" + AgentUnit: "-", "basic.target.d/overrides.conf": "[Unit]\nWants=infra-agent.service\n"}, ""},
+		"started by nothing":                        {map[string]string{"multi-user.target.wants/" + AgentUnit: "-"}, unstarted},
+		"started by the rescue target":              {map[string]string{"multi-user.target.wants/" + AgentUnit: "-", "rescue.target.wants/" + AgentUnit: ""}, unstarted},
+		"a boot that ends before it":                {map[string]string{"default.target": "/basic.target"}, unstarted},
+		"a kernel that boots to a rescue":           {map[string]string{params: "quiet systemd.unit=rescue.target init=/x"}, unstarted},
+		"a kernel that boots to a rescue by a word": {map[string]string{params: "quiet single"}, unstarted},
+		"a kernel that boots elsewhere":             {map[string]string{params: "systemd.unit=rescue.target systemd.unit=multi-user.target"}, ""},
+		"a kernel that masks the agent":             {map[string]string{params: "systemd.mask=infra-agent.service"}, unstarted},
+		"a kernel that masks the daemon":            {map[string]string{params: "systemd.mask=nix-daemon.socket"}, deaf},
+		"a kernel that starts the agent":            {map[string]string{"multi-user.target.wants/" + AgentUnit: "-", params: "systemd.wants=infra-agent.service"}, ""},
+		"an initrd that goes to a rescue":           {map[string]string{params: "rd.systemd.unit=rescue.target"}, ""},
+		"a boot that nobody can see":                {map[string]string{"default.target": "-", "multi-user.target.wants/" + AgentUnit: "-"}, ""},
+		"a masked daemon":                           {map[string]string{"nix-daemon.socket": "/dev/null"}, deaf},
+		"a daemon that nothing starts":              {map[string]string{"sockets.target.wants/nix-daemon.socket": "-"}, deaf},
+		"a daemon that listens elsewhere":           {map[string]string{"nix-daemon.socket": "[Socket]\nListenStream=/run/nix\n"}, deaf},
 		"a daemon by another name": {
 			map[string]string{"nix-daemon.socket": "-", "other.socket": booting["nix-daemon.socket"], "sockets.target.wants/other.socket": ""}, "",
 		},

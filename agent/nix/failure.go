@@ -22,8 +22,8 @@ var passing = []string{
 	"daemon disconnected", "no space left on device", "cannot allocate memory", "database is busy",
 }
 
-// passes reports whether Nix said that the network, the daemon or the disk failed. A line of
-// a builder's log, which begins with ">", is not believed about the disk: a sandbox is
+// passes reports whether Nix said that the network, the daemon or the disk failed. Of a
+// builder's log, whose lines begin with ">", only a full disk is believed: a sandbox is
 // read-only for everybody.
 func passes(said []string) bool {
 	lower := strings.ToLower(strings.Join(said, "\n"))

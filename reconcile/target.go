@@ -48,8 +48,8 @@ type Target struct {
 
 // A Secret is a file that a role needs. Its content is never read.
 type Secret struct {
-	Path  string `json:"path"`
-	Owner string `json:"owner,omitempty"` // user name; empty: any
-	Group string `json:"group,omitempty"` // group name; empty: any
-	Mode  string `json:"mode,omitempty"`  // octal, such as "0440"; empty: any that keeps others out
+	Path  string `json:"path" type:"path" doc:"Absolute path of the file. It is never read."`
+	Owner string `json:"owner,omitempty" doc:"User that must own it; none: any."`
+	Group string `json:"group,omitempty" doc:"Group that must own it; none: any."`
+	Mode  string `json:"mode,omitempty" doc:"Mode that it must have, such as 0440; none: any that keeps others out."`
 }

@@ -21,7 +21,7 @@ type Manifest struct {
 
 // AuditShare returns the share of manifests to compare with an evaluation, from 0 to 1.
 func (m Manifest) AuditShare() float64 {
-	share, _ := percent(m.Audit) // judged when the settings were read
+	share, _ := percent(m.Audit) // validated when the settings were read
 	return share
 }
 

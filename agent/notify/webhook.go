@@ -56,11 +56,11 @@ func (w Webhook) Post(ctx context.Context, m message.Message) error {
 	}
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, answerBytes))
-	return judge(resp.StatusCode)
+	return answered(resp.StatusCode)
 }
 
-// judge says what an answer means.
-func judge(status int) error {
+// answered says what the status of an answer means.
+func answered(status int) error {
 	said := strings.TrimSpace(fmt.Sprintf("it answers %d %s", status, http.StatusText(status)))
 	switch {
 	case status >= 200 && status <= 299:

@@ -11,8 +11,8 @@ import (
 // A File is a registry: infrastructure.toml, schema 1, or the same as a value of
 // the flake. docs/registry.md describes the fields.
 type File struct {
-	Schema    int             `json:"schema"`
-	MinReader int             `json:"min_reader,omitempty"` // oldest schema whose agents may read the file; 0: Schema
+	Schema    int             `json:"schema" doc:"Version of this format: 1."`
+	MinReader int             `json:"min_reader,omitempty" doc:"Oldest schema whose agents may read the file, leaving out what they do not know; none: that of the file."`
 	Fleet     Fleet           `json:"fleet,omitzero"`
 	Waves     Waves           `json:"waves,omitzero"`
 	Roles     map[string]Role `json:"roles,omitempty"`
@@ -33,69 +33,69 @@ func (f *File) Origin(at strict.Path) strict.Path { return f.doc.Origin(at) }
 
 // Fleet is what holds for all nodes.
 type Fleet struct {
-	Name     string            `json:"name,omitempty"`
-	Domain   string            `json:"domain,omitempty"`
-	Branch   string            `json:"branch,omitempty"`
-	Subdir   string            `json:"subdir,omitempty"`
-	Naming   string            `json:"naming,omitempty"`   // off, info, warn, error
-	VMID     string            `json:"vmid,omitempty"`     // off, info, warn, error
-	Prefixes []string          `json:"prefixes,omitempty"` // of node names, beside those of the convention
-	Aliases  map[string]string `json:"aliases,omitempty"`  // prefix → the prefix that means the same
-	Window   []Window          `json:"window,omitempty"`
+	Name     string            `json:"name,omitempty" doc:"Name of the fleet, for people."`
+	Domain   string            `json:"domain,omitempty" doc:"Domain of the nodes; {domain} in checks."`
+	Branch   string            `json:"branch,omitempty" doc:"Branch that every node follows; the agent refuses to follow another. {name} stands for the node's name."`
+	Subdir   string            `json:"subdir,omitempty" type:"path" doc:"Directory of the flake; the agent refuses to use another."`
+	Naming   string            `json:"naming,omitempty" type:"off, info, warn, error" doc:"Highest severity of the rules about names (N)."`
+	VMID     string            `json:"vmid,omitempty" type:"off, info, warn, error" doc:"Highest severity of the rules about VM ids (V)."`
+	Prefixes []string          `json:"prefixes,omitempty" doc:"Prefixes of node names that this fleet uses beside those of the convention."`
+	Aliases  map[string]string `json:"aliases,omitempty" doc:"Prefixes that mean the same as another: hass = \"ha\"."`
+	Window   []Window          `json:"window,omitempty" doc:"Maintenance windows of every node that has none of its own."`
 }
 
 // Waves are the parts of the fleet that deploy one after the other.
 type Waves struct {
-	Order []string `json:"order,omitempty"`
+	Order []string `json:"order,omitempty" doc:"Names of the waves, the first first."`
 }
 
 // A Role is a piece of function that nodes carry.
 type Role struct {
-	Description    string                 `json:"description,omitempty"`
-	Implied        bool                   `json:"implied,omitempty"` // every managed node has it
-	Implies        []string               `json:"implies,omitempty"`
-	Conflicts      []string               `json:"conflicts,omitempty"`
-	Checks         Checks                 `json:"checks,omitempty"`
-	Secrets        []Secret               `json:"secrets,omitempty"`
-	Drain          []string               `json:"drain,omitempty"`   // program and arguments
-	Undrain        []string               `json:"undrain,omitempty"` // program and arguments
-	MaxUnavailable int                    `json:"max_unavailable,omitempty"`
-	Wave           string                 `json:"wave,omitempty"`
-	Rollback       reconcile.RollbackMode `json:"rollback,omitempty"`
-	Reboot         string                 `json:"reboot,omitempty"` // never, window, auto
+	Description    string                 `json:"description,omitempty" doc:"What the role does, for people."`
+	Implied        bool                   `json:"implied,omitempty" doc:"Every managed node has the role."`
+	Implies        []string               `json:"implies,omitempty" doc:"Roles that a node with this one has too; they are weaker."`
+	Conflicts      []string               `json:"conflicts,omitempty" doc:"Roles that no node may have beside this one: it is refused before anything is built."`
+	Checks         Checks                 `json:"checks,omitempty" doc:"Health checks of the role's nodes, by name; false removes one that a weaker role gave."`
+	Secrets        []Secret               `json:"secrets,omitempty" doc:"Files that must be there before a system is activated: a path, or path, owner, group and mode. Not those that the system itself makes."`
+	Drain          []string               `json:"drain,omitempty" type:"command" doc:"Absolute path of a program, and its arguments: run by root before an activation, for at most 5 minutes. If it fails, nothing is activated."`
+	Undrain        []string               `json:"undrain,omitempty" type:"command" doc:"Run by root once a system runs after the drain, before it is judged. Tried again until it works."`
+	MaxUnavailable int                    `json:"max_unavailable,omitempty" doc:"How many of the role's nodes may be away at once. No effect yet."`
+	Wave           string                 `json:"wave,omitempty" doc:"Wave of the role's nodes. A label of the metrics; no effect yet."`
+	Rollback       reconcile.RollbackMode `json:"rollback,omitempty" type:"auto, hold, never" doc:"What happens when a trial is not healthy."`
+	Reboot         string                 `json:"reboot,omitempty" type:"never, window, auto" doc:"Whether the agent may reboot. No effect yet: it never does."`
 }
 
 // A Node is one machine.
 type Node struct {
-	Hostname      string                 `json:"hostname,omitempty"`
-	Aliases       []string               `json:"aliases,omitempty"`
-	Configuration string                 `json:"configuration,omitempty"`
-	Kind          string                 `json:"kind,omitempty"`    // vm, metal, cloud, template, appliance
-	Managed       *bool                  `json:"managed,omitempty"` // nil: yes
-	System        string                 `json:"system,omitempty"`
-	Roles         []string               `json:"roles,omitempty"`
-	Tags          []string               `json:"tags,omitempty"`
-	Proxied       *Proxied               `json:"proxied,omitempty"`
+	Hostname      string                 `json:"hostname,omitempty" doc:"Host name, where it is not the node's name."`
+	Aliases       []string               `json:"aliases,omitempty" doc:"Other host names."`
+	Configuration string                 `json:"configuration,omitempty" doc:"Output of nixosConfigurations, where it is not the node's name."`
+	Kind          string                 `json:"kind,omitempty" type:"vm, metal, cloud, template, appliance" doc:"What the node is. Nothing is deployed to a template."`
+	Managed       *bool                  `json:"managed,omitempty" doc:"false: nothing is deployed."`
+	System        string                 `json:"system,omitempty" doc:"x86_64-linux, aarch64-linux …; a machine of another kind is refused."`
+	Roles         []string               `json:"roles,omitempty" doc:"Roles; a later one is stronger."`
+	Tags          []string               `json:"tags,omitempty" doc:"For people and other tools."`
+	Proxied       *Proxied               `json:"proxied,omitempty" doc:"A reverse proxy stands before the node."`
 	Proxy         *Proxy                 `json:"proxy,omitempty"` // not nil: proxied
-	Address       string                 `json:"address,omitempty"`
-	User          string                 `json:"user,omitempty"`
-	VMID          *int                   `json:"vmid,omitempty"`
-	VMIDReason    string                 `json:"vmid_reason,omitempty"`
-	Ephemeral     bool                   `json:"ephemeral,omitempty"`
-	Environment   string                 `json:"environment,omitempty"`
-	Wave          string                 `json:"wave,omitempty"`
-	DependsOn     []string               `json:"depends_on,omitempty"`
-	Window        []Window               `json:"window,omitempty"`
-	Branch        string                 `json:"branch,omitempty"`
-	Pin           string                 `json:"pin,omitempty"`
-	Hold          bool                   `json:"hold,omitempty"`
-	Reason        string                 `json:"reason,omitempty"` // of hold or pin
-	Retire        bool                   `json:"retire,omitempty"`
-	Reboot        string                 `json:"reboot,omitempty"` // never, window, auto
-	Rollback      reconcile.RollbackMode `json:"rollback,omitempty"`
-	Checks        Checks                 `json:"checks,omitempty"`
+	Address       string                 `json:"address,omitempty" doc:"IP address or host name; {address} in checks. A word such as unknown or tbd is none."`
+	User          string                 `json:"user,omitempty" doc:"User for ssh, for people and other tools."`
+	VMID          *int                   `json:"vmid,omitempty" doc:"Id in Proxmox."`
+	VMIDReason    string                 `json:"vmid_reason,omitempty" doc:"Why the id is outside of the convention."`
+	Ephemeral     bool                   `json:"ephemeral,omitempty" doc:"The node comes and goes."`
+	Environment   string                 `json:"environment,omitempty" doc:"production, staging …; a label of the metrics."`
+	Wave          string                 `json:"wave,omitempty" doc:"Wave of the node. A label of the metrics; no effect yet."`
+	DependsOn     []string               `json:"depends_on,omitempty" doc:"Nodes that must be there first. No effect yet."`
+	Window        []Window               `json:"window,omitempty" doc:"Maintenance windows such as Mon..Fri 22:00-02:00 Europe/Berlin: systems are activated only in one of them. Several add up; an end before the start is on the next day; [] is always."`
+	Branch        string                 `json:"branch,omitempty" doc:"Branch that the node follows; the agent refuses to follow another. {name} stands for the node's name."`
+	Pin           string                 `json:"pin,omitempty" doc:"Commit, 7 to 40 digits: the node stays where it is, and is in sync if it runs this one."`
+	Hold          bool                   `json:"hold,omitempty" doc:"true: nothing is deployed."`
+	Reason        string                 `json:"reason,omitempty" doc:"Why it is held or pinned: shown in its status."`
+	Retire        bool                   `json:"retire,omitempty" doc:"true: the node's next system may be one without infra-agent."`
+	Reboot        string                 `json:"reboot,omitempty" type:"never, window, auto" doc:"Whether the agent may reboot. No effect yet: it never does."`
+	Rollback      reconcile.RollbackMode `json:"rollback,omitempty" type:"auto, hold, never" doc:"What happens when a trial is not healthy."`
+	Checks        Checks                 `json:"checks,omitempty" doc:"Health checks of the node, by name; false removes one of a role."`
 	Naming        Naming                 `json:"naming,omitzero"`
-	Meta          any                    `json:"meta,omitempty"` // free
+	Meta          any                    `json:"meta,omitempty" doc:"Whatever else the fleet wants to keep here."`
 }
 
 // IsManaged reports whether the agent deploys to the node.
@@ -134,11 +134,11 @@ func (p *Proxied) DecodeTOML(d *strict.Document, at strict.Path, v any) {
 
 // A Proxy is what the reverse proxy needs to know.
 type Proxy struct {
-	Port       int      `json:"port,omitempty"`
-	Subdomains []string `json:"subdomains,omitempty"`
-	Protocol   string   `json:"protocol,omitempty"`
-	Websockets bool     `json:"websockets,omitempty"`
-	SSL        bool     `json:"ssl,omitempty"`
+	Port       int      `json:"port,omitempty" doc:"Port that the proxy talks to."`
+	Subdomains []string `json:"subdomains,omitempty" doc:"Names under which the proxy serves the node."`
+	Protocol   string   `json:"protocol,omitempty" doc:"http, https, tcp …"`
+	Websockets bool     `json:"websockets,omitempty" doc:"The proxy passes web sockets."`
+	SSL        bool     `json:"ssl,omitempty" doc:"The proxy talks TLS to the node."`
 }
 
 // DecodeTOML implements [strict.Decoder].
@@ -153,8 +153,8 @@ func (p *Proxy) DecodeTOML(d *strict.Document, at strict.Path, v any) {
 
 // Naming lets a node keep a name outside of the convention.
 type Naming struct {
-	Exempt bool   `json:"exempt,omitempty"`
-	Reason string `json:"reason,omitempty"`
+	Exempt bool   `json:"exempt,omitempty" doc:"The node may have a name outside of the convention."`
+	Reason string `json:"reason,omitempty" doc:"Why; an exemption needs a reason."`
 }
 
 // Checks are checks by name; nil removes one that a weaker layer gave.

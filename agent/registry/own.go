@@ -26,7 +26,7 @@ func ofValues(d *strict.Document) reader {
 	return func(string) (*strict.Document, error) { return d, nil }
 }
 
-// names returns the names of each node. It passes over what is wrong: that is judged
+// names returns the names of each node. It passes over what is wrong: that is validated
 // on the node itself, and by "registry check".
 func names(d *strict.Document) map[string][]string {
 	all := map[string][]string{}

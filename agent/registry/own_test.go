@@ -87,7 +87,7 @@ func TestMistakesOfOthersDoNotHoldThisNode(t *testing.T) {
 		"schema = 1\n[nodes.vm]\n[nodes.other]\nmeta = {bought = 2021-01-01}":   "infrastructure.toml:4:9: nodes.other.meta.bought: dates and times are not supported",
 		"schema = 1\n[nodes.vm]\n[nodes.other]\nvmid = 'x'\naliases = ['vm']":   `the host name "vm" fits several nodes: other, vm`,
 		"schema = 2\n[nodes.other]":                                             "schema: this version reads schema 1, not 2",
-		"schema = 1\n[roles.a]\nrollback = 1\n[nodes.other]\nvmid = 'x'":        "roles.a.rollback: want a string, got an integer",
+		"schema = 1\n[roles.a]\nrollback = 1\n[nodes.other]\nvmid = 'x'":        "roles.a.rollback: want one of auto, hold, never, got an integer",
 		"schema = 1\n[fleet]\nname = 1\n[nodes.vm]\nvmid = 'x'\n[nodes.x]\ny=1": "fleet.name: want a string, got an integer\ninfrastructure.toml:5:1: nodes.vm.vmid: want an integer, got a string",
 	} {
 		_, err := resolve(t, named("vm", ""), text)

@@ -13,11 +13,7 @@ import (
 // Schema returns a JSON Schema (draft 7, which editors for TOML read) of a
 // registry. What it accepts may still be refused: it knows no relations.
 func Schema() []byte {
-	s := schema{docs: map[string]Field{}}
-	for _, f := range Fields() {
-		s.docs[f.Path] = f
-	}
-	root := s.of(reflect.TypeFor[File](), "")
+	root := schemaOf(reflect.TypeFor[File]())
 	root["$schema"] = "http://json-schema.org/draft-07/schema#"
 	root["title"] = "infrastructure.toml of infra-agent"
 	root["required"] = []string{"schema"}
@@ -28,23 +24,20 @@ func Schema() []byte {
 	return append(data, '\n')
 }
 
-type schema struct{ docs map[string]Field }
-
 type keywords = map[string]any
 
-// of describes a type at a path.
-func (s schema) of(t reflect.Type, path string) keywords {
+func schemaOf(t reflect.Type) keywords {
 	switch t {
 	case reflect.TypeFor[time.Duration]():
 		return keywords{"type": "string", "pattern": `^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$`}
 	case reflect.TypeFor[Window]():
 		return keywords{"type": "string", "pattern": `^[A-Z][A-Za-z.,]* [0-9]{2}:[0-9]{2}-[0-9]{2}:[0-9]{2} [A-Za-z0-9/_+-]+$`}
 	case reflect.TypeFor[Secret]():
-		table := s.of(reflect.TypeFor[reconcile.Secret](), path)
+		table := schemaOf(reflect.TypeFor[reconcile.Secret]())
 		table["required"] = []string{"path"}
 		return keywords{"anyOf": []keywords{{"type": "string", "pattern": "^/"}, table}}
 	case reflect.TypeFor[Checks]():
-		check := s.of(reflect.TypeFor[reconcile.Check](), path+".NAME")
+		check := schemaOf(reflect.TypeFor[reconcile.Check]())
 		check["required"] = []string{"kind"}
 		return keywords{"type": "object", "additionalProperties": keywords{"anyOf": []keywords{{"const": false}, check}}}
 	case reflect.TypeFor[reconcile.CheckKind]():
@@ -52,7 +45,7 @@ func (s schema) of(t reflect.Type, path string) keywords {
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
-		return s.of(t.Elem(), path)
+		return schemaOf(t.Elem())
 	case reflect.String:
 		return keywords{"type": "string"}
 	case reflect.Bool:
@@ -60,29 +53,29 @@ func (s schema) of(t reflect.Type, path string) keywords {
 	case reflect.Int:
 		return keywords{"type": "integer"}
 	case reflect.Slice:
-		return keywords{"type": "array", "items": s.of(t.Elem(), path+"[]")}
+		return keywords{"type": "array", "items": schemaOf(t.Elem())}
 	case reflect.Map:
-		return keywords{"type": "object", "additionalProperties": s.of(t.Elem(), path+".NAME")}
+		return keywords{"type": "object", "additionalProperties": schemaOf(t.Elem())}
 	case reflect.Struct:
-		return s.table(t, path)
+		return tableSchema(t)
 	default: // any value
 		return keywords{}
 	}
 }
 
-func (s schema) table(t reflect.Type, path string) keywords {
+func tableSchema(t reflect.Type) keywords {
 	properties := keywords{}
 	for i, key := range strict.Fields(t) {
 		if key == "" {
 			continue
 		}
-		at := strings.TrimPrefix(path+"."+key, ".")
-		property := s.of(t.Field(i).Type, at)
-		if doc, ok := s.docs[at]; ok {
-			property["description"] = doc.Doc
-			if words := strings.Split(doc.Type, ", "); len(words) > 1 {
-				property = keywords{"enum": words, "description": doc.Doc}
-			}
+		field := t.Field(i)
+		property := schemaOf(field.Type)
+		if words := strings.Split(field.Tag.Get("type"), ", "); len(words) > 1 {
+			property = keywords{"enum": words}
+		}
+		if doc := field.Tag.Get("doc"); doc != "" {
+			property["description"] = doc
 		}
 		properties[key] = property
 	}

@@ -12,11 +12,12 @@ import (
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
+// The words of fields, and "" for one that is not given.
 var (
-	levels    = []string{"", "off", "info", "warn", "error"}
-	kinds     = []string{"", "vm", "metal", "cloud", "template", "appliance"}
-	reboots   = []string{"", "never", "window", "auto"}
-	rollbacks = []string{"", string(reconcile.RollbackAuto), string(reconcile.RollbackHold), string(reconcile.RollbackNever)}
+	levels    = wordsOf[Fleet]("naming")
+	kinds     = wordsOf[Node]("kind")
+	reboots   = wordsOf[Node]("reboot")
+	rollbacks = wordsOf[Node]("rollback")
 )
 
 // validate notes the values of f that have the right type but make no sense.

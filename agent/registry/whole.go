@@ -9,27 +9,27 @@ import (
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
-// Read is [Parse] for tools that judge a whole file: beside every problem it returns
+// Read is [Parse] for tools that validate a whole file: beside every problem it returns
 // what could be read in spite of them; nil when the text is no TOML. A name that ends
 // in .json is of a file with the value of a flake.
 func Read(name string, data []byte) (*File, []strict.Problem) {
 	d, err := document(name, data)
-	return judged(name, d, err)
+	return validated(name, d, err)
 }
 
 // ReadMapped is [Read] for a file of another format.
 func ReadMapped(name string, data []byte, m Mapping) (*File, []strict.Problem) {
 	d, err := m.document(name, data)
-	return judged(name, d, err)
+	return validated(name, d, err)
 }
 
 // ReadValue is [Read] for the value of a flake, as JSON; name is what problems call it.
 func ReadValue(name string, data []byte) (*File, []strict.Problem) {
 	d, err := value(name, data)
-	return judged(name, d, err)
+	return validated(name, d, err)
 }
 
-func judged(name string, d *strict.Document, err error) (*File, []strict.Problem) {
+func validated(name string, d *strict.Document, err error) (*File, []strict.Problem) {
 	if err != nil {
 		return nil, problems(name, err)
 	}

@@ -59,7 +59,7 @@ func resolveModule(base, module string) (string, error) {
 		}
 		module = prefix + strings.Join(steps, "/")
 	}
-	return module, judgeModule(module)
+	return module, validateModule(module)
 }
 
 // splitURL takes a URL apart into the server and what is there.
@@ -82,9 +82,9 @@ func isShort(at string) bool {
 	return colon && !strings.Contains(before, "/") && !strings.Contains(at, "://")
 }
 
-// judgeModule refuses the URLs of what is no server, those that a program could take
+// validateModule refuses the URLs of what is no server, those that a program could take
 // for an argument, and those with a password. It repeats no password.
-func judgeModule(at string) error {
+func validateModule(at string) error {
 	const want = "(hint: write https://HOST/PATH, ssh://USER@HOST/PATH or USER@HOST:PATH)"
 	if strings.HasPrefix(at, "-") || strings.Contains(at, "::") && !strings.Contains(at, "[") || strings.ContainsFunc(at, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		return fmt.Errorf("its url %q is not that of a server %s", oneLine(at, 100), want)

@@ -117,7 +117,7 @@ func scanArgs(address string) string {
 	return "-p " + port + " " + host
 }
 
-func (h *knownHost) judge(address string, addr net.Addr, key ssh.PublicKey) error {
+func (h *knownHost) verify(address string, addr net.Addr, key ssh.PublicKey) error {
 	err := h.check(address, addr, key)
 	if err == nil {
 		h.met = true

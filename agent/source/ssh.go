@@ -65,7 +65,7 @@ func newSSH(conn net.Conn, remote Remote, endpoint *transport.Endpoint, address 
 	}
 	config := &ssh.ClientConfig{
 		User: user, Auth: []ssh.AuthMethod{ssh.PublicKeys(key)},
-		HostKeyCallback: host.judge, HostKeyAlgorithms: host.algorithms,
+		HostKeyCallback: host.verify, HostKeyAlgorithms: host.algorithms,
 	}
 	c, channels, requests, err := ssh.NewClientConn(conn, address, config)
 	if err != nil {

@@ -18,7 +18,7 @@ const (
 )
 
 // writeTree makes the job's directory the tree of a commit. Nothing is written outside
-// of it, whatever the tree says: names are judged, and symbolic links are written as
+// of it, whatever the tree says: names are validated, and symbolic links are written as
 // they are and never followed. What is there of an earlier commit, and is the same,
 // stays. The warnings name files that are not what their authors see; where the
 // settings refuse such files, they are the error.

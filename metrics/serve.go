@@ -11,6 +11,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/infra-agent/infra-agent/reconcile"
 )
 
 // WriteFile replaces the file at path by what a scrape would say, in Prometheus' text format,
@@ -65,7 +67,7 @@ func Serve(ctx context.Context, l net.Listener, c *Collector) error {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", scrapes)
-	srv := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10}
+	srv := &http.Server{Handler: mux, ReadTimeout: reconcile.RequestWithin, WriteTimeout: reconcile.ScrapeWithin, MaxHeaderBytes: 16 << 10}
 	var open sync.WaitGroup
 	srv.ConnState = func(_ net.Conn, state http.ConnState) {
 		switch state {

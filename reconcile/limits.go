@@ -2,7 +2,7 @@ package reconcile
 
 import "time"
 
-// Every bound on time that is not a setting stands here, and so does what a setting
+// Every bound on the agent's time that is not a setting stands here, and so does what a setting
 // bounds. The laws of this table are in limits_test.go: what runs inside of another
 // thing ends before it, and what a person may set is what happens.
 const (
@@ -40,6 +40,16 @@ const (
 	// UnitGrace is how much longer a unit may run than whoever waits for it: it ends
 	// by itself when the agent does not live to stop it.
 	UnitGrace = time.Minute
+
+	// OutputWithin is how long the output of a program may still arrive once it has ended: what
+	// it left behind may hold its pipes.
+	OutputWithin = 2 * time.Second
+	// TellWithin is how long a program of the operator's may take that is told of an event.
+	TellWithin = time.Minute
+	// RequestWithin is how long a client may take to send its request, over either socket.
+	RequestWithin = 10 * time.Second
+	// ScrapeWithin is how long a scrape may take.
+	ScrapeWithin = 30 * time.Second
 
 	limitAsk       = 30 * time.Second // to ask Nix for its settings, or to start the guard
 	limitStore     = 5 * time.Minute  // to add a tree of a gigabyte to the Nix store

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -112,7 +113,7 @@ func TestATrialWaitsForItsSlowestCheck(t *testing.T) {
 	c := Confirm{Settle: time.Second, Window: time.Minute, Deadline: 10 * time.Minute, DeadlineMax: time.Hour}
 	for interval, want := range map[time.Duration]time.Duration{
 		time.Minute:      10 * time.Minute,
-		20 * time.Minute: 22*time.Minute + time.Second,
+		20 * time.Minute: 21*time.Minute + time.Second + 3*33*time.Second,
 		2 * time.Hour:    time.Hour,
 	} {
 		slow := Check{Kind: CheckTCP, Required: true, Interval: interval, Successes: 2}
@@ -120,8 +121,11 @@ func TestATrialWaitsForItsSlowestCheck(t *testing.T) {
 			t.Errorf("looked at each %v: the trial lasts %v, want %v", interval, got, want)
 		}
 		slow.Timeout = 5 * time.Minute
-		if got, want := c.patientFor([]Check{slow}).Deadline, min(max(c.Deadline, interval+17*time.Minute+time.Second), c.DeadlineMax); got != want {
+		if got, want := c.patientFor([]Check{slow}).Deadline, min(interval+61*time.Second+3*333*time.Second, c.DeadlineMax); got != want {
 			t.Errorf("looked at each %v, and three answers of 5m0s: the trial lasts %v, want %v", interval, got, want)
+		}
+		if got, want := c.patientFor(slices.Repeat([]Check{slow}, ParallelChecks+1)).Deadline, min(interval+61*time.Second+3*633*time.Second, c.DeadlineMax); got != want {
+			t.Errorf("looked at each %v, and nine that answer in 5m0s: the trial lasts %v, want %v", interval, got, want)
 		}
 		slow.Required = false
 		if got := c.patientFor([]Check{slow}).Deadline; got != c.Deadline {

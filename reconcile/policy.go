@@ -62,13 +62,12 @@ func (c Confirm) Least(k Check) time.Duration {
 
 // patientFor returns c with a deadline that the slowest required check can meet, as far as
 // DeadlineMax lets it: a registry cannot know the settings that its checks are judged under.
-// Each look, and one after the window, may take as long as the check has to answer.
+// Each look, and one after the window, may take as long as all checks have to answer.
 func (c Confirm) patientFor(checks []Check) Confirm {
-	const spare = time.Minute // for units and targets, which are looked at as well
 	for _, k := range Runnable(checks) {
 		if k.Required {
-			answers := time.Duration(k.Successes+1) * k.Timeout
-			c.Deadline = max(c.Deadline, min(c.Least(k)+answers+spare, c.DeadlineMax))
+			looks := time.Duration(k.Successes+1) * lookTakes(checks)
+			c.Deadline = max(c.Deadline, min(c.Least(k)+looks, c.DeadlineMax))
 		}
 	}
 	return c

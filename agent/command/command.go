@@ -13,13 +13,11 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-// drain is how long output may still arrive after the program itself has ended.
-const drain = 2 * time.Second
+	"github.com/infra-agent/infra-agent/reconcile"
+)
 
 // maxOutput bounds what is kept of standard output when [Command.MaxOutput] is 0.
 const maxOutput = 16 << 20
@@ -65,7 +63,7 @@ func Run(ctx context.Context, c Command) ([]byte, error) {
 	cmd.Env = append(os.Environ(), c.Env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = drain
+	cmd.WaitDelay = reconcile.OutputWithin
 	out := c.Output(cancel)
 	cmd.Stdout, cmd.Stderr = out.Stdout, out.Stderr
 	if err := cmd.Start(); err != nil {

@@ -82,7 +82,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, s.Status()) })
 	mux.HandleFunc("POST /command", s.command)
 	srv := &http.Server{
-		Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: reconcile.ControlWithin, MaxHeaderBytes: 8 << 10,
+		Handler: mux, ReadTimeout: reconcile.RequestWithin, WriteTimeout: reconcile.ControlWithin, MaxHeaderBytes: 8 << 10,
 		BaseContext: func(net.Listener) context.Context { return ctx },
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, peerKey{}, peerIsRoot(c))

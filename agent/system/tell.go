@@ -4,14 +4,13 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/infra-agent/infra-agent/agent/command"
+	"github.com/infra-agent/infra-agent/reconcile"
 )
 
 const (
 	tellUser   = "infra-agent-notify"
-	tellWithin = time.Minute
 	tellMemory = 256 << 20 // bytes
 	tellTasks  = 64
 	tellPrints = 64 << 10 // bytes of its output, of which nothing is used
@@ -22,7 +21,7 @@ const (
 // $CREDENTIALS_DIRECTORY/secret. It must end well within a minute. It has nothing to do with a deployment, so
 // nobody tidies its unit up.
 func (n *Node) Tell(ctx context.Context, argv []string, secret string, message []byte) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, tellWithin, fmt.Errorf("it did not end within %v", tellWithin))
+	ctx, cancel := context.WithTimeoutCause(ctx, reconcile.TellWithin, fmt.Errorf("it did not end within %v", reconcile.TellWithin))
 	defer cancel()
 	_, err := n.run(ctx, tellUser, command.Command{Args: argv, Stdin: bytes.NewReader(message), MaxOutput: tellPrints}, tells(secret))
 	return err

@@ -83,7 +83,7 @@ func (a *Agent) perform(ctx context.Context, job reconcile.Job, p Ports, policy 
 		e.Took = took
 		return e
 	case nil:
-		return reconcile.Done{Job: job, Took: took}
+		return reconcile.Done{Job: job, Took: took, Uptime: a.Uptime()}
 	default:
 		return ev
 	}

@@ -27,8 +27,9 @@ type (
 	}
 	// Done: a job without a result ended well.
 	Done struct {
-		Job  Job
-		Took time.Duration
+		Job    Job
+		Took   time.Duration
+		Uptime time.Duration // when it ended; boot-time clock
 	}
 	// Cancelled: a job was ended for another one.
 	Cancelled struct{ Job Job }

@@ -33,7 +33,7 @@ func Fold(r Record, e Event) Record {
 		case Restore:
 			r = paid(r, DebtRestore)
 		case Poll:
-			r.Work.Following.Polled = true
+			r.Work.Following.Polled = e.Uptime
 		default: // nothing but its end
 		}
 		return took(r, KeyOf(e.Job).Kind, e.Took)

@@ -119,10 +119,8 @@ func reached(p Confirming, r Record, o Observation) proof {
 		return polls(p.Deployment, answers, r, o)
 	case !r.Work.Watch.stable(p.Deployment.Confirm.Window):
 		return proof{step: stepPoll}
-	case !r.Work.Following.Polled:
-		return proof{step: stepPoll, job: Poll{p.Deployment}}
 	}
-	return proof{step: stepPoll, why: "no poll has ended since the activation"}
+	return polls(p.Deployment, answers, r, o)
 }
 
 // taking is a proof that takes a step with a job.
@@ -142,21 +140,25 @@ func shown(d Deployment, answers []Answer) (best Answer, polled bool) {
 
 // polls is the proof of a system whose agent has not reached a remote. That a branch is
 // missing is the commit's fault. Where no remote answers, the old system's settings are
-// asked too: if one answers them, the commit is at fault, and else it is an outage.
+// asked too: if one answers them, the commit is at fault, and else it is an outage. A remote
+// may take as long to answer as its timeout says: they are asked before.
 func polls(d Deployment, answers []Answer, r Record, o Observation) proof {
-	p, denied := proof{step: stepPoll}, true // one that is silent may be an outage
+	p, denied := proof{step: stepPoll}, len(answers) > 0 // one that is silent may be an outage
 	for _, a := range answers {
 		denied = denied && a.Denied
 		p.why = cmp.Or(p.why, a.Remote+": "+a.Why)
 		p.wrong = p.wrong || a.Missing
 	}
 	f := r.Work.Following
+	if p.why == "" && f.Polled > 0 {
+		p.why, p.lost = "no poll has ended since the activation", o.Uptime < f.Polled+OldPollWithin
+	}
 	switch {
-	case p.why == "" && !f.Polled: // the next poll may be later than the deadline
+	case p.why == "": // the next poll may be later than the deadline
 		p.job = Poll{d}
-	case p.why == "" || p.wrong: // none has answered yet
+	case p.wrong, p.lost:
 	case f.Old == OldAnswered: // unless a remote came back between the two questions
-		p.wrong = !slices.ContainsFunc(answers, func(a Answer) bool { return !a.Asked.After(f.At) })
+		p.wrong = len(answers) > 0 && !slices.ContainsFunc(answers, func(a Answer) bool { return !a.Asked.After(f.At) })
 	case f.Old == OldLost: // nobody can tell whether it is an outage: it goes back in time, and the next commit is tried
 		p.why, p.lost = p.why+"; the old settings cannot be asked, since a file that they name is gone", true
 	case f.Old == OldSilent && denied: // a server that answers is no outage, and the old settings may name the same file

@@ -105,24 +105,24 @@ func (w *script) ok() {
 		w.ends(Armed{})
 	case SetGuard:
 		w.obs.Guard = GuardState{ID: j.Deployment.ID, Until: j.Until, Alive: j.Until != 0}
-		w.ends(Done{Job: j})
+		w.ends(Done{Job: j, Uptime: w.obs.Uptime})
 	case Promote:
 		w.obs.Guard.Until, w.obs.Guard.Alive = 0, false
 		w.obs.Slots.Profile, w.obs.Slots.Default = j.Deployment.New.Toplevel, j.Deployment.New.Toplevel
-		w.ends(Done{Job: j})
+		w.ends(Done{Job: j, Uptime: w.obs.Uptime})
 	case GoBack:
 		w.exit("0", nil)
 	case Restore:
 		w.obs.Slots.Profile, w.obs.Slots.Default = j.System, j.System
-		w.ends(Done{Job: j})
+		w.ends(Done{Job: j, Uptime: w.obs.Uptime})
 	case Tidy:
 		w.obs.Guard = GuardState{}
-		w.ends(Done{Job: j})
+		w.ends(Done{Job: j, Uptime: w.obs.Uptime})
 	case Undrain, Poll, Retire:
-		w.ends(Done{Job: j})
+		w.ends(Done{Job: j, Uptime: w.obs.Uptime})
 	case Reboot:
 		w.obs.Guard.Rebooted = true
-		w.ends(Done{Job: j})
+		w.ends(Done{Job: j, Uptime: w.obs.Uptime})
 	default:
 		w.t.Fatalf("ok does not end the job %T", j)
 	}

@@ -57,12 +57,12 @@ type Activation struct {
 
 // A Following is what the agent of a system on trial has shown so far.
 type Following struct {
-	Polled bool   // at once, beside the polls that go on anyway
-	Newer  Commit // a newer commit of the branch, which descends from the one on trial
-	Step   Step   // how far the commit on trial has come
-	Why    string // the step after it failed
-	Fails  int    // in a row
-	Wrong  bool   // and trying again cannot help
+	Polled time.Duration // when the remotes were asked at once, beside the polls that go on anyway; boot-time clock; 0: they were not
+	Newer  Commit        // a newer commit of the branch, which descends from the one on trial
+	Step   Step          // how far the commit on trial has come
+	Why    string        // the step after it failed
+	Fails  int           // in a row
+	Wrong  bool          // and trying again cannot help
 	// Rewind is the commit on trial, where it does not come after the old one's: a person
 	// allowed it, or it would not have come this far.
 	Rewind Commit

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
 	"reflect"
@@ -16,9 +17,12 @@ type recordJSON struct {
 }
 
 // carry returns now with the fields of before that the type t does not have: a newer
-// agent wrote them, and may come back. Fields of what is gone, and of entries of lists,
-// which have no name, are dropped.
+// agent wrote them, and may come back. Fields of what is gone are dropped; so are those of
+// an entry of a list that is another one now, since entries have no name.
 func carry(t reflect.Type, before, now json.RawMessage) json.RawMessage {
+	if t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct {
+		return carryEntries(t.Elem(), before, now)
+	}
 	var was, is map[string]json.RawMessage
 	if json.Unmarshal(before, &was) != nil || json.Unmarshal(now, &is) != nil || was == nil || is == nil {
 		return now
@@ -50,6 +54,39 @@ func carry(t reflect.Type, before, now json.RawMessage) json.RawMessage {
 	}
 	if len(is) == 0 {
 		return now
+	}
+	merged, err := json.Marshal(is)
+	if err != nil {
+		return now
+	}
+	return merged
+}
+
+// carryEntries is carry for a list of t's: an entry is the same one as before where all
+// that t has of it is.
+func carryEntries(t reflect.Type, before, now json.RawMessage) json.RawMessage {
+	var compact bytes.Buffer
+	if json.Compact(&compact, before) != nil || bytes.Equal(compact.Bytes(), now) { // nothing is new, and nothing to be carried
+		return now
+	}
+	var was, is []json.RawMessage
+	if json.Unmarshal(before, &was) != nil || json.Unmarshal(now, &is) != nil || len(is) == 0 {
+		return now
+	}
+	same := map[string]json.RawMessage{}
+	for _, entry := range was {
+		known := reflect.New(t)
+		if json.Unmarshal(entry, known.Interface()) != nil {
+			continue
+		}
+		if text, err := json.Marshal(known.Interface()); err == nil {
+			same[string(text)] = entry
+		}
+	}
+	for i, entry := range is {
+		if from, there := same[string(entry)]; there {
+			is[i] = carry(t, from, entry)
+		}
 	}
 	merged, err := json.Marshal(is)
 	if err != nil {

@@ -154,6 +154,8 @@ func TestUnknownFieldsAreCarriedAlongAtAnyDepth(t *testing.T) {
 		{`"blocked":{"` + string(topB) + `":{`, `"blocked":{"` + string(topB) + `":{"manifest":"m",`},
 		{`"data":{`, `"data":{"reboots":2,`},
 		{`"baseline":{`, `"baseline":{"load":[1,2],`},
+		{`"history":[{`, `"history":[{"approved":"bob",`},
+		{`"owed":[{`, `"owed":[{"asked_by":"carol",`},
 	} {
 		if !strings.Contains(newer, change[0]) {
 			t.Fatalf("no %s in %s", change[0], newer)
@@ -170,15 +172,15 @@ func TestUnknownFieldsAreCarriedAlongAtAnyDepth(t *testing.T) {
 	got.Rewind = revB
 	mustSave(t, s, got)
 	text := string(read(t, path))
-	for _, want := range []string{`"signed_by": "alice"`, `"by": "alice"`, `"manifest": "m"`, `"reboots": 2`, `"load": [`} {
+	for _, want := range []string{`"signed_by": "alice"`, `"by": "alice"`, `"manifest": "m"`, `"reboots": 2`, `"load": [`, `"approved": "bob"`, `"asked_by": "carol"`} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%s is gone:\n%s", want, text)
 		}
 	}
-	got.Blocked, got.Phase = nil, reconcile.Idle{}
+	got.Blocked, got.Phase, got.History[0].Subject = nil, reconcile.Idle{}, "another"
 	mustSave(t, s, got)
 	text = string(read(t, path))
-	for _, gone := range []string{`"manifest"`, `"reboots"`, `"load"`} {
+	for _, gone := range []string{`"manifest"`, `"reboots"`, `"load"`, `"approved"`} {
 		if strings.Contains(text, gone) {
 			t.Errorf("%s outlived what it was added to", gone)
 		}

@@ -44,6 +44,8 @@ const (
 	// OutputWithin is how long the output of a program may still arrive once it has ended: what
 	// it left behind may hold its pipes.
 	OutputWithin = 2 * time.Second
+	// HelperWithin is how long the agent's start waits for a socket, or for the watch on files.
+	HelperWithin = 10 * time.Second
 	// TellWithin is how long a program of the operator's may take that is told of an event.
 	TellWithin = time.Minute
 	// RequestWithin is how long a client may take to send its request, over either socket.

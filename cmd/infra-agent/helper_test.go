@@ -51,6 +51,43 @@ func TestAHelperThatDoesNotWork(t *testing.T) {
 	})
 }
 
+// The agent begins without a helper that hangs, and says so until it is ready.
+func TestAHelperThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := agenttest.New()
+		n.Start()
+		defer n.Stop()
+		time.Sleep(time.Minute)
+		a := n.Agent()
+		ctx, cancel := context.WithCancel(t.Context())
+		begun, tried := time.Now(), make(chan struct{})
+		go help(ctx, a, slog.New(slog.DiscardHandler), "watch on files", func() { close(tried) }, func(ready func()) error {
+			time.Sleep(time.Hour) // a directory on a network file system
+			ready()
+			<-ctx.Done()
+			return nil
+		})
+		<-tried
+		if got := time.Since(begun); got != 10*time.Second {
+			t.Errorf("the agent waited %v", got)
+		}
+		warnings := func() string {
+			synctest.Wait()
+			a.Look(ctx)
+			return strings.Join(control.StatusOf(a.Snapshot(), "", true).Warnings, "\n")
+		}
+		if got := warnings(); !strings.Contains(got, "watch on files: it is not ready after 10s") {
+			t.Errorf("the status warns %q", got)
+		}
+		time.Sleep(2 * time.Hour)
+		if got := warnings(); got != "" {
+			t.Errorf("when it is ready the status warns %q", got)
+		}
+		cancel()
+		synctest.Wait()
+	})
+}
+
 // What only counts at the next start stays where it is, and is told.
 func TestSettingsThatCountAtTheNextStart(t *testing.T) {
 	started, next := config.Default(), config.Default()

@@ -26,7 +26,7 @@ func (a *Agent) arm(ctx context.Context, j reconcile.Arm, p Ports, policy reconc
 		return nil, err
 	}
 	until := a.Uptime() + reconcile.ArmedFor(policy, d.Confirm)
-	if err := p.Guard.Arm(d, until, policy.LastResort); err != nil {
+	if err := p.Guard.Arm(d, until, d.RecoveryUnder(policy)); err != nil {
 		return nil, err
 	}
 	if err := p.Units.StartGuard(ctx, d, a.StateDir); err != nil {
@@ -68,7 +68,7 @@ func (a *Agent) setGuard(ctx context.Context, j reconcile.SetGuard, p Ports, pol
 	if j.Until == 0 {
 		return p.Guard.Disarm(j.Deployment.ID)
 	}
-	if err := p.Guard.Arm(j.Deployment, j.Until, policy.LastResort); err != nil {
+	if err := p.Guard.Arm(j.Deployment, j.Until, j.Deployment.RecoveryUnder(policy)); err != nil {
 		return err
 	}
 	return p.Units.StartGuard(ctx, j.Deployment, a.StateDir)
@@ -89,14 +89,14 @@ func (a *Agent) sample(ctx context.Context, j reconcile.Sample, p Ports) (reconc
 // back, and turns it off when the old system is active. It goes back without a guard,
 // too, but never beside one that does so itself.
 func (a *Agent) goBack(ctx context.Context, j reconcile.GoBack, p Ports, policy reconcile.Policy) (reconcile.Event, error) {
-	err := p.Guard.Bound(j.Deployment, j.Until, policy.LastResort)
+	err := p.Guard.Bound(j.Deployment, j.Until, j.Deployment.RecoveryUnder(policy))
 	for err != nil && a.guardActs(ctx, j.Deployment.ID, p) {
 		select {
 		case <-ctx.Done():
 			return nil, err
 		case <-time.After(time.Second):
 		}
-		err = p.Guard.Bound(j.Deployment, j.Until, policy.LastResort)
+		err = p.Guard.Bound(j.Deployment, j.Until, j.Deployment.RecoveryUnder(policy))
 	}
 	if err == nil {
 		err = p.Units.StartGuard(ctx, j.Deployment, a.StateDir)

@@ -134,8 +134,8 @@ type Programs interface {
 // and cannot begin to go back.
 type Guard interface {
 	State() (reconcile.GuardState, error)
-	Arm(d reconcile.Deployment, until time.Duration, last reconcile.LastResort) error
-	Bound(d reconcile.Deployment, until time.Duration, last reconcile.LastResort) error
+	Arm(d reconcile.Deployment, until time.Duration, by reconcile.Recovery) error
+	Bound(d reconcile.Deployment, until time.Duration, by reconcile.Recovery) error
 	Move(id string, until time.Duration) error
 	Disarm(id string) error
 	Begin(id string, uptime func() time.Duration, start func() error) error

@@ -24,7 +24,7 @@ func goneBack(t Trial, c Cause, o Observation) Action {
 
 func rollingBack(p RollingBack, r Record, o Observation) Action {
 	d := p.Deployment
-	job := GoBack{d, p.Attempt, o.Uptime + o.Policy.Limits.Rollback}
+	job := GoBack{d, p.Attempt, o.Uptime + d.RecoveryUnder(o.Policy).Switch}
 	running := o.Slots.Running == d.Old.Toplevel
 	a := r.Work.Activation
 	ended := a != nil && a.Attempt == p.Attempt || r.Work.Last.Job == KeyOf(job)
@@ -72,7 +72,7 @@ func wayBack(r Record) string {
 // lastResort reboots once for a deployment, or asks for a person.
 func lastResort(t Trial, c Cause, why string, o Observation) Action {
 	c.Why += "; " + why
-	if o.Policy.LastResort == LastResortStuck || o.Boot != t.Deployment.Boot || o.Guard.Rebooted {
+	if t.Deployment.RecoveryUnder(o.Policy).LastResort == LastResortStuck || o.Boot != t.Deployment.Boot || o.Guard.Rebooted {
 		return enter(Stuck{Trial: t, Cause: c}, o)
 	}
 	return enter(RebootingBack{Trial: t, Cause: c, Since: o.Uptime}, o)
@@ -97,7 +97,7 @@ func verifyingRollback(p VerifyingRollback, r Record, o Observation) Action {
 		}
 		return Run{Sample{d, w.due(checks, o.Uptime), p.Baseline}}
 	case w.Silent && hosts(p.Baseline.Targets) >= minHosts && p.Cause.Reason == ReasonConnectivity &&
-		o.Boot == d.Boot && !o.Guard.Rebooted && o.Policy.LastResort == LastResortReboot:
+		o.Boot == d.Boot && !o.Guard.Rebooted && d.RecoveryUnder(o.Policy).LastResort == LastResortReboot:
 		return lastResort(p.Trial, p.Cause, "no target answers the old system either", o)
 	}
 	why := w.story()
@@ -110,7 +110,7 @@ func verifyingRollback(p VerifyingRollback, r Record, o Observation) Action {
 // verifyWithin is how long the old system may take to be healthy again, its checks' own
 // time included.
 func verifyWithin(p VerifyingRollback, o Observation) time.Duration {
-	return o.Policy.Limits.VerifyRollback + healthTakes(p.Deployment.Old.Checks)
+	return p.Deployment.RecoveryUnder(o.Policy).Verify + healthTakes(p.Deployment.Old.Checks)
 }
 
 func rebootingBack(p RebootingBack, r Record, o Observation) Action {

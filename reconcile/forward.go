@@ -135,7 +135,7 @@ func deployment(p Purpose, old, new System, o Observation) Deployment {
 	}
 	return Deployment{
 		ID: o.Now.UTC().Format("20060102T150405"), Purpose: p, Old: old, New: new, Boot: o.Boot,
-		Started: o.Now, Asleep: o.Asleep, Rollback: mode, Confirm: o.Policy.Confirm.patientFor(new.Checks), Drain: care.Drain, Undrain: care.Undrain,
+		Started: o.Now, Asleep: o.Asleep, Rollback: mode, Recovery: o.Policy.recovery(), Confirm: o.Policy.Confirm.patientFor(new.Checks), Drain: care.Drain, Undrain: care.Undrain,
 	}
 }
 

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -199,7 +200,7 @@ type GoBack struct {
 }
 
 func (j GoBack) entry(l Limits) jobEntry {
-	return jobEntry{"goback", attempt(j.Deployment, j.Attempt), "", l.Rollback}
+	return jobEntry{"goback", attempt(j.Deployment, j.Attempt), "", cmp.Or(j.Deployment.Recovery.Switch, l.Rollback)}
 }
 
 // Restore makes a system that runs the default again: profile and boot loader.

@@ -79,6 +79,30 @@ func TestARollbackWaitsForItsChecks(t *testing.T) {
 	}
 }
 
+// A commit that shortens what bounds the way back, or wants no last resort, does so for those
+// that come after it: its own trial goes back as the old system's settings say.
+func TestATrialGoesBackByTheOldSettings(t *testing.T) {
+	old := Policy{Limits: Limits{Rollback: 20 * time.Minute, VerifyRollback: 5 * time.Minute}, LastResort: LastResortReboot}
+	d := deployment(PurposeBranch, System{Toplevel: "old"}, System{Toplevel: "new"}, Observation{Policy: old, Boot: "b"})
+	o := Observation{Policy: Policy{Limits: Limits{Rollback: time.Second, VerifyRollback: time.Second}, LastResort: LastResortStuck}, Boot: "b", Uptime: time.Hour}
+	r := New()
+	act := rollingBack(RollingBack{Trial: Trial{Deployment: d}, Attempt: 1}, r, o)
+	run, is := act.(Run)
+	if !is || run.Job.(GoBack).Until != time.Hour+20*time.Minute || LimitOf(run.Job, o.Policy) != 20*time.Minute {
+		t.Errorf("it goes back by %+v", act)
+	}
+	if got := verifyWithin(VerifyingRollback{Trial: Trial{Deployment: d}}, o); got != 5*time.Minute {
+		t.Errorf("the old system may take %v to be healthy", got)
+	}
+	if act, is := lastResort(Trial{Deployment: d}, Cause{}, "", o).(Note).Event.(Entered).Phase.(RebootingBack); !is {
+		t.Errorf("the last resort is %+v", act)
+	}
+	d.Recovery = Recovery{} // an older agent began it
+	if got := d.RecoveryUnder(old); got != (Recovery{20 * time.Minute, 5 * time.Minute, LastResortReboot}) {
+		t.Errorf("without a word of the agent that began it: %+v", got)
+	}
+}
+
 // Until it has shown that it follows, a trial that a person holds is guarded.
 func TestATrialThatHasShownNothingIsGuarded(t *testing.T) {
 	p := Confirming{Until: time.Hour, Trial: Trial{Deployment: Deployment{Rollback: RollbackHold}, Baseline: Baseline{Print: "old"}}}

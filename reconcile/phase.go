@@ -100,6 +100,7 @@ type Deployment struct {
 	Started  time.Time     `json:"started"`
 	Asleep   time.Duration `json:"asleep,omitempty"` // how long the machine had slept until then
 	Rollback RollbackMode  `json:"rollback"`
+	Recovery Recovery      `json:"recovery,omitzero"` // zero: an older agent began it
 	Confirm  Confirm       `json:"confirm"`
 	Drain    [][]string    `json:"drain,omitempty"`   // commands before the activation
 	Undrain  [][]string    `json:"undrain,omitempty"` // commands after the end

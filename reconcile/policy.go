@@ -40,6 +40,27 @@ const (
 	LastResortStuck  LastResort = "stuck"
 )
 
+// Recovery bounds the way back of a deployment. It is that of the old system's settings: those
+// of the new one may be what is wrong with it.
+type Recovery struct {
+	Switch     time.Duration `json:"switch"` // limit of each switch to the old system
+	Verify     time.Duration `json:"verify"` // how long the old system may take to be healthy again
+	LastResort LastResort    `json:"last_resort"`
+}
+
+func (p Policy) recovery() Recovery {
+	return Recovery{p.Limits.Rollback, p.Limits.VerifyRollback, p.LastResort}
+}
+
+// RecoveryUnder returns how d goes back: as was written down when it began, or by the settings in
+// force, where the agent that began it wrote nothing down.
+func (d Deployment) RecoveryUnder(p Policy) Recovery {
+	if d.Recovery == (Recovery{}) {
+		return p.recovery()
+	}
+	return d.Recovery
+}
+
 // Limits bound how long each step may take.
 type Limits struct {
 	Fetch, Evaluate, Build, Activate, Promote, Rollback, VerifyRollback time.Duration

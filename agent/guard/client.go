@@ -12,7 +12,6 @@ type Client struct {
 	Place      Place
 	Boot       reconcile.BootID
 	TrialUnits func(id string) string // pattern of the units that the guard stops first
-	Switch     time.Duration          // how long the switch to the old system may take; 0: 10 minutes
 }
 
 // State returns what the file says about this boot; whether the guard is alive
@@ -32,17 +31,17 @@ func (c *Client) State() (reconcile.GuardState, error) {
 // Arm writes the deployment's file with a deadline on the boot-time clock. What
 // the file of the same deployment says of a reboot stays; the error is
 // [ErrClaimed] when its guard has begun to go back.
-func (c *Client) Arm(d reconcile.Deployment, until time.Duration, lastResort reconcile.LastResort) error {
-	return c.set(d, ModeTrial, until, lastResort)
+func (c *Client) Arm(d reconcile.Deployment, until time.Duration, by reconcile.Recovery) error {
+	return c.set(d, ModeTrial, until, by)
 }
 
 // Bound arms the guard to bound the agent's own rollback. A deadline that bounds it
 // already stays: an agent that dies again and again must not put it off.
-func (c *Client) Bound(d reconcile.Deployment, until time.Duration, lastResort reconcile.LastResort) error {
-	return c.set(d, ModeRollback, until, lastResort)
+func (c *Client) Bound(d reconcile.Deployment, until time.Duration, by reconcile.Recovery) error {
+	return c.set(d, ModeRollback, until, by)
 }
 
-func (c *Client) set(d reconcile.Deployment, mode string, until time.Duration, lastResort reconcile.LastResort) error {
+func (c *Client) set(d reconcile.Deployment, mode string, until time.Duration, by reconcile.Recovery) error {
 	return c.Place.Update(func(f *File) error {
 		if f.ID == d.ID && f.Boot == c.Boot && !f.Claim.At.IsZero() && !f.Claim.Done {
 			return ErrClaimed
@@ -53,8 +52,8 @@ func (c *Client) set(d reconcile.Deployment, mode string, until time.Duration, l
 		rebooted := f.ID == d.ID && f.Rebooted
 		*f = File{
 			ID: d.ID, Boot: c.Boot, Mode: mode, UntilNS: int64(until), Old: d.Old.Toplevel,
-			TrialUnit: c.TrialUnits(d.ID), Reboot: lastResort == reconcile.LastResortReboot, Rebooted: rebooted,
-			SwitchNS: int64(c.Switch),
+			TrialUnit: c.TrialUnits(d.ID), Reboot: by.LastResort == reconcile.LastResortReboot, Rebooted: rebooted,
+			SwitchNS: int64(by.Switch),
 		}
 		return nil
 	})

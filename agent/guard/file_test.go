@@ -75,7 +75,7 @@ func TestADamagedFile(t *testing.T) {
 	if _, err := c.State(); err == nil {
 		t.Error("State() of a damaged file is no error")
 	}
-	if err := c.Arm(deployment(""), time.Minute, reconcile.LastResortReboot); err != nil {
+	if err := c.Arm(deployment(""), time.Minute, reconcile.Recovery{LastResort: reconcile.LastResortReboot}); err != nil {
 		t.Fatalf("Arm() over a damaged file: %v", err)
 	}
 	if s, err := c.State(); s.ID != id || s.Until != time.Minute || err != nil {
@@ -138,16 +138,16 @@ func TestClient(t *testing.T) {
 		t.Errorf("Move() of nothing = %v, want that it is not armed", err)
 	}
 
-	expect("Arm()", c.Arm(d, time.Minute, reconcile.LastResortStuck), nil)
+	expect("Arm()", c.Arm(d, time.Minute, reconcile.Recovery{LastResort: reconcile.LastResortStuck}), nil)
 	file(File{ID: id, Boot: boot, Mode: "trial", UntilNS: 60e9, Old: "/nix/store/old", TrialUnit: "trial-" + id})
-	expect("Bound()", c.Bound(d, time.Hour, reconcile.LastResortReboot), nil)
+	expect("Bound()", c.Bound(d, time.Hour, reconcile.Recovery{LastResort: reconcile.LastResortReboot}), nil)
 	file(File{ID: id, Boot: boot, Mode: "rollback", UntilNS: 3600e9, Old: "/nix/store/old", TrialUnit: "trial-" + id, Reboot: true})
 	expect("Move()", c.Move(id, 2*time.Hour), nil)
 	state(reconcile.GuardState{ID: id, Until: 2 * time.Hour})
 	if s, err := other.State(); s != (reconcile.GuardState{}) || err != nil {
 		t.Errorf("State() in another boot = %+v, %v, want nothing", s, err)
 	}
-	expect("Bound() again", c.Bound(d, 3*time.Hour, reconcile.LastResortReboot), nil)
+	expect("Bound() again", c.Bound(d, 3*time.Hour, reconcile.Recovery{LastResort: reconcile.LastResortReboot}), nil)
 	state(reconcile.GuardState{ID: id, Until: 2 * time.Hour}) // an agent that dies again and again does not put it off
 	expect("Disarm() of another deployment", c.Disarm("20200101T000000"), nil)
 	state(reconcile.GuardState{ID: id, Until: 2 * time.Hour})
@@ -156,22 +156,22 @@ func TestClient(t *testing.T) {
 	state(reconcile.GuardState{ID: id, Until: 2 * time.Hour, Claimed: true})
 	expect("Disarm() after a claim", c.Disarm(id), ErrClaimed)
 	expect("Move() after a claim", c.Move(id, 3*time.Hour), ErrClaimed)
-	expect("Arm() after a claim", c.Arm(d, 3*time.Hour, reconcile.LastResortReboot), ErrClaimed)
-	expect("Bound() after a claim", c.Bound(d, 3*time.Hour, reconcile.LastResortReboot), ErrClaimed)
+	expect("Arm() after a claim", c.Arm(d, 3*time.Hour, reconcile.Recovery{LastResort: reconcile.LastResortReboot}), ErrClaimed)
+	expect("Bound() after a claim", c.Bound(d, 3*time.Hour, reconcile.Recovery{LastResort: reconcile.LastResortReboot}), ErrClaimed)
 	claim(true)
 	expect("Disarm() after the end", c.Disarm(id), ErrClaimed) // it was not confirmed, whatever the agent thought
-	expect("Bound() after the end", c.Bound(d, 3*time.Hour, reconcile.LastResortReboot), nil)
+	expect("Bound() after the end", c.Bound(d, 3*time.Hour, reconcile.Recovery{LastResort: reconcile.LastResortReboot}), nil)
 
 	expect("NoteReboot()", c.NoteReboot(id), nil)
 	state(reconcile.GuardState{ID: id, Rebooted: true})
-	expect("Bound() after a reboot", c.Bound(d, time.Minute, reconcile.LastResortReboot), nil)
+	expect("Bound() after a reboot", c.Bound(d, time.Minute, reconcile.Recovery{LastResort: reconcile.LastResortReboot}), nil)
 	state(reconcile.GuardState{ID: id, Until: time.Minute, Rebooted: true})
 
 	claim(false)
-	expect("Arm() in another boot", other.Arm(d, time.Second, reconcile.LastResortReboot), nil)
+	expect("Arm() in another boot", other.Arm(d, time.Second, reconcile.Recovery{LastResort: reconcile.LastResortReboot}), nil)
 	next := d
 	next.ID = "20260330T010000"
-	expect("Arm() of the next deployment", c.Arm(next, time.Second, reconcile.LastResortReboot), nil)
+	expect("Arm() of the next deployment", c.Arm(next, time.Second, reconcile.Recovery{LastResort: reconcile.LastResortReboot}), nil)
 	state(reconcile.GuardState{ID: next.ID, Until: time.Second})
 }
 
@@ -194,7 +194,7 @@ func TestBegin(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := client(t.TempDir())
-			if err := errors.Join(c.Arm(deployment("/nix/store/old"), time.Minute, reconcile.LastResortStuck),
+			if err := errors.Join(c.Arm(deployment("/nix/store/old"), time.Minute, reconcile.Recovery{LastResort: reconcile.LastResortStuck}),
 				c.Place.Update(func(f *File) error { tt.change(f); return nil })); err != nil {
 				t.Fatal(err)
 			}
@@ -212,7 +212,7 @@ func TestBegin(t *testing.T) {
 // The guard cannot claim a deployment while an activation of it begins.
 func TestBeginKeepsTheLock(t *testing.T) {
 	c := client(t.TempDir())
-	if err := c.Arm(deployment("/nix/store/old"), time.Minute, reconcile.LastResortStuck); err != nil {
+	if err := c.Arm(deployment("/nix/store/old"), time.Minute, reconcile.Recovery{LastResort: reconcile.LastResortStuck}); err != nil {
 		t.Fatal(err)
 	}
 	var free bool

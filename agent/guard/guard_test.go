@@ -57,7 +57,12 @@ func (w *world) program(name, script string) {
 
 func (w *world) arm(until time.Duration, last reconcile.LastResort) {
 	w.Helper()
-	if err := w.Arm(deployment(reconcile.Toplevel(w.root+"/old")), until, last); err != nil {
+	w.armFor(until, reconcile.Recovery{LastResort: last})
+}
+
+func (w *world) armFor(until time.Duration, by reconcile.Recovery) {
+	w.Helper()
+	if err := w.Arm(deployment(reconcile.Toplevel(w.root+"/old")), until, by); err != nil {
 		w.Fatal(err)
 	}
 }
@@ -278,7 +283,6 @@ func TestAStrayGuardEnds(t *testing.T) {
 func TestASwitchHasTheTimeOfTheSettings(t *testing.T) {
 	for limit, want := range map[time.Duration]time.Duration{0: 10 * time.Minute, 30 * time.Minute: 30 * time.Minute} {
 		bubble(t, func(w *world) {
-			w.Switch = limit
 			w.guard.Program = func(ctx context.Context, args ...string) error {
 				deadline, _ := ctx.Deadline()
 				if got := time.Until(deadline); strings.HasSuffix(args[0], "/switch-to-configuration") && got != want {
@@ -286,7 +290,7 @@ func TestASwitchHasTheTimeOfTheSettings(t *testing.T) {
 				}
 				return nil
 			}
-			w.arm(time.Minute, reconcile.LastResortStuck)
+			w.armFor(time.Minute, reconcile.Recovery{Switch: limit})
 			w.runs(time.Minute)
 		})
 	}

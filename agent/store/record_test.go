@@ -33,6 +33,7 @@ var deployment = reconcile.Deployment{
 	New: reconcile.System{Toplevel: topB, Revision: revB, Checks: []reconcile.Check{check}, Care: care, Retires: true}, Boot: "7f1c1d3e-boot",
 	Started: clock(1), Asleep: 5 * time.Minute, Rollback: reconcile.RollbackHold,
 	Drain: [][]string{{"/bin/drain", "a b"}}, Undrain: [][]string{{"/bin/undrain"}}, Subject: "dns: ä", Took: reconcile.Times{"build": time.Minute},
+	Recovery: reconcile.Recovery{Switch: 10 * time.Minute, Verify: 3 * time.Minute, LastResort: reconcile.LastResortReboot},
 	Confirm: reconcile.Confirm{
 		Settle: 10 * time.Second, Window: time.Minute, Deadline: 10 * time.Minute, DeadlineMax: time.Hour,
 		Targets: []string{"git.example.org:443"}, IgnoreUnits: []string{"podman-*.service"},

@@ -221,9 +221,7 @@ var effects = []effect{
 	{"limits.build", `limits.build = "30m"`, thePolicy},
 	{"limits.activate", `limits.activate = "30m"`, thePolicy},
 	{"limits.promote", `limits.promote = "30m"`, thePolicy},
-	{"limits.rollback", `limits.rollback = "30m"`, func(t *testing.T, s config.Settings) any {
-		return []any{thePolicy(t, s), node{system: &system.Node{}}.ports(s).Guard.(*guard.Client).Switch}
-	}},
+	{"limits.rollback", `limits.rollback = "30m"`, thePolicy},
 	{"limits.verify_rollback", `limits.verify_rollback = "30m"`, thePolicy},
 	{"limits.evaluate_memory", `limits.evaluate_memory = "1GiB"`, theEvaluation},
 	{"limits.tree_bytes", `limits.tree_bytes = "1MiB"`, theSource},

@@ -51,7 +51,7 @@ func (n node) ports(s config.Settings) agent.Ports {
 		Units:     n.system,
 		Switch:    n.system,
 		Programs:  n.system,
-		Guard:     &guard.Client{Place: guard.Dir(s.StateDir), Boot: n.boot, TrialUnits: system.TrialUnits, Switch: s.Limits.Rollback},
+		Guard:     &guard.Client{Place: guard.Dir(s.StateDir), Boot: n.boot, TrialUnits: system.TrialUnits},
 		Health:    healthPort{&health.Prober{UnitState: n.system.ActiveState, Program: check, LookAtFile: []string{n.self, look, lookAtFile}}, nx, s, n.log},
 		Store:     n.store,
 		Follower:  followPort{path: n.path, settings: s, self: n.self, system: n.system, given: n.given},

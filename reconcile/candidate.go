@@ -128,10 +128,25 @@ func isBuilt(s Step) bool {
 	}
 }
 
-// stepped records how far a commit has come. When the branch has moved on, the commit
-// before it stays as the earlier candidate if it was evaluated; once the newest commit
-// is built, the earlier candidate is dropped.
+// stepped records how far a commit has come. What is built for the branch takes the garbage
+// collector's root of what was built for it before, which then has to be built again.
 func stepped(r Record, s Step) map[Purpose]Step {
+	all := placed(r, s)
+	if f := s.fetched(); isBuilt(s) && f.Purpose == PurposeBranch {
+		all = cloned(all)
+		for _, p := range []Purpose{PurposeBranch, PurposeEarlier} {
+			if e, evaluated := evaluatedOf(all[p]); evaluated && e.Revision.Commit != f.Revision.Commit {
+				all[p] = e
+			}
+		}
+	}
+	return all
+}
+
+// placed puts a step in its place. When the branch has moved on, the commit before it stays as
+// the earlier candidate if it was evaluated; once the newest commit is built, the earlier
+// candidate is dropped.
+func placed(r Record, s Step) map[Purpose]Step {
 	all, f := r.Work.Steps, s.fetched()
 	if f.Purpose != PurposeBranch {
 		return with(all, f.Purpose, s)

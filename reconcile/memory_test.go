@@ -98,3 +98,24 @@ func TestFailureKeysAreWrittenAndRead(t *testing.T) {
 		t.Errorf("got %s, %v", again, err)
 	}
 }
+
+// What is built for the branch has one root: the build of another commit takes it, and what was
+// built before may be collected as garbage.
+func TestABuildTakesTheRootOfTheOneBefore(t *testing.T) {
+	built := func(c Commit, top Toplevel) Built {
+		var b Built
+		b.Purpose, b.Revision.Commit, b.Toplevel = PurposeBranch, c, top
+		return b
+	}
+	for _, tip := range []Commit{"c5", "c6", "c7"} { // where the branch is meanwhile
+		r := New()
+		r.Good.Revision, r.Accepted, r.Work.Tip.Commit = "c0", []Commit{"c0", "c5", "c6"}, tip
+		r.Work.Steps = map[Purpose]Step{PurposeBranch: Fetched{Revision: Revision{Commit: "c6"}, Purpose: PurposeBranch}, PurposeEarlier: built("c5", "S5")}
+		if r = Fold(r, Advanced{Job: Build{}, Step: built("c6", "S6")}); isBuilt(r.Work.Steps[PurposeEarlier]) {
+			t.Errorf("the branch at %s: what was built of c5 counts as built", tip)
+		}
+		if r = Fold(r, Advanced{Job: Build{}, Step: built("c5", "S5")}); !isBuilt(r.Work.Steps[PurposeEarlier]) || isBuilt(r.Work.Steps[PurposeBranch]) {
+			t.Errorf("the branch at %s: built again, c5 is %T, and c6 %T", tip, r.Work.Steps[PurposeEarlier], r.Work.Steps[PurposeBranch])
+		}
+	}
+}

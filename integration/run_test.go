@@ -33,15 +33,20 @@ func TestPortsObeyTheirLaws(t *testing.T) {
 	n := must[*lab.Node](t)(l.Node("web1", "10.99.0.11"))
 	check(t, l.Up(t.Context(), must[string](t)(l.Repo().Tip()), n))
 	role := must[string](t)(l.Repo().File("roles/web.nix"))
-	env := []string{}
+	env, built := []string{}, map[string]string{}
 	for name, settings := range map[string]string{
 		"NEW":     `kernel = "6.12.2";`,
+		"REFUSED": `kernel = "6.12.3";`,
 		"FAILING": unit("lab-bad.service", "Type=oneshot\nExecStart=/bin/false"),
 		"HANGING": unit("lab-slow.service", "Type=oneshot\nTimeoutStartSec=infinity\nExecStart=/bin/sleep infinity"),
 	} {
 		commit := must[string](t)(l.Repo().Commit(name, map[string]string{"roles/web.nix": strings.Replace(role, "{ ... }: {", "{ ... }: {\n"+settings, 1)}))
-		env = append(env, "LAWS_"+name+"="+must[string](t)(n.Build(t.Context(), commit)))
+		built[name] = must[string](t)(n.Build(t.Context(), commit))
+		env = append(env, "LAWS_"+name+"="+built[name])
 	}
+	real := must[string](t)(n.Read("/usr/local/sbin/lab-bootloader"))
+	check(t, n.Write("/usr/local/sbin/lab-bootloader.real", real, 0o755))
+	check(t, n.Write("/usr/local/sbin/lab-bootloader", "#!/bin/sh\n[ \"$1\" != "+built["REFUSED"]+" ] || exit 1\nexec lab-bootloader.real \"$1\"\n", 0o755))
 	out, err := onNode(t, n, "../agent/agenttest/laws", env, "TestANode")
 	if err != nil || strings.Count(out, "\n--- PASS: TestANode") != 2 {
 		t.Fatalf("%v:\n%s", err, out)

@@ -248,6 +248,9 @@ func (p *Process) makeDefault(ctx context.Context, t reconcile.Toplevel, name st
 	}
 	if err == nil && u.exit != 0 {
 		err = fmt.Errorf("exited %d", u.exit)
+		if u.exit > 0 { // the boot loader refuses the system
+			err = reconcile.Rejected(reconcile.GatePreflight, err)
+		}
 	}
 	return err
 }

@@ -26,6 +26,7 @@ type Node struct {
 	WithAgent reconcile.Toplevel
 	Failing   reconcile.Toplevel // runs, but for FailingUnit
 	Hanging   reconcile.Toplevel // its activation never ends
+	Refused   reconcile.Toplevel // by the boot loader
 
 	FailingUnit  string
 	Works, Fails []string         // commands

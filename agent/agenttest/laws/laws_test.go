@@ -24,7 +24,7 @@ func simulated[W any](t *testing.T, all []laws.Law[W], world func(*agenttest.Nod
 			synctest.Test(t, func(t *testing.T) {
 				n := agenttest.New()
 				n.Systems = map[reconcile.Toplevel]*agenttest.System{
-					"A": {}, "B": {}, "G": {Agent: agenttest.Agent}, "F": {Failing: "bad.service"}, "H": {Hangs: true},
+					"A": {}, "B": {}, "G": {Agent: agenttest.Agent}, "F": {Failing: "bad.service"}, "H": {Hangs: true}, "R": {Unpromotable: 1},
 					"E": {Unevaluable: true}, "U": {Unbuildable: true},
 				}
 				n.Commits = map[reconcile.Commit]agenttest.Commit{
@@ -44,7 +44,7 @@ func simulated[W any](t *testing.T, all []laws.Law[W], world func(*agenttest.Nod
 
 func node(_ *agenttest.Node, p agent.Ports) laws.Node {
 	return laws.Node{
-		Ports: p, Old: "A", New: "B", WithAgent: "G", Failing: "F", Hanging: "H", FailingUnit: "bad.service",
+		Ports: p, Old: "A", New: "B", WithAgent: "G", Failing: "F", Hanging: "H", Refused: "R", FailingUnit: "bad.service",
 		Works: []string{"drain"}, Fails: []string{"broken"}, Secret: reconcile.Secret{Path: "/run/secret"},
 	}
 }

@@ -28,7 +28,7 @@ func TestANode(t *testing.T) {
 	}
 	w := laws.Node{
 		Ports: agent.Ports{Links: n, Units: n, Switch: n, Programs: &system.Node{}}, // the agent itself is no program here
-		Old:   old, New: systemOf("NEW"), WithAgent: old, Failing: systemOf("FAILING"), Hanging: systemOf("HANGING"), FailingUnit: "lab-bad.service",
+		Old:   old, New: systemOf("NEW"), WithAgent: old, Failing: systemOf("FAILING"), Hanging: systemOf("HANGING"), Refused: systemOf("REFUSED"), FailingUnit: "lab-bad.service",
 		Works: []string{"/bin/true"}, Fails: []string{"/bin/false"}, Secret: reconcile.Secret{Path: secret},
 	}
 	for _, law := range append(laws.Switch, laws.Programs...) {

@@ -125,6 +125,17 @@ var Switch = []Law[Node]{
 		n.expect(t, n.New, n.Old)
 		n.back(t, d)
 	}},
+	{"a boot loader that refuses a system will do so again", func(t testing.TB, n Node) {
+		d := n.deployment("refused", n.Refused)
+		n.try(t, d)
+		if gate, rejected := reconcile.RejectedBy(n.Ports.Switch.Promote(t.Context(), d, 1)); !rejected || gate != reconcile.GatePreflight {
+			t.Errorf("its promotion is rejected: %t, by %q", rejected, gate)
+		}
+		if err := n.Ports.Switch.Restore(t.Context(), n.Old); err != nil {
+			t.Fatal(err)
+		}
+		n.back(t, d)
+	}},
 	{"stopping what is not there is no error", func(t testing.TB, n Node) {
 		if err := n.Ports.Units.Stop(t.Context(), "infra-agent-trial-none-1.service"); err != nil {
 			t.Error(err)

@@ -61,11 +61,11 @@ let
     in
     a != b && (rest 1 a == rest 1 b || rest 1 a == rest 0 b || rest 0 a == rest 1 b || substring at 2 a == swapped && rest 2 a == rest 2 b);
 
-  # A field that is so like one of the registry's that it would vanish by mistake.
-  slips = node: concatMap
-    (field: map (meant: { inherit field meant; })
-      (filter (meant: stringLength meant > 3 && !(node ? ${meant}) && isLike field meant) (attrNames ofNode)))
-    (filter (field: !(ofNode ? ${field})) (attrNames node));
+  # The fields of a table that are so like one of the registry's that they would vanish by mistake.
+  slips = within: forms: table: concatMap
+    (field: map (meant: { field = within + field; meant = within + meant; })
+      (filter (meant: !(table ? ${meant}) && isLike field meant) (attrNames forms)))
+    (filter (field: !(forms ? ${field})) (attrNames table));
 
   # The name of a role: a string, roles/NAME.nix, roles/NAME/, or a module of flake-parts, which knows the output it came from:
   # flake.nixosModules.NAME or flake.modules.nixos.NAME.
@@ -91,9 +91,10 @@ let
   toNode = name: node:
     let
       proxy = node.proxy or null;
-      slip = head (slips node);
+      slipped = slips "" ofNode node ++ (if isAttrs proxy then slips "proxy." ofProxy proxy else [ ]);
+      slip = head slipped;
     in
-    if slips node != [ ] then
+    if slipped != [ ] then
       throw "infra-agent: node ${name} has the field ${slip.field}, which is like ${slip.meant}: correct it; what is the fleet's own belongs into meta, or under a name that is less alike"
     else
       known ofNode node

@@ -70,6 +70,8 @@ func TestToRegistry(t *testing.T) {
 		`a = { windows = [ ]; }`:            "has the field windows, which is like window",
 		`a = { hostName = "b"; }`:           "has the field hostName, which is like hostname",
 		`a = { holt = true; managed = 1; }`: "has the field holt, which is like hold",
+		`a = { pinn = "abcdef1"; }`:         "has the field pinn, which is like pin:",
+		`a = { proxy.prot = 80; }`:          "has the field proxy.prot, which is like proxy.port:",
 	} {
 		err := library(t, "agent.toRegistry { nodes."+strings.TrimSpace(nodes)+"; }", &got)
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -50,7 +50,7 @@ func TestTheFleetsOutputs(t *testing.T) {
 		"nodes":   names("build-01 db-01 dns-01 dns-02 mon-01 web-01"),
 		"modules": names("fleet profile-development profile-server role-default role-dns role-monitoring role-postgres role-remote-builder role-web"),
 		"packages": map[string]any{
-			"x86_64-linux":  names("cloud-openstack default deploy-image docs proxmox-x86-builder proxmox-x86-legacy proxmox-x86-optimized"),
+			"x86_64-linux":  names("cloud-digital-ocean cloud-openstack default deploy-image docs proxmox-x86-builder proxmox-x86-legacy proxmox-x86-optimized"),
 			"aarch64-linux": names("deploy-image docs proxmox-arm"),
 		},
 		"shells": names("ai default go mcp nix node python rust"),

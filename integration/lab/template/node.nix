@@ -34,5 +34,5 @@ in
     serviceConfig.ExecStart = "/usr/bin/python3 ${./server.py} ${servers.${name}}";
   });
   system.build.toplevel = lib.mkForce (if failed == [ ] then toplevel else throw "Failed assertions: ${concatStringsSep "; " failed}");
-  system.build.images = lib.mkForce { openstack = toplevel; proxmox = toplevel; };
+  system.build.images = lib.mkForce { digital-ocean = toplevel; openstack = toplevel; proxmox = toplevel; };
 }

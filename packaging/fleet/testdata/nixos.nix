@@ -13,5 +13,6 @@
     vm = "vm of ${config.networking.hostName}";
     images.proxmox = "proxmox image";
     images.openstack = "openstack image";
+    images.digital-ocean = "digital ocean image";
   };
 }

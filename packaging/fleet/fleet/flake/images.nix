@@ -13,9 +13,6 @@ let
     proxmox-x86-builder = proxmox "x86_64-linux" { machine = "q35"; disk = "scsi"; } [ ../roles/remote-builder.nix ];
     proxmox-arm = proxmox "aarch64-linux" { machine = "virt"; disk = "scsi"; } [ ];
   };
-  clouds = {
-    cloud-openstack = image "x86_64-linux" [ { fleet.virtualisation.cloud.enable = true; } ];
-  };
   vm = inputs.nixpkgs.lib.nixosSystem {
     specialArgs = { inherit inputs; node = { }; };
     modules = [ ../modules ../hosts/local-vm/configuration.nix { nixpkgs.hostPlatform = "x86_64-linux"; } ];
@@ -29,7 +26,11 @@ in
     let of = lib.filterAttrs (_: configuration: configuration.config.nixpkgs.hostPlatform.system or configuration.config.nixpkgs.hostPlatform == system); in
     {
       packages = lib.mapAttrs (_: template: template.config.system.build.images.proxmox) (of templates)
-        // lib.mapAttrs (_: cloud: cloud.config.system.build.images.openstack) (of clouds)
-        // lib.optionalAttrs (system == "x86_64-linux") { default = vm.config.system.build.vm; }; # nix run: its disk is ./nixos.qcow2
+        // lib.optionalAttrs (system == "x86_64-linux") {
+          cloud-openstack = (image system [ { fleet.virtualisation.cloud.enable = true; } ]).config.system.build.images.openstack;
+          # Its image module asks the metadata by itself.
+          cloud-digital-ocean = (image system [ { fleet.hardware.qemuGuest.enable = true; } ]).config.system.build.images.digital-ocean;
+          default = vm.config.system.build.vm; # nix run: its disk is ./nixos.qcow2
+        };
     };
 }

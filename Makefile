@@ -83,7 +83,7 @@ demo: | go
 bench: | go
 	integration/setup.sh servers
 	go test -run '^$$' -bench . -benchmem ./...
-	go test -tags integration -run '^$$' -bench . -benchtime 1x ./integration
+	go test -tags integration -run '^$$' -bench . -benchtime 1x ./integration ./nixos-module
 
 boards: | go
 	.ci/boards

@@ -12,7 +12,7 @@ import (
 
 // fleet evaluates an expression in which flake is the fleet of packaging/fleet on stand-ins, or on nixpkgs' own lib where
 // NIXPKGS_LIB names its directory.
-func fleet(t *testing.T, expression string, result any) error {
+func fleet(t testing.TB, expression string, result any) error {
 	t.Helper()
 	of := `{ flake = packaging + "/fleet/fleet"; }`
 	if real := os.Getenv("NIXPKGS_LIB"); real != "" {

@@ -16,7 +16,7 @@ import (
 const withoutNix = 69
 
 // nix runs a program of Nix and returns what it prints, and what it says where it fails.
-func nix(t *testing.T, args ...string) (string, error) {
+func nix(t testing.TB, args ...string) (string, error) {
 	t.Helper()
 	var stdout, stderr strings.Builder
 	cmd := exec.CommandContext(t.Context(), "../packaging/nix.sh", args...)
@@ -34,7 +34,7 @@ func nix(t *testing.T, args ...string) (string, error) {
 
 // evaluate evaluates an expression in which dir is this folder and lib the stand-in. Like a flake,
 // it sees nothing but this repository.
-func evaluate(t *testing.T, expression string, result any) error {
+func evaluate(t testing.TB, expression string, result any) error {
 	t.Helper()
 	args := []string{"nix-instantiate", "--eval", "--strict", "--json", "--restrict-eval", "-I", filepath.Dir(here(t)), "--expr", in(t, expression)}
 	if real := os.Getenv("NIXPKGS_LIB"); real != "" { // see fleet
@@ -59,19 +59,19 @@ func build(t *testing.T, expression string) (string, error) {
 	return string(text), err
 }
 
-func in(t *testing.T, expression string) string {
+func in(t testing.TB, expression string) string {
 	t.Helper()
 	return "let dir = " + here(t) + "; lib = import (dir + /testdata/lib.nix); in " + expression
 }
 
-func here(t *testing.T) string {
+func here(t testing.TB) string {
 	t.Helper()
 	dir, err := os.Getwd()
 	check(t, err)
 	return dir
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

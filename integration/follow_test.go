@@ -22,7 +22,7 @@ func TestACommitThatTakesTheNodeAwayGoesBack(t *testing.T) {
 		{"wrong subdir", "[source]", "[source]\nsubdir = \"nixos\"", "registry: "},
 		{"registry.file misspelled", "[confirm]", "[registry]\nsource = \"toml\"\nfile = \"infrastructur.toml\"\n\n[confirm]", "registry: "},
 		{"a name that the registry lost", "[source]", "node = \"web9\"\n\n[source]", "registry: "},
-		{"keys that are not there", "[confirm]", "[trust]\npolicy = \"tip\"\nallowed_signers_file = \"/etc/infra-agent/keys\"\n\n[confirm]", "fetch: "},
+		{"keys that are not there", "[confirm]", "[trust]\npolicy = \"tip\"\nallowed_signers_file = \"/etc/infra-agent/keys\"\n\n[confirm]", "verify: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFleet(t)

@@ -62,6 +62,32 @@ func TestOnlySignedCommitsAreDeployed(t *testing.T) {
 	web.expect(good)
 }
 
+// From the commit on that asks for it every commit must be signed. What came before was judged by the settings of then,
+// also where a node gets both at once.
+func TestAPolicyHoldsFromItsCommitOn(t *testing.T) {
+	f := newFleet(t)
+	ann := must[lab.Signer](t)(f.SSHSigner("ann"))
+	f.signAs(&ann)
+	f.push("ann may sign", trusting("allowed_signers", ann.Allowed))
+	f.edit("config.toml", "[confirm]", "[trust]\npolicy = \"tip\"\nallowed_signers_file = \"/etc/infra-agent/allowed_signers\"\n\n[confirm]")
+	web := f.up("web1")[0]
+	must[string](t)(web.agent("suspend"))
+	f.signAs(nil)
+	f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
+	f.signAs(&ann)
+	commit := f.edit("config.toml", `policy = "tip"`, `policy = "all"`)
+	must[string](t)(web.agent("resume"))
+	web.wait("promoted", ended(reconcile.ResultPromoted, commit))
+	f.signAs(nil)
+	f.edit("roles/web.nix", "VERSION=2", "VERSION=3")
+	f.signAs(&ann)
+	f.push("on top of it", map[string]string{"README": "more"})
+	web.wait("held", held(reconcile.GateUnverified, "not signed"))
+	check(t, f.Repo().Reset(commit))
+	last := f.edit("roles/web.nix", "VERSION=2", "VERSION=4")
+	web.wait("promoted", ended(reconcile.ResultPromoted, last))
+}
+
 func TestOpenPGPSignedTip(t *testing.T) {
 	f := newFleet(t)
 	ann, eve := must[lab.Signer](t)(f.PGPSigner("ann")), must[lab.Signer](t)(f.PGPSigner("eve"))

@@ -22,6 +22,7 @@ const (
 	stepSettings = "settings"
 	stepPoll     = "poll"
 	stepFetch    = "fetch"
+	stepVerify   = "verify"
 	stepRegistry = "registry"
 	stepManifest = "manifest"
 	stepEvaluate = "evaluate"
@@ -63,11 +64,11 @@ func follows(p Confirming, r Record, o Observation) proof {
 		if seen >= 0 {
 			return proof{step: stepPoll, wrong: true, why: fmt.Sprintf("%s shows %s, which is older than %s", a.Remote, a.Commit.Short(), d.New.Revision.Short())}
 		}
-		return f.taking(stepFetch, Fetch{Tip: Tip{Commit: a.Commit, Remote: a.Remote}, Purpose: PurposeFollow, Anchor: d.New.Revision})
+		return f.fetching(Fetch{Tip: Tip{Commit: a.Commit, Remote: a.Remote}, Purpose: PurposeFollow, Anchor: d.New.Revision})
 	}
 	switch s := f.Step.(type) {
 	case nil:
-		return f.taking(stepFetch, Fetch{Tip: Tip{Commit: d.New.Revision, Remote: a.Remote}, Purpose: PurposeFollow, Anchor: d.Old.Revision, Rewind: f.Rewind})
+		return f.fetching(Fetch{Tip: Tip{Commit: d.New.Revision, Remote: a.Remote}, Purpose: PurposeFollow, Anchor: d.Old.Revision, Rewind: f.Rewind})
 	case Fetched:
 		if mode := o.Policy.Manifests.Mode; mode == ManifestOnly || mode == ManifestPrefer && f.Fails == 0 {
 			next := f.taking(stepManifest, Plan{From: s})
@@ -128,6 +129,15 @@ func (f Following) taking(step string, j Job) proof {
 	return proof{step: step, job: j, why: f.Why, wrong: f.Wrong || f.Fails >= followFails}
 }
 
+// fetching is a proof that takes a fetch, which verifies as well: what it refused has been
+// fetched.
+func (f Following) fetching(j Fetch) proof {
+	if f.Gate == GateUnverified {
+		return f.taking(stepVerify, j)
+	}
+	return f.taking(stepFetch, j)
+}
+
 // shown returns the answer of a remote to follow: rather the commit on trial than another.
 func shown(d Deployment, answers []Answer) (best Answer, polled bool) {
 	for _, a := range answers {
@@ -183,7 +193,7 @@ func (p proof) cause() Cause {
 // stepShown keeps what a job has shown.
 func stepShown(r Record, s Step) Record {
 	f := r.Work.Following
-	f.Why, f.Fails = "", 0
+	f.Why, f.Fails, f.Gate = "", 0, ""
 	if d, _ := DeploymentOf(r.Phase); s.fetched().Revision.Commit == d.New.Revision {
 		f.Step = s
 	} else {
@@ -201,11 +211,12 @@ func stepFailed(r Record, e Failed) Record {
 	d, _ := DeploymentOf(r.Phase)
 	j, fetch := e.Job.(Fetch)
 	newer := fetch && j.Tip.Commit != d.New.Revision
+	f.Gate = e.Gate
 	switch {
 	case fetch && !newer && e.Verdict == VerdictNotDescendant && f.Rewind == "":
 		f.Rewind, f.Why = d.New.Revision, e.Why
 	case newer && e.Gate == GateUnverified && e.Verdict != VerdictNotDescendant:
-		f.Newer, f.Why, f.Fails = j.Tip.Commit, "", 0
+		f.Newer, f.Why, f.Fails, f.Gate = j.Tip.Commit, "", 0, ""
 	case newer && e.Gate == "": // the remote went away meanwhile: the next poll says so
 		f.Why = e.Why
 	default:
@@ -229,12 +240,12 @@ func Follow(r Record, o Observation) map[string]CheckResult {
 		return nil
 	}
 	results, now := map[string]CheckResult{}, follows(p, r, o)
-	steps := []string{stepSettings, stepPoll, stepFetch, stepRegistry, stepEvaluate}
+	steps := []string{stepSettings, stepPoll, stepFetch, stepVerify, stepRegistry, stepEvaluate}
 	switch s, evaluated := evaluatedOf(r.Work.Following.Step); {
 	case o.Following.Print == p.Baseline.Print:
 		steps = []string{stepPoll}
 	case now.step == stepManifest, evaluated && s.Manifest.Place != "":
-		steps = []string{stepSettings, stepPoll, stepFetch, stepManifest}
+		steps = []string{stepSettings, stepPoll, stepFetch, stepVerify, stepManifest}
 	}
 	for _, step := range steps {
 		if !now.done && step == now.step {

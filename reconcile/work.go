@@ -63,6 +63,7 @@ type Following struct {
 	Why    string        // the step after it failed
 	Fails  int           // in a row
 	Wrong  bool          // and trying again cannot help
+	Gate   Gate          // that refused it; "": it failed by itself
 	// Rewind is the commit on trial, where it does not come after the old one's: a person
 	// allowed it, or it would not have come this far.
 	Rewind Commit

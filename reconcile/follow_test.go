@@ -1,0 +1,49 @@
+package reconcile
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// What a trial shows of following is shown in order, up to the first step that is not there. A
+// fetch verifies as well: what it refuses has been fetched.
+func TestStepsOfFollowing(t *testing.T) {
+	p := Confirming{Trial: Trial{Deployment: Deployment{New: System{Toplevel: "B", Revision: "c1"}, Old: System{Revision: "c0"}}, Baseline: Baseline{Print: "old"}}}
+	o := Observation{Now: time.Unix(100, 0), Uptime: 100 * time.Second, Following: FollowState{Print: "other"}}
+	fetched := Fetched{Revision: Revision{Commit: "c1"}}
+	resolved := Resolved{Fetched: fetched}
+	answers := []Answer{{Remote: "lab", Commit: "c1", Anew: o.Now}}
+	for _, c := range []struct {
+		name    string
+		remotes []Answer
+		step    Step
+		failed  *Failed
+		want    string // the steps, the red one last and with a !
+	}{
+		{"nothing was heard yet", nil, nil, nil, "settings poll!"},
+		{"a remote has answered", answers, nil, nil, "settings poll fetch!"},
+		{"no connection for the fetch", answers, nil, &Failed{Job: Fetch{Tip: Tip{Commit: "c1"}, Purpose: PurposeFollow}, Why: "reset"}, "settings poll fetch!"},
+		{"keys that are not there", answers, nil, &Failed{Job: Fetch{Tip: Tip{Commit: "c1"}, Purpose: PurposeFollow}, Gate: GateUnverified, Why: "no key"}, "settings poll fetch verify!"},
+		{"fetched", answers, fetched, nil, "settings poll fetch verify registry!"},
+		{"not in the registry", answers, fetched, &Failed{Job: Resolve{fetched}, Gate: GateIdentity, Why: "no web9"}, "settings poll fetch verify registry!"},
+		{"found", answers, resolved, nil, "settings poll fetch verify registry evaluate!"},
+		{"evaluated", answers, Evaluated{Resolved: resolved, Toplevel: "B"}, nil, "settings poll fetch verify registry evaluate"},
+	} {
+		r := New()
+		r.Phase, r.Work.Remotes, r.Work.Following.Step = p, c.remotes, c.step
+		if c.failed != nil {
+			r = stepFailed(r, *c.failed)
+		}
+		results, got := Follow(r, o), ""
+		for _, step := range []string{"settings", "poll", "fetch", "verify", "registry", "evaluate"} {
+			if res, shown := results["follow: "+step]; shown {
+				got += " " + step + map[bool]string{false: "!"}[res.OK]
+				delete(results, "follow: "+step)
+			}
+		}
+		if got = strings.TrimSpace(got); got != c.want || len(results) > 0 {
+			t.Errorf("%s: got %q and %v, want %q", c.name, got, results, c.want)
+		}
+	}
+}

@@ -73,6 +73,7 @@ func (a *Agent) perform(ctx context.Context, job reconcile.Job, p Ports, policy 
 		if rejected, is := errors.AsType[*reconcile.RejectedError](err); is {
 			failed.Gate, failed.Suspect, failed.Verdict = rejected.Gate, rejected.Suspect, rejected.Verdict
 		}
+		_, failed.NoKeys = errors.AsType[*reconcile.KeysError](err)
 		return failed
 	}
 	switch e := ev.(type) {

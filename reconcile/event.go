@@ -40,6 +40,7 @@ type (
 		Gate    Gate
 		Suspect bool
 		Verdict Verdict // of a fetch that verified
+		NoKeys  bool    // a fetch had nothing to verify with, see [KeysError]
 		Why     string
 		At      time.Time
 		// Spread is a random factor around 1 that keeps a fleet from retrying in step.

@@ -77,6 +77,13 @@ func RejectedBy(err error) (Gate, bool) {
 	return "", false
 }
 
+// A KeysError says that the keys which the settings name cannot be read: nothing can be
+// verified, and that is no fault of the revision.
+type KeysError struct{ Err error }
+
+func (e *KeysError) Error() string { return e.Err.Error() }
+func (e *KeysError) Unwrap() error { return e.Err }
+
 // An AuditResult is what a node found out about a manifest. The set is closed: it is a label of
 // the metric infra_agent_manifest_audits_total.
 type AuditResult string

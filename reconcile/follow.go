@@ -64,11 +64,11 @@ func follows(p Confirming, r Record, o Observation) proof {
 		if seen >= 0 {
 			return proof{step: stepPoll, wrong: true, why: fmt.Sprintf("%s shows %s, which is older than %s", a.Remote, a.Commit.Short(), d.New.Revision.Short())}
 		}
-		return f.fetching(Fetch{Tip: Tip{Commit: a.Commit, Remote: a.Remote}, Purpose: PurposeFollow, Anchor: d.New.Revision})
+		return f.fetching(d, Tip{Commit: a.Commit, Remote: a.Remote})
 	}
 	switch s := f.Step.(type) {
 	case nil:
-		return f.fetching(Fetch{Tip: Tip{Commit: d.New.Revision, Remote: a.Remote}, Purpose: PurposeFollow, Anchor: d.Old.Revision, Rewind: f.Rewind})
+		return f.fetching(d, Tip{Commit: d.New.Revision, Remote: a.Remote})
 	case Fetched:
 		if mode := o.Policy.Manifests.Mode; mode == ManifestOnly || mode == ManifestPrefer && f.Fails == 0 {
 			next := f.taking(stepManifest, Plan{From: s})
@@ -130,12 +130,14 @@ func (f Following) taking(step string, j Job) proof {
 }
 
 // fetching is a proof that takes a fetch, which verifies as well: what it refused has been
-// fetched.
-func (f Following) fetching(j Fetch) proof {
-	if f.Gate == GateUnverified {
-		return f.taking(stepVerify, j)
+// fetched. The commits before the one on trial are none of its business: the old system's
+// settings have judged them, and what the new ones would say of them concerns no later commit.
+func (f Following) fetching(d Deployment, t Tip) proof {
+	step := stepFetch
+	if f.Verify {
+		step = stepVerify
 	}
-	return f.taking(stepFetch, j)
+	return f.taking(step, Fetch{Tip: t, Purpose: PurposeFollow, Anchor: d.New.Revision})
 }
 
 // shown returns the answer of a remote to follow: rather the commit on trial than another.
@@ -193,7 +195,7 @@ func (p proof) cause() Cause {
 // stepShown keeps what a job has shown.
 func stepShown(r Record, s Step) Record {
 	f := r.Work.Following
-	f.Why, f.Fails, f.Gate = "", 0, ""
+	f.Why, f.Fails, f.Verify = "", 0, false
 	if d, _ := DeploymentOf(r.Phase); s.fetched().Revision.Commit == d.New.Revision {
 		f.Step = s
 	} else {
@@ -211,12 +213,10 @@ func stepFailed(r Record, e Failed) Record {
 	d, _ := DeploymentOf(r.Phase)
 	j, fetch := e.Job.(Fetch)
 	newer := fetch && j.Tip.Commit != d.New.Revision
-	f.Gate = e.Gate
+	f.Verify = e.Gate == GateUnverified || e.NoKeys
 	switch {
-	case fetch && !newer && e.Verdict == VerdictNotDescendant && f.Rewind == "":
-		f.Rewind, f.Why = d.New.Revision, e.Why
 	case newer && e.Gate == GateUnverified && e.Verdict != VerdictNotDescendant:
-		f.Newer, f.Why, f.Fails, f.Gate = j.Tip.Commit, "", 0, ""
+		f.Newer, f.Why, f.Fails, f.Verify = j.Tip.Commit, "", 0, false
 	case newer && e.Gate == "": // the remote went away meanwhile: the next poll says so
 		f.Why = e.Why
 	default:

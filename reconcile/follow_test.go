@@ -24,7 +24,8 @@ func TestStepsOfFollowing(t *testing.T) {
 		{"nothing was heard yet", nil, nil, nil, "settings poll!"},
 		{"a remote has answered", answers, nil, nil, "settings poll fetch!"},
 		{"no connection for the fetch", answers, nil, &Failed{Job: Fetch{Tip: Tip{Commit: "c1"}, Purpose: PurposeFollow}, Why: "reset"}, "settings poll fetch!"},
-		{"keys that are not there", answers, nil, &Failed{Job: Fetch{Tip: Tip{Commit: "c1"}, Purpose: PurposeFollow}, Gate: GateUnverified, Why: "no key"}, "settings poll fetch verify!"},
+		{"a signature by nobody who may", answers, nil, &Failed{Job: Fetch{Tip: Tip{Commit: "c1"}, Purpose: PurposeFollow}, Gate: GateUnverified, Why: "not allowed"}, "settings poll fetch verify!"},
+		{"keys that are not there", answers, nil, &Failed{Job: Fetch{Tip: Tip{Commit: "c1"}, Purpose: PurposeFollow}, NoKeys: true, Why: "no such file"}, "settings poll fetch verify!"},
 		{"fetched", answers, fetched, nil, "settings poll fetch verify registry!"},
 		{"not in the registry", answers, fetched, &Failed{Job: Resolve{fetched}, Gate: GateIdentity, Why: "no web9"}, "settings poll fetch verify registry!"},
 		{"found", answers, resolved, nil, "settings poll fetch verify registry evaluate!"},
@@ -44,6 +45,21 @@ func TestStepsOfFollowing(t *testing.T) {
 		}
 		if got = strings.TrimSpace(got); got != c.want || len(results) > 0 {
 			t.Errorf("%s: got %q and %v, want %q", c.name, got, results, c.want)
+		}
+	}
+}
+
+// New settings judge the commit that brings them, and what comes after it: another policy of trust says nothing of commits
+// that the node has accepted, nor does a rewind that a person allowed.
+func TestAProofJudgesNoCommitBeforeItsOwn(t *testing.T) {
+	p := Confirming{Trial: Trial{Deployment: Deployment{New: System{Toplevel: "B", Revision: "c1"}, Old: System{Revision: "c0"}}, Baseline: Baseline{Print: "old"}}}
+	o := Observation{Now: time.Unix(100, 0), Uptime: 100 * time.Second, Following: FollowState{Print: "other"}}
+	for _, tip := range []Commit{"c1", "c2"} {
+		r := New()
+		r.Phase, r.Work.Remotes = p, []Answer{{Remote: "lab", Commit: tip, Anew: o.Now}}
+		fetch, is := follows(p, r, o).job.(Fetch)
+		if !is || fetch.Tip.Commit != tip || fetch.Anchor != "c1" || fetch.Rewind != "" {
+			t.Errorf("the branch is at %s: got %+v", tip, fetch)
 		}
 	}
 }

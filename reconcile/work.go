@@ -63,11 +63,8 @@ type Following struct {
 	Why    string        // the step after it failed
 	Fails  int           // in a row
 	Wrong  bool          // and trying again cannot help
-	Gate   Gate          // that refused it; "": it failed by itself
-	// Rewind is the commit on trial, where it does not come after the old one's: a person
-	// allowed it, or it would not have come this far.
-	Rewind Commit
-	Pause  Pause // after a failure
+	Verify bool          // it was a fetch, which had come as far as the verification
+	Pause  Pause         // after a failure
 	// Old says whether the old system's settings reach a remote, as far as they were asked.
 	Old   OldPoll
 	Asked time.Duration // boot-time clock

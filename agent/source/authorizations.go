@@ -11,6 +11,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 
 	"github.com/infra-agent/infra-agent/agent/signature"
+	"github.com/infra-agent/infra-agent/reconcile"
 )
 
 // authorizations judge a commit by the allowed signers that each of its parents has in a
@@ -51,7 +52,10 @@ func (r *remote) authorizations(s *store, base plumbing.Hash) (*authorizations, 
 		a.revoke, err = os.ReadFile(copyOf(path))
 		return a.revoke, err
 	})
-	return a, err
+	if err != nil {
+		return nil, &reconcile.KeysError{Err: err}
+	}
+	return a, nil
 }
 
 // ready gets the files that the commits are judged by.

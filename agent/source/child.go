@@ -48,6 +48,7 @@ type answer struct {
 	Verdict  reconcile.Verdict `json:"verdict,omitempty"`
 	NoBranch bool              `json:"no_branch,omitempty"`
 	Denied   bool              `json:"denied,omitempty"`
+	NoKeys   bool              `json:"no_keys,omitempty"`
 	Busy     *BusyError        `json:"busy,omitempty"`
 }
 
@@ -80,6 +81,8 @@ func (a answer) result(j job) (Result, error) {
 		return Result{}, &reconcile.RejectedError{Gate: a.Gate, Err: text, Suspect: a.Suspect, Verdict: a.verdict()}
 	case a.Denied:
 		return Result{}, &DeniedError{text}
+	case a.NoKeys:
+		return Result{}, &reconcile.KeysError{Err: text}
 	}
 	return Result{}, text
 }
@@ -152,6 +155,7 @@ func Child(stdin io.Reader, stdout io.Writer) error {
 		}
 		a.NoBranch = errors.Is(err, ErrNoBranch)
 		_, a.Denied = errors.AsType[*DeniedError](err)
+		_, a.NoKeys = errors.AsType[*reconcile.KeysError](err)
 		a.Busy, _ = errors.AsType[*BusyError](err)
 	} else {
 		a.Result = &result

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/infra-agent/infra-agent/reconcile"
 )
 
 // A namedFile is a file that the settings name, by the key that does.
@@ -44,10 +46,10 @@ func (j job) checkFiles() error {
 	for _, f := range j.files() {
 		info, err := os.Stat(f.path)
 		if err != nil {
-			return unreadable(f.key, err)
+			return j.without(f, unreadable(f.key, err))
 		}
 		if info.Size() <= 1 && isCopy(f.path) {
-			return missingCopy(f.key, f.path)
+			return j.without(f, missingCopy(f.key, f.path))
 		}
 		// The rule of ssh(1): a key of one's own must be nobody else's.
 		owner, ok := info.Sys().(*syscall.Stat_t)
@@ -56,6 +58,14 @@ func (j job) checkFiles() error {
 		}
 	}
 	return nil
+}
+
+// without is the error of a file that is not there: without keys nothing is verified.
+func (j job) without(f namedFile, err error) error {
+	if k := j.Trust.Files; f.path == k.AllowedSigners || f.path == k.Keyring || f.path == k.Revocation {
+		return &reconcile.KeysError{Err: err}
+	}
+	return err
 }
 
 // unreadable says why a file could not be read. The agent's unit has root's name, but

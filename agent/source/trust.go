@@ -56,9 +56,9 @@ func (r *remote) verify(ctx context.Context, s *store, tip, anchor plumbing.Hash
 	}
 	keys, err := signature.Load(r.Trust.Files, func(path string) ([]byte, error) { return os.ReadFile(copyOf(path)) })
 	if err != nil {
-		return "", err
+		return "", &reconcile.KeysError{Err: err}
 	}
-	own := ownKeys{keys, s}
+	own := ownKeys{keys, s, tip}
 	if r.Trust.Policy == reconcile.TrustAll && !anchor.IsZero() && anchor != tip && !rewound {
 		if _, err := r.verifySince(ctx, s, own, tip, anchor); err != nil {
 			return "", err
@@ -211,6 +211,7 @@ func (r *remote) verifySince(ctx context.Context, s *store, j judge, tip, anchor
 type ownKeys struct {
 	*signature.Keys
 	store *store
+	tip   plumbing.Hash
 }
 
 func (ownKeys) ready(_ context.Context, _, _ map[plumbing.Hash]bool) error { return nil }
@@ -221,7 +222,7 @@ func (k ownKeys) judge(commit plumbing.Hash) (signer string, err error) {
 		return "", err
 	}
 	if signer, err = k.Verify(raw); err != nil {
-		return "", refused("commit %s: %w (hint: %s)", short(commit), err, wayOn(err))
+		return "", refused("commit %s: %w (hint: %s)", short(commit), err, wayOn(err, commit == k.tip))
 	}
 	return signer, nil
 }
@@ -242,14 +243,21 @@ func commitBytes(s *store, name plumbing.Hash) ([]byte, error) {
 	return io.ReadAll(r)
 }
 
-// wayOn says what gets a node on that refuses a commit. The keys are those of the
-// running system, so no commit can bring the missing one.
-func wayOn(err error) string {
-	const without = "push the branch again without it"
-	if errors.Is(err, signature.ErrUnknownKey) {
-		return "if its key is to be trusted, add it to trust.allowed_signers_file or trust.openpgp_keyring_file and switch to that on the node by nixos-rebuild, once; else " + without
+// wayOn says what gets a node on that refuses a commit. The keys and the policy are those of
+// the running system, so no commit can bring others; and a rewind that a person allows does
+// not help, since the tip does descend from what was accepted.
+func wayOn(err error, tip bool) string {
+	without := "push the branch again without it"
+	if !tip {
+		without += `, or set trust.policy = "tip" and switch to that on the node by nixos-rebuild, once: it accepts what is signed on top of it`
 	}
-	return "sign it with a key that trust.allowed_signers_file or trust.openpgp_keyring_file names; if later commits stand on it, " + without
+	switch {
+	case errors.Is(err, signature.ErrUnknownKey):
+		return "if its key is to be trusted, add it to trust.allowed_signers_file or trust.openpgp_keyring_file and switch to that on the node by nixos-rebuild, once; else " + without
+	case !tip:
+		return without
+	}
+	return "sign it with a key that trust.allowed_signers_file or trust.openpgp_keyring_file names, and push it again"
 }
 
 func short(name plumbing.Hash) string { return reconcile.Commit(name.String()).Short() }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -153,8 +154,15 @@ func TestUnreadableKeysAllowNobodyButAreNotTheCommitsFault(t *testing.T) {
 	head := w.sign(ann)
 	w.push()
 	_, err := w.fetch(head, "")
-	if _, rejected := reconcile.RejectedBy(err); err == nil || rejected || !strings.Contains(err.Error(), "/nonexistent/allowed_signers") {
-		t.Errorf("Fetch: %v, want a passing error that names the file", err)
+	_, noKeys := errors.AsType[*reconcile.KeysError](err)
+	if _, rejected := reconcile.RejectedBy(err); !noKeys || rejected || !strings.Contains(err.Error(), "/nonexistent/allowed_signers") {
+		t.Errorf("Fetch: %v, want a passing error that names the file, and says that the keys are lacking", err)
+	}
+	t.Log("a file with a mistake, which the child reads")
+	w.trust(reconcile.TrustTip, pen{line: "ann of no key\n"})
+	_, err = w.fetch(head, "")
+	if _, noKeys := errors.AsType[*reconcile.KeysError](err); !noKeys {
+		t.Errorf("Fetch: %v, want an error that says that the keys are lacking", err)
 	}
 }
 
@@ -191,6 +199,11 @@ func TestPolicyAllNamesTheOldest(t *testing.T) {
 	tip := w.pushed("a", "4")
 	_, err := w.fetch(tip, first)
 	wantRejected(t, err, reconcile.GateUnverified, "10 commits since "+first.Short()+" are not accepted, the oldest is commit "+oldest.Short()+": ",
-		"not signed", "push the branch again without it")
+		"not signed", "push the branch again without it", `trust.policy = "tip"`)
 	wantVerdict(t, err, reconcile.VerdictUnsigned)
+	w.trust(reconcile.TrustTip, ann)
+	w.commit("a", "5")
+	w.sign(ann)
+	w.push()
+	w.mustFetch(w.head(), first) // what the hint names
 }

@@ -7,8 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/infra-agent/infra-agent/agent/agenttest/laws"
@@ -54,7 +54,7 @@ func TestSourceObeysItsLaws(t *testing.T) {
 			s.StateDir, s.Trust.Policy = t.TempDir(), reconcile.TrustNone
 			s.Source.Remotes = []config.Remote{{Name: "origin", URL: server.URL + "/fleet.git"}, {Name: "mirror", URL: silence.URL + "/fleet.git"}}
 			law.Holds(t, laws.Repository{
-				Source: sourcePort{source.NewFetcher(sourceOptions(s)), slog.New(slog.DiscardHandler), new(sync.Map)},
+				Source: sourcePort{source.NewFetcher(sourceOptions(s)), slog.New(slog.DiscardHandler), new(logged)},
 				First:  reconcile.Commit(first), Second: reconcile.Commit(second), Aside: reconcile.Commit(aside), Remote: "origin", Silent: "mirror", Move: move,
 			})
 		})
@@ -74,7 +74,7 @@ func TestWarningsAreLoggedOnce(t *testing.T) {
 	s := config.Default()
 	s.StateDir, s.Trust.Policy, s.Source.Remotes = t.TempDir(), reconcile.TrustNone, []config.Remote{{Name: "origin", URL: dir}}
 	var log strings.Builder
-	port := sourcePort{source.NewFetcher(sourceOptions(s)), slog.New(slog.NewTextHandler(&log, nil)), new(sync.Map)}
+	port := sourcePort{source.NewFetcher(sourceOptions(s)), slog.New(slog.NewTextHandler(&log, nil)), new(logged)}
 	for range 2 {
 		tip := reconcile.Commit(ran(t, dir, "git", "rev-parse", "HEAD"))
 		if _, err := port.Fetch(t.Context(), reconcile.Fetch{Tip: reconcile.Tip{Commit: tip, Remote: "origin"}, Purpose: reconcile.PurposeBranch}); err != nil {
@@ -84,5 +84,20 @@ func TestWarningsAreLoggedOnce(t *testing.T) {
 	}
 	if n := strings.Count(log.String(), "words"); n != 1 {
 		t.Errorf("the submodule is named %d times, want once:\n%s", n, log.String())
+	}
+}
+
+// What is kept of the log is as large as what one fetch says, however long the agent runs.
+func TestTheLinesOfTheLastFetchAreKept(t *testing.T) {
+	l := new(logged)
+	for _, c := range []struct{ lines, news []string }{
+		{[]string{"a", "b"}, []string{"a", "b"}},
+		{[]string{"b", "c"}, []string{"c"}},
+		{[]string{"a"}, []string{"a"}},
+		{nil, nil},
+	} {
+		if got := l.news(c.lines); !slices.Equal(got, c.news) || len(l.lines) != len(c.lines) {
+			t.Errorf("of %q it says %q, want %q, and keeps %q", c.lines, got, c.news, l.lines)
+		}
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/infra-agent/infra-agent/agent"
@@ -43,7 +42,7 @@ func (n node) ports(s config.Settings) agent.Ports {
 	check := func(ctx context.Context, c command.Command) ([]byte, error) { return n.system.Run(ctx, "check", c) }
 	manifests := newManifestPort(s, source.NewFetcher(n.sourceOptions(s)), nx)
 	return agent.Ports{
-		Source:    sourcePort{source.NewFetcher(n.sourceOptions(s)), n.log, new(sync.Map)},
+		Source:    sourcePort{source.NewFetcher(n.sourceOptions(s)), n.log, new(logged)},
 		Registry:  registryPort{resolver(s), nx, identity(s), manifests},
 		Manifests: manifests,
 		Nix:       nx,
@@ -240,45 +239,6 @@ func nixSystemOf(arch string) string {
 		return ""
 	}
 	return name + "-linux"
-}
-
-type sourcePort struct {
-	fetcher *source.Fetcher
-	log     *slog.Logger
-	told    *sync.Map // what the log has: it is so with every fetch
-}
-
-func (p sourcePort) Fetch(ctx context.Context, j reconcile.Fetch) (agent.Tree, error) {
-	res, err := p.fetcher.Fetch(ctx, source.Request{
-		Remote: j.Tip.Remote, Testing: j.Purpose == reconcile.PurposeTesting, Tip: j.Tip.Commit, Anchor: j.Anchor, Accepted: j.Accepted, AllowRewind: j.Rewind,
-		Prove: j.Purpose == reconcile.PurposeFollow,
-	})
-	if _, told := p.told.LoadOrStore(res.Unconfined, true); !told && res.Unconfined != "" {
-		p.log.Info("fetches are not confined to their own files", "why", res.Unconfined)
-	}
-	for _, warning := range res.Warnings {
-		if _, told := p.told.LoadOrStore(warning, true); !told {
-			p.log.Warn("revision", "revision", res.Commit, "warning", warning)
-		}
-	}
-	rev := reconcile.Revision{Commit: res.Commit, Time: res.Time, Subject: res.Subject, Signer: res.Signer, Warnings: res.Warnings}
-	if err == nil {
-		rev.Hash, err = p.fetcher.Hash(res)
-	}
-	verify := func(dir string) error { return p.fetcher.Verify(res, dir) }
-	return agent.Tree{Revision: rev, Dir: res.Tree, Behind: res.Commits, Verified: res.Judged, Verify: verify}, err
-}
-
-// Again gets the files of a commit that was fetched, of the store or of the first remote that has it.
-func (p sourcePort) Again(ctx context.Context, f reconcile.Fetched) (tree agent.Tree, err error) {
-	c := f.Revision.Commit
-	for _, remote := range p.fetcher.Remotes() {
-		tree, err = p.Fetch(ctx, reconcile.Fetch{Tip: reconcile.Tip{Commit: c, Remote: remote}, Purpose: f.Purpose, Anchor: c})
-		if err == nil || ctx.Err() != nil {
-			break
-		}
-	}
-	return tree, err
 }
 
 type healthPort struct {

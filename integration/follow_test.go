@@ -179,6 +179,37 @@ func TestWhatAnAgentHasKeptIsNoProof(t *testing.T) {
 	})
 }
 
+// A switch leaves the agent alone whose unit says so: what its next start would give it counts all the same, before the
+// system is kept.
+func TestAUnitThatNoSwitchStartsAgain(t *testing.T) {
+	f := newFleet(t)
+	f.edit("config.toml", `name = "lab"`, "name = \"lab\"\ntimeout = \"5s\"")
+	web := f.up("web1")[0]
+	unit := must[string](t)(web.Run(t.Context(), "cat", "/etc/systemd/system/infra-agent.service"))
+	role := must[string](t)(f.Repo().File("roles/web.nix"))
+	with := func(lines string) map[string]string {
+		text := strings.Replace(unit, "[Service]\n", "[Service]\n"+lines, 1)
+		return map[string]string{"roles/web.nix": strings.Replace(role, "{ ... }: {", "{ ... }: {\n  units.\"infra-agent.service\" = ''\n"+text+"\n'';", 1)}
+	}
+	f.push("the role has the unit", with(""))
+	web.wait("in sync", inSync(f.tip()))
+	good := web.toplevel(lab.CurrentSystem)
+	for _, flag := range []string{"X-RestartIfChanged=false", "X-ReloadIfChanged=true"} {
+		bad := f.push(flag, with(flag+"\nPrivateNetwork=true\n"))
+		s := web.rolledBack(bad, good, reconcile.ReasonFollow)
+		if o, _ := last(s); !strings.Contains(o.Cause.Why, "follow its branch: poll: lab: ") {
+			t.Errorf("%s: rolled back for %+v", flag, o.Cause)
+		}
+	}
+	fix := f.push("with another variable", with("X-RestartIfChanged=false\nEnvironment=WORD=1\n"))
+	web.wait("promoted", ended(reconcile.ResultPromoted, fix))
+	if got := must[string](t)(web.Run(t.Context(), "sh", "-c", "tr '\\0' '\\n' < /proc/$(systemctl show -P MainPID infra-agent)/environ")); !strings.Contains(got, "WORD=1\n") {
+		t.Error("the agent that was kept runs as its unit was before")
+	}
+	f.push("never started again", map[string]string{"roles/web.nix": strings.ReplaceAll(with("")["roles/web.nix"], "Restart=always", "Restart=no")})
+	web.wait("held", held(reconcile.GatePreflight, "nothing of the new system starts infra-agent.service again when it ends"))
+}
+
 // goesBackDeaf pushes what no fetch would reach the server with; the fix that follows arrives.
 func (f fleet) goesBackDeaf(up func(...string) []*node, files map[string]string, why string) {
 	f.t.Helper()

@@ -76,8 +76,7 @@ func (b bootUnits) text(unit string) string {
 		return ""
 	}
 	for _, dir := range b.dirs {
-		dropIns, _ := filepath.Glob(filepath.Join(dir, unit+".d", "*.conf")) // the pattern is well-formed
-		for _, file := range dropIns {
+		for _, file := range dropIns(dir, unit) {
 			more, _ := os.ReadFile(file)
 			text = append(append(text, '\n'), more...)
 		}
@@ -140,7 +139,12 @@ func (n *Node) bootsAgent(next reconcile.Toplevel) error {
 	if !started[AgentUnit] {
 		return fmt.Errorf("nothing of the new system starts %s at boot, so no later commit would reach this node (hint: it needs wantedBy, such as multi-user.target, and no word of boot.kernelParams against it)", AgentUnit)
 	}
-	if !strings.Contains(units.text(AgentUnit), "NIX_REMOTE=daemon") {
+	text := units.text(AgentUnit)
+	const always = "always"
+	if now := n.bootUnits(n.toplevel(currentSystem)).text(AgentUnit); directive(now, "Restart") == always && directive(text, "Restart") != always {
+		return fmt.Errorf("nothing of the new system starts %s again when it ends, which it does by itself for other credentials (hint: serviceConfig.Restart = %q, as now)", AgentUnit, always)
+	}
+	if !strings.Contains(text, "NIX_REMOTE=daemon") {
 		return nil
 	}
 	listens := func(unit string) bool {

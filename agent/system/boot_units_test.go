@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/infra-agent/infra-agent/reconcile"
 )
 
 // params are a system's kernel-params, from where its units are.
@@ -77,6 +79,25 @@ func TestWhatBoots(t *testing.T) {
 		}
 		if err := n.bootsAgent("/nix/store/aaa"); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+// An agent that ends, for other credentials say, must be started again. A node whose unit never said so is left alone.
+func TestWhoStartsTheAgentAgain(t *testing.T) {
+	for _, c := range []struct{ now, next, want string }{
+		{"Restart=always\n", "Restart=always\n", ""},
+		{"Restart=always\n", "Restart=always\nRestart=on-failure\n", "starts infra-agent.service again when it ends"},
+		{"Restart=always\n", "RuntimeMaxSec=1h\n", "starts infra-agent.service again when it ends"},
+		{"Restart=no\n", "Restart=no\n", ""},
+	} {
+		unit := func(t reconcile.Toplevel) string { return string(t) + "/etc/systemd/system/" }
+		n := root(t, map[string]string{
+			currentSystem: "-> " + string(topA), unit(topA) + AgentUnit: "[Service]\n" + c.now, unit(topB) + AgentUnit: "[Service]\n" + c.next,
+			unit(topB) + "default.target": "-> multi-user.target", unit(topB) + "multi-user.target.wants/" + AgentUnit: "",
+		})
+		if err := n.bootsAgent(topB); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q after %q: got %v, want %q", c.next, c.now, err, c.want)
 		}
 	}
 }

@@ -33,13 +33,12 @@ func (n *Node) named(next reconcile.Toplevel, files []string) error {
 
 // unitText is the agent's unit of a system, with what overrides it; "" when it has none.
 func (n *Node) unitText(t reconcile.Toplevel) string {
-	unit := n.Root + string(t) + "/etc/systemd/system/" + AgentUnit
-	text, err := os.ReadFile(unit)
+	dir := n.Root + string(t) + unitDir
+	text, err := os.ReadFile(filepath.Join(dir, AgentUnit))
 	if err != nil {
 		return ""
 	}
-	overrides, _ := filepath.Glob(unit + ".d/*.conf") // the pattern is well-formed
-	for _, file := range overrides {
+	for _, file := range dropIns(dir, AgentUnit) {
 		more, _ := os.ReadFile(file)
 		text = append(text, more...)
 	}

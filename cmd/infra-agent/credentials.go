@@ -11,14 +11,18 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/infra-agent/infra-agent/agent/system"
 )
 
-// credentials are files that systemd copied when it started the agent. What is put into
-// their place later counts at the next start alone: a commit may bring another token, and
-// the agent would be judged by the old one.
+// credentials are what systemd gave the agent when it started it: copies of files, and the
+// rights and limits of its unit. What takes their place later counts at the next start alone: a
+// commit may bring another token, or a unit that keeps the agent from the network, and the
+// agent would be judged by the old one.
 type credentials struct {
 	dir   string            // of the copies
 	files map[string]string // what they are copies of, by name
+	unit  string            // how systemd runs the agent, see [system.AgentRuns]; "": it is not known
 }
 
 // hidden are directories of which the unit sees nothing, or its own: ProtectHome, PrivateTmp
@@ -28,6 +32,9 @@ var hidden = []string{"/root/", "/home/", "/run/user/", "/tmp/", "/var/tmp/", "/
 // stale says what is wrong with the copies; "": nothing, as far as the files can be read.
 // changed says that a new start would mend it.
 func (c credentials) stale() (why string, changed bool) {
+	if now := agentRuns(); c.unit != "" && now != "" && now != c.unit { // one that is taken off its node has no unit
+		return fmt.Sprintf("the agent runs as %s was before", system.AgentUnit), true
+	}
 	for name, file := range c.files {
 		if slices.ContainsFunc(hidden, func(dir string) bool { return strings.HasPrefix(file, dir) }) {
 			continue
@@ -45,6 +52,8 @@ func (c credentials) stale() (why string, changed bool) {
 	}
 	return why, false
 }
+
+var agentRuns = system.AgentRuns // for a test to replace
 
 // How often the files are looked at, and how long an agent runs before it begins anew for
 // them: some are renewed all the time.

@@ -54,6 +54,23 @@ func TestStaleCredentials(t *testing.T) {
 	is("", false)
 }
 
+// An agent that a switch did not start again runs with the rights and limits of before.
+func TestAUnitOfBefore(t *testing.T) {
+	runs := agentRuns
+	t.Cleanup(func() { agentRuns = runs })
+	c := credentials{unit: "Restart=always\n"}
+	for now, want := range map[string]bool{c.unit: false, "Restart=always\nPrivateNetwork=true\n": true, "": false} {
+		agentRuns = func() string { return now }
+		if why, changed := c.stale(); changed != want || want != strings.Contains(why, "infra-agent.service was before") {
+			t.Errorf("with a unit %q: %q, %v", now, why, changed)
+		}
+	}
+	agentRuns = func() string { return "Restart=no" }
+	if why, changed := (credentials{}).stale(); why != "" || changed {
+		t.Errorf("of an agent that systemd did not start: %q, %v", why, changed)
+	}
+}
+
 // An agent that has just begun, or that builds, does not begin anew at once.
 func TestOutdatedCredentials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -35,24 +35,13 @@ type followPort struct {
 
 // FollowState reads afresh what a system may change of the way to its own fix.
 func (p followPort) FollowState() reconcile.FollowState {
-	print := sha256.New()
 	short, full := hostnames()
-	for _, text := range []string{p.self, short, full, toolPath("nix"), toolPath("nixos-rebuild")} {
-		note(print, text)
-	}
 	files := []string{"/etc/nix/nix.conf", "/etc/nix/machines", p.path}
 	for _, unit := range []string{system.AgentUnit, "nix-daemon.socket", "nix-daemon.service"} {
-		dropIns, _ := filepath.Glob("/etc/systemd/system/" + unit + ".d/*.conf") // the pattern is well-formed
-		files = append(append(files, "/etc/systemd/system/"+unit), dropIns...)
+		files = append(files, system.UnitFiles(unit)...)
 	}
 	files = append(files, slices.Sorted(maps.Values(p.given.files))...)
-	for _, file := range append(files, p.settings.Files()...) {
-		content, err := os.ReadFile(file)
-		note(print, file)
-		note(print, string(content))
-		note(print, fmt.Sprint(err))
-	}
-	s := reconcile.FollowState{Print: hex.EncodeToString(print.Sum(nil))}
+	s := reconcile.FollowState{Print: printOf(append(files, p.settings.Files()...), p.self, short, full, toolPath("nix"), toolPath("nixos-rebuild"))}
 	switch next, err := config.Load(p.path); {
 	case err != nil:
 		s.Stale = "the settings on disk cannot be used: " + err.Error()
@@ -62,6 +51,21 @@ func (p followPort) FollowState() reconcile.FollowState {
 		s.Stale, _ = p.given.stale()
 	}
 	return s
+}
+
+// printOf is equal for files of equal names and contents, and equal texts.
+func printOf(files []string, texts ...string) string {
+	print := sha256.New()
+	for _, text := range texts {
+		note(print, text)
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		note(print, file)
+		note(print, string(content))
+		note(print, fmt.Sprint(err))
+	}
+	return hex.EncodeToString(print.Sum(nil))
 }
 
 // note adds a text to a hash, so that no two lists of texts are alike.

@@ -70,7 +70,10 @@ func run(ctx context.Context, path string) error {
 		if err != nil {
 			log.Warn("a change of a credential would not be seen", "err", err)
 		}
-		n.given = credentials{dir, files}
+		n.given = credentials{dir: dir, files: files}
+	}
+	if os.Getenv("NOTIFY_SOCKET") != "" {
+		n.given.unit = system.AgentRuns()
 	}
 
 	var all sync.WaitGroup
@@ -142,13 +145,18 @@ func run(ctx context.Context, path string) error {
 		file: path, trigger: filepath.Join(settings.RunDir, "sync"), dirs: n.system.Watched(),
 		reload: settingsFile.reload, poll: polls.now, look: func() { a.Look(ctx) },
 	}
-	if len(n.given.files) > 0 {
+	if len(n.given.files) > 0 || n.given.unit != "" {
 		all.Go(func() {
-			preparing := func() bool { // a start would begin it anew: some credentials are renewed more often than it takes
-				job := a.Snapshot().Observation.Job
+			busy := func() bool {
+				s := a.Snapshot()
+				if s.Record.Phase != (reconcile.Idle{}) {
+					_, confirming := s.Record.Phase.(reconcile.Confirming)
+					return !confirming // a switch is under way, which has not told systemd of its units yet
+				}
+				job := s.Observation.Job // a start would begin it anew: some credentials are renewed more often than it takes
 				return job != nil && reconcile.PurposeOf(job) != ""
 			}
-			if why := n.given.outdated(ctx, preparing); why != "" {
+			if why := n.given.outdated(ctx, busy); why != "" {
 				log.Info("beginning anew", "why", why)
 				cancel(nil) // and systemd starts it again
 			}

@@ -34,6 +34,7 @@ var ends = []row{
 	{name: "its settings reach no remote", b: agenttest.System{Agent: agenttest.Agent, Settings: "2", Deaf: true}, running: "A", blocked: true},
 	{name: "its settings reach no remote, and it takes the old ones' token away", b: agenttest.System{Agent: agenttest.Agent, Settings: "2", Deaf: true, Takes: true}, running: "A", blocked: true},
 	{name: "its settings verify nothing", b: agenttest.System{Agent: agenttest.Agent, Settings: "2", Distrust: true}, running: "A", blocked: true},
+	{name: "its Nix builds nothing", b: agenttest.System{Agent: agenttest.Agent, Settings: "2", Jams: true}, running: "A", blocked: true},
 	{name: "its settings find no node", b: agenttest.System{Agent: agenttest.Other, Settings: "2", Lost: true}, running: "A", blocked: true},
 	{name: "its settings describe another system", b: agenttest.System{Agent: agenttest.Agent, Settings: "2", Strays: true}, running: "A", blocked: true},
 	{name: "its agent dies", b: agenttest.System{Agent: agenttest.Other, AgentDies: true}, running: "A", blocked: true},

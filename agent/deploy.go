@@ -41,7 +41,8 @@ func baseline(ctx context.Context, d reconcile.Deployment, p Ports) (reconcile.B
 	if err != nil {
 		return reconcile.Baseline{}, err
 	}
-	base := reconcile.Baseline{Failed: units.Failed, Restarting: units.Restarting, Active: units.Active, Checks: map[string]bool{}, Print: p.Follower.FollowState().Print}
+	follow := p.Follower.FollowState()
+	base := reconcile.Baseline{Failed: units.Failed, Restarting: units.Restarting, Active: units.Active, Checks: map[string]bool{}, Print: follow.Print, Nix: follow.Nix}
 	for name, res := range p.Health.Run(ctx, d.Old.Checks) {
 		base.Checks[name] = res.OK
 	}

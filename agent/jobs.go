@@ -107,6 +107,9 @@ func (a *Agent) work(ctx context.Context, job reconcile.Job, p Ports, policy rec
 		if s.Fetched, err = whole(ctx, s.Fetched, p); err == nil {
 			s.Derivation, s.Toplevel, err = p.Nix.Evaluate(ctx, s.Revision, s.Target.Configuration)
 		}
+		if err == nil && j.From.Purpose == reconcile.PurposeFollow {
+			err = p.Nix.Prove(ctx, s.Revision, s.Target.Configuration, j.Anew)
+		}
 		return reconcile.Advanced{Step: s}, err
 	case reconcile.Build:
 		report := func(now reconcile.Progress) { a.progress.Store(&now) }

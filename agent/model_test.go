@@ -164,7 +164,7 @@ func (w *world) moveTesting() {
 func (w *world) system() agenttest.System {
 	with := agenttest.System{Settings: rapid.SampledFrom([]string{"", "", "2"}).Draw(w.T, "settings"), Agent: rapid.SampledFrom([]string{agenttest.Agent, agenttest.Agent, agenttest.Other, ""}).Draw(w.T, "agent")}
 	own := fmt.Sprintf("settings %d", w.commits) // another system with the same ones would follow as this one does
-	switch rapid.IntRange(0, 20).Draw(w.T, "fault") {
+	switch rapid.IntRange(0, 21).Draw(w.T, "fault") {
 	case 1:
 		with.Unevaluable = true
 	case 2:
@@ -201,6 +201,8 @@ func (w *world) system() agenttest.System {
 		with.Settings, with.Lost = own, true
 	case 20:
 		with.Settings, with.Strays = own, true
+	case 21:
+		with.Settings, with.Jams = own, true
 	case 15:
 		with.Torn = rapid.IntRange(1, 2).Draw(w.T, "times")
 	}

@@ -81,6 +81,9 @@ type Nix interface {
 	Add(ctx context.Context, dir, root string) (path string, err error)
 	Has(path string) bool // in the store; what is not rooted may be gone at any time
 	Evaluate(ctx context.Context, rev reconcile.Revision, configuration string) (reconcile.Derivation, reconcile.Toplevel, error)
+	// Prove shows that the next commit could be evaluated and built as Nix is now: it builds
+	// something, and with anew it evaluates without what was kept of an earlier evaluation.
+	Prove(ctx context.Context, rev reconcile.Revision, configuration string, anew bool) error
 	// Build builds what was evaluated, and keeps it by the root of that name.
 	Build(ctx context.Context, from reconcile.Evaluated, root string, report func(reconcile.Progress)) error
 	// Copy gets want from the node's binary caches, with all that it refers to, and keeps it.

@@ -68,7 +68,7 @@ var anyJob = rapid.Custom(func(t *rapid.T) Job {
 		Resolve{b.Fetched},
 		Plan{From: b.Fetched},
 		Audit{b.Evaluated},
-		Evaluate{b.Resolved},
+		Evaluate{From: b.Resolved},
 		Build{b.Evaluated},
 		Preflight{b, "A", false},
 		Tidy{},

@@ -77,7 +77,7 @@ func follows(p Confirming, r Record, o Observation) proof {
 		}
 		return f.taking(stepRegistry, Resolve{s})
 	case Resolved:
-		return f.taking(stepEvaluate, Evaluate{s})
+		return f.taking(stepEvaluate, Evaluate{From: s, Anew: o.Following.Nix != p.Baseline.Nix})
 	case Evaluated:
 		if s.Toplevel != d.New.Toplevel && s.Manifest.Pinned.IsZero() { // a pin may be of a later commit by now
 			return proof{step: stepEvaluate, wrong: true, why: fmt.Sprintf("it describes %s for %s, and not the system on trial", s.Toplevel, cmp.Or(s.Target.Configuration, s.Target.Node))}

@@ -49,6 +49,19 @@ func TestStepsOfFollowing(t *testing.T) {
 	}
 }
 
+// Where Nix's settings or limits are other ones, an answer from Nix's cache would be no proof.
+func TestAProofEvaluatesAnewWhereNixChanged(t *testing.T) {
+	p := Confirming{Trial: Trial{Deployment: Deployment{New: System{Toplevel: "B", Revision: "c1"}}, Baseline: Baseline{Print: "old", Nix: "old"}}}
+	for nix, want := range map[string]bool{"old": false, "other": true} {
+		o := Observation{Now: time.Unix(100, 0), Uptime: 100 * time.Second, Following: FollowState{Print: "other", Nix: nix}}
+		r := New()
+		r.Phase, r.Work.Remotes, r.Work.Following.Step = p, []Answer{{Remote: "lab", Commit: "c1", Anew: o.Now}}, Resolved{}
+		if j, is := follows(p, r, o).job.(Evaluate); !is || j.Anew != want {
+			t.Errorf("with %s: got %+v", nix, j)
+		}
+	}
+}
+
 // New settings judge the commit that brings them, and what comes after it: another policy of trust says nothing of commits
 // that the node has accepted, nor does a rewind that a person allowed.
 func TestAProofJudgesNoCommitBeforeItsOwn(t *testing.T) {

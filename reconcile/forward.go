@@ -91,7 +91,7 @@ func onward(c Candidate, r Record, o Observation) (Action, Hold) {
 		}
 		return Run{Resolve{s}}, Hold{}
 	case Resolved:
-		return Run{Evaluate{s}}, Hold{}
+		return Run{Evaluate{From: s}}, Hold{}
 	case Evaluated:
 		return Run{Build{s}}, Hold{}
 	case Built:

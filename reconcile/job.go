@@ -81,7 +81,10 @@ func (j Audit) entry(l Limits) jobEntry {
 }
 
 // Evaluate finds the derivation and the toplevel.
-type Evaluate struct{ From Resolved }
+type Evaluate struct {
+	From Resolved
+	Anew bool // for [PurposeFollow]: not from what an earlier evaluation left behind
+}
 
 func (j Evaluate) entry(l Limits) jobEntry {
 	return jobEntry{"evaluate", string(j.From.Revision.Commit), j.From.Purpose, l.Evaluate}

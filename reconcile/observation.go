@@ -54,6 +54,7 @@ type GuardState struct {
 // FollowState is what the agent follows its branch with.
 type FollowState struct {
 	Print string // of its program, unit, settings, credentials, tools and host name: equal where all of them are
+	Nix   string // of what an evaluation depends on beside the commit: Nix's settings, and limits
 	Stale string // why the settings on disk are not those in force; empty: they are
 }
 

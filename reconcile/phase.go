@@ -123,6 +123,7 @@ type Baseline struct {
 	Checks     map[string]bool `json:"checks,omitempty"`     // by name: was it green
 	Targets    []string        `json:"targets,omitempty"`    // connectivity targets that answered
 	Print      string          `json:"print,omitempty"`      // see FollowState
+	Nix        string          `json:"nix,omitempty"`        // see FollowState
 }
 
 // A Reason says in one word why a deployment was rolled back. The set is

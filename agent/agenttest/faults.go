@@ -38,6 +38,7 @@ type System struct {
 	Distrust bool   // they verify no commit
 	Lost     bool   // they find no node in the registry
 	Strays   bool   // they evaluate to another system
+	Jams     bool   // its Nix builds nothing
 
 	AgentDies    bool // its agent exits after a moment, again and again
 	Unpromotable int  // so many promotions fail

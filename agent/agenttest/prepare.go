@@ -180,6 +180,18 @@ func (p nix) Evaluate(ctx context.Context, rev reconcile.Revision, _ string) (re
 	return reconcile.Derivation(top + ".drv"), top, err
 }
 
+func (p nix) Prove(ctx context.Context, _ reconcile.Revision, _ string, _ bool) error {
+	return p.effect(ctx, "build something", p.jammed)
+}
+
+// jammed reports an error where the loaded system's Nix builds nothing. The caller holds mu.
+func (p nix) jammed() error {
+	if p.n.Systems[p.n.loaded].Jams {
+		return errors.New("the group nixbld has no members")
+	}
+	return nil
+}
+
 func (p nix) Build(ctx context.Context, from reconcile.Evaluated, root string, report func(reconcile.Progress)) error {
 	rev, want := from.Revision, from.Toplevel
 	var s System
@@ -196,6 +208,9 @@ func (p nix) Build(ctx context.Context, from reconcile.Evaluated, root string, r
 		}
 		if s.Unbuildable {
 			return reconcile.Rejected(reconcile.GateBuild, errors.New("exit 1"))
+		}
+		if err := p.jammed(); err != nil {
+			return err
 		}
 		p.n.roots[root] = string(want)
 		return nil

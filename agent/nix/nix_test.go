@@ -138,6 +138,40 @@ func TestEvaluate(t *testing.T) {
 	)
 }
 
+// What was evaluated before may be asked for anew, and something is built that never was, unless others build for the node.
+func TestProve(t *testing.T) {
+	const anew = "nix " + features + " [eval] [--raw] [--option] [eval-cache] [false] [" + ref + `#nixosConfigurations."web".config.system.build.toplevel.drvPath] ` + strict
+	const jobs, build = "nix " + features + " [config] [show] [max-jobs]", "nix " + features + " [build] [--no-link] [--expr] ["
+	for _, c := range []struct {
+		nix  Nix
+		anew bool
+		jobs string
+		want []string
+	}{
+		{Nix{}, false, "4", []string{jobs, build}},
+		{Nix{}, true, "4", []string{anew, jobs, build}},
+		{Nix{}, true, "0", []string{anew, jobs}},
+		{Nix{File: File{Path: "default.nix"}}, true, "auto", []string{jobs, build}},
+	} {
+		calls := programs(t, map[string]string{"nix": `case "$*" in *max-jobs*) echo ` + c.jobs + `;; esac`})
+		if err := c.nix.Prove(t.Context(), revision, "web", c.anew); err != nil {
+			t.Error(err)
+		}
+		got := calls()
+		for i, call := range got {
+			if strings.HasPrefix(call, build) {
+				got[i] = build
+			}
+		}
+		called(t, got, c.want...)
+	}
+	programs(t, map[string]string{"nix": `case "$*" in *max-jobs*) echo 4;; *) echo "error: the build users group 'nixbld' has no members" >&2; exit 1;; esac`})
+	err := new(Nix).Prove(t.Context(), revision, "web", false)
+	if err == nil || !strings.Contains(err.Error(), "has no members") {
+		t.Errorf("a Nix that builds nothing: %v", err)
+	}
+}
+
 func TestEvaluateWantsOneStorePath(t *testing.T) {
 	for _, answer := range []string{"", "nonsense", `/nix/store/a\n/nix/store/b`} {
 		programs(t, map[string]string{"nix": "printf /nix/store/ddd.drv", "nix-store": "printf '" + answer + "'"})

@@ -42,7 +42,7 @@ var deployment = reconcile.Deployment{
 
 var trial = reconcile.Trial{Deployment: deployment, Baseline: reconcile.Baseline{
 	Failed: []string{"old.service"}, Restarting: []string{"getty.service"}, Active: []string{"sshd.service"},
-	Checks: map[string]bool{"web <&>": true}, Targets: []string{"git.example.org:443"}, Print: "sha256",
+	Checks: map[string]bool{"web <&>": true}, Targets: []string{"git.example.org:443"}, Print: "sha256", Nix: "sha256 too",
 }}
 
 var cause = reconcile.Cause{Reason: reconcile.ReasonUnit, Why: `unit "nginx.service" failed`, Outside: true, OfRevision: true}

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/infra-agent/infra-agent/agent/command"
 	"github.com/infra-agent/infra-agent/agent/config"
@@ -36,12 +37,17 @@ type followPort struct {
 // FollowState reads afresh what a system may change of the way to its own fix.
 func (p followPort) FollowState() reconcile.FollowState {
 	short, full := hostnames()
-	files := []string{"/etc/nix/nix.conf", "/etc/nix/machines", p.path}
+	nixFiles := nixFiles("/etc/nix/nix.conf", includesDeep)
+	files := append([]string{"/etc/nix/machines", p.path}, nixFiles...)
 	for _, unit := range []string{system.AgentUnit, "nix-daemon.socket", "nix-daemon.service"} {
 		files = append(files, system.UnitFiles(unit)...)
 	}
 	files = append(files, slices.Sorted(maps.Values(p.given.files))...)
-	s := reconcile.FollowState{Print: printOf(append(files, p.settings.Files()...), p.self, short, full, toolPath("nix"), toolPath("nixos-rebuild"))}
+	l := p.settings.Limits
+	s := reconcile.FollowState{
+		Print: printOf(append(files, p.settings.Files()...), p.self, short, full, toolPath("nix"), toolPath("nixos-rebuild"), buildUsers("/etc/group")),
+		Nix:   printOf(nil, evaluates(nixFiles), fmt.Sprint(p.settings.Nix, l.Evaluate, l.EvaluateMemory)),
+	}
 	switch next, err := config.Load(p.path); {
 	case err != nil:
 		s.Stale = "the settings on disk cannot be used: " + err.Error()
@@ -51,6 +57,56 @@ func (p followPort) FollowState() reconcile.FollowState {
 		s.Stale, _ = p.given.stale()
 	}
 	return s
+}
+
+// includesDeep is how deep files of Nix's settings may include others for their contents to be seen.
+const includesDeep = 5
+
+// nixFiles returns a file of Nix's settings and those that it includes, nix.conf(5).
+func nixFiles(file string, deep int) []string {
+	files := []string{file}
+	content, err := os.ReadFile(file)
+	if err != nil || deep == 0 {
+		return files
+	}
+	for line := range strings.Lines(string(content)) {
+		f := strings.Fields(line)
+		if len(f) < 2 || f[0] != "include" && f[0] != "!include" {
+			continue
+		}
+		other := f[1]
+		if !filepath.IsAbs(other) {
+			other = filepath.Join(filepath.Dir(file), other)
+		}
+		files = append(files, nixFiles(other, deep-1)...)
+	}
+	return files
+}
+
+// evaluates returns the lines of files of Nix's settings that may matter to an evaluation. NixOS
+// names a shell for builds there, by a path that each update changes.
+func evaluates(files []string) string {
+	var all strings.Builder
+	for _, file := range files {
+		content, _ := os.ReadFile(file) // what cannot be read says nothing
+		for line := range strings.Lines(string(content)) {
+			if !strings.HasPrefix(line, "sandbox-paths") && !strings.HasPrefix(line, "extra-sandbox-paths") {
+				all.WriteString(line)
+			}
+		}
+	}
+	return all.String()
+}
+
+// buildUsers returns who builds for Nix's daemon, as group(5) has the group that NixOS gives it.
+func buildUsers(file string) string {
+	groups, _ := os.ReadFile(file) // without it nobody is in any
+	for line := range strings.Lines(string(groups)) {
+		if strings.HasPrefix(line, "nixbld:") {
+			return line
+		}
+	}
+	return ""
 }
 
 // printOf is equal for files of equal names and contents, and equal texts.

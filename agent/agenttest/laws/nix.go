@@ -52,6 +52,13 @@ var Nix = []Law[Builder]{
 			t.Errorf("got %v", err)
 		}
 	}},
+	{"it is shown that builds work, and evaluations anew", func(t testing.TB, b Builder) {
+		for _, anew := range []bool{false, true} {
+			if err := b.Nix.Prove(t.Context(), b.Good, b.Configuration, anew); err != nil {
+				t.Errorf("anew %t: %v", anew, err)
+			}
+		}
+	}},
 	{"what is built stays until its root is given up", func(t testing.TB, b Builder) {
 		from := b.evaluated(t, b.Good)
 		reports := 0

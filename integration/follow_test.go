@@ -210,6 +210,37 @@ func TestAUnitThatNoSwitchStartsAgain(t *testing.T) {
 	web.wait("held", held(reconcile.GatePreflight, "nothing of the new system starts infra-agent.service again when it ends"))
 }
 
+// With Nix as a commit leaves it, the next commit could not be evaluated, or not be built. What was evaluated before, and what
+// the new nix.conf builds without the daemon, says nothing of that.
+func TestANixThatDeploysNothingGoesBack(t *testing.T) {
+	f := newFleet(t)
+	web := f.up("web1")[0]
+	daemon := must[string](t)(web.Run(t.Context(), "cat", "/usr/lib/systemd/system/nix-daemon.service"))
+	role := must[string](t)(f.Repo().File("roles/web.nix"))
+	with := func(what string) map[string]string {
+		return map[string]string{"roles/web.nix": strings.Replace(role, "{ ... }: {", "{ ... }: {\n"+what, 1)}
+	}
+	unit := func(lines string) string { return "units.\"nix-daemon.service\" = ''\n" + daemon + lines + "'';\n" }
+	const conf = "experimental-features = nix-command flakes\nsandbox = false\nsubstituters =\nbuild-users-group =\n"
+	nix := func(lines string) string { return "etc.\"nix/nix.conf\" = ''\n" + conf + lines + "'';\n" }
+	f.push("the role has Nix's settings", with(unit("")+nix("")))
+	web.wait("in sync", inSync(f.tip()))
+	good := web.toplevel(lab.CurrentSystem)
+	for _, c := range []struct{ name, what, why string }{
+		{"a daemon that cannot write", unit("[Service]\nReadOnlyPaths=/nix/store\n") + nix(""), "build something with Nix as it is now"},
+		{"an evaluation that may read nothing", unit("") + nix("restrict-eval = true\n"), "anew"},
+	} {
+		bad := f.push(c.name, with(c.what))
+		s := web.rolledBack(bad, good, reconcile.ReasonFollow)
+		if o, _ := last(s); !strings.Contains(o.Cause.Why, "follow its branch: evaluate: ") || !strings.Contains(o.Cause.Why, c.why) {
+			t.Errorf("%s: rolled back for %+v", c.name, o.Cause)
+		}
+	}
+	f.push("as before", with(unit("")+nix("")))
+	commit := f.push("with another variable", with(unit("")+nix("")+"etc.word = \"1\\n\";\n"))
+	web.wait("promoted", ended(reconcile.ResultPromoted, commit))
+}
+
 // goesBackDeaf pushes what no fetch would reach the server with; the fix that follows arrives.
 func (f fleet) goesBackDeaf(up func(...string) []*node, files map[string]string, why string) {
 	f.t.Helper()

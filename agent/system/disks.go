@@ -3,7 +3,10 @@ package system
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/infra-agent/infra-agent/agent/command"
@@ -17,8 +20,10 @@ type disk struct{ device, kind string }
 var diskPlaces = append([]string{"/", "/nix", "/nix/store"}, bootPlaces...)
 
 // sameDisks refuses a system that has another disk where the machine boots from. A switch
-// mounts nothing there anew: the trial would be well, and the next boot would not.
-func (n *Node) sameDisks(ctx context.Context, next reconcile.Toplevel) error {
+// mounts nothing there anew: the trial would be well, and the next boot would not. Nor may
+// something be mounted over the agent's own directory, or over Nix's: what is there would
+// be out of sight.
+func (n *Node) sameDisks(ctx context.Context, next reconcile.Toplevel, state string) error {
 	now, then := n.disks(n.toplevel(currentSystem)), n.disks(next)
 	for _, place := range diskPlaces {
 		was, will := now[place], then[place]
@@ -33,16 +38,36 @@ func (n *Node) sameDisks(ctx context.Context, next reconcile.Toplevel) error {
 			`(hint: move what is there, and run "nixos-rebuild boot" and reboot by hand; or correct fileSystems."%s")`,
 			will.device, will.kind, place, was.device, was.kind, place)
 	}
+	for _, place := range slices.Sorted(maps.Keys(then)) {
+		if now[place].device != "" || !hides(place, state) || slices.ContainsFunc(n.mounts(), func(m mount) bool { return m.where == place }) {
+			continue
+		}
+		return fmt.Errorf("the new system mounts %s (%s) at %s, where nothing is mounted now: what is there, the agent's record or the store, would be out of sight "+
+			"(hint: move what is there, and run nixos-rebuild switch by hand)", then[place].device, then[place].kind, place)
+	}
 	return nil
 }
 
-// disks reads /etc/fstab of a system, by mount point.
+// hides reports whether something mounted at a place hides the agent's directory, or Nix's.
+func hides(place, state string) bool {
+	below := func(dir string) bool { return place == dir || strings.HasPrefix(dir, place+"/") }
+	return place != "/" && (below(state) || below("/nix/store") || below("/nix/var/nix/db"))
+}
+
+// disks reads /etc/fstab of a system, and its own mount units, by mount point.
 func (n *Node) disks(t reconcile.Toplevel) map[string]disk {
 	disks := map[string]disk{}
 	text, _ := os.ReadFile(n.Root + string(t) + "/etc/fstab") // a container has none
 	for line := range strings.Lines(string(text)) {
 		if f := strings.Fields(line); len(f) > 2 && !strings.HasPrefix(f[0], "#") {
 			disks[f[1]] = disk{f[0], f[2]}
+		}
+	}
+	units, _ := filepath.Glob(n.Root + string(t) + unitDir + "/*.mount") // the pattern is well-formed
+	for _, unit := range units {
+		text, _ := os.ReadFile(unit)
+		if where := directive(string(text), "Where"); where != "" && disks[where].device == "" {
+			disks[where] = disk{directive(string(text), "What"), directive(string(text), "Type")}
 		}
 	}
 	return disks

@@ -1,6 +1,7 @@
 package system
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 )
@@ -29,11 +30,40 @@ func TestDisks(t *testing.T) {
 			"/dev/disk/by-label/ESP": "-> /dev/sda1", "/dev/disk/by-uuid/aaaa": "-> /dev/sda2", "/dev/disk/by-label/root": "-> /dev/sda2",
 			"/dev/disk/by-partuuid/cc": "-> /dev/sda2", "/dev/disk/by-uuid/bbbb": "-> /dev/sdb1",
 		})
-		if err := n.sameDisks(t.Context(), topB); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+		if err := n.sameDisks(t.Context(), topB, "/var/lib/infra-agent"); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)
 		}
 	}
-	if err := root(t, nil).sameDisks(t.Context(), topB); err != nil {
+	if err := root(t, nil).sameDisks(t.Context(), topB, "/var/lib/infra-agent"); err != nil {
 		t.Errorf("systems without fstab: %v", err)
+	}
+}
+
+// What is mounted over the agent's record, or over the store, hides it from the next start on.
+func TestMountsThatHide(t *testing.T) {
+	const now = "/dev/sda2 / ext4 defaults 0 1\n"
+	for name, c := range map[string]struct {
+		fstab, unit string
+		mounted     string // already; "": /
+		want        string // place
+	}{
+		"nothing new":                     {"", "", "", ""},
+		"over the record":                 {"tmpfs /var/lib/infra-agent tmpfs defaults 0 0\n", "", "", "/var/lib/infra-agent"},
+		"above the record":                {"/dev/sdb1 /var/lib ext4 defaults 0 2\n", "", "", "/var/lib"},
+		"over the store":                  {"/dev/sdb1 /nix ext4 defaults 0 2\n", "", "", "/nix"},
+		"over Nix's database":             {"/dev/sdb1 /nix/var/nix ext4 defaults 0 2\n", "", "", "/nix/var/nix"},
+		"beside the record":               {"/dev/sdb1 /var/lib/infra ext4 defaults 0 2\n", "", "", ""},
+		"what is mounted without a word":  {"/dev/sdb1 /nix ext4 defaults 0 2\n", "", "8:17 /nix ext4", ""},
+		"by a unit":                       {"", "[Mount]\nWhat=/dev/sdb1\nType=ext4\nWhere=/var\n", "", "/var"},
+		"by a unit, of what is elsewhere": {"", "[Mount]\nWhat=/dev/sdb1\nWhere=/srv\n", "", ""},
+	} {
+		n := root(t, map[string]string{
+			currentSystem: "-> " + string(topA), string(topA) + "/etc/fstab": now, string(topB) + "/etc/fstab": now + c.fstab,
+			string(topB) + "/etc/systemd/system/a.mount": c.unit, "/proc/self/mountinfo": mountinfo(cmp.Or(c.mounted, "8:2 / ext4")),
+		})
+		err := n.sameDisks(t.Context(), topB, "/var/lib/infra-agent")
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), " at "+c.want+", where nothing is mounted now") {
+			t.Errorf("%s: got %v, want %q", name, err, c.want)
+		}
 	}
 }

@@ -35,7 +35,7 @@ func (n *Node) Preflight(ctx context.Context, next reconcile.Toplevel, retire bo
 	if err := n.booted(ctx); err != nil {
 		return reconcile.Newcomer{}, err
 	}
-	if err := n.sameDisks(ctx, next); err != nil {
+	if err := n.sameDisks(ctx, next, filepath.Dir(record)); err != nil {
 		return reconcile.Newcomer{}, reconcile.Rejected(reconcile.GatePreflight, err)
 	}
 	if err := n.switchCheck(ctx, next); err != nil {

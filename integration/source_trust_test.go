@@ -71,7 +71,7 @@ func TestAPolicyHoldsFromItsCommitOn(t *testing.T) {
 	f.push("ann may sign", trusting("allowed_signers", ann.Allowed))
 	tip := f.edit("config.toml", "[confirm]", "[trust]\npolicy = \"tip\"\nallowed_signers_file = \"/etc/infra-agent/allowed_signers\"\n\n[confirm]")
 	web := f.up("web1")[0]
-	must[string](t)(web.agent("suspend"))
+	must[string](t)(web.agent("suspend", "while people push"))
 	f.signAs(nil)
 	f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
 	f.signAs(&ann)

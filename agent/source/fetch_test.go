@@ -134,6 +134,49 @@ func TestProofAsksAgain(t *testing.T) {
 	}
 }
 
+// However fast pushes come, a commit that was the newest can be fetched, whole: what came after it is history that was passed.
+// A commit that the branch was taken back from cannot.
+func TestBranchThatMovesOnFasterThanFetchesBegin(t *testing.T) {
+	w := newWorld(t)
+	w.fetcher.opts.Limits.FetchBytes = 100_000
+	first := w.pushed("a", "1")
+	_, overSSH := w.overSSH()
+	remotes := []Remote{{Name: "origin", URL: w.url}, overSSH, w.overGit(), {Name: "origin", URL: w.bare}}
+	for _, r := range remotes {
+		w.follow(r, w.fetcher.opts.Limits)
+		w.mustFetch(w.head(), "")
+	}
+	second := w.pushed("a", "2")
+	w.commit("b", random(20_000))
+	third := w.pushed("a", "3")
+	for _, r := range remotes {
+		w.follow(r, w.fetcher.opts.Limits)
+		w.mustFetch(second, first)
+		w.sameTree(second)
+		w.mustFetch(third, second)
+		w.sameTree(third)
+	}
+
+	t.Log("a branch that was rewritten")
+	fourth := w.pushed("a", "4")
+	w.git("reset", "-q", "--hard", string(third))
+	w.commit("a", "5")
+	w.git("push", "-q", "--force", "origin", "main")
+	_, err := w.fetch(fourth, third)
+	if _, rejected := reconcile.RejectedBy(err); err == nil || rejected || !strings.Contains(err.Error(), "moved on to "+w.head().Short()) {
+		t.Errorf("Fetch: %v, want a passing error about a branch that moved on", err)
+	}
+
+	t.Log("what the branch is at now is larger than the limits")
+	w.mustFetch(w.head(), third)
+	fifth := w.pushed("a", "6")
+	sixth := w.pushed("b", random(200_000))
+	_, err = w.fetch(fifth, third)
+	if _, rejected := reconcile.RejectedBy(err); err == nil || rejected || !strings.Contains(err.Error(), "moved on to "+sixth.Short()) {
+		t.Errorf("Fetch: %v, want a passing error about a branch that moved on", err)
+	}
+}
+
 func TestBranchThatMovedOn(t *testing.T) {
 	w := newWorld(t)
 	old := w.commit("a", "1")

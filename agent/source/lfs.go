@@ -137,7 +137,10 @@ func (w *writer) lfsConfigured(r *repository) (string, error) {
 	return at, nil
 }
 
-func isLFSURL(at string) bool { return validateModule(at) == nil && strings.HasPrefix(at, "http") }
+// A server of nothing else has no path.
+func isLFSURL(at string) bool {
+	return validateModule(strings.TrimRight(at, "/")+"/objects") == nil && strings.HasPrefix(at, "http")
+}
 
 // lfsURL is the URL that git-lfs takes where none is set.
 func lfsURL(from Remote) (string, error) {

@@ -246,6 +246,17 @@ func TestObjectsOfLFSElsewhere(t *testing.T) {
 	fetch("POST batch, GET ed700")
 }
 
+func TestURLsOfLFS(t *testing.T) {
+	for at, want := range map[string]bool{
+		"https://lfs.example.org": true, "http://192.0.2.1:8080/": true, "https://git.example.org/fleet.git/info/lfs": true,
+		"https://": false, "http:///x": false, "ssh://git@h/x": false, "file:///etc": false, "/etc": false, "https://h/x\n": false, "": false,
+	} {
+		if got := isLFSURL(at); got != want {
+			t.Errorf("%q: %t, want %t", at, got, want)
+		}
+	}
+}
+
 func TestLFSRefuses(t *testing.T) {
 	for _, c := range []struct {
 		name string

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/infra-agent/infra-agent/reconcile"
 )
 
 // A repository on this disk is read where git keeps it: bare, below a working tree, or elsewhere, with refs in files of
@@ -41,4 +43,19 @@ func TestTipsOfLocalRepositories(t *testing.T) {
 	if _, err := localTips(filepath.Join(dir, "packed"), both); err == nil || !strings.Contains(err.Error(), "keeps its refs as reftable") {
 		t.Errorf("refs of another format: %v, want the reason", err)
 	}
+}
+
+// What is over the limit is refused for that, and taken back by the next commit: git does not wait for its rest to be read.
+func TestTooMuchOfALocalRepository(t *testing.T) {
+	w := newWorld(t)
+	w.follow(Remote{Name: "origin", URL: w.bare}, w.fetcher.opts.Limits)
+	w.fetcher.opts.Limits.FetchBytes = 100_000
+	first := w.pushed("a", "1")
+	w.mustFetch(first, "")
+	_, err := w.fetch(w.pushed("b", random(300_000)), first)
+	wantRejected(t, err, reconcile.GateUnverified, "limits.fetch_bytes")
+	w.git("rm", "-q", "b")
+	mended := w.pushed("a", "2")
+	w.mustFetch(mended, first)
+	w.sameTree(mended)
 }

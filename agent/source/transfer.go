@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,6 +81,9 @@ func (r *remote) bring(ctx context.Context, s *store, tip, anchor plumbing.Hash)
 // so that is made anew, with the tip's own files alone and the commits before it without
 // theirs: see [takeCommits] for servers that send them nevertheless.
 //
+// A branch that has moved on since it was asked gives the tip all the same, as what it has
+// passed: or pushes that come faster than a fetch begins would keep a node from fetching any.
+//
 // go-git's own Fetch is no use here: with a depth it downloads the tree anew for
 // each commit, and without one it takes such a store for whole.
 func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, depth int) error {
@@ -89,7 +93,11 @@ func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, dept
 		return err
 	}
 	wants, err := r.wants(tip)
-	if err != nil {
+	moved, movedOn := errors.AsType[*movedError](err)
+	switch {
+	case movedOn && depth == 0 && !s.fresh: // with what the branch is at now comes all that it has passed
+		wants = []plumbing.Hash{hash(moved.to)}
+	case err != nil:
 		return err
 	}
 	if !slices.Contains(wants, tip) {
@@ -110,7 +118,12 @@ func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, dept
 	if err != nil {
 		return r.failed(err)
 	}
-	defer func() { _ = resp.Close() }()
+	defer func() {
+		if r.session.local { // or git would wait for somebody to read the rest, and we for git
+			_, _ = io.Copy(io.Discard, resp)
+		}
+		_ = resp.Close()
+	}()
 	pack := io.Reader(resp)
 	if req.Capabilities.Supports(capability.Sideband64k) {
 		pack = sideband.NewDemuxer(sideband.Sideband64k, pack)
@@ -137,6 +150,11 @@ func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, dept
 			return &damagedError{err}
 		}
 		return err
+	}
+	if movedOn {
+		if passed, _, err := (history{s}).ancestors(hash(moved.to)); err != nil || !passed[tip] {
+			return cmp.Or(err, error(moved))
+		}
 	}
 	if there, err := s.has(tip); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,6 +33,26 @@ func TestToShowThatItFollowsTakesNoTime(t *testing.T) {
 			if o.Result != reconcile.ResultPromoted || beyond > 5*time.Second {
 				t.Errorf("%s: %s, and %v beyond the window", o.To, o.Result, beyond)
 			}
+		}
+	})
+}
+
+// With settings that only look on, no later commit would be deployed, not even a fix: that is not for a commit to bring.
+func TestSettingsThatOnlyLookOnAreHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := agenttest.New()
+		n.Start()
+		defer n.Stop()
+		rest(t, n)
+		n.Push("c1", agenttest.Commit{Parent: "c0", System: "B"}, agenttest.System{Agent: agenttest.Agent, Settings: "2", Observes: true})
+		time.Sleep(5 * time.Minute) // it is looked at again and again
+		if holds := n.Agent().Snapshot().Holds; n.Slots().Running != "A" || !slices.ContainsFunc(holds, func(h reconcile.Hold) bool { return h.Gate == reconcile.GatePreflight }) {
+			t.Errorf("it runs %s, held by %+v", n.Slots().Running, holds)
+		}
+		n.Push("c2", agenttest.Commit{Parent: "c1", System: "C"}, agenttest.System{Agent: agenttest.Agent})
+		rest(t, n)
+		if n.Slots().Default != "C" {
+			t.Errorf("after the fix: %+v", n.Slots())
 		}
 	})
 }

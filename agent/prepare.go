@@ -180,6 +180,10 @@ func (a *Agent) preflight(ctx context.Context, j reconcile.Preflight, p Ports, p
 	if err := sameNode(ctx, j.From.Resolved, next, p); err != nil {
 		return nil, err
 	}
+	if next.Observes && !policy.Observe {
+		return nil, reconcile.Rejected(reconcile.GatePreflight, errors.New(`the new settings have mode = "observe", with which no later commit would be deployed, not even one that takes that back `+
+			"(hint: to look on from now on, switch to it on the node by nixos-rebuild)"))
+	}
 	if err := p.Programs.Secrets(ctx, j.From.Target.Secrets); err != nil {
 		return nil, err
 	}

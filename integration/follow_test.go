@@ -204,7 +204,7 @@ func TestAUnitThatNoSwitchStartsAgain(t *testing.T) {
 		t.Error("the agent that was kept runs as its unit was before")
 	}
 	f.push("never started again", map[string]string{"roles/web.nix": strings.ReplaceAll(with("")["roles/web.nix"], "Restart=always", "Restart=no")})
-	web.wait("held", held(reconcile.GatePreflight, "nothing of the new system starts infra-agent.service again when it ends"))
+	web.wait("held", held(reconcile.GatePreflight, "nothing of the new system starts infra-agent.service again whenever it ends"))
 }
 
 // With Nix as a commit leaves it, the next commit could not be evaluated, or not be built. What was evaluated before, and what
@@ -278,7 +278,7 @@ func TestWhatWouldTakeTheNodeAwayIsHeld(t *testing.T) {
 		{"nothing but the rescue target starts the agent", "units.\"infra-agent.service\" = ''\n[Service]\nExecStart=/run/current-system/sw/bin/infra-agent run\n\n[Install]\nWantedBy=rescue.target\n'';", reconcile.GatePreflight, "nothing of the new system starts infra-agent.service at boot"},
 		{"a Nix daemon elsewhere", "units.\"nix-daemon.socket\" = ''\n[Socket]\nListenStream=/run/nix-daemon\n'';", reconcile.GatePreflight, "nothing of the new system listens on /nix/var/nix/daemon-socket/socket"},
 		{"another disk", `etc."fstab" = "/dev/disk/by-label/elsewhere / ext4 defaults 0 1\n";`, reconcile.GatePreflight, "the new system has /dev/disk/by-label/elsewhere (ext4) at /, where this one has /dev/vda (ext4)"},
-		{"no Nix", "units.\"infra-agent.service\" = ''\n[Service]\nEnvironment=\"PATH=/usr/local/sbin\"\nExecStart=/run/current-system/sw/bin/infra-agent run\n\n[Install]\nWantedBy=multi-user.target\n'';", reconcile.GatePreflight, "infra-agent.service of the new system finds no nix on its PATH"},
+		{"no Nix", "units.\"infra-agent.service\" = ''\n[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=always\nEnvironment=\"PATH=/usr/local/sbin\"\nExecStart=/run/current-system/sw/bin/infra-agent run\n\n[Install]\nWantedBy=multi-user.target\n'';", reconcile.GatePreflight, "infra-agent.service of the new system finds no nix on its PATH"},
 		{"a Nix that builds nothing", `etc."nix/nix.conf" = "max-jobs = 0\nbuilders =\n";`, reconcile.GatePreflight, "max-jobs is 0, and there are no builders"},
 		{"a Nix that cannot build", `etc."nix/nix.conf" = "sandbox = false\nbuild-users-group = nonesuch\n";`, reconcile.GatePreflight, "specified in 'build-users-group' does not exist"},
 		{"a slip in nix.conf", `etc."nix/nix.conf" = "max-jobs\n";`, reconcile.GatePreflight, "with its nix.conf, the new system's Nix is of no use: "},
@@ -288,6 +288,10 @@ func TestWhatWouldTakeTheNodeAwayIsHeld(t *testing.T) {
 		web.expect(good)
 	}
 	settings := must[string](t)(f.Repo().File("config.toml"))
+	f.push("settings that only look on", map[string]string{"config.toml": "mode = \"observe\"\n" + settings, "roles/web.nix": role})
+	web.wait("held: settings that only look on", held(reconcile.GatePreflight, `the new settings have mode = "observe"`))
+	web.expect(good)
+	must[string](t)(f.Repo().Commit("as before", map[string]string{"config.toml": settings}))
 	// The module refuses it when it is evaluated: without it, a role writes the file.
 	without := strings.Replace(settings, "[confirm]", "[trust]\npolicy = \"tip\"\nallowed_signers_file = \"/run/credentials/infra-agent.service/signers\"\n\n[confirm]", 1)
 	f.push("a credential that nobody makes", with(`etc."infra-agent/config.toml" = ''`+"\n"+without+"'';"))

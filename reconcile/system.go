@@ -67,6 +67,8 @@ type Care struct {
 type Newcomer struct {
 	Checks  []Check // of its own settings; nil: they are not known
 	Retires bool    // it has no agent, and may have none
+	// Observes says that its agent would only look on.
+	Observes bool
 	// Units are those that are new, gone, or others than in the running system, sorted.
 	Units    []string
 	HostName string // that it brings; empty: the one that the node has, or it is not known

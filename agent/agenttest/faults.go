@@ -39,6 +39,7 @@ type System struct {
 	Lost     bool   // they find no node in the registry
 	Strays   bool   // they evaluate to another system
 	Jams     bool   // its Nix builds nothing
+	Observes bool   // they only look on
 
 	AgentDies    bool // its agent exits after a moment, again and again
 	Unpromotable int  // so many promotions fail

@@ -178,6 +178,7 @@ func (p *Process) Units(_ context.Context, _ reconcile.Deployment, was []string)
 // that only a reboot can bring.
 func (p *Process) Preflight(ctx context.Context, next reconcile.Toplevel, retire bool, _ string) (reconcile.Newcomer, error) {
 	newcomer := reconcile.Newcomer{Checks: checks}
+	p.n.Do(func() { newcomer.Observes = p.n.Systems[next].Observes })
 	err := p.effect(ctx, "preflight", func() error {
 		s := p.n.Systems[next]
 		s.retires = retire && s.Agent == ""

@@ -27,6 +27,8 @@ type Answer struct {
 	Identity string `json:"identity,omitempty"`
 	// Files are those that the new settings name: keys, tokens, lists of signers.
 	Files []string `json:"files,omitempty"`
+	// Observes says that with the new settings the agent would only look on.
+	Observes bool `json:"observes,omitempty"`
 }
 
 // Args returns the command line that asks: agent is the new system's program, record the

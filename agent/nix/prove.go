@@ -35,7 +35,8 @@ func (n *Nix) Prove(ctx context.Context, rev reconcile.Revision, configuration s
 		return nil
 	}
 	never := fmt.Sprintf("%s %d", rev.Commit, time.Now().UnixNano()) // was it built before
-	if _, err := n.evaluate(ctx, append(nix[:len(nix):len(nix)], "build", "--no-link", "--expr", fmt.Sprintf(something, never))); err != nil {
+	args := append(nix[:len(nix):len(nix)], "build", "--no-link", "--expr", fmt.Sprintf(something, never))
+	if _, err := n.evaluate(ctx, append(args, n.ExtraArgs...)); err != nil {
 		return fmt.Errorf("build something with Nix as it is now: %w", err)
 	}
 	return nil

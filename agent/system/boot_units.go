@@ -140,9 +140,11 @@ func (n *Node) bootsAgent(next reconcile.Toplevel) error {
 		return fmt.Errorf("nothing of the new system starts %s at boot, so no later commit would reach this node (hint: it needs wantedBy, such as multi-user.target, and no word of boot.kernelParams against it)", AgentUnit)
 	}
 	text := units.text(AgentUnit)
-	const always = "always"
-	if now := n.bootUnits(n.toplevel(currentSystem)).text(AgentUnit); directive(now, "Restart") == always && directive(text, "Restart") != always {
-		return fmt.Errorf("nothing of the new system starts %s again when it ends, which it does by itself for other credentials (hint: serviceConfig.Restart = %q, as now)", AgentUnit, always)
+	now := n.bootUnits(n.toplevel(currentSystem)).text(AgentUnit)
+	for _, line := range []struct{ key, value string }{{"Restart", "always"}, {"StartLimitIntervalSec", "0"}} {
+		if directive(now, line.key) == line.value && directive(text, line.key) != line.value {
+			return fmt.Errorf("nothing of the new system starts %s again whenever it ends, which it does by itself for other credentials (hint: its unit needs %s=%s, as now)", AgentUnit, line.key, line.value)
+		}
 	}
 	if !strings.Contains(text, "NIX_REMOTE=daemon") {
 		return nil

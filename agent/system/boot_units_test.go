@@ -87,9 +87,10 @@ func TestWhatBoots(t *testing.T) {
 func TestWhoStartsTheAgentAgain(t *testing.T) {
 	for _, c := range []struct{ now, next, want string }{
 		{"Restart=always\n", "Restart=always\n", ""},
-		{"Restart=always\n", "Restart=always\nRestart=on-failure\n", "starts infra-agent.service again when it ends"},
-		{"Restart=always\n", "RuntimeMaxSec=1h\n", "starts infra-agent.service again when it ends"},
+		{"Restart=always\n", "Restart=always\nRestart=on-failure\n", "starts infra-agent.service again whenever it ends"},
+		{"Restart=always\n", "RuntimeMaxSec=1h\n", "starts infra-agent.service again whenever it ends"},
 		{"Restart=no\n", "Restart=no\n", ""},
+		{"StartLimitIntervalSec=0\n", "StartLimitBurst=1\nStartLimitIntervalSec=1d\n", "its unit needs StartLimitIntervalSec=0"},
 	} {
 		unit := func(t reconcile.Toplevel) string { return string(t) + "/etc/systemd/system/" }
 		n := root(t, map[string]string{

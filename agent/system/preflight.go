@@ -51,7 +51,7 @@ func (n *Node) Preflight(ctx context.Context, next reconcile.Toplevel, retire bo
 	if missing := n.named(next, answer.Files); err == nil && missing != nil {
 		err = reconcile.Rejected(reconcile.GatePreflight, missing)
 	}
-	return reconcile.Newcomer{Checks: answer.Checks, HostName: n.hostName(next), Identity: answer.Identity, Units: n.changed(next)}, err
+	return reconcile.Newcomer{Checks: answer.Checks, HostName: n.hostName(next), Identity: answer.Identity, Observes: answer.Observes, Units: n.changed(next)}, err
 }
 
 // booted holds while systemd still starts what the boot asked for: a switch of before

@@ -3,6 +3,7 @@ package system
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -60,7 +61,10 @@ func AgentRuns() string {
 	return all.String()
 }
 
-// execution returns the lines of a unit that are about its processes.
+// ordering are keys of [Unit] that keep no process from being started, and give it nothing.
+var ordering = []string{"Description", "Documentation", "After", "Before", "Wants", "OnFailure", "OnSuccess"}
+
+// execution returns the lines of a unit that are about its processes, and whether they are started.
 func execution(unit string) string {
 	var all strings.Builder
 	section := ""
@@ -69,7 +73,8 @@ func execution(unit string) string {
 		switch {
 		case strings.HasPrefix(line, "["):
 			section = line
-		case section != "[Service]" && section != "[Manager]", line == "", strings.HasPrefix(line, "X-"), strings.ContainsAny(line[:1], "#;"):
+		case section == "" || section == "[Install]" || line == "" || strings.ContainsAny(line[:1], "#;"):
+		case slices.Contains(ordering, line[:max(0, strings.Index(line, "="))]) || strings.HasPrefix(line, "X-"):
 		default:
 			all.WriteString(line + "\n")
 		}

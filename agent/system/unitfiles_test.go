@@ -38,6 +38,8 @@ func TestExecution(t *testing.T) {
 	const unit = `[Unit]
 Description=An agent
 X-Reload-Triggers=/nix/store/a
+After=network.target
+Requires=gone.service
 [Service]
 ; a comment
 # another
@@ -48,7 +50,7 @@ PrivateNetwork=true
 [Install]
 WantedBy=multi-user.target
 `
-	if got, want := execution(unit), "Restart=always\nPrivateNetwork=true\n"; got != want {
+	if got, want := execution(unit), "Requires=gone.service\nRestart=always\nPrivateNetwork=true\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if got := directive(unit, "Restart"); got != "always" {

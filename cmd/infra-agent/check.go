@@ -64,6 +64,6 @@ func answer(record, path string) handover.Answer {
 		a.Refusal = fmt.Sprintf("its state_dir is %s, and this node's record is in %s: an agent without it would not know of its own trial (hint: stop the agent, move the directory, and run nixos-rebuild switch by hand)", settings.StateDir, dir)
 		return a
 	}
-	a.Checks, a.Identity, a.Files = settings.Checks, identity(settings), settings.Files()
+	a.Checks, a.Identity, a.Files, a.Observes = settings.Checks, identity(settings), settings.Files(), settings.Mode == config.ModeObserve
 	return a
 }

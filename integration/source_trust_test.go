@@ -84,10 +84,12 @@ func TestAPolicyHoldsFromItsCommitOn(t *testing.T) {
 	last := f.push("on top of it", map[string]string{"README": "more"})
 	web.wait("held", held(reconcile.GateUnverified, "not signed"))
 
-	t.Log(`the way on that the hint names, where the branch is not to be pushed again: policy = "tip" by nixos-rebuild, once`)
+	t.Log(`the way on that the hint names, where the branch is not to be pushed again: policy = "tip" by nixos-rebuild, once, and retry`)
 	system := must[string](t)(web.Build(t.Context(), tip))
 	must[string](t)(web.Run(t.Context(), "nix-env", "--profile", lab.Profile, "--set", system))
 	must[string](t)(web.Run(t.Context(), system+"/bin/switch-to-configuration", "switch"))
+	web.wait("adopted", held(reconcile.GateDrift, "a person switched by hand"))
+	must[string](t)(web.agent("retry"))
 	web.wait("promoted", ended(reconcile.ResultPromoted, last))
 }
 

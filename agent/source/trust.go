@@ -249,11 +249,11 @@ func commitBytes(s *store, name plumbing.Hash) ([]byte, error) {
 func wayOn(err error, tip bool) string {
 	without := "push the branch again without it"
 	if !tip {
-		without += `, or set trust.policy = "tip" and switch to that on the node by nixos-rebuild, once: it accepts what is signed on top of it`
+		without += `, or set trust.policy = "tip", switch to that on the node by nixos-rebuild, once, and run "infra-agent retry": it accepts what is signed on top of it`
 	}
 	switch {
 	case errors.Is(err, signature.ErrUnknownKey):
-		return "if its key is to be trusted, add it to trust.allowed_signers_file or trust.openpgp_keyring_file and switch to that on the node by nixos-rebuild, once; else " + without
+		return "if its key is to be trusted, add it to trust.allowed_signers_file or trust.openpgp_keyring_file and switch to that on the node by nixos-rebuild, once, and run \"infra-agent retry\"; else " + without
 	case !tip:
 		return without
 	}

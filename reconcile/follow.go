@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // A system is kept only when its own agent has shown that it still follows the branch:
@@ -50,6 +51,9 @@ func follows(p Confirming, r Record, o Observation) proof {
 	}
 	if o.Following.Stale != "" {
 		return proof{step: stepSettings, why: o.Following.Stale}
+	}
+	if took, limit := r.Tally.Spent["activate"], o.Policy.Limits.Activate; limit > 0 && took > limit {
+		return proof{step: stepSettings, wrong: true, why: fmt.Sprintf("limits.activate is %v, and this activation took %v: that of a fix would be ended", limit, took.Round(time.Millisecond))}
 	}
 	answers := sinceActivation(p, r, o)
 	a, polled := shown(d, answers)

@@ -49,6 +49,19 @@ func TestStepsOfFollowing(t *testing.T) {
 	}
 }
 
+// With a limit that this very activation would have passed, no later one would end in time.
+func TestALimitThatEndsEveryActivation(t *testing.T) {
+	p := Confirming{Trial: Trial{Baseline: Baseline{Print: "old"}}}
+	for limit, want := range map[time.Duration]bool{time.Second: true, 4 * time.Second: false} {
+		o := Observation{Now: time.Unix(100, 0), Uptime: 100 * time.Second, Following: FollowState{Print: "other"}, Policy: Policy{Limits: Limits{Activate: limit}}}
+		r := New()
+		r.Phase, r.Tally.Spent = p, Times{"activate": 4 * time.Second}
+		if got := follows(p, r, o); got.wrong != want {
+			t.Errorf("with limits.activate = %v: %+v", limit, got)
+		}
+	}
+}
+
 // Where Nix's settings or limits are other ones, an answer from Nix's cache would be no proof.
 func TestAProofEvaluatesAnewWhereNixChanged(t *testing.T) {
 	p := Confirming{Trial: Trial{Deployment: Deployment{New: System{Toplevel: "B", Revision: "c1"}}, Baseline: Baseline{Print: "old", Nix: "old"}}}

@@ -108,6 +108,15 @@ type Deployment struct {
 	Took     Times         `json:"took,omitempty"`    // by phase, before it was started
 }
 
+// RecoveryUnder returns how d goes back: as was written down when it began, or by the settings in
+// force, where the agent that began it wrote nothing down.
+func (d Deployment) RecoveryUnder(p Policy) Recovery {
+	if d.Recovery == (Recovery{}) {
+		return p.recovery()
+	}
+	return d.Recovery
+}
+
 // A Trial is a deployment with what was seen before it began.
 type Trial struct {
 	Deployment Deployment `json:"deployment"`

@@ -52,15 +52,6 @@ func (p Policy) recovery() Recovery {
 	return Recovery{p.Limits.Rollback, p.Limits.VerifyRollback, p.LastResort}
 }
 
-// RecoveryUnder returns how d goes back: as was written down when it began, or by the settings in
-// force, where the agent that began it wrote nothing down.
-func (d Deployment) RecoveryUnder(p Policy) Recovery {
-	if d.Recovery == (Recovery{}) {
-		return p.recovery()
-	}
-	return d.Recovery
-}
-
 // Limits bound how long each step may take.
 type Limits struct {
 	Fetch, Evaluate, Build, Activate, Promote, Rollback, VerifyRollback time.Duration
@@ -92,4 +83,10 @@ func (c Confirm) patientFor(checks []Check) Confirm {
 		}
 	}
 	return c
+}
+
+// ArmedFor returns how long the guard waits when a trial begins: for the longest
+// activation, and for the new system's agent after it.
+func ArmedFor(p Policy, c Confirm) time.Duration {
+	return max(p.Limits.Activate, c.Deadline) + guardGrace
 }

@@ -225,7 +225,7 @@ func TestANixThatDeploysNothingGoesBack(t *testing.T) {
 	good := web.toplevel(lab.CurrentSystem)
 	for _, c := range []struct{ name, what, why string }{
 		{"a daemon without build users", unit("[Service]\nEnvironment=\"NIX_CONFIG=build-users-group = nonesuch\"\n") + nix(""), "build something with Nix as it is now"},
-		{"an evaluation that may call nothing", unit("") + nix("max-call-depth = 5\n"), "anew"},
+		{"an evaluation that may call nothing", unit("") + nix("max-call-depth = 5\n"), "max-call-depth"},
 	} {
 		bad := f.push(c.name, with(c.what))
 		s := web.rolledBack(bad, good, reconcile.ReasonFollow)

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/infra-agent/infra-agent/agent/command"
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
@@ -60,11 +61,8 @@ func (a *Agent) perform(ctx context.Context, job reconcile.Job, p Ports, policy 
 			end = reconcile.Failed{Job: job, Why: why, At: time.Now(), Spread: a.Spread()}
 		}
 	}()
-	if limit := reconcile.LimitOf(job, policy); limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("not done within %v", limit))
-		defer cancel()
-	}
+	ctx, cancel := within(ctx, reconcile.LimitOf(job, policy))
+	defer cancel()
 	start := time.Now()
 	ev, err := a.work(ctx, job, p, policy)
 	now, took := time.Now(), time.Since(start)
@@ -73,6 +71,7 @@ func (a *Agent) perform(ctx context.Context, job reconcile.Job, p Ports, policy 
 		if rejected, is := errors.AsType[*reconcile.RejectedError](err); is {
 			failed.Gate, failed.Suspect, failed.Verdict = rejected.Gate, rejected.Suspect, rejected.Verdict
 		}
+		failed.Disk = failed.Gate == "" && command.IsOfDisk(err)
 		_, failed.NoKeys = errors.AsType[*reconcile.KeysError](err)
 		return failed
 	}
@@ -90,40 +89,29 @@ func (a *Agent) perform(ctx context.Context, job reconcile.Job, p Ports, policy 
 	}
 }
 
+// within bounds ctx by a limit, where there is one, which is then the cause of its end.
+func within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if limit == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("not done within %v", limit))
+}
+
 // work does the job. A nil event says that there is no result but the end.
 func (a *Agent) work(ctx context.Context, job reconcile.Job, p Ports, policy reconcile.Policy) (reconcile.Event, error) {
 	switch j := job.(type) {
 	case reconcile.Fetch:
 		return a.fetch(ctx, j, p, policy)
 	case reconcile.Resolve:
-		return resolve(ctx, j, p)
+		return resolve(ctx, j, p, policy)
 	case reconcile.Plan:
 		return plan(ctx, j, p)
 	case reconcile.Audit:
-		return audit(ctx, j, p)
+		return audit(ctx, j, p, policy)
 	case reconcile.Evaluate:
-		s := reconcile.Evaluated{Resolved: j.From}
-		var err error
-		if s.Fetched, err = whole(ctx, s.Fetched, p); err == nil {
-			s.Derivation, s.Toplevel, err = p.Nix.Evaluate(ctx, s.Revision, s.Target.Configuration)
-		}
-		if err == nil && j.From.Purpose == reconcile.PurposeFollow {
-			err = p.Nix.Prove(ctx, s.Revision, s.Target.Configuration, j.Anew)
-		}
-		return reconcile.Advanced{Step: s}, err
+		return evaluate(ctx, j, p, policy)
 	case reconcile.Build:
-		report := func(now reconcile.Progress) { a.progress.Store(&now) }
-		root := rootsOf(j.From.Purpose).built
-		if j.From.Manifest.Place != "" {
-			err := p.Nix.Copy(ctx, j.From.Toplevel, root, report)
-			return reconcile.Advanced{Step: reconcile.Built{Evaluated: j.From}}, err
-		}
-		s := reconcile.Built{Evaluated: j.From}
-		var err error
-		if s.Fetched, err = whole(ctx, s.Fetched, p); err == nil {
-			err = p.Nix.Build(ctx, s.Evaluated, root, report)
-		}
-		return reconcile.Advanced{Step: s}, err
+		return build(ctx, j, p, policy, func(now reconcile.Progress) { a.progress.Store(&now) })
 	case reconcile.Preflight:
 		return a.preflight(ctx, j, p, policy)
 	case reconcile.Tidy:

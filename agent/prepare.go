@@ -132,11 +132,13 @@ func rootsOf(p reconcile.Purpose) rootNames {
 	return rootNames{"source", "built"}
 }
 
-func resolve(ctx context.Context, j reconcile.Resolve, p Ports) (reconcile.Event, error) {
+func resolve(ctx context.Context, j reconcile.Resolve, p Ports, policy reconcile.Policy) (reconcile.Event, error) {
 	f, err := whole(ctx, j.From, p)
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := within(ctx, policy.Limits.Evaluate)
+	defer cancel()
 	target, err := p.Registry.Resolve(ctx, f.Revision)
 	return reconcile.Advanced{Step: reconcile.Resolved{Fetched: f, Target: target}}, err
 }
@@ -153,13 +155,47 @@ func plan(ctx context.Context, j reconcile.Plan, p Ports) (reconcile.Event, erro
 	}}, err
 }
 
-func audit(ctx context.Context, j reconcile.Audit, p Ports) (reconcile.Event, error) {
+func evaluate(ctx context.Context, j reconcile.Evaluate, p Ports, policy reconcile.Policy) (reconcile.Event, error) {
+	s := reconcile.Evaluated{Resolved: j.From}
+	var err error
+	if s.Fetched, err = whole(ctx, s.Fetched, p); err != nil {
+		return nil, err
+	}
+	ctx, cancel := within(ctx, policy.Limits.Evaluate)
+	defer cancel()
+	s.Derivation, s.Toplevel, err = p.Nix.Evaluate(ctx, s.Revision, s.Target.Configuration)
+	if err == nil && s.Purpose == reconcile.PurposeFollow {
+		err = p.Nix.Prove(ctx, s.Revision, s.Target.Configuration, j.Anew)
+	}
+	return reconcile.Advanced{Step: s}, err
+}
+
+// build builds what was evaluated, or copies what a manifest names.
+func build(ctx context.Context, j reconcile.Build, p Ports, policy reconcile.Policy, report func(reconcile.Progress)) (reconcile.Event, error) {
+	s, root := reconcile.Built{Evaluated: j.From}, rootsOf(j.From.Purpose).built
+	if s.Manifest.Place != "" {
+		ctx, cancel := within(ctx, policy.Limits.Build)
+		defer cancel()
+		return reconcile.Advanced{Step: s}, p.Nix.Copy(ctx, s.Toplevel, root, report)
+	}
+	var err error
+	if s.Fetched, err = whole(ctx, s.Fetched, p); err != nil {
+		return nil, err
+	}
+	ctx, cancel := within(ctx, policy.Limits.Build)
+	defer cancel()
+	return reconcile.Advanced{Step: s}, p.Nix.Build(ctx, s.Evaluated, root, report)
+}
+
+func audit(ctx context.Context, j reconcile.Audit, p Ports, policy reconcile.Policy) (reconcile.Event, error) {
 	s := j.From
 	s.Audit = false
 	var err error
 	if s.Fetched, err = whole(ctx, s.Fetched, p); err != nil {
 		return nil, err
 	}
+	ctx, cancel := within(ctx, policy.Limits.Evaluate)
+	defer cancel()
 	_, top, err := p.Nix.Evaluate(ctx, s.Revision, s.Target.Configuration)
 	if _, rejected := reconcile.RejectedBy(err); rejected {
 		err = reconcile.Rejected(reconcile.GateManifest, fmt.Errorf("the manifest signed by %s names %s, and this node cannot evaluate the commit: %w", s.Manifest.Signer, s.Toplevel, err))

@@ -39,6 +39,7 @@ type (
 		Job     Job
 		Gate    Gate
 		Suspect bool
+		Disk    bool    // the node's disk is full, broken or read-only
 		Verdict Verdict // of a fetch that verified
 		NoKeys  bool    // a fetch had nothing to verify with, see [KeysError]
 		Why     string

@@ -36,7 +36,7 @@ type proof struct {
 	job    Job    // that takes it; nil: it waits for something
 	why    string // it is not taken
 	wrong  bool   // and never will be: the commit's own fault
-	outage bool   // no remote answers the old settings either
+	outage bool   // no remote answers the old settings either, or the node's disk is full or broken
 	lost   bool   // the old settings cannot be asked
 }
 
@@ -130,7 +130,7 @@ func reached(p Confirming, r Record, o Observation) proof {
 
 // taking is a proof that takes a step with a job.
 func (f Following) taking(step string, j Job) proof {
-	return proof{step: step, job: j, why: f.Why, wrong: f.Wrong || f.Fails >= followFails}
+	return proof{step: step, job: j, why: f.Why, wrong: f.Wrong || f.Fails >= followFails && !f.Disk, outage: f.Disk}
 }
 
 // fetching is a proof that takes a fetch, which verifies as well: what it refused has been
@@ -199,7 +199,7 @@ func (p proof) cause() Cause {
 // stepShown keeps what a job has shown.
 func stepShown(r Record, s Step) Record {
 	f := r.Work.Following
-	f.Why, f.Fails, f.Verify = "", 0, false
+	f.Why, f.Fails, f.Verify, f.Disk = "", 0, false, false
 	if d, _ := DeploymentOf(r.Phase); s.fetched().Revision.Commit == d.New.Revision {
 		f.Step = s
 	} else {
@@ -217,7 +217,10 @@ func stepFailed(r Record, e Failed) Record {
 	d, _ := DeploymentOf(r.Phase)
 	j, fetch := e.Job.(Fetch)
 	newer := fetch && j.Tip.Commit != d.New.Revision
-	f.Verify = e.Gate == GateUnverified || e.NoKeys
+	if e.Disk != f.Disk {
+		f.Fails = 0 // of the other kind
+	}
+	f.Verify, f.Disk = e.Gate == GateUnverified || e.NoKeys, e.Disk
 	switch {
 	case newer && e.Gate == GateUnverified && e.Verdict != VerdictNotDescendant:
 		f.Newer, f.Why, f.Fails, f.Verify = j.Tip.Commit, "", 0, false

@@ -89,3 +89,30 @@ func TestAProofJudgesNoCommitBeforeItsOwn(t *testing.T) {
 		}
 	}
 }
+
+// A full disk is no fault of the commit: the trial waits, and goes back without a block. What else
+// fails then is counted from the start.
+func TestAFullDiskIsNoFaultOfATrial(t *testing.T) {
+	p := Confirming{Trial: Trial{Deployment: Deployment{New: System{Toplevel: "B", Revision: "c1"}, Old: System{Revision: "c0"}}, Baseline: Baseline{Print: "old"}}}
+	o := Observation{Now: time.Unix(100, 0), Uptime: 100 * time.Second, Following: FollowState{Print: "other"}}
+	r := New()
+	r.Phase, r.Work.Remotes, r.Work.Following.Step = p, []Answer{{Remote: "lab", Commit: "c1", Anew: o.Now}}, Resolved{Fetched: Fetched{Revision: Revision{Commit: "c1"}}}
+	failed := Failed{Job: Evaluate{}, Disk: true, Why: "no space left on device", At: o.Now}
+	for range 2 * followFails {
+		r = stepFailed(r, failed)
+	}
+	got := follows(p, r, o)
+	if cause := got.cause(); got.wrong || !got.outage || !cause.Outside || !strings.Contains(cause.Why, "evaluate: no space left") {
+		t.Errorf("with a full disk: %+v, %+v", got, got.cause())
+	}
+	failed.Disk = false
+	for i := range followFails {
+		if got = follows(p, r, o); got.wrong {
+			t.Errorf("after %d other failures it is the commit's fault", i)
+		}
+		r = stepFailed(r, failed)
+	}
+	if got = follows(p, r, o); !got.wrong || got.cause().Outside {
+		t.Errorf("after %d other failures: %+v, %+v", followFails, got, got.cause())
+	}
+}

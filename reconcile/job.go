@@ -51,14 +51,14 @@ type Fetch struct {
 }
 
 func (j Fetch) entry(l Limits) jobEntry {
-	return jobEntry{"fetch", string(j.Tip.Commit), j.Purpose, l.Fetch + UnitGrace + limitStore} // it has ended by itself before, and says more
+	return jobEntry{"fetch", string(j.Tip.Commit), j.Purpose, again(l)} // it has ended by itself before, and says more
 }
 
 // Resolve asks the registry what the revision wants of this node.
 type Resolve struct{ From Fetched }
 
 func (j Resolve) entry(l Limits) jobEntry {
-	return jobEntry{"resolve", string(j.From.Revision.Commit), j.From.Purpose, l.Evaluate}
+	return jobEntry{"resolve", string(j.From.Revision.Commit), j.From.Purpose, again(l) + l.Evaluate}
 }
 
 // Plan has a manifest say which system the revision describes, and asks the registry what it
@@ -70,14 +70,14 @@ type Plan struct {
 }
 
 func (j Plan) entry(l Limits) jobEntry {
-	return jobEntry{"plan", string(j.From.Revision.Commit), j.From.Purpose, l.Fetch + UnitGrace}
+	return jobEntry{"plan", string(j.From.Revision.Commit), j.From.Purpose, again(l) + l.Fetch + UnitGrace}
 }
 
 // Audit evaluates what a manifest says.
 type Audit struct{ From Evaluated }
 
 func (j Audit) entry(l Limits) jobEntry {
-	return jobEntry{"audit", string(j.From.Revision.Commit), j.From.Purpose, l.Evaluate}
+	return jobEntry{"audit", string(j.From.Revision.Commit), j.From.Purpose, again(l) + l.Evaluate}
 }
 
 // Evaluate finds the derivation and the toplevel.
@@ -87,14 +87,14 @@ type Evaluate struct {
 }
 
 func (j Evaluate) entry(l Limits) jobEntry {
-	return jobEntry{"evaluate", string(j.From.Revision.Commit), j.From.Purpose, l.Evaluate}
+	return jobEntry{"evaluate", string(j.From.Revision.Commit), j.From.Purpose, again(l) + l.Evaluate}
 }
 
 // Build builds the toplevel, or copies what a manifest names, and roots it.
 type Build struct{ From Evaluated }
 
 func (j Build) entry(l Limits) jobEntry {
-	return jobEntry{"build", string(j.From.Revision.Commit), j.From.Purpose, l.Build}
+	return jobEntry{"build", string(j.From.Revision.Commit), j.From.Purpose, again(l) + l.Build}
 }
 
 // Preflight looks for reasons not to activate now.
@@ -105,7 +105,7 @@ type Preflight struct {
 }
 
 func (j Preflight) entry(l Limits) jobEntry {
-	return jobEntry{"preflight", string(j.From.Toplevel), j.From.Purpose, limitPreflight + l.Evaluate} // of the registry, under the new host name
+	return jobEntry{"preflight", string(j.From.Toplevel), j.From.Purpose, again(l) + limitPreflight + l.Evaluate} // of the registry, under the new host name
 }
 
 // Tidy removes what earlier deployments left: guard, units, roots.

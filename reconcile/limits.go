@@ -66,6 +66,10 @@ const (
 	guardGrace = 30 * time.Second
 )
 
+// again is how long it may take to fetch a tree again, which was collected as garbage while its
+// commit waited: it comes before what a job's own limit is for.
+func again(l Limits) time.Duration { return l.Fetch + UnitGrace + limitStore }
+
 // lookTakes returns how long one look at the units, the checks and the connectivity
 // targets may take.
 func lookTakes(checks []Check) time.Duration {

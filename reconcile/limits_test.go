@@ -17,17 +17,18 @@ func TestLimitsHoldWhatRunsInside(t *testing.T) {
 	}
 	d := Deployment{Old: System{Checks: slow}, New: System{Checks: slow}, Drain: [][]string{{"a"}, {"b"}, {"c"}}}
 	p := Policy{Limits: Limits{Fetch: day, Evaluate: day, Build: 7 * day, Activate: day, Promote: day, Rollback: day, VerifyRollback: day}}
+	fetchUnit := p.Limits.Fetch + UnitGrace // of a tree that was collected as garbage, say
 	for _, law := range []struct {
 		job    Job
 		inside time.Duration // the longest that what it does may take by its own limits
 		what   string
 	}{
-		{Fetch{}, p.Limits.Fetch + UnitGrace, "a fetch unit that nobody stopped"},
-		{Resolve{}, p.Limits.Evaluate, "limits.evaluate"},
-		{Plan{}, p.Limits.Fetch, "limits.fetch"},
-		{Audit{}, p.Limits.Evaluate, "limits.evaluate"},
-		{Evaluate{}, p.Limits.Evaluate, "limits.evaluate"},
-		{Build{}, p.Limits.Build, "limits.build"},
+		{Fetch{}, fetchUnit, "a fetch unit that nobody stopped"},
+		{Resolve{}, fetchUnit + p.Limits.Evaluate, "a fetch, and limits.evaluate"},
+		{Plan{}, fetchUnit + p.Limits.Fetch, "two times limits.fetch"},
+		{Audit{}, fetchUnit + p.Limits.Evaluate, "a fetch, and limits.evaluate"},
+		{Evaluate{}, fetchUnit + p.Limits.Evaluate, "a fetch, and limits.evaluate"},
+		{Build{}, fetchUnit + p.Limits.Build, "a fetch, and limits.build"},
 		{Promote{}, p.Limits.Promote, "limits.promote"},
 		{Restore{}, p.Limits.Rollback, "limits.rollback"},
 		{GoBack{}, p.Limits.Rollback, "limits.rollback"},
@@ -36,7 +37,7 @@ func TestLimitsHoldWhatRunsInside(t *testing.T) {
 		{Arm{d}, 3 * limitCommand, "three commands that drain"},
 		{Undrain{d.Drain}, 3 * limitCommand, "three commands that undrain"},
 		{SetGuard{}, BusWithin, "a question to systemd"},
-		{Preflight{}, p.Limits.Evaluate + BusWithin, "a registry that is evaluated, and a question to systemd"},
+		{Preflight{}, fetchUnit + p.Limits.Evaluate + BusWithin, "a fetch, a registry that is evaluated, and a question to systemd"},
 		{AskOld{}, OldPollWithin, "a poll by the old settings"},
 	} {
 		if got := LimitOf(law.job, p); got < law.inside {

@@ -47,12 +47,16 @@ func (w *script) happens(verb, rest string, args []string) {
 		if g, is := strings.CutPrefix(args[0], "gate="); is {
 			gate, rest = g, strings.TrimPrefix(rest, args[0]+" ")
 		}
+		disk := false
+		if rest2, is := strings.CutPrefix(rest, "disk "); is {
+			disk, rest = true, rest2
+		}
 		gate, suspect := strings.CutSuffix(gate, "?")
 		verdict := Verdict("")
 		if v, rest2, is := strings.Cut(strings.TrimPrefix(rest, "verdict="), " "); is && strings.HasPrefix(rest, "verdict=") {
 			verdict, rest = Verdict(v), rest2
 		}
-		w.ends(Failed{Job: w.obs.Job, Gate: Gate(gate), Suspect: suspect, Verdict: verdict, Why: rest, At: w.obs.Now, Spread: 1})
+		w.ends(Failed{Job: w.obs.Job, Gate: Gate(gate), Suspect: suspect, Disk: disk, Verdict: verdict, Why: rest, At: w.obs.Now, Spread: 1})
 	case "exit":
 		w.exit(args[0], options(args[1:]))
 	case "old":

@@ -62,6 +62,7 @@ type Following struct {
 	Step   Step          // how far the commit on trial has come
 	Why    string        // the step after it failed
 	Fails  int           // in a row
+	Disk   bool          // it failed because of the node's disk
 	Wrong  bool          // and trying again cannot help
 	Verify bool          // it was a fetch, which had come as far as the verification
 	Pause  Pause         // after a failure

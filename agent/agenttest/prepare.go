@@ -50,10 +50,8 @@ func (n *Node) cutOff() bool { return n.Offline || n.Systems[n.loaded].Cut }
 // Fetch verifies a commit: its signature, and that it comes after the anchor.
 func (p *Process) Fetch(ctx context.Context, j reconcile.Fetch) (agent.Tree, error) {
 	c := j.Tip.Commit
-	var takes time.Duration
-	p.n.Do(func() { takes = p.n.Commits[c].Takes })
-	if sleep(ctx, takes); ctx.Err() != nil {
-		return agent.Tree{}, context.Cause(ctx)
+	if err := p.transfer(ctx, c); err != nil {
+		return agent.Tree{}, err
 	}
 	err := p.effect(ctx, "fetch", func() error {
 		what, exists := p.n.Commits[c]
@@ -78,8 +76,18 @@ func (p *Process) Fetch(ctx context.Context, j reconcile.Fetch) (agent.Tree, err
 }
 
 // Again gets the files of a commit that was fetched.
-func (*Process) Again(_ context.Context, f reconcile.Fetched) (agent.Tree, error) {
-	return agent.Tree{Revision: f.Revision, Dir: "tree"}, nil
+func (p *Process) Again(ctx context.Context, f reconcile.Fetched) (agent.Tree, error) {
+	return agent.Tree{Revision: f.Revision, Dir: "tree"}, p.transfer(ctx, f.Revision.Commit)
+}
+
+// transfer takes the time that a commit takes.
+func (p *Process) transfer(ctx context.Context, c reconcile.Commit) error {
+	var takes time.Duration
+	p.n.Do(func() { takes = p.n.Commits[c].Takes })
+	if sleep(ctx, takes); ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
 // Keep keeps what is to be known of a tree.

@@ -30,7 +30,7 @@ type desc struct {
 type descs struct {
 	buildInfo, nodeInfo, nodeRole, registered                                     desc
 	revisionInfo, revisionCommitTime, revisionReachedTime, inSync, outOfSyncSince desc
-	headVerified, commitsBehind                                                   desc
+	headVerified, commitsBehind, oddFiles                                         desc
 	state, stateEntered, confirmDeadline                                          desc
 	polls, lastPoll, lastPollSuccess, verifications, audits                       desc
 	lastPhaseDuration, phaseDuration                                              desc
@@ -67,6 +67,7 @@ func newDescs() (descs, []*prometheus.Desc) {
 		outOfSyncSince:      gauge(OutOfSyncSince, "Since when the node is not in sync, 0 if it is."),
 		headVerified:        gauge("infra_agent_head_verified", "Whether the newest seen commit is accepted (1) or refused (0)."),
 		commitsBehind:       gauge("infra_agent_commits_behind", "First-parent commits between the good revision and the newest verified one."),
+		oddFiles:            gauge("infra_agent_odd_files", "Files of the newest fetched commit that Nix gets as git stores them, and not as their authors see them, one series a kind that there is: submodules that are empty, pointers of Git LFS or git-annex, what git-crypt, transcrypt or openssl enc encrypted, and lines of .gitattributes that name another filter.", "kind"),
 		state:               gauge(State, "What the agent is doing: 1 for the current state, 0 for all others.", "state"),
 		stateEntered:        gauge(StateEntered, "When the current state was entered; idle and held count as one."),
 		confirmDeadline:     gauge("infra_agent_confirm_deadline_timestamp_seconds", "When the system on trial is rolled back unless it is confirmed, 0 if none is, or if a person is to decide."),

@@ -30,8 +30,9 @@ func vector(at int64, series ...string) string {
 	return `{"status":"success","data":{"resultType":"vector","result":[` + strings.Join(results, ",") + `]}}`
 }
 
-// serveFleet is a Prometheus that scrapes so many nodes. It answers each question with the text of the same number; none is an
-// empty vector. It is asked for each node where askUp has an answer, and for the details of the instances named, or of all.
+// serveFleet is a Prometheus that scrapes so many nodes, and has the rules where askNewest has an answer. It answers each question
+// with the text of the same number; none is an empty vector. It is asked for each node where askUp has an answer, and for the
+// details of the instances named, or of all.
 func serveFleet(t testing.TB, nodes int, standing, details map[int]string, instances ...string) prometheusServer {
 	t.Helper()
 	asked := map[string]string{countQuestion("infra-agent"): vector(1774785600, fmt.Sprintf("{} %d", nodes))}
@@ -44,7 +45,7 @@ func serveFleet(t testing.TB, nodes int, standing, details map[int]string, insta
 	}
 	each := standing[askUp] != ""
 	answer(standingQuestions("infra-agent", each), standing)
-	answer(detailQuestions(selector{"infra-agent", instances}, each), details)
+	answer(detailQuestions(selector{"infra-agent", instances}, each, standing[askNewest] != ""), details)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if answer, ok := asked[r.URL.Query().Get("query")]; ok && r.URL.Path == "/prom/api/v1/query" {
 			_, _ = w.Write([]byte(answer))
@@ -229,7 +230,8 @@ func TestFleetAsksForWhatExists(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := agent.With(catalogue.Rules(string(rules)))
-	for _, q := range slices.Concat(standingQuestions("infra-agent", true), detailQuestions(selector{"infra-agent", []string{"[::1]:10119"}}, false)) {
+	some := selector{"infra-agent", []string{"[::1]:10119"}}
+	for _, q := range slices.Concat(standingQuestions("infra-agent", true), detailQuestions(some, false, true), detailQuestions(some, false, false)) {
 		for _, problem := range all.Problems(q) {
 			t.Errorf("%s: %s", q, problem)
 		}

@@ -53,7 +53,7 @@ func node() board {
 		}}))
 	// What shows that a trial follows the branch ends with the trial, and a check with the system that has it.
 	b.add(12, 8, timeline("Health checks", "They run while a system is on trial, or goes back. The last result stays until the agent starts again.",
-		over(`infra_agent_health_check_success{`+it+`} or 0 * last_over_time(infra_agent_health_check_success{`+it+`}[1h]) - 1`, "{{check}}"),
+		over(`max by (check) (infra_agent_health_check_success{`+it+`} or 0 * last_over_time(infra_agent_health_check_success{`+it+`}[1h]) - 1)`, "{{check}}"),
 		values("1", "green", "green", "0", "red", "red", "-1", " ", "transparent")))
 	b.add(12, 8, timeline("Gates", "What kept the node from deploying.", over(`infra_agent_gate_blocked{`+it+`}`, "{{gate}}"), here("holds", "yellow")))
 

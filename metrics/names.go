@@ -16,6 +16,7 @@ const (
 	State          = "infra_agent_state"
 	StateEntered   = "infra_agent_state_entered_timestamp_seconds"
 	LastDeployment = "infra_agent_last_deployment_timestamp_seconds"
+	ReachedTime    = "infra_agent_revision_reached_timestamp_seconds"
 	RollbackFailed = "infra_agent_rollback_failed"
 	GateBlocked    = "infra_agent_gate_blocked"
 )
@@ -62,7 +63,7 @@ func newDescs() (descs, []*prometheus.Desc) {
 		registered:          gauge("infra_agent_registered", "Whether the node is in the registry and managed (1) or not (0)."),
 		revisionInfo:        gauge(RevisionInfo, "Commit that this node has at each stage; of the one that was booted, as far as it is remembered. Constant 1.", "stage", "revision"),
 		revisionCommitTime:  gauge("infra_agent_revision_commit_timestamp_seconds", "Committer date of the commit at each stage, 0 if it is not known.", "stage"),
-		revisionReachedTime: gauge("infra_agent_revision_reached_timestamp_seconds", "When this node's commit reached each stage, 0 if none did.", "stage"),
+		revisionReachedTime: gauge(ReachedTime, "When this node's commit reached each stage, 0 if none did.", "stage"),
 		inSync:              gauge(InSync, "Whether the node runs the newest verified revision, confirmed (1) or not (0)."),
 		outOfSyncSince:      gauge(OutOfSyncSince, "Since when the node is not in sync, 0 if it is."),
 		headVerified:        gauge("infra_agent_head_verified", "Whether the newest seen commit is accepted (1) or refused (0)."),

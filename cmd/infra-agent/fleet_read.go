@@ -81,7 +81,8 @@ func standingQuestions(job string, each bool) []string {
 		askBehind: by("instance", s.of(metrics.OutOfSyncSince, "")+" and on (job, instance) "+s.of(metrics.InSync, "")+" == 0"),
 		askHeld:   by("instance", s.of(metrics.State, `, state="held"`)+" == 1"),
 		askRolledBack: by("instance", "("+ended(reconcile.ResultRolledBack)+" > 0) > on (job, instance) "+
-			ended(reconcile.ResultPromoted)),
+			ended(reconcile.ResultPromoted)+" unless on (job, instance) "+s.of(metrics.ReachedTime, `, stage="good"`)+" > on (job, instance) "+
+			ended(reconcile.ResultRolledBack)), // nor has a later commit described the good system again
 		askFailed: by("instance", s.of(metrics.RollbackFailed, "")+" == 1"),
 		askNewest: "topk(1, max by (revision) (" + s.of(newestRecorded, "") + "))",
 	}

@@ -124,7 +124,6 @@ func (w *writer) note(kind oddity, name string) {
 // oddities says what was noted, one sentence a kind, counts it, and refuses what the settings
 // do not want to reach a node.
 func (w *writer) oddities() (warnings []string, counts map[reconcile.Oddity]int, err error) {
-	counts = map[reconcile.Oddity]int{}
 	for _, o := range oddities {
 		n := w.odd[o.kind]
 		if n == nil {
@@ -134,6 +133,9 @@ func (w *writer) oddities() (warnings []string, counts map[reconcile.Oddity]int,
 			return nil, nil, refused("%s: %s (hint: %s; or change %s on the nodes)", o.kind, n, o.hint, setting)
 		}
 		warnings = append(warnings, fmt.Sprintf("%s, as for Nix: %s (hint: %s)", o.kind, n, o.hint))
+		if counts == nil {
+			counts = map[reconcile.Oddity]int{}
+		}
 		counts[o.as] += n.count
 	}
 	return warnings, counts, nil

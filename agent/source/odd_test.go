@@ -1,6 +1,7 @@
 package source
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,6 +72,15 @@ func TestOddFiles(t *testing.T) {
 	last := w.pushed("a", "1")
 	if got := w.mustFetch(last, ""); len(got.Warnings)+len(got.Odd) > 0 {
 		t.Errorf("Warnings = %q, Odd = %v, want none", got.Warnings, got.Odd)
+	}
+}
+
+// What a child counts is taken in kinds that there are: it becomes labels.
+func TestCountsOfAChildAreBounded(t *testing.T) {
+	told := map[reconcile.Oddity]int{reconcile.OddFilter: 2, reconcile.OddEncrypted: -1, "made up": 3}
+	got, err := answer{Result: &Result{Odd: told}}.result(job{})
+	if want := (map[reconcile.Oddity]int{reconcile.OddFilter: 2}); err != nil || !maps.Equal(got.Odd, want) {
+		t.Errorf("Odd = %v (%v), want %v", got.Odd, err, want)
 	}
 }
 

@@ -20,8 +20,8 @@ type board struct {
 		List []struct{ Name, Type, Definition string }
 	}
 	Panels []struct {
-		Title   string
-		Targets []struct {
+		Type, Title string
+		Targets     []struct {
 			RefID, Expr string
 			Instant     bool
 		}
@@ -32,11 +32,12 @@ type board struct {
 type question struct {
 	path       string
 	parameters url.Values
+	timeline   bool
 }
 
 // What a person chose at the top of a board; "all" is .* in the question.
 var chosen = map[string]*strings.Replacer{
-	"fleet": strings.NewReplacer("$job", "infra-agent", "$environment", ".*", "$wave", ".*", "$shown", ".*"),
+	"fleet": strings.NewReplacer("$job", "infra-agent", "$environment", ".*", "$wave", ".*", "$shown", ".*", "$behind", ".*"),
 	"node":  strings.NewReplacer("$job", "infra-agent", "$instance", "10.99.0.11:10119"),
 }
 
@@ -56,7 +57,7 @@ func questions(t testing.TB, start time.Time) map[string]question {
 			if _, twice := all[name+": "+what]; twice || unchosen.MatchString(expr) {
 				t.Errorf("%s: %s: a second one of that name, or a variable that nobody chose: %s", name, what, expr)
 			}
-			all[name+": "+what] = question{path, parameters}
+			all[name+": "+what] = question{path: path, parameters: parameters}
 		}
 		instant := func(what, expr string) { add(what, "query", expr, url.Values{"query": {expr}}) }
 		over := func(what, expr string) {
@@ -88,9 +89,12 @@ func questions(t testing.TB, start time.Time) map[string]question {
 				}
 				if target.Instant {
 					instant(what, choice.Replace(target.Expr))
-				} else {
-					over(what, choice.Replace(target.Expr))
+					continue
 				}
+				over(what, choice.Replace(target.Expr))
+				q := all[name+": "+what]
+				q.timeline = panel.Type == "state-timeline"
+				all[name+": "+what] = q
 			}
 		}
 	}
@@ -102,6 +106,38 @@ func (p *prometheus) showsNothing(q question) (bool, error) {
 	var data json.RawMessage
 	err := p.ask(q.path, q.parameters, &data)
 	return string(data) == "[]" || strings.HasSuffix(string(data), `"result":[]}`), err
+}
+
+// timelinesEnd says whether each series of each timeline has a value at the end: Grafana draws the last one to the end of the
+// picture, as if it were so still.
+func (p *prometheus) timelinesEnd() {
+	p.t.Helper()
+	seen := 0
+	for what, q := range questions(p.t, p.start) {
+		if !q.timeline {
+			continue
+		}
+		var data struct {
+			Result []struct {
+				Metric map[string]string
+				Values [][2]any // time, value
+			}
+		}
+		check(p.t, p.ask(q.path, q.parameters, &data))
+		last := 0.0
+		for _, s := range data.Result {
+			last = max(last, s.Values[len(s.Values)-1][0].(float64))
+		}
+		for _, s := range data.Result {
+			seen++
+			if end := s.Values[len(s.Values)-1]; end[0].(float64) < last {
+				p.t.Errorf("%s: %v is %v for ever, though it ended %.0f s before the others", what, s.Metric, end[1], last-end[0].(float64))
+			}
+		}
+	}
+	if seen == 0 {
+		p.t.Error("no timeline shows anything")
+	}
 }
 
 // tiles waits until the tiles of the boards show the numbers.

@@ -21,18 +21,18 @@ import (
 func BenchmarkTenThousandNodes(b *testing.B) {
 	c := crowd.Crowd{Nodes: 10_000, Every: 3 * time.Minute}
 	agent := must[string](b)(builtAgent())
-	p := watchCrowd(b, c)
+	p := watchCrowd(b, c, "1m")
 	time.Sleep(c.Every) // a commit goes round
 
-	asked := map[string]time.Duration{}
-	for what, q := range boardOf(p) {
-		asked[what] = median(func() { must[bool](b)(p.showsNothing(q)) })
-	}
 	var slowest time.Duration
-	for _, what := range slices.Sorted(maps.Keys(asked)) {
-		b.Logf("%8.1f ms  %s", milliseconds(asked[what]), what)
-		slowest = max(slowest, asked[what])
+	for what, q := range boardOf(p) {
+		took := median(func() { must[bool](b)(p.showsNothing(q)) })
+		if took > slowQuestion {
+			b.Logf("%8.1f ms  %s: %s", milliseconds(took), what, q.parameters.Get("query"))
+		}
+		slowest = max(slowest, took)
 	}
+	logSlowRules(b, p)
 	for _, args := range [][]string{{"fleet"}, {"fleet", "--json"}} {
 		took := median(func() {
 			out, err := exec.CommandContext(b.Context(), agent, append(args, "--prometheus", strings.TrimSuffix(p.api, "/api/v1/"))...).CombinedOutput()
@@ -50,8 +50,58 @@ func BenchmarkTenThousandNodes(b *testing.B) {
 	b.ReportMetric(milliseconds(slowest), "ms/question")
 }
 
-// watchCrowd returns a Prometheus that has scraped every node, as often as it does unless told otherwise.
-func watchCrowd(b *testing.B, c crowd.Crowd) *prometheus {
+// slowQuestion is how long a question of the fleet board may take, and half of what a rule may.
+const slowQuestion = 50 * time.Millisecond
+
+// logSlowRules says which rules take long, and how long.
+func logSlowRules(b *testing.B, p *prometheus) {
+	b.Helper()
+	var data struct {
+		Groups []struct {
+			Rules []struct {
+				Name           string
+				EvaluationTime float64 // seconds
+			}
+		}
+	}
+	check(b, p.ask("rules", nil, &data))
+	for _, g := range data.Groups {
+		for _, r := range g.Rules {
+			if took := time.Duration(r.EvaluationTime * float64(time.Second)); took > 2*slowQuestion {
+				b.Logf("%8.1f ms  rule %s", milliseconds(took), r.Name)
+			}
+		}
+	}
+}
+
+// However many nodes there are, the fleet board reads few series: no question of it reads one of each node. What a question
+// costs is how many samples it reads.
+func TestFleetBoardReadsFewSeries(t *testing.T) {
+	const most = 500
+	c := crowd.Crowd{Nodes: 2 * most, Every: 10 * time.Minute}
+	p := watchCrowd(t, c, "10s")
+	for what, q := range boardOf(p) {
+		if q.path == "query_range" { // of each point as of one
+			q.path = "query"
+		}
+		if q.path != "query" {
+			continue
+		}
+		q.parameters.Set("stats", "all")
+		var answer struct {
+			Stats struct {
+				Samples struct{ TotalQueryableSamples int }
+			}
+		}
+		check(t, p.ask(q.path, q.parameters, &answer))
+		if n := answer.Stats.Samples.TotalQueryableSamples; n > most {
+			t.Errorf("%s reads %d samples, want at most %d: %s", what, n, most, q.parameters.Get("query"))
+		}
+	}
+}
+
+// watchCrowd returns a Prometheus that has scraped every node, as often as it is told.
+func watchCrowd(b testing.TB, c crowd.Crowd, every string) *prometheus {
 	b.Helper()
 	proxy := httptest.NewUnstartedServer(c)
 	proxy.Config.SetKeepAlivesEnabled(false) // Prometheus would keep a connection for each node
@@ -60,10 +110,11 @@ func watchCrowd(b *testing.B, c crowd.Crowd) *prometheus {
 	s := inServersTree(b)
 	s.write("targets.json", string(must[[]byte](b)(json.Marshal([]any{map[string]any{"targets": c.Targets()}}))))
 	p := startPrometheus(s, fmt.Sprintf(`
+global: {scrape_interval: %s, evaluation_interval: %[1]s}
 scrape_configs:
-- {job_name: infra-agent, proxy_url: %q, file_sd_configs: [{files: [DIR/targets.json]}]}
+- {job_name: infra-agent, proxy_url: %[2]q, file_sd_configs: [{files: [DIR/targets.json]}]}
 - {job_name: prometheus, static_configs: [{targets: [SELF]}]}
-`, proxy.URL))
+`, every, proxy.URL))
 	p.patience = 10 * time.Minute
 	p.values(map[string]float64{"count(infra_agent_node_info)": float64(c.Nodes), "sum(environment_wave:infra_agent_nodes:count)": float64(c.Nodes)})
 	return p
@@ -75,22 +126,31 @@ func boardOf(p *prometheus) map[string]question {
 	const points = 720
 	all := questions(p.t, p.start)
 	maps.DeleteFunc(all, func(what string, _ question) bool { return !strings.HasPrefix(what, "fleet: ") })
-	var shown []string
-	var answer struct {
-		Result []struct{ Metric map[string]string }
-	}
-	check(p.t, p.ask("query", all["fleet: variable shown"].parameters, &answer))
-	for _, s := range answer.Result {
-		shown = append(shown, s.Metric["instance"])
-	}
-	for _, q := range all {
-		q.parameters.Set("query", strings.ReplaceAll(q.parameters.Get("query"), `instance=~".*"`, fmt.Sprintf("instance=~%q", strings.Join(shown, "|"))))
+	for what, q := range all {
+		chosen := "shown"
+		if strings.HasPrefix(what, "fleet: Nodes behind") {
+			chosen = "behind"
+		}
+		q.parameters.Set("query", strings.ReplaceAll(q.parameters.Get("query"), `instance=~".*"`, fmt.Sprintf("instance=~%q", p.instances(all["fleet: variable "+chosen]))))
 		if q.parameters.Has("step") {
 			q.parameters.Set("end", unix(time.Now()))
 			q.parameters.Set("step", fmt.Sprint(time.Since(p.start).Seconds()/points))
 		}
 	}
 	return all
+}
+
+// instances are those in an answer, as a variable of the board has them.
+func (p *prometheus) instances(q question) string {
+	var answer struct {
+		Result []struct{ Metric map[string]string }
+	}
+	check(p.t, p.ask("query", q.parameters, &answer))
+	var all []string
+	for _, s := range answer.Result {
+		all = append(all, s.Metric["instance"])
+	}
+	return strings.Join(all, "|")
 }
 
 // median is how long something takes, the third of five times.

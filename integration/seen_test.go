@@ -42,6 +42,7 @@ func TestARolloutIsSeen(t *testing.T) {
 	m.arrived("resolved", failing[:2]...)
 	m.tiles(map[string]float64{"fleet: In sync": 1, "fleet: Failing": 0, "fleet: Held": 0})
 	m.hasNothingStale(nodes)
+	m.timelinesEnd()
 	m.rulesWork()
 }
 

@@ -103,6 +103,10 @@ func (x scrape) revisions() {
 	tip := r.Work.Tip.Commit
 	x.put(x.d.headVerified, truth(tip == "" || tip == r.Anchor))
 	x.put(x.d.commitsBehind, float64(r.Behind()))
+	fetched, _ := reconcile.FetchedOf(r.Work.Steps[reconcile.PurposeBranch])
+	for o, n := range fetched.Revision.Odd {
+		x.put(x.d.oddFiles, float64(n), string(o))
+	}
 }
 
 func (x scrape) progress() {

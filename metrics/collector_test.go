@@ -69,7 +69,7 @@ func TestAPanicFailsTheScrape(t *testing.T) {
 }
 
 // Every value of a closed set has a series from the start, so that rules can join
-// and rates see the first increase. Only node_role and the metrics of checks
+// and rates see the first increase. Only node_role, odd_files and the metrics of checks
 // and receivers have none before there is something to tell.
 func TestEverySeriesExistsFromTheStart(t *testing.T) {
 	values := func(s reconcile.Snapshot) map[string][]string {
@@ -90,7 +90,7 @@ func TestEverySeriesExistsFromTheStart(t *testing.T) {
 	}
 	want := values(full())
 	maps.DeleteFunc(want, func(name string, _ []string) bool {
-		return name == "infra_agent_node_role" || strings.HasPrefix(name, "infra_agent_health_check_") || strings.HasPrefix(name, "infra_agent_notifications_")
+		return name == "infra_agent_node_role" || name == "infra_agent_odd_files" || strings.HasPrefix(name, "infra_agent_health_check_") || strings.HasPrefix(name, "infra_agent_notifications_")
 	})
 	if got := values(reconcile.Snapshot{Record: reconcile.New()}); !reflect.DeepEqual(got, want) {
 		t.Errorf("at the start there are\n%v, want\n%v", got, want)
@@ -183,7 +183,7 @@ func TestAHeldTrialHasNoDeadline(t *testing.T) {
 	}
 }
 
-// The catalogue is what every node costs Prometheus, its checks, roles and receivers beside.
+// The catalogue is what every node costs Prometheus, its checks, roles, receivers and odd files beside.
 func TestANodeHasAtMost125Series(t *testing.T) {
 	c := metrics.New("1.2.3", func() reconcile.Snapshot { return reconcile.Snapshot{Record: reconcile.New()} })
 	for what, c := range map[string]*metrics.Collector{"in the text format": c, "with native histograms": c.Native()} {

@@ -16,6 +16,7 @@ const (
 	State          = "infra_agent_state"
 	StateEntered   = "infra_agent_state_entered_timestamp_seconds"
 	LastDeployment = "infra_agent_last_deployment_timestamp_seconds"
+	ReachedTime    = "infra_agent_revision_reached_timestamp_seconds"
 	RollbackFailed = "infra_agent_rollback_failed"
 	GateBlocked    = "infra_agent_gate_blocked"
 )
@@ -30,7 +31,7 @@ type desc struct {
 type descs struct {
 	buildInfo, nodeInfo, nodeRole, registered                                     desc
 	revisionInfo, revisionCommitTime, revisionReachedTime, inSync, outOfSyncSince desc
-	headVerified, commitsBehind                                                   desc
+	headVerified, commitsBehind, oddFiles                                         desc
 	state, stateEntered, confirmDeadline                                          desc
 	polls, lastPoll, lastPollSuccess, verifications, audits                       desc
 	lastPhaseDuration, phaseDuration                                              desc
@@ -62,11 +63,12 @@ func newDescs() (descs, []*prometheus.Desc) {
 		registered:          gauge("infra_agent_registered", "Whether the node is in the registry and managed (1) or not (0)."),
 		revisionInfo:        gauge(RevisionInfo, "Commit that this node has at each stage; of the one that was booted, as far as it is remembered. Constant 1.", "stage", "revision"),
 		revisionCommitTime:  gauge("infra_agent_revision_commit_timestamp_seconds", "Committer date of the commit at each stage, 0 if it is not known.", "stage"),
-		revisionReachedTime: gauge("infra_agent_revision_reached_timestamp_seconds", "When this node's commit reached each stage, 0 if none did.", "stage"),
+		revisionReachedTime: gauge(ReachedTime, "When this node's commit reached each stage, 0 if none did.", "stage"),
 		inSync:              gauge(InSync, "Whether the node runs the newest verified revision, confirmed (1) or not (0)."),
 		outOfSyncSince:      gauge(OutOfSyncSince, "Since when the node is not in sync, 0 if it is."),
 		headVerified:        gauge("infra_agent_head_verified", "Whether the newest seen commit is accepted (1) or refused (0)."),
 		commitsBehind:       gauge("infra_agent_commits_behind", "First-parent commits between the good revision and the newest verified one."),
+		oddFiles:            gauge("infra_agent_odd_files", "Files of the newest fetched commit that Nix gets as git stores them, and not as their authors see them, one series a kind that there is: submodules that are empty, pointers of Git LFS or git-annex, what git-crypt, transcrypt or openssl enc encrypted, and lines of .gitattributes that name another filter.", "kind"),
 		state:               gauge(State, "What the agent is doing: 1 for the current state, 0 for all others.", "state"),
 		stateEntered:        gauge(StateEntered, "When the current state was entered; idle and held count as one."),
 		confirmDeadline:     gauge("infra_agent_confirm_deadline_timestamp_seconds", "When the system on trial is rolled back unless it is confirmed, 0 if none is, or if a person is to decide."),

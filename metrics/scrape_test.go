@@ -83,7 +83,7 @@ func full() reconcile.Snapshot {
 			Work: reconcile.Work{
 				Tip: reconcile.Tip{Commit: "cccc"},
 				Steps: map[reconcile.Purpose]reconcile.Step{reconcile.PurposeBranch: reconcile.Resolved{
-					Fetched: reconcile.Fetched{Revision: reconcile.Revision{Warnings: []string{"a submodule", "a pointer"}}},
+					Fetched: reconcile.Fetched{Revision: reconcile.Revision{Odd: map[reconcile.Oddity]int{reconcile.OddPointer: 12, reconcile.OddEncrypted: 1}}},
 					Target:  reconcile.Target{Configuration: `web"1`, Environment: "prod", Wave: "canary", Roles: []reconcile.Role{"dns", "mail"}},
 				}},
 			},
@@ -179,6 +179,8 @@ infra_agent_notifications_total{receiver="chat",result="dropped"} 2
 infra_agent_notifications_total{receiver="chat",result="failed"} 4
 infra_agent_observed{result="promoted"} 2
 infra_agent_observed{result="rolled_back"} 1
+infra_agent_odd_files{kind="encrypted"} 1
+infra_agent_odd_files{kind="pointer"} 12
 infra_agent_out_of_sync_since_timestamp_seconds 1300.5
 infra_agent_polls_total{result="changed"} 0
 infra_agent_polls_total{result="error"} 1

@@ -25,7 +25,7 @@ buildGoModule (finalAttrs: {
       (sources ../reconcile)
     ];
   };
-  vendorHash = "sha256-5D5OxJDyeLlxGWlT2N5HDRKxdsqTCndoe3Gm4DiWTew="; # packaging/vendorhash.sh
+  vendorHash = "sha256-88vu1O+NwDB+KnmmsKsKMMHd1Mq+zRvDyXpGXudVs3I="; # packaging/vendorhash.sh
 
   subPackages = [ "cmd/infra-agent" ];
   env.CGO_ENABLED = 0;

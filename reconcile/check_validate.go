@@ -26,6 +26,9 @@ func (c Check) Problems() []CheckProblem {
 		add("kind", "%s", unknownKind(c.Kind))
 		return found
 	}
+	if strings.HasPrefix(c.Name, followed) {
+		add("name", "%q begins as the steps do by which a system shows that it follows the branch: give it another", c.Name)
+	}
 	if c.Within < 0 {
 		add("within", "%s is negative", c.Within)
 	}

@@ -47,6 +47,7 @@ func TestCheckProblems(t *testing.T) {
 		{"no success", CheckUnit, func(c *Check) { c.Successes = 0 }, []string{"successes"}},
 		{"no unit", CheckUnit, func(c *Check) { c.Unit = "" }, []string{"unit"}},
 		{"no target", CheckTCP, func(c *Check) { c.Target = "" }, []string{"target"}},
+		{"name of a step", CheckExec, func(c *Check) { c.Name = "follow: poll" }, []string{"name"}},
 		{"no command", CheckExec, func(c *Check) { c.Command = nil }, []string{"command"}},
 		{"keys of other kinds", CheckExec, func(c *Check) { c.Unit, c.Target, c.Status, c.Contains = "a.service", "a:1", 200, "x" }, []string{"unit", "target", "status", "contains"}},
 		{"command of another kind", CheckTCP, func(c *Check) { c.Command = []string{"/x"} }, []string{"command"}},

@@ -18,8 +18,9 @@ import (
 // the pauses between them last a quarter of a minute and more.
 const followFails = 5
 
-// The steps, as they are named in status and metrics.
+// The steps, as they are named in status and metrics after followed: no check has such a name.
 const (
+	followed     = "follow: "
 	stepSettings = "settings"
 	stepPoll     = "poll"
 	stepFetch    = "fetch"
@@ -256,10 +257,10 @@ func Follow(r Record, o Observation) map[string]CheckResult {
 	}
 	for _, step := range steps {
 		if !now.done && step == now.step {
-			results["follow: "+step] = CheckResult{Detail: cmp.Or(now.why, "not shown yet")}
+			results[followed+step] = CheckResult{Detail: cmp.Or(now.why, "not shown yet")}
 			break
 		}
-		results["follow: "+step] = CheckResult{OK: true}
+		results[followed+step] = CheckResult{OK: true}
 	}
 	return results
 }

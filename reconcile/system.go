@@ -43,8 +43,23 @@ type Revision struct {
 	Tree    string    `json:"tree,omitempty"`    // store path of the source tree, or a directory with its registry alone
 	Hash    string    `json:"hash,omitempty"`    // of the tree, by git
 
-	Warnings []string `json:"warnings,omitempty"` // about files that are not what their authors see
+	Warnings []string       `json:"warnings,omitempty"` // about files that are not what their authors see
+	Odd      map[Oddity]int `json:"odd,omitempty"`      // how many of those there are
 }
+
+// An Oddity is a kind of file that reaches Nix as git stores it, and not as its authors see it.
+type Oddity string
+
+// The oddities.
+const (
+	OddSubmodule Oddity = "submodule" // an empty directory
+	OddPointer   Oddity = "pointer"   // of Git LFS or git-annex, in the place of the file
+	OddEncrypted Oddity = "encrypted" // by git-crypt, transcrypt or openssl enc
+	OddFilter    Oddity = "filter"    // a line of .gitattributes: how many files it is about is not known
+)
+
+// Oddities are all of them.
+var Oddities = []Oddity{OddSubmodule, OddPointer, OddEncrypted, OddFilter}
 
 // A System is a toplevel that this node promoted or adopted.
 type System struct {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -65,6 +66,7 @@ func (a answer) result(j job) (Result, error) {
 		for i, w := range r.Warnings {
 			r.Warnings[i] = oneLine(w, 500)
 		}
+		maps.DeleteFunc(r.Odd, func(o reconcile.Oddity, n int) bool { return !slices.Contains(reconcile.Oddities, o) || n < 0 })
 		switch {
 		case j.Ask:
 			return j.answered(r)
@@ -251,7 +253,7 @@ func (j job) attempt() (Result, error) {
 	if at.Year() < 1970 || at.Year() > 9999 {
 		return Result{}, refused("commit %s: its date, year %d, cannot be right", j.Tip.Short(), at.Year())
 	}
-	warnings, err := j.writeTree(ctx, s, tip)
+	warnings, odd, err := j.writeTree(ctx, s, tip)
 	if err != nil {
 		return Result{}, err
 	}
@@ -267,7 +269,7 @@ func (j job) attempt() (Result, error) {
 	}
 	return Result{
 		Commit: j.Tip, Time: at, Subject: oneLine(subject, 200), Signer: oneLine(signer, 200), Tree: j.tree(), Judged: judged, Commits: commits,
-		Warnings: warnings,
+		Warnings: warnings, Odd: odd,
 	}, nil
 }
 

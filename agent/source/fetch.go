@@ -55,7 +55,8 @@ type Result struct {
 	Commits int              `json:"commits"` // since the anchor, along first parents; 0 without one
 	Testing reconcile.Commit `json:"testing"` // of a question: the testing branch's
 
-	Warnings []string `json:"warnings"` // about files that are not what their authors see, and lines of known hosts
+	Warnings []string                 `json:"warnings"`      // about files that are not what their authors see, and lines of known hosts
+	Odd      map[reconcile.Oddity]int `json:"odd,omitempty"` // how many of those files there are
 
 	File      []byte    `json:"file,omitempty"` // of a question for a file: that
 	Signature []byte    `json:"signature,omitempty"`

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+
+	"github.com/infra-agent/infra-agent/reconcile"
 )
 
 // Some files are not what their authors see: git replaces them when it checks a
@@ -27,15 +29,16 @@ const (
 // oddities are in the order of the warnings.
 var oddities = []struct {
 	kind    oddity
+	as      reconcile.Oddity // what they are counted as
 	hint    string
 	refused func(Checkout) string // the setting that refuses them; "" = they are only told
 }{
-	{oddSubmodule, "where Nix needs one, make it a flake input, or set source.submodules", submodules},
-	{oddLFS, "where Nix needs one, set source.lfs, or commit the file itself", nothing},
-	{oddGitCrypt, "nothing that Nix evaluates may need them; use sops-nix or agenix for secrets", encrypted},
-	{oddSalted, "nothing that Nix evaluates may need them; use sops-nix or agenix for secrets", encrypted},
-	{oddAnnex, "where Nix needs one, commit the file itself, or fetch it in Nix", encrypted},
-	{oddFilter, "their files reach the node as git stores them", encrypted},
+	{oddSubmodule, reconcile.OddSubmodule, "where Nix needs one, make it a flake input, or set source.submodules", submodules},
+	{oddLFS, reconcile.OddPointer, "where Nix needs one, set source.lfs, or commit the file itself", nothing},
+	{oddGitCrypt, reconcile.OddEncrypted, "nothing that Nix evaluates may need them; use sops-nix or agenix for secrets", encrypted},
+	{oddSalted, reconcile.OddEncrypted, "nothing that Nix evaluates may need them; use sops-nix or agenix for secrets", encrypted},
+	{oddAnnex, reconcile.OddPointer, "where Nix needs one, commit the file itself, or fetch it in Nix", encrypted},
+	{oddFilter, reconcile.OddFilter, "their files reach the node as git stores them", encrypted},
 }
 
 func nothing(Checkout) string { return "" }
@@ -118,20 +121,24 @@ func (w *writer) note(kind oddity, name string) {
 	}
 }
 
-// oddities says what was noted, one sentence a kind, and refuses what the settings do not
-// want to reach a node.
-func (w *writer) oddities() (warnings []string, err error) {
+// oddities says what was noted, one sentence a kind, counts it, and refuses what the settings
+// do not want to reach a node.
+func (w *writer) oddities() (warnings []string, counts map[reconcile.Oddity]int, err error) {
 	for _, o := range oddities {
 		n := w.odd[o.kind]
 		if n == nil {
 			continue
 		}
 		if setting := o.refused(w.checkout); setting != "" {
-			return nil, refused("%s: %s (hint: %s; or change %s on the nodes)", o.kind, n, o.hint, setting)
+			return nil, nil, refused("%s: %s (hint: %s; or change %s on the nodes)", o.kind, n, o.hint, setting)
 		}
 		warnings = append(warnings, fmt.Sprintf("%s, as for Nix: %s (hint: %s)", o.kind, n, o.hint))
+		if counts == nil {
+			counts = map[reconcile.Oddity]int{}
+		}
+		counts[o.as] += n.count
 	}
-	return warnings, nil
+	return warnings, counts, nil
 }
 
 func (n *named) String() string {

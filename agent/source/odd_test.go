@@ -1,6 +1,7 @@
 package source
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,6 +49,10 @@ func TestOddFiles(t *testing.T) {
 	if diff := cmp.Diff(want, got.Warnings); diff != "" {
 		t.Errorf("Warnings (-want +got):\n%s", diff)
 	}
+	counts := map[reconcile.Oddity]int{reconcile.OddSubmodule: 1, reconcile.OddPointer: 7 + 2, reconcile.OddEncrypted: 1 + 1, reconcile.OddFilter: 3}
+	if diff := cmp.Diff(counts, got.Odd); diff != "" {
+		t.Errorf("Odd (-want +got):\n%s", diff)
+	}
 	if files, err := os.ReadDir(filepath.Join(w.tree, "modules/vim")); err != nil || len(files) != 0 {
 		t.Errorf("the submodule is %v (%v), want an empty directory", files, err)
 	}
@@ -65,8 +70,17 @@ func TestOddFiles(t *testing.T) {
 	t.Log("a commit without them has no warnings")
 	w.git("rm", "-q", "-r", "-f", "--ignore-unmatch", "art", "secrets", "annexed", "linked", "vault", ".gitattributes", "sub", "modules/vim")
 	last := w.pushed("a", "1")
-	if got := w.mustFetch(last, ""); len(got.Warnings) > 0 {
-		t.Errorf("Warnings = %q, want none", got.Warnings)
+	if got := w.mustFetch(last, ""); len(got.Warnings)+len(got.Odd) > 0 {
+		t.Errorf("Warnings = %q, Odd = %v, want none", got.Warnings, got.Odd)
+	}
+}
+
+// What a child counts is taken in kinds that there are: it becomes labels.
+func TestCountsOfAChildAreBounded(t *testing.T) {
+	told := map[reconcile.Oddity]int{reconcile.OddFilter: 2, reconcile.OddEncrypted: -1, "made up": 3}
+	got, err := answer{Result: &Result{Odd: told}}.result(job{})
+	if want := (map[reconcile.Oddity]int{reconcile.OddFilter: 2}); err != nil || !maps.Equal(got.Odd, want) {
+		t.Errorf("Odd = %v (%v), want %v", got.Odd, err, want)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
+
+	"github.com/infra-agent/infra-agent/reconcile"
 )
 
 const (
@@ -20,24 +22,24 @@ const (
 // writeTree makes the job's directory the tree of a commit. Nothing is written outside
 // of it, whatever the tree says: names are validated, and symbolic links are written as
 // they are and never followed. What is there of an earlier commit, and is the same,
-// stays. The warnings name files that are not what their authors see; where the
-// settings refuse such files, they are the error.
-func (j job) writeTree(ctx context.Context, s *store, commit plumbing.Hash) (warnings []string, err error) {
+// stays. The warnings name files that are not what their authors see, and counts has
+// how many there are; where the settings refuse such files, they are the error.
+func (j job) writeTree(ctx context.Context, s *store, commit plumbing.Hash) (warnings []string, counts map[reconcile.Oddity]int, err error) {
 	w := &writer{limits: j.Limits, checkout: j.Checkout, modules: newModules(j)}
 	w.lfs = lfsObjects{j.lfsDir(), &w.modules.left, map[string]bool{}, j.Checkout}
 	defer w.modules.close()
 	if err := w.repository(ctx, &repository{store: s, remote: j.Remote, root: "."}, commit, 0); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := w.lay(ctx, j); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if warnings, err = w.oddities(); err != nil {
-		return nil, err
+	if warnings, counts, err = w.oddities(); err != nil {
+		return nil, nil, err
 	}
 	w.modules.tidy()
 	w.lfs.tidy()
-	return warnings, nil
+	return warnings, counts, nil
 }
 
 // A writer plans a tree, with the trees of submodules, before it touches the directory.

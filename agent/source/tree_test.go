@@ -54,7 +54,8 @@ func written(t *testing.T, s *store, tree plumbing.Hash, dir string, limits Limi
 	t.Helper()
 	const who = "a <a@example.org> 1700000000 +0000\n"
 	commit := stow(t, s, plumbing.CommitObject, "tree "+tree.String()+"\nauthor "+who+"committer "+who+"\nx\n")
-	return job{Dir: dir, Limits: limits}.writeTree(t.Context(), s, commit)
+	warnings, _, err = job{Dir: dir, Limits: limits}.writeTree(t.Context(), s, commit)
+	return warnings, err
 }
 
 func TestHostileTrees(t *testing.T) {

@@ -100,8 +100,15 @@ func (n *Node) activate(ctx context.Context, d reconcile.Deployment, attempt int
 	if err != nil {
 		return reconcile.Activation{}, err
 	}
-	a.Failed, a.Outside, a.Aliases = append(a.Failed, units.Failed...), units.Outside, units.Aliases
+	a.Failed, a.Outside, a.Aliases = once(a.Failed, units.Failed), units.Outside, units.Aliases
 	return a, nil
+}
+
+// once returns the names in either list, each once.
+func once(first, second []string) []string {
+	all := slices.Concat(first, second)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // How switch-to-configuration exits when the activation script failed, and when the new system

@@ -47,6 +47,14 @@ Pre-switch checks failed`
 	ownCheck = "curl: (7) Failed to connect to 127.0.0.1 port 2222 after 0 ms: Could not connect to server\nPre-switch check 'blog' failed\nPre-switch checks failed"
 )
 
+// The switch and systemd name the same units, where the output was not cut.
+func TestAUnitThatFailedIsNamedOnce(t *testing.T) {
+	got := once([]string{"web.service", "db.service"}, []string{"web.service", "a.service"})
+	if want := []string{"a.service", "db.service", "web.service"}; !slices.Equal(got, want) {
+		t.Errorf("units are %q, want %q", got, want)
+	}
+}
+
 func TestFailedUnits(t *testing.T) {
 	tests := []struct {
 		output string

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 )
@@ -97,7 +96,7 @@ func columns(rows [][]string) []string {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, cell := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+			widths[i] = max(widths[i], cells(cell))
 		}
 	}
 	lines := make([]string, len(rows))
@@ -106,7 +105,7 @@ func columns(rows [][]string) []string {
 		for j, cell := range row {
 			b.WriteString(cell)
 			if j < len(row)-1 {
-				b.WriteString(strings.Repeat(" ", widths[j]-utf8.RuneCountInString(cell)+2))
+				b.WriteString(strings.Repeat(" ", widths[j]-cells(cell)+2))
 			}
 		}
 		lines[i] = b.String()

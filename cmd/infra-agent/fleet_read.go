@@ -14,8 +14,13 @@ import (
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
-// newestRecorded is recorded by packaging/prometheus: asked of ten thousand nodes it costs as much as of one.
-const newestRecorded = "revision:infra_agent_verified_commit_timestamp_seconds:max"
+// What packaging/prometheus records. The newest commit of ten thousand nodes costs as much as of one, and the state that a node
+// is in, and the gates that hold it, are few of the series that say so of each.
+const (
+	newestRecorded = "revision:infra_agent_verified_commit_timestamp_seconds:max"
+	stateRecorded  = "instance:infra_agent_state:current"
+	gatesRecorded  = "instance:infra_agent_gate_blocked:current"
+)
 
 // What is asked of Prometheus about all nodes, in this order: enough to say which of them need
 // attention. Only the first answer is about each node, and is asked for where each is shown, since what is long to write is slow.
@@ -76,24 +81,28 @@ func standingQuestions(job string, each bool) []string {
 		askBehind: by("instance", s.of(metrics.OutOfSyncSince, "")+" and on (job, instance) "+s.of(metrics.InSync, "")+" == 0"),
 		askHeld:   by("instance", s.of(metrics.State, `, state="held"`)+" == 1"),
 		askRolledBack: by("instance", "("+ended(reconcile.ResultRolledBack)+" > 0) > on (job, instance) "+
-			ended(reconcile.ResultPromoted)),
+			ended(reconcile.ResultPromoted)+" unless on (job, instance) "+s.of(metrics.ReachedTime, `, stage="good"`)+" > on (job, instance) "+
+			ended(reconcile.ResultRolledBack)), // nor has a later commit described the good system again
 		askFailed: by("instance", s.of(metrics.RollbackFailed, "")+" == 1"),
 		askNewest: "topk(1, max by (revision) (" + s.of(newestRecorded, "") + "))",
 	}
 }
 
-func detailQuestions(s selector, each bool) []string {
-	targets := ""
+func detailQuestions(s selector, each, recorded bool) []string {
+	targets, state, gates := "", s.of(metrics.State, "")+" == 1", s.of(metrics.GateBlocked, "")+" == 1"
 	if !each {
 		targets = s.of("up", "")
+	}
+	if recorded {
+		state, gates = s.of(stateRecorded, ""), s.of(gatesRecorded, "")
 	}
 	return []string{
 		askTarget:  targets,
 		askInfo:    by("instance, config, environment, wave", s.of(metrics.NodeInfo, "")),
 		askEntered: by("instance", s.of(metrics.StateEntered, "")),
 		askRoles:   by("instance, role", s.of(metrics.NodeRole, "")),
-		askState:   by("instance, state", s.of(metrics.State, "")+" == 1"),
-		askGates:   by("instance, gate", s.of(metrics.GateBlocked, "")+" == 1"),
+		askState:   by("instance, state", state),
+		askGates:   by("instance, gate", gates),
 		askRunning: by("instance, revision", s.of(metrics.RevisionInfo, `, stage="running"`)),
 	}
 }
@@ -123,7 +132,7 @@ func readFleet(ctx context.Context, server prometheusServer, job string, most in
 			s.instances = append(s.instances, n.Instance)
 		}
 	}
-	if answers, err = server.all(asking, detailQuestions(s, each)); err != nil {
+	if answers, err = server.all(asking, detailQuestions(s, each, f.Newest != "")); err != nil {
 		return fleet{}, err
 	}
 	f.detail(answers)

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/infra-agent/infra-agent/packaging/catalogue"
@@ -30,8 +31,9 @@ func vector(at int64, series ...string) string {
 	return `{"status":"success","data":{"resultType":"vector","result":[` + strings.Join(results, ",") + `]}}`
 }
 
-// serveFleet is a Prometheus that scrapes so many nodes. It answers each question with the text of the same number; none is an
-// empty vector. It is asked for each node where askUp has an answer, and for the details of the instances named, or of all.
+// serveFleet is a Prometheus that scrapes so many nodes, and has the rules where askNewest has an answer. It answers each question
+// with the text of the same number; none is an empty vector. It is asked for each node where askUp has an answer, and for the
+// details of the instances named, or of all.
 func serveFleet(t testing.TB, nodes int, standing, details map[int]string, instances ...string) prometheusServer {
 	t.Helper()
 	asked := map[string]string{countQuestion("infra-agent"): vector(1774785600, fmt.Sprintf("{} %d", nodes))}
@@ -44,7 +46,7 @@ func serveFleet(t testing.TB, nodes int, standing, details map[int]string, insta
 	}
 	each := standing[askUp] != ""
 	answer(standingQuestions("infra-agent", each), standing)
-	answer(detailQuestions(selector{"infra-agent", instances}, each), details)
+	answer(detailQuestions(selector{"infra-agent", instances}, each, standing[askNewest] != ""), details)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if answer, ok := asked[r.URL.Query().Get("query")]; ok && r.URL.Path == "/prom/api/v1/query" {
 			_, _ = w.Write([]byte(answer))
@@ -229,7 +231,8 @@ func TestFleetAsksForWhatExists(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := agent.With(catalogue.Rules(string(rules)))
-	for _, q := range slices.Concat(standingQuestions("infra-agent", true), detailQuestions(selector{"infra-agent", []string{"[::1]:10119"}}, false)) {
+	some := selector{"infra-agent", []string{"[::1]:10119"}}
+	for _, q := range slices.Concat(standingQuestions("infra-agent", true), detailQuestions(some, false, true), detailQuestions(some, false, false)) {
 		for _, problem := range all.Problems(q) {
 			t.Errorf("%s: %s", q, problem)
 		}
@@ -243,6 +246,17 @@ func TestFleetNeedsAPrometheusThatAnswers(t *testing.T) {
 			_, _ = w.Write([]byte(body))
 		}
 	}
+	raw := func(text string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = conn.Write([]byte(text))
+			_ = conn.Close()
+		}
+	}
 	for name, tt := range map[string]struct {
 		answer http.HandlerFunc
 		want   string
@@ -254,6 +268,18 @@ func TestFleetNeedsAPrometheusThatAnswers(t *testing.T) {
 		"JSON of another":   {says(200, `{"ok":true}`), "does not speak Prometheus's API"},
 		"a scalar":          {says(200, `{"status":"success","data":{"resultType":"scalar","result":[1,"1"]}}`), "does not speak Prometheus's API"},
 		"a broken value":    {says(200, `{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"x"]}]}}`), "does not speak Prometheus's API"},
+		"a login page": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://u:secret@sso.example.org/login?to=secret", http.StatusFound)
+		}, " redirects to https://sso.example.org/login (hint: "},
+		"the same over TLS": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://"+r.Host+r.URL.String(), http.StatusMovedPermanently)
+		}, " redirects to https://127.0.0.1:"},
+		"itself": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, r.URL.String(), http.StatusFound)
+		}, " redirects to http://127.0.0.1:"},
+		"nowhere":  {says(302, ""), "does not speak Prometheus's API: 302 Found"},
+		"no HTTP":  {raw("SSH-2.0-OpenSSH_9.2\r\n"), "malformed HTTP response"},
+		"a hangup": {raw(""), " does not answer: EOF (hint: "},
 		"half an answer": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = w.Write([]byte(`{"status":`))
@@ -305,6 +331,31 @@ func TestFleetGivesUpOnASlowPrometheus(t *testing.T) {
 	if _, err := server.all(ctx, []string{"up", "up"}); !errors.Is(err, slow) {
 		t.Errorf("a server that hangs: %v, want %v", err, slow)
 	}
+}
+
+// A server that accepts and says nothing is given up after half a minute, for all questions together.
+func TestFleetGivesUpOnASilentPrometheus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, err := prometheusAt("http://user:secret@prometheus.example.org:9090")
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.client.Transport = silence{}
+		begun := time.Now()
+		_, err = readFleet(t.Context(), server, "infra-agent", fleetLines)
+		const want = "Prometheus at http://user:xxxxx@prometheus.example.org:9090 did not answer within 30s (hint: is it overloaded, or another service?)"
+		if took := time.Since(begun); err == nil || !strings.Contains(err.Error(), want) || took != fleetTimeout {
+			t.Errorf("after %v: %v, want %s", took, err, want)
+		}
+	})
+}
+
+// silence never answers.
+type silence struct{}
+
+func (silence) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, context.Cause(r.Context())
 }
 
 func TestInstancesAreNamedAsTheyAre(t *testing.T) {

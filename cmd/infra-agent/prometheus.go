@@ -18,7 +18,10 @@ import (
 const maxAnswer = 32 << 20
 
 // A prometheusServer is asked over Prometheus's HTTP API, which names and passwords in its URL open.
-type prometheusServer struct{ url *url.URL }
+type prometheusServer struct {
+	url    *url.URL
+	client *http.Client
+}
 
 // A sample is one series of an instant vector: its value now, and the labels that we read.
 type sample struct {
@@ -60,8 +63,11 @@ func prometheusAt(address string) (prometheusServer, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return prometheusServer{}, fmt.Errorf("--prometheus %q: want a URL like http://127.0.0.1:9090", address)
 	}
-	return prometheusServer{u}, nil
+	return prometheusServer{u, &http.Client{CheckRedirect: stay}}, nil
 }
+
+// stay follows no redirect: it leads to a login page, or to an address that is better named.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 func (s prometheusServer) String() string { return "Prometheus at " + s.url.Redacted() }
 
@@ -94,11 +100,15 @@ func (s prometheusServer) ask(ctx context.Context, expr string) ([]sample, error
 	if err != nil {
 		return nil, fmt.Errorf("%v: %w", s, err)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := s.client.Do(req)
 	if err != nil {
 		return nil, s.silent(err)
 	}
 	defer resp.Body.Close()
+	if to, err := resp.Location(); err == nil && resp.StatusCode/100 == 3 {
+		to.User, to.RawQuery, to.Fragment = nil, "", ""
+		return nil, fmt.Errorf("%v redirects to %s (hint: name that with --prometheus, unless it is a login page)", s, printable(strings.TrimSuffix(to.String(), "/api/v1/query")))
+	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
 	case err != nil:

@@ -44,7 +44,7 @@ func (p sourcePort) Fetch(ctx context.Context, j reconcile.Fetch) (agent.Tree, e
 	if err == nil {
 		p.tell(res)
 	}
-	rev := reconcile.Revision{Commit: res.Commit, Time: res.Time, Subject: res.Subject, Signer: res.Signer, Warnings: res.Warnings}
+	rev := reconcile.Revision{Commit: res.Commit, Time: res.Time, Subject: res.Subject, Signer: res.Signer, Warnings: res.Warnings, Odd: res.Odd}
 	if err == nil {
 		rev.Hash, err = p.fetcher.Hash(res)
 	}

@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"golang.org/x/sys/unix"
+	"golang.org/x/text/width"
 )
 
 // printable is text from outside, without what would move the cursor or end the line.
@@ -22,6 +23,22 @@ func printable(text string) string {
 		}
 		return r
 	}, text)
+}
+
+// cells is how many columns of a terminal a text takes: two for each character that is wide in Unicode's annex 11, and none for
+// a mark on the one before. Joined emoji are taken for several, as terminals draw them.
+func cells(text string) int {
+	n := 0
+	for _, r := range text {
+		switch kind := width.LookupRune(r).Kind(); {
+		case unicode.In(r, unicode.Mn, unicode.Me):
+		case kind == width.EastAsianWide || kind == width.EastAsianFullwidth:
+			n += 2
+		default:
+			n++
+		}
+	}
+	return n
 }
 
 // terminalOf is the terminal that w is, or nil.

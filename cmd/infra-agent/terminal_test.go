@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -154,5 +155,18 @@ func TestPrintable(t *testing.T) {
 		if got := printable(in); got != want {
 			t.Errorf("%q is shown as %q, want %q", in, got, want)
 		}
+	}
+}
+
+// Columns of a table stand below each other on a terminal, whatever script names are written in.
+func TestColumnsOfATerminal(t *testing.T) {
+	for text, want := range map[string]int{"": 0, "dns-01": 6, "größe": 5, "o\u0308": 1, "東京": 4, "ｗｅｂ": 6, "ﾃｽﾄ": 3, "서울": 4, "🚀": 2, "…": 1} {
+		if got := cells(text); got != want {
+			t.Errorf("%q takes %d cells, want %d", text, got, want)
+		}
+	}
+	want := []string{"東京  a  x", "o\u0308     b  y", "web   c  z"}
+	if got := columns([][]string{{"東京", "a", "x"}, {"o\u0308", "b", "y"}, {"web", "c", "z"}}); !slices.Equal(got, want) {
+		t.Errorf("columns are %q, want %q", got, want)
 	}
 }

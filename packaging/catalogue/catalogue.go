@@ -26,9 +26,13 @@ func Agent() (Catalogue, error) {
 	s := reconcile.Snapshot{Record: reconcile.New()}
 	s.Deliveries = map[string]reconcile.Delivery{"chat": {}}
 	s.Counters.Checks = map[string]reconcile.CheckCount{"sshd": {}}
-	s.Record.Work.Steps = map[reconcile.Purpose]reconcile.Step{
-		reconcile.PurposeBranch: reconcile.Resolved{Target: reconcile.Target{Roles: []reconcile.Role{"dns"}}},
+	odd := map[reconcile.Oddity]int{}
+	for _, o := range reconcile.Oddities {
+		odd[o] = 1
 	}
+	s.Record.Work.Steps = map[reconcile.Purpose]reconcile.Step{reconcile.PurposeBranch: reconcile.Resolved{
+		Fetched: reconcile.Fetched{Revision: reconcile.Revision{Odd: odd}}, Target: reconcile.Target{Roles: []reconcile.Role{"dns"}},
+	}}
 	registry := prometheus.NewPedanticRegistry()
 	if err := registry.Register(metrics.New("1.0.0", func() reconcile.Snapshot { return s }).Native()); err != nil {
 		return nil, err

@@ -6,7 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/infra-agent/infra-agent/packaging/catalogue"
+	"github.com/infra-agent/infra-agent/reconcile"
 )
 
 func read(t *testing.T, file string) string {
@@ -38,6 +41,25 @@ func TestRulesNameWhatExists(t *testing.T) {
 			t.Errorf("%s: %s", r.Name, problem)
 		}
 		above = above.With([]catalogue.Rule{r})
+	}
+}
+
+// A stacked panel has each state and each gate at all times: the rules do not look for them, since that is dear, but name them.
+func TestRulesHaveAZeroOfEachStateAndGate(t *testing.T) {
+	want := map[string]int{}
+	for _, s := range reconcile.States {
+		want[`"state", "`+s+`"`]++
+	}
+	for _, g := range reconcile.Gates {
+		want[`"gate", "`+string(g)+`"`]++
+	}
+	got := map[string]int{}
+	zero := regexp.MustCompile(`or label_replace\(0 \* environment_wave:infra_agent_nodes:count, ("\w+", "\w+"), "", ""\)`)
+	for _, m := range zero.FindAllStringSubmatch(read(t, "infra-agent.rules.yml"), -1) {
+		got[m[1]]++
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("zeros (-want +got):\n%s", diff)
 	}
 }
 

@@ -14,6 +14,7 @@ func fleet() board {
 			choice("wave", "Wave", `label_values(environment_wave:infra_agent_nodes:count{job="$job"}, wave)`, true),
 			commitURL(),
 			worst("shown", `bottomk(40, instance:infra_agent_standing:bottomk{`+cell+`})`),
+			worst("behind", `topk(100, time() - (instance:infra_agent_out_of_sync_since_timestamp_seconds:behind{`+cell+`} > 0))`),
 		},
 		[]annotation{
 			{
@@ -70,7 +71,7 @@ func fleet() board {
 		over(`sum by (gate) (environment_wave_gate:infra_agent_gate_blocked:sum{`+cell+`})`, "{{gate}}")))
 
 	b.row("Nodes that need attention")
-	b.add(24, 10, behind(job, cell))
+	b.add(24, 10, behind(job))
 
 	b.row("Rollbacks and speed")
 	b.add(7, 8, stacked("Rollbacks by reason, in the hour before", "\"infra-agent status\" and \"history\" on a node say more.",
@@ -95,16 +96,15 @@ func fleet() board {
 }
 
 // behind lists the nodes that are not in sync, longest first, and what is known of them.
-func behind(job, cell string) panel {
-	worst := `topk(100, time() - (instance:infra_agent_out_of_sync_since_timestamp_seconds:behind{` + cell + `} > 0))`
+func behind(job string) panel {
 	of := func(by, recorded string) string {
-		return `max by (` + by + `) (` + recorded + `{` + job + `} and on (instance) ` + worst + `)`
+		return `max by (` + by + `) (` + recorded + `{` + job + `, instance=~"$behind"})`
 	}
 	coloured := object{"type": "color-text"}
 	return panel{
 		Type: "table", Title: "Nodes behind, longest first, at most 100", Description: "A click on a node shows its history, one on a revision its commit. Of several gates that hold a node one is named.",
 		Targets: []target{
-			column("A", `max by (instance, environment, wave) (`+worst+`)`),
+			column("A", `time() - (`+of("instance, environment, wave", "instance:infra_agent_out_of_sync_since_timestamp_seconds:behind")+` > 0)`),
 			column("B", short(of("instance, revision", "instance:infra_agent_running_revision:behind"))),
 			column("C", of("instance, state", "instance:infra_agent_state:behind")),
 			column("D", of("instance", "instance:infra_agent_consecutive_failures:behind")),

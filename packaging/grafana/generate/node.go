@@ -51,8 +51,10 @@ func node() board {
 		look{Unit: "none", Min: zero, Max: one, Custom: object{
 			"drawStyle": "line", "lineInterpolation": "stepAfter", "fillOpacity": 80, "lineWidth": 0, "showPoints": "never", "axisPlacement": "hidden",
 		}}))
-	b.add(12, 8, timeline("Health checks", "Of the system that is on trial or good.", over(`infra_agent_health_check_success{`+it+`}`, "{{check}}"),
-		values("1", "green", "green", "0", "red", "red")))
+	// What shows that a trial follows the branch ends with the trial, and a check with the system that has it.
+	b.add(12, 8, timeline("Health checks", "They run while a system is on trial, or goes back. The last result stays until the agent starts again.",
+		over(`max by (check) (infra_agent_health_check_success{`+it+`} or 0 * last_over_time(infra_agent_health_check_success{`+it+`}[1h]) - 1)`, "{{check}}"),
+		values("1", "green", "green", "0", "red", "red", "-1", " ", "transparent")))
 	b.add(12, 8, timeline("Gates", "What kept the node from deploying.", over(`infra_agent_gate_blocked{`+it+`}`, "{{gate}}"), here("holds", "yellow")))
 
 	b.row("How fast, and how far")

@@ -8,7 +8,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/infra-agent/infra-agent/agent/command"
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
@@ -71,7 +70,7 @@ func (a *Agent) perform(ctx context.Context, job reconcile.Job, p Ports, policy 
 		if rejected, is := errors.AsType[*reconcile.RejectedError](err); is {
 			failed.Gate, failed.Suspect, failed.Verdict = rejected.Gate, rejected.Suspect, rejected.Verdict
 		}
-		failed.Disk = failed.Gate == "" && command.IsOfDisk(err)
+		failed.Disk = failed.Gate == "" && reconcile.OfDisk(err.Error())
 		_, failed.NoKeys = errors.AsType[*reconcile.KeysError](err)
 		return failed
 	}

@@ -29,7 +29,7 @@ func passes(said []string) bool {
 	lower := strings.ToLower(strings.Join(said, "\n"))
 	return slices.ContainsFunc(passing, func(text string) bool { return strings.Contains(lower, text) }) ||
 		slices.ContainsFunc(said, func(line string) bool {
-			return !strings.HasPrefix(strings.TrimSpace(stripColour(line)), ">") && command.OfDisk(line)
+			return !strings.HasPrefix(strings.TrimSpace(stripColour(line)), ">") && reconcile.OfDisk(line)
 		})
 }
 

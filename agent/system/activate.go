@@ -91,7 +91,7 @@ func (n *Node) activate(ctx context.Context, d reconcile.Deployment, attempt int
 	}
 	out := n.output(ctx, u.Name)
 	exit, why := ending(state.Exit, out)
-	a := reconcile.Activation{Attempt: attempt, Exit: exit, Failed: failedUnits(out), Why: why, Node: slices.ContainsFunc(out, command.OfDisk)}
+	a := reconcile.Activation{Attempt: attempt, Exit: exit, Failed: failedUnits(out), Why: why, Node: slices.ContainsFunc(out, reconcile.OfDisk)}
 	a.Hold = obstacle(state.Exit, out)
 	if a.Exit != unitsFailed {
 		return a, nil

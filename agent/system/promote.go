@@ -67,7 +67,7 @@ func (n *Node) makeDefault(ctx context.Context, t reconcile.Toplevel, name strin
 		}
 		out := n.output(ctx, unit.Name)
 		err = fmt.Errorf("%s: %s exited %d: %s", step.what, filepath.Base(step.args[0]), state.Exit, lastLine(out))
-		if step.what == "boot" && state.Exit > 0 && !slices.ContainsFunc(out, command.OfDisk) && obstacle(state.Exit, out) == "" {
+		if step.what == "boot" && state.Exit > 0 && !slices.ContainsFunc(out, reconcile.OfDisk) && obstacle(state.Exit, out) == "" {
 			return reconcile.Rejected(reconcile.GatePreflight, err)
 		}
 		return err

@@ -1,4 +1,4 @@
-package command
+package reconcile
 
 import "testing"
 
@@ -9,6 +9,7 @@ func TestFaultsOfADisk(t *testing.T) {
 		"cat: /dev/sda1: Input/output error":                                 true,
 		"ln: failed to create symbolic link: Disk quota exceeded":            true,
 		"error: the group 'web' does not exist":                              false,
+		"write /var/lib/x: no space left on device":                          true,
 	} {
 		if got := OfDisk(line); got != want {
 			t.Errorf("%q: %v, want %v", line, got, want)

@@ -91,3 +91,16 @@ func healthTakes(checks []Check) time.Duration {
 	}
 	return longest
 }
+
+// patientFor returns c with a deadline that the slowest required check can meet, as far as
+// DeadlineMax lets it: a registry cannot know the settings that its checks are judged under.
+// Each look, and one after the window, may take as long as all checks have to answer.
+func (c Confirm) patientFor(checks []Check) Confirm {
+	for _, k := range Runnable(checks) {
+		if k.Required {
+			looks := time.Duration(k.Successes+1) * lookTakes(checks)
+			c.Deadline = max(c.Deadline, min(c.Least(k)+looks, c.DeadlineMax))
+		}
+	}
+	return c
+}

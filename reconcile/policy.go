@@ -72,19 +72,6 @@ func (c Confirm) Least(k Check) time.Duration {
 	return c.Settle + time.Duration(k.Successes-1)*k.Interval + c.Window
 }
 
-// patientFor returns c with a deadline that the slowest required check can meet, as far as
-// DeadlineMax lets it: a registry cannot know the settings that its checks are judged under.
-// Each look, and one after the window, may take as long as all checks have to answer.
-func (c Confirm) patientFor(checks []Check) Confirm {
-	for _, k := range Runnable(checks) {
-		if k.Required {
-			looks := time.Duration(k.Successes+1) * lookTakes(checks)
-			c.Deadline = max(c.Deadline, min(c.Least(k)+looks, c.DeadlineMax))
-		}
-	}
-	return c
-}
-
 // ArmedFor returns how long the guard waits when a trial begins: for the longest
 // activation, and for the new system's agent after it.
 func ArmedFor(p Policy, c Confirm) time.Duration {

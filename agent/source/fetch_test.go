@@ -181,7 +181,10 @@ func TestBranchThatMovedOn(t *testing.T) {
 	w := newWorld(t)
 	old := w.commit("a", "1")
 	now := w.pushed("a", "2")
-	_, err := w.fetch(old, "")
+	w.mustFetch(old, "") // by a store that is empty
+	w.sameTree(old)
+	aside := w.commit("a", "3")
+	_, err := w.fetch(aside, "")
 	if _, rejected := reconcile.RejectedBy(err); err == nil || rejected || !strings.Contains(err.Error(), "moved on to "+now.Short()) {
 		t.Errorf("Fetch: %v, want a passing error about a branch that moved on", err)
 	}

@@ -95,8 +95,13 @@ func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, dept
 	wants, err := r.wants(tip)
 	moved, movedOn := errors.AsType[*movedError](err)
 	switch {
-	case movedOn && depth == 0 && !s.fresh: // with what the branch is at now comes all that it has passed
+	case movedOn: // with what the branch is at now comes what it has passed
 		wants = []plumbing.Hash{hash(moved.to)}
+		if s.fresh || depth == 1 { // whole, and not too much of it
+			depth = deepenFirst
+			defer func(before bool) { r.withFiles = before }(r.withFiles)
+			r.withFiles = true
+		}
 	case err != nil:
 		return err
 	}
@@ -146,7 +151,10 @@ func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, dept
 	}
 	if err != nil {
 		s.sweep()
-		if _, limit := reconcile.RejectedBy(err); limit && depth == 0 && !s.fresh {
+		switch _, limit := reconcile.RejectedBy(err); {
+		case limit && movedOn: // which says nothing about the tip
+			return moved
+		case limit && depth == 0 && !s.fresh:
 			return &damagedError{err}
 		}
 		return err

@@ -149,12 +149,14 @@ func run(ctx context.Context, path string) error {
 		all.Go(func() {
 			busy := func() bool {
 				s := a.Snapshot()
-				if s.Record.Phase != (reconcile.Idle{}) {
-					_, confirming := s.Record.Phase.(reconcile.Confirming)
-					return !confirming // a switch is under way, which has not told systemd of its units yet
+				switch s.Record.Phase.(type) {
+				case reconcile.Idle: // a start would begin the job anew, and some credentials are renewed more often than it takes
+					return s.Observation.Job != nil && reconcile.PurposeOf(s.Observation.Job) != ""
+				case reconcile.Confirming, reconcile.Stuck:
+					return false
+				default: // a switch is under way, which has not told systemd of its units yet
+					return true
 				}
-				job := s.Observation.Job // a start would begin it anew: some credentials are renewed more often than it takes
-				return job != nil && reconcile.PurposeOf(job) != ""
 			}
 			if why := n.given.outdated(ctx, busy); why != "" {
 				log.Info("beginning anew", "why", why)

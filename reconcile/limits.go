@@ -104,3 +104,9 @@ func (c Confirm) patientFor(checks []Check) Confirm {
 	}
 	return c
 }
+
+// ArmedFor returns how long the guard waits when a trial begins: for the longest
+// activation, and for the new system's agent after it.
+func ArmedFor(p Policy, c Confirm) time.Duration {
+	return max(p.Limits.Activate, c.Deadline) + guardGrace
+}

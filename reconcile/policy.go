@@ -71,9 +71,3 @@ type Confirm struct {
 func (c Confirm) Least(k Check) time.Duration {
 	return c.Settle + time.Duration(k.Successes-1)*k.Interval + c.Window
 }
-
-// ArmedFor returns how long the guard waits when a trial begins: for the longest
-// activation, and for the new system's agent after it.
-func ArmedFor(p Policy, c Confirm) time.Duration {
-	return max(p.Limits.Activate, c.Deadline) + guardGrace
-}

@@ -28,7 +28,7 @@ func BenchmarkTenThousandNodes(b *testing.B) {
 	for what, q := range boardOf(p) {
 		took := median(func() { must[bool](b)(p.showsNothing(q)) })
 		if took > slowQuestion {
-			b.Logf("%8.1f ms  %s: %s", milliseconds(took), what, q.parameters.Get("query"))
+			b.Logf("%8.1f ms  %s: %s", milliseconds(took), what, q.parameters.Get("query")+q.parameters.Get("match[]"))
 		}
 		slowest = max(slowest, took)
 	}

@@ -112,7 +112,7 @@ func TestKeysChangeInTwoCommits(t *testing.T) {
 	t.Log("next alone, in a commit of ann: its own keys do not verify it")
 	deaf := f.push("next alone may sign", trusting("allowed_signers", next.Allowed))
 	s := web.rolledBack(deaf, good, reconcile.ReasonFollow)
-	if o, _ := last(s); !strings.Contains(o.Cause.Why, "fetch: ") || !strings.Contains(o.Cause.Why, "not allowed") {
+	if o, _ := last(s); !strings.Contains(o.Cause.Why, "verify: ") || !strings.Contains(o.Cause.Why, "not allowed") {
 		t.Errorf("rolled back for %q", o.Cause.Why)
 	}
 

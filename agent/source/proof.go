@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"golang.org/x/sys/unix"
 )
 
 // A proof is what is needed, beside the files, to compute the name of a commit. It comes
@@ -184,35 +186,63 @@ func (h *hashing) link(name string, l linked) (plumbing.Hash, error) {
 }
 
 func (h *hashing) file(name string) (mode string, sum plumbing.Hash, err error) {
-	f, err := os.Open(filepath.Join(h.dir, name))
+	f, err := openContent(filepath.Join(h.dir, name))
 	if err != nil {
 		return "", sum, err
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return "", sum, err
-	}
+	defer f.close()
 	switch {
-	case info.Mode()&0o100 != 0:
+	case f.Mode&0o100 != 0:
 		mode = "100755"
 	case h.old[name]:
 		mode = "100664"
 	default:
 		mode = "100644"
 	}
-	content := struct{ io.Reader }{f} // no more: by its WriteTo a file brings a buffer of its own
 	if h.objects[name] {
 		sum := sha256.New()
-		n, err := io.CopyBuffer(sum, content, h.chunk)
+		n, err := io.CopyBuffer(sum, f, h.chunk)
 		p := pointer{hex.EncodeToString(sum.Sum(nil)), n}
 		return mode, plumbing.ComputeHash(plumbing.BlobObject, []byte(p.String())), err
 	}
 	h.blob.Reset()
-	_, _ = fmt.Fprintf(h.blob, "blob %d\x00", info.Size()) // a hash takes all
-	_, err = io.CopyBuffer(h.blob, content, h.chunk)
+	_, _ = fmt.Fprintf(h.blob, "blob %d\x00", f.Size) // a hash takes all
+	_, err = io.CopyBuffer(h.blob, f, h.chunk)
 	return mode, h.blob.Sum(), err
 }
+
+// content is an open file. [os.File] would ask the kernel five times more for each, to find out that it can wait for
+// none of them: half of the time of a tree of small files.
+type content struct {
+	unix.Stat_t
+	fd   int
+	name string
+}
+
+func openContent(name string) (f content, err error) {
+	f.name = name
+	if f.fd, err = unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0); err != nil {
+		return f, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	if err := unix.Fstat(f.fd, &f.Stat_t); err != nil {
+		f.close()
+		return f, &fs.PathError{Op: "stat", Path: name, Err: err}
+	}
+	return f, nil
+}
+
+func (f content) Read(p []byte) (int, error) {
+	n, err := unix.Read(f.fd, p)
+	switch {
+	case err != nil:
+		return 0, &fs.PathError{Op: "read", Path: f.name, Err: err}
+	case n == 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+func (f content) close() { _ = unix.Close(f.fd) }
 
 // String is what git stores of the pointer.
 func (p pointer) String() string {

@@ -1,12 +1,15 @@
 package source
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
+	"github.com/go-git/go-billy/v5"
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/config"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -85,9 +88,28 @@ func (s *store) sweep() {
 func (s *store) next() string { return s.dir + ".new" }
 
 func (s *store) open() {
-	s.Storage = filesystem.NewStorageWithOptions(osfs.New(s.dir), cache.NewObjectLRU(cache.MiByte),
+	s.Storage = filesystem.NewStorageWithOptions(files{osfs.New(s.dir)}, cache.NewObjectLRU(cache.MiByte),
 		filesystem.Options{KeepDescriptors: true, LargeObjectThreshold: 1 << 20})
 }
+
+// files are those of a store. The library reads the index of a pack, which it does for each pack of the store, in steps
+// of four bytes: from the file itself that took a third of what a small push costs.
+type files struct{ billy.Filesystem }
+
+func (f files) Open(name string) (billy.File, error) {
+	file, err := f.Filesystem.Open(name)
+	if err != nil || !strings.HasSuffix(name, ".idx") {
+		return file, err
+	}
+	return index{file, bufio.NewReaderSize(file, 32<<10)}, nil
+}
+
+type index struct {
+	billy.File
+	ahead *bufio.Reader
+}
+
+func (i index) Read(p []byte) (int, error) { return i.ahead.Read(p) }
 
 // reset makes the store empty.
 func (s *store) reset() error {

@@ -66,6 +66,12 @@ func (n *Node) Write(path, text string, mode fs.FileMode) error {
 	return errors.Join(err, file.Chmod(mode), file.Close())
 }
 
+// Path is where programs of this machine find a path of the node, while it is on: for a socket, which can only be named.
+func (n *Node) Path(path string) (string, error) {
+	init, err := n.pid1()
+	return fmt.Sprintf("/proc/%d/root%s", init, path), err
+}
+
 // Remove deletes a file on the node.
 func (n *Node) Remove(path string) error {
 	dir, err := n.open(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY, 0)

@@ -101,8 +101,8 @@ func onward(c Candidate, r Record, o Observation) (Action, Hold) {
 		if c.Purpose == PurposeRollback {
 			to = r.Previous
 		}
-		d := deployment(c.Purpose, r.Good, to, o)
-		d.Subject, d.Took = s.Revision.Subject, s.Took
+		d := deployment(c.Purpose, r.Good, to, s.Took, o)
+		d.Subject = s.Revision.Subject
 		return enter(Arming{Trial: Trial{Deployment: d}}, o), Hold{}
 	}
 	panic(unknown("step", c.Step))
@@ -121,7 +121,7 @@ func converged(c Candidate, s Evaluated, r Record, o Observation) Action {
 // deployment starts the attempt to bring the node from old to new. Rollback mode, drain
 // and undrain are those of the system that is replaced when a person steps back to it,
 // and else those of the new one.
-func deployment(p Purpose, old, new System, o Observation) Deployment {
+func deployment(p Purpose, old, new System, took Times, o Observation) Deployment {
 	care := new.Care
 	if p == PurposeRollback {
 		care = old.Care
@@ -135,7 +135,7 @@ func deployment(p Purpose, old, new System, o Observation) Deployment {
 	}
 	return Deployment{
 		ID: o.Now.UTC().Format("20060102T150405"), Purpose: p, Old: old, New: new, Boot: o.Boot,
-		Started: o.Now, Asleep: o.Asleep, Rollback: mode, Recovery: o.Policy.recovery(), Confirm: o.Policy.Confirm.patientFor(new.Checks), Drain: care.Drain, Undrain: care.Undrain,
+		Started: o.Now, Took: took, Asleep: o.Asleep, Rollback: mode, Recovery: o.Policy.recovery(), Confirm: o.Policy.Confirm.patientFor(new.Checks, took), Drain: care.Drain, Undrain: care.Undrain,
 	}
 }
 

@@ -60,6 +60,8 @@ const (
 	limitCommand   = 5 * time.Minute // one command that drains or undrains
 	limitReboot    = 5 * time.Minute
 
+	takeOver = 10 * time.Second // for the new system's agent to start, and to ask a remote
+
 	// guardGrace is how long the guard waits beyond a deadline for an agent that lives,
 	// or that the activation has just started: it knows what is wrong, and the guard
 	// does not.
@@ -92,10 +94,16 @@ func healthTakes(checks []Check) time.Duration {
 	return longest
 }
 
-// patientFor returns c with a deadline that the slowest required check can meet, as far as
-// DeadlineMax lets it: a registry cannot know the settings that its checks are judged under.
-// Each look, and one after the window, may take as long as all checks have to answer.
-func (c Confirm) patientFor(checks []Check) Confirm {
+// patientFor returns c with deadlines that a trial can meet, whatever the settings say: a later commit that corrects
+// them has to pass its own trial under them.
+//
+// An agent has the time to start and to ask a remote, and once it has, until DeadlineMax, twice the time that fetching
+// and evaluating the commit took on this node: it does both again to show that it follows its branch. The slowest
+// required check can be green for long enough, as far as DeadlineMax lets it: each look, and one after the window, may
+// take as long as all checks have to answer.
+func (c Confirm) patientFor(checks []Check, took Times) Confirm {
+	c.Deadline = max(c.Deadline, c.Settle+c.Window+takeOver)
+	c.DeadlineMax = max(c.DeadlineMax, c.Deadline+2*(took["fetch"]+took["verify"]+took["evaluate"]))
 	for _, k := range Runnable(checks) {
 		if k.Required {
 			looks := time.Duration(k.Successes+1) * lookTakes(checks)

@@ -84,7 +84,7 @@ func TestARollbackWaitsForItsChecks(t *testing.T) {
 // that come after it: its own trial goes back as the old system's settings say.
 func TestATrialGoesBackByTheOldSettings(t *testing.T) {
 	old := Policy{Limits: Limits{Rollback: 20 * time.Minute, VerifyRollback: 5 * time.Minute}, LastResort: LastResortReboot}
-	d := deployment(PurposeBranch, System{Toplevel: "old"}, System{Toplevel: "new"}, Observation{Policy: old, Boot: "b"})
+	d := deployment(PurposeBranch, System{Toplevel: "old"}, System{Toplevel: "new"}, nil, Observation{Policy: old, Boot: "b"})
 	o := Observation{Policy: Policy{Limits: Limits{Rollback: time.Second, VerifyRollback: time.Second}, LastResort: LastResortStuck}, Boot: "b", Uptime: time.Hour}
 	r := New()
 	act := rollingBack(RollingBack{Trial: Trial{Deployment: d}, Attempt: 1}, r, o)
@@ -142,19 +142,32 @@ func TestATrialWaitsForItsSlowestCheck(t *testing.T) {
 		2 * time.Hour:    time.Hour,
 	} {
 		slow := Check{Kind: CheckTCP, Required: true, Interval: interval, Successes: 2}
-		if got := c.patientFor([]Check{slow}).Deadline; got != want {
+		if got := c.patientFor([]Check{slow}, nil).Deadline; got != want {
 			t.Errorf("looked at each %v: the trial lasts %v, want %v", interval, got, want)
 		}
 		slow.Timeout = 5 * time.Minute
-		if got, want := c.patientFor([]Check{slow}).Deadline, min(interval+61*time.Second+3*333*time.Second, c.DeadlineMax); got != want {
+		if got, want := c.patientFor([]Check{slow}, nil).Deadline, min(interval+61*time.Second+3*333*time.Second, c.DeadlineMax); got != want {
 			t.Errorf("looked at each %v, and three answers of 5m0s: the trial lasts %v, want %v", interval, got, want)
 		}
-		if got, want := c.patientFor(slices.Repeat([]Check{slow}, ParallelChecks+1)).Deadline, min(interval+61*time.Second+3*633*time.Second, c.DeadlineMax); got != want {
+		if got, want := c.patientFor(slices.Repeat([]Check{slow}, ParallelChecks+1), nil).Deadline, min(interval+61*time.Second+3*633*time.Second, c.DeadlineMax); got != want {
 			t.Errorf("looked at each %v, and nine that answer in 5m0s: the trial lasts %v, want %v", interval, got, want)
 		}
 		slow.Required = false
-		if got := c.patientFor([]Check{slow}).Deadline; got != c.Deadline {
+		if got := c.patientFor([]Check{slow}, nil).Deadline; got != c.Deadline {
 			t.Errorf("not required: the trial lasts %v, want %v", got, c.Deadline)
 		}
+	}
+}
+
+// Deadlines that no trial can meet would keep away the commit that corrects them.
+func TestATrialLastsLongEnoughToFollow(t *testing.T) {
+	hasty := Confirm{Settle: time.Second, Window: 2 * time.Second, Deadline: 4 * time.Second, DeadlineMax: 5 * time.Second}
+	took := Times{"fetch": 3 * time.Second, "verify": time.Second, "evaluate": 40 * time.Second, "build": time.Hour}
+	if got := hasty.patientFor(nil, took); got.Deadline != 13*time.Second || got.DeadlineMax != 101*time.Second {
+		t.Errorf("it lasts %v, at most %v; want 13s, and 1m41s", got.Deadline, got.DeadlineMax)
+	}
+	patient := Confirm{Settle: time.Second, Window: 2 * time.Second, Deadline: 10 * time.Minute, DeadlineMax: time.Hour}
+	if got := patient.patientFor(nil, took); got.Deadline != patient.Deadline || got.DeadlineMax != patient.DeadlineMax {
+		t.Errorf("it lasts %v, at most %v; want what the settings say", got.Deadline, got.DeadlineMax)
 	}
 }

@@ -48,13 +48,13 @@ var gates = []struct {
 	before stage
 	ask    func(c Candidate, r Record, o Observation) Hold // an open gate holds nothing
 }{
-	{toFetch, leftAlone},
 	{toFetch, usableTip},
 	{toFetch, refused},
 	{toFetch, unfetchable},
 	{toResolve, unplanned},
 	{toEvaluate, ordered},
 	{toEvaluate, onlyTried},
+	{toBuild, leftAlone},
 	{toBuild, failedHere},
 	{toBuild, unbuildable},
 	{toPreflight, bySuspension},
@@ -92,7 +92,8 @@ func allClosed(c Candidate, r Record, o Observation) []Hold {
 	return holds
 }
 
-// leftAlone holds the branch where it was when a person switched by hand.
+// leftAlone holds the branch where it was when a person switched by hand: what it describes may be the very system that
+// they switched to, and then it is not left.
 func leftAlone(c Candidate, r Record, _ Observation) Hold {
 	tip := r.Foreign.Tip
 	if c.Purpose != PurposeBranch || tip == "" || r.Work.Tip.Commit != tip && r.Work.Tip.Commit != "" {

@@ -21,7 +21,7 @@ func Holds(r Record, o Observation) []Hold {
 		}
 	}
 	var holds []Hold
-	for _, h := range append(all, suspended(r, o), silentSource(r)) {
+	for _, h := range append(all, leftAlone(r.branch(), r, o), suspended(r, o), silentSource(r)) {
 		if h.Gate != "" && !slices.ContainsFunc(holds, func(k Hold) bool { return k.Gate == h.Gate }) {
 			holds = append(holds, h)
 		}

@@ -62,7 +62,7 @@ func ownSystem(r Record, o Observation) (Action, Hold) {
 		return drift("/run/current-system cannot be read")
 	case s == r.Foreign.Accepted && s.Running == r.Good.Toplevel:
 	case s.Running != r.Good.Toplevel && s.agree():
-		return Note{Adopted{System: s.Running, ByHand: r.Good.Toplevel != "" && leaves(r, o), At: o.Now}}, Hold{}
+		return Note{Adopted{System: s.Running, ByHand: r.Good.Toplevel != "" && !o.Policy.Observe, At: o.Now}}, Hold{}
 	case s.Running == r.Good.Toplevel && owes(r, DebtRestore) && !o.Policy.Observe: // it cannot be made the default yet: the next commit may mend that
 	case s.Profile != s.Running:
 		return drift(fmt.Sprintf("the running system %s is not the system profile %s", s.Running, s.Profile))
@@ -70,13 +70,6 @@ func ownSystem(r Record, o Observation) (Action, Hold) {
 		return drift(fmt.Sprintf("the running system %s is not the boot default %s", s.Running, s.Default))
 	}
 	return nil, Hold{}
-}
-
-// leaves reports whether whoever activated the running system left the branch by it: not so by what the branch itself
-// wants, nor where another tool deploys.
-func leaves(r Record, o Observation) bool {
-	wanted, _ := evaluatedOf(r.branch().Step)
-	return wanted.Toplevel != o.Slots.Running && !o.Policy.Observe
 }
 
 // keep lists the toplevels that must not be garbage collected, without repeats.

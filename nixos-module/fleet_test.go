@@ -47,8 +47,8 @@ func TestTheFleetsOutputs(t *testing.T) {
 		return map[string]any{"disk": disk, "machine": machine, "uefi": uefi}
 	}
 	want := map[string]any{
-		"nodes":   names("build-01 db-01 dns-01 dns-02 mon-01 web-01"),
-		"modules": names("fleet profile-development profile-server role-default role-dns role-monitoring role-postgres role-remote-builder role-web"),
+		"nodes":   names("build-01 db-01 dns-01 dns-02 docker-01 media-01 mon-01 proxy-01 web-01"),
+		"modules": names("fleet profile-development profile-server role-containers role-default role-dns role-media role-monitoring role-postgres role-proxy role-remote-builder role-web"),
 		"packages": map[string]any{
 			"x86_64-linux":  names("cloud-digital-ocean cloud-openstack default deploy-image docs proxmox-x86-builder proxmox-x86-legacy proxmox-x86-optimized"),
 			"aarch64-linux": names("deploy-image docs proxmox-arm"),
@@ -90,20 +90,23 @@ func TestTheFleetsNodes(t *testing.T) {
 		builder = (of "build-01").boot.binfmt.emulatedSystems;
 		vm = { root = (of "web-01").fileSystems."/".device; boot = (of "web-01").fileSystems."/boot".device; grub = (of "web-01").boot.loader.grub.device; };
 		metal = { qemu = (of "db-01").fleet.hardware.qemuGuest.enable; disks = builtins.attrNames (of "db-01").fileSystems; };
-		proxied = (of "web-01").fleet.infrastructure.nodes.web-01.proxy.port;
+		proxied = builtins.mapAttrs (_: host: host.locations."/".proxyPass) (of "proxy-01").services.nginx.virtualHosts;
+		podman = (of "docker-01").virtualisation.podman.enable;
+		library = (of "media-01").fileSystems."/srv/media".device;
 	}`, &got))
-	none := []any{}
+	failed, names := map[string]any{}, map[string]any{}
+	for _, name := range []string{"build-01", "db-01", "dns-01", "dns-02", "docker-01", "media-01", "mon-01", "proxy-01", "web-01"} {
+		failed[name], names[name] = []any{}, name
+	}
 	want := map[string]any{
-		"failed": map[string]any{"build-01": none, "db-01": none, "dns-01": none, "dns-02": none, "mon-01": none, "web-01": none},
-		"names": map[string]any{
-			"build-01": "build-01", "db-01": "db-01", "dns-01": "dns-01", "dns-02": "dns-02", "mon-01": "mon-01", "web-01": "web-01",
-		},
+		"failed": failed, "names": names,
 		"agents": true, "url": "https://git.example.org/fleet.git", "dns": []any{"127.0.0.1", "192.0.2.10"},
 		"mount": "/dev/disk/by-label/postgres", "cloud-init": false, "secure": false, "home": true, "arm": "aarch64-linux", "rules": true,
 		"branches": []any{"deploy", "deploy"}, "scraped": []any{"infra-agent", "node"}, "grafana": []any{"http://127.0.0.1:9090"},
-		"disk": "/dev/sda", "builder": []any{"aarch64-linux"}, "proxied": 80.0,
-		"vm":    map[string]any{"root": "/dev/disk/by-label/nixos", "boot": "/dev/disk/by-label/ESP", "grub": "nodev"},
-		"metal": map[string]any{"qemu": false, "disks": []any{"/var/lib/postgresql"}},
+		"disk": "/dev/sda", "builder": []any{"aarch64-linux"}, "podman": true, "library": "/dev/disk/by-label/media",
+		"proxied": map[string]any{"www.example.org": "http://192.0.2.40:80"},
+		"vm":      map[string]any{"root": "/dev/disk/by-label/nixos", "boot": "/dev/disk/by-label/ESP", "grub": "nodev"},
+		"metal":   map[string]any{"qemu": false, "disks": []any{"/var/lib/postgresql"}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the fleet's nodes (-want +got):\n%s", diff)
@@ -162,6 +165,28 @@ func TestTheFleetsBuilder(t *testing.T) {
 	}
 }
 
+// A machine that asks for nothing gets nothing of the fleet's modules.
+func TestTheFleetsModulesEnableNothing(t *testing.T) {
+	var got map[string]any
+	check(t, fleet(t, `let
+		of = (flake.system [ { system.stateVersion = "25.11"; } ]).config;
+		enabled = path: set: builtins.concatLists (builtins.attrValues (builtins.mapAttrs (name: option:
+			let value = (builtins.tryEval option).value; in # false, where it has no default
+			if name == "enable" && value then [ path ] else if builtins.isAttrs value then enabled (path + "." + name) value else [ ]) set));
+	in {
+		enabled = enabled "fleet" (builtins.removeAttrs of.fleet [ "infrastructure" ]);
+		fileSystems = builtins.attrNames of.fileSystems;
+		services = builtins.attrNames of.systemd.services;
+		ports = of.networking.firewall.allowedTCPPorts;
+		failed = map (a: a.message) (builtins.filter (a: !a.assertion) of.assertions);
+	}`, &got))
+	none := []any{}
+	want := map[string]any{"enabled": none, "fileSystems": none, "services": none, "ports": none, "failed": none}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the fleet's modules alone (-want +got):\n%s", diff)
+	}
+}
+
 // The small template is a node, and nothing else.
 func TestTheMinimalTemplate(t *testing.T) {
 	var got map[string]any
@@ -199,6 +224,20 @@ func TestWhatTheFleetRefuses(t *testing.T) {
 	check(t, fleet(t, `flake.failed (flake.system [ { system.stateVersion = "25.11"; fleet.security = { secure.enable = true; trusted.enable = true; }; } ])`, &failed))
 	if len(failed) != 2 || !strings.Contains(failed[0], "exclude each other") || !strings.Contains(failed[1], "exclude each other") {
 		t.Errorf("with both security modules: %q, want that they exclude each other, by both", failed)
+	}
+	for name, c := range map[string]struct{ node, want string }{
+		"an unknown kind":           {`a.kind = "vmm"`, "kind"},
+		"an id that is none":        {`a.vmid = "100"`, "vmid"},
+		"a role that is no list":    {`a.roles = "dns"`, "roles"},
+		"a proxy of another kind":   {`a.proxy = { port = 80; protocol = "gopher"; }`, "proxy.protocol"},
+		"a proxy without a port":    {`a.proxy.protocol = "http"`, "proxy.port"},
+		"an unknown field of proxy": {`a.proxy = { port = 80; portt = 81; }`, "proxy.portt"},
+	} {
+		var nodes any
+		err := fleet(t, `(flake.system [ { system.stateVersion = "25.11"; fleet.infrastructure.nodes.`+c.node+`; } ]).config.fleet.infrastructure.nodes`, &nodes)
+		if want := "fleet.infrastructure.nodes.a." + c.want; err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want an error that names %s", name, err, want)
+		}
 	}
 	for name, c := range map[string]struct{ node, want string }{
 		"roles that conflict": {`{ roles = [ "postgres" "remote-builder" ]; }`, "node a has the roles postgres and remote-builder, which conflict"},

@@ -6,7 +6,7 @@ let
   inherit (builtins) isAttrs isList mapAttrs;
 in
 rec {
-  inherit isAttrs isList mapAttrs;
+  inherit any attrValues concatMap isAttrs isList mapAttrs;
   inherit concatStringsSep filter listToAttrs;
 
   optional = condition: value: if condition then [ value ] else [ ];

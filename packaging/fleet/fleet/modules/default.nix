@@ -7,9 +7,11 @@
     inputs.sops-nix.nixosModules.sops
     ./infrastructure
     ./database/postgres.nix
+    ./desktop/xfce.nix
     ./hardware/qemu-guest.nix
     ./media/jellyfin.nix
     ./networking/base.nix
+    ./networking/proxy.nix
     ./networking/resolver.nix
     ./security/secure.nix
     ./security/trusted.nix
@@ -18,6 +20,7 @@
     ./shell/fish.nix
     ./storage/data-disk.nix
     ./virtualisation/cloud.nix
+    ./virtualisation/containers.nix
     ./virtualisation/guest.nix
     ./virtualisation/proxmox.nix
   ];

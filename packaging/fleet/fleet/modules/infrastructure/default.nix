@@ -10,9 +10,9 @@ let
     options = {
       port = mkOption { type = types.port; };
       subdomains = mkOption { type = types.listOf types.str; default = [ ]; };
-      protocol = mkOption { type = types.str; default = "http"; };
+      protocol = mkOption { type = types.enum [ "http" "https" ]; default = "http"; description = "To the node."; };
       websockets = mkOption { type = types.bool; default = false; };
-      ssl = mkOption { type = types.bool; default = false; };
+      ssl = mkOption { type = types.bool; default = false; description = "To visitors."; };
     };
   };
   node = types.submodule {
@@ -24,6 +24,7 @@ let
       address = maybe types.str;
       roles = mkOption { type = types.listOf types.str; default = [ ]; };
       vmid = maybe types.int;
+      tags = mkOption { type = types.listOf types.str; default = [ ]; };
       wave = maybe types.str;
       proxied = mkOption { type = types.bool; default = false; };
       proxy = maybe proxy;

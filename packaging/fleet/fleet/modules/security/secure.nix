@@ -22,6 +22,7 @@ in
     };
     users.mutableUsers = false;
     users.users.admin = { isNormalUser = true; extraGroups = [ "wheel" ]; openssh.authorizedKeys.keys = cfg.keys; };
+    users.users.root.initialPassword = lib.mkForce null; # nixpkgs' image for OpenStack has one that everybody knows
     security.sudo.wheelNeedsPassword = lib.mkDefault false; # who has a key has no password; root's own stays locked
     networking.firewall.enable = true;
   };

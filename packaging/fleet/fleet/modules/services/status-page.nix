@@ -3,9 +3,10 @@
 let
   cfg = config.fleet.services.statusPage;
   row = name: node: "<li>${name}: ${lib.concatStringsSep ", " node.roles}</li>";
+  machines = lib.filterAttrs (_: node: node.kind != "template") config.fleet.infrastructure.nodes;
   page = pkgs.writeTextDir "index.html" ''
     <!doctype html><title>${config.fleet.infrastructure.domain}</title>
-    <ul>${lib.concatStringsSep "" (lib.mapAttrsToList row config.fleet.infrastructure.nodes)}</ul>
+    <ul>${lib.concatStringsSep "" (lib.mapAttrsToList row machines)}</ul>
   '';
 in
 {

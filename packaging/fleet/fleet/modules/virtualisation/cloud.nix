@@ -9,5 +9,7 @@ in
   config = lib.mkIf cfg.enable {
     fleet.hardware.qemuGuest.enable = true;
     services.cloud-init = { enable = true; network.enable = true; };
+    # Or it would take user data, which is for cloud-init, for a configuration in Nix.
+    image.modules.openstack.virtualisation.amazon-init.enable = false;
   };
 }

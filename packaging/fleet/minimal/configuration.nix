@@ -1,11 +1,2 @@
-# The machine as it was, and the agent.
-{
-  imports = [ ./machine.nix ];
-
-  services.openssh.enable = true;
-
-  services.infra-agent = {
-    enable = true;
-    settings.source.remotes = [ { url = "https://git.example.org/fleet.git"; } ]; # this repository
-  };
-}
+# The machine: put its /etc/nixos/configuration.nix here, and its hardware-configuration.nix beside it.
+{ system.stateVersion = "25.11"; }

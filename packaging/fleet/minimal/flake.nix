@@ -8,7 +8,15 @@
     nixosConfigurations = infra-agent.lib.fromRegistry {
       registry = ./infrastructure.toml;
       inherit (nixpkgs.lib) nixosSystem;
-      modules = [ infra-agent.nixosModules.default ./configuration.nix ];
+      modules = [
+        ./configuration.nix
+        infra-agent.nixosModules.default
+        {
+          services.openssh.enable = true; # a check of the registry asks it
+          services.infra-agent.enable = true;
+          services.infra-agent.settings.source.remotes = [ { url = "https://git.example.org/fleet.git"; } ]; # this repository
+        }
+      ];
     };
   };
 }

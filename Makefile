@@ -38,7 +38,7 @@ size: build
 
 lint: $(LINT) $(ACTIONS)
 	$(LINT) run --allow-parallel-runners ./...
-	$(ACTIONS) -ignore 'label "docker" is unknown' -ignore 'specifying action "https://' packaging/fleet/fleet/.{github,forgejo}/workflows/*.yml
+	$(ACTIONS) -ignore 'label "native" is unknown' -ignore 'specifying action "https://' packaging/fleet/fleet/.{github,forgejo}/workflows/*.yml
 	@rm -rf .cache/workflows; mkdir -p .cache/workflows
 	@awk '/^```yaml$$/ { at = ".cache/workflows/" ++n ".yml"; next } /^```$$/ { at = "" } at { print > at }' docs/manifests.md
 	$(ACTIONS) -ignore 'label "native" is unknown' .cache/workflows/*.yml

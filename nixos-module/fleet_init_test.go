@@ -3,7 +3,6 @@
 package nixosmodule
 
 import (
-	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -43,8 +42,13 @@ func TestTheFleetIsWhatItsReadmeMakes(t *testing.T) {
 			return err
 		}
 		info, err := entry.Info()
-		want = append(want, fmt.Sprintf("100%o %s", info.Mode().Perm()&0o111|0o644, strings.TrimPrefix(path, "fleet/")))
-		return err
+		check(t, err)
+		mode := "100644"
+		if info.Mode()&0o100 != 0 {
+			mode = "100755"
+		}
+		want = append(want, mode+" "+strings.TrimPrefix(path, "fleet/"))
+		return nil
 	}))
 	byPath := func(a, b string) int { return strings.Compare(a[7:], b[7:]) }
 	slices.SortFunc(want, byPath)

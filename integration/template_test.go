@@ -181,10 +181,26 @@ func TestTheTemplateDeploys(t *testing.T) {
 			t.Errorf("%s: unbound has the settings %s", n.Name(), got)
 		}
 	}
-	commit = f.push("dns-09 is known", map[string]string{
-		registry:                                 must[string](t)(f.Repo().File(registry)) + "\n[nodes.dns-09]\nsystem = \"x86_64-linux\"\nkind = \"cloud\"\naddress = \"192.0.2.12\"\nroles = [\"dns\"]\n",
-		"hosts/servers/dns-09/configuration.nix": "{ system.stateVersion = \"25.11\"; }\n",
+	// Its first deployment is a trial as any other: where the network does not come up without cloud-init, the image comes back.
+	const host = "hosts/servers/dns-09/configuration.nix"
+	cut := f.push("dns-09 is known", map[string]string{
+		registry: must[string](t)(f.Repo().File(registry)) + "\n[nodes.dns-09]\nsystem = \"x86_64-linux\"\nkind = \"cloud\"\naddress = \"192.0.2.12\"\nroles = [\"dns\"]\n",
+		host: `{
+  system.stateVersion = "25.11";
+  systemd.services.cut = {
+    wantedBy = [ "multi-user.target" ];
+    serviceConfig = {
+      Type = "oneshot";
+      RemainAfterExit = true;
+      ExecStart = "/usr/sbin/ip link set host0 down";
+      ExecStop = "/usr/sbin/ip link set host0 up";
+    };
+  };
+}
+`,
 	})
+	stranger.rolledBack(cut, image, reconcile.ReasonConnectivity)
+	commit = f.push("dns-09 has a network", map[string]string{host: "{ system.stateVersion = \"25.11\"; }\n"})
 	stranger.wait("joined", ended(reconcile.ResultPromoted, commit))
 }
 

@@ -154,6 +154,24 @@ func TestTheFleetsProxmoxImages(t *testing.T) {
 	}
 }
 
+// User data of a cloud is cloud-init's alone, and nobody knows a password.
+func TestTheFleetsCloudImages(t *testing.T) {
+	var got map[string]any
+	check(t, fleet(t, `let
+		of = (flake.system [ (packaging + "/fleet/fleet/hosts/image/configuration.nix") { fleet.virtualisation.cloud.enable = true; } ]).config;
+	in {
+		cloudInit = of.services.cloud-init.enable;
+		amazonInit = of.image.modules.openstack.virtualisation.amazon-init.enable;
+		root = of.users.users.root.initialPassword;
+		passwords = of.services.openssh.settings.PasswordAuthentication;
+		name = of.networking.hostName;
+	}`, &got))
+	want := map[string]any{"cloudInit": true, "amazonInit": false, "root": nil, "passwords": false, "name": ""}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("images for clouds (-want +got):\n%s", diff)
+	}
+}
+
 // A node that is told to builds on the builder, which the registry knows.
 func TestTheFleetsBuilder(t *testing.T) {
 	var got map[string]any

@@ -86,6 +86,7 @@ func TestTheFleetsNodes(t *testing.T) {
 		]).config.services.infra-agent; in [ agent.settings.source.branch agent.monitoring.head.branch ];
 		scraped = map (job: job.job_name) (of "mon-01").services.prometheus.scrapeConfigs;
 		grafana = map (source: source.url) (of "mon-01").services.grafana.provision.datasources.settings.datasources;
+		postgres = (of "db-01").services.postgresql.authentication;
 		disk = (of "db-01").disko.devices.disk.main.device;
 		builder = (of "build-01").boot.binfmt.emulatedSystems;
 		vm = { root = (of "web-01").fileSystems."/".device; boot = (of "web-01").fileSystems."/boot".device; grub = (of "web-01").boot.loader.grub.device; };
@@ -103,7 +104,8 @@ func TestTheFleetsNodes(t *testing.T) {
 		"agents": true, "url": "https://git.example.org/fleet.git", "dns": []any{"127.0.0.1", "192.0.2.10"},
 		"mount": "/dev/disk/by-label/postgres", "cloud-init": false, "secure": false, "home": true, "arm": "aarch64-linux", "rules": true,
 		"branches": []any{"deploy", "deploy"}, "scraped": []any{"infra-agent", "node"}, "grafana": []any{"http://127.0.0.1:9090"},
-		"disk": "/dev/sda", "builder": []any{"aarch64-linux"}, "podman": true, "library": "/dev/disk/by-label/media",
+		"postgres": "host sameuser all 192.0.2.0/24 scram-sha-256",
+		"disk":     "/dev/sda", "builder": []any{"aarch64-linux"}, "podman": true, "library": "/dev/disk/by-label/media",
 		"proxied": map[string]any{"www.example.org": "http://192.0.2.40:80"},
 		"vm":      map[string]any{"root": "/dev/disk/by-label/nixos", "boot": "/dev/disk/by-label/ESP", "grub": "nodev"},
 		"metal":   map[string]any{"qemu": false, "disks": []any{"/var/lib/postgresql"}},

@@ -22,7 +22,7 @@ in
     package = lib.mkForce (lab.agent lab.defaults.agentVersion);
     settings = {
       source.interval = "5s";
-      confirm = { settle = "0s"; window = "2s"; deadline = "25s"; };
+      confirm = { settle = "0s"; window = "2s"; deadline = "25s"; targets = [ "10.99.0.1:80" "10.99.0.2:80" ]; };
       control.group = lib.mkForce "root";
     };
   };

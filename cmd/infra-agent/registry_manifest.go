@@ -62,6 +62,7 @@ written then but with --keep-going; the exit code is 1 in any case.`,
 	c.Flags().Bool("build", false, "also build every system, or get it from this machine's binary caches")
 	c.Flags().String("out", "", "directory to write the manifests to; it is made where it is needed")
 	c.Flags().String("push", "", `branch to push the manifests to, such as "manifests"`)
+	c.Flags().Int("keep", 100, "pushes whose manifests stay in the branch, 0 for all")
 	c.Flags().String("sign", "", "SSH key to sign with, as for ssh-keygen -Y sign: a private key, or a public one whose private one ssh-agent has")
 	c.Flags().String("since", "", "manifest to take from what is known not to have changed: nodes of the same commit,\nor, where the repository is no flake (nix.file), of the same files")
 	c.Flags().String("memory", "", `memory for all evaluations together, such as "12GiB" (default: three quarters of what is available)`)
@@ -75,6 +76,7 @@ type manifestRun struct {
 	checkout, commit string
 	build, keepGoing bool
 	out, key, branch string
+	keep             int                // pushes whose manifests stay in the branch; 0: all
 	since            *manifest.Manifest // nil: none
 	memory           uint64             // bytes
 	created          time.Time
@@ -98,6 +100,9 @@ func manifestRunOf(c *cobra.Command, args []string) (r manifestRun, err error) {
 	r.branch, _ = c.Flags().GetString("push")
 	if r.key != "" && r.out == "" && r.branch == "" {
 		return r, usageError(c, errors.New("--sign writes signatures beside the manifests, and neither --out nor --push says where"))
+	}
+	if r.keep, _ = c.Flags().GetInt("keep"); r.keep < 0 {
+		return r, usageError(c, errors.New("--keep is less than 0"))
 	}
 	if r.memory, err = memoryOf(c); err != nil {
 		return r, usageError(c, err)

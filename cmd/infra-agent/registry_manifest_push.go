@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/infra-agent/infra-agent/agent/command"
@@ -14,9 +16,10 @@ import (
 // pushRemote is the remote of the checkout that manifests are pushed to.
 const pushRemote = "origin"
 
-// push commits the files of a directory to a branch beside all that is there already, and
-// pushes that. Nothing of the checkout but its objects is touched. Another machine may push at
-// the same time: then it is done once more, on top of that.
+// push commits the files of a directory to a branch beside what is there already, and pushes that.
+// Manifests that were there r.keep pushes ago leave it: a node reads the list of all. Nothing of the
+// checkout but its objects is touched. Another machine may push at the same time: then it is done
+// once more, on top of that.
 func (r manifestRun) push(ctx context.Context, dir, message string) error {
 	const tries = 3
 	var err error
@@ -57,7 +60,7 @@ func (r manifestRun) pushOnce(ctx context.Context, dir, message string) error {
 	onto := []string{}
 	before, _, _ := strings.Cut(there, "\t")
 	if before != "" {
-		if _, err := git("fetch", "--quiet", "--no-tags", "--depth", "1", pushRemote, ref); err != nil {
+		if _, err := git("fetch", "--quiet", "--no-tags", "--depth", strconv.Itoa(max(1, r.keep)), pushRemote, ref); err != nil {
 			return err
 		}
 		if before, err = git("rev-parse", "FETCH_HEAD"); err != nil {
@@ -67,6 +70,15 @@ func (r manifestRun) pushOnce(ctx context.Context, dir, message string) error {
 			return err
 		}
 		onto = []string{"-p", before}
+		old, err := r.old(git, before)
+		if err != nil {
+			return err
+		}
+		if len(old) > 0 {
+			if _, err := git(append([]string{"rm", "--cached", "-r", "--force", "--quiet", "--ignore-unmatch", "--"}, old...)...); err != nil {
+				return err
+			}
+		}
 	}
 	if _, err := git("--work-tree", dir, "add", "--force", "--ignore-removal", "--", dir); err != nil {
 		return err
@@ -89,4 +101,25 @@ func (r manifestRun) pushOnce(ctx context.Context, dir, message string) error {
 		return fmt.Errorf("%w: %w", errPushedMeanwhile, err)
 	}
 	return err
+}
+
+// ofManifests are the names in a branch that push itself has made.
+var ofManifests = regexp.MustCompile(`^[0-9a-f]{40}(\.json(\.sig)?)?$`)
+
+// old lists the manifests of the branch, whose newest commit is before, that leave it with the next push.
+func (r manifestRun) old(git func(...string) (string, error), before string) (paths []string, err error) {
+	if r.keep == 0 {
+		return nil, nil
+	}
+	last, err := git("rev-list", "--first-parent", "--max-count=1", "--skip="+strconv.Itoa(r.keep-1), before)
+	if err != nil || last == "" {
+		return nil, err
+	}
+	names, err := git("ls-tree", "--name-only", "--full-tree", last)
+	for _, name := range strings.Fields(names) {
+		if ofManifests.MatchString(name) {
+			paths = append(paths, ":(top,literal)"+name)
+		}
+	}
+	return paths, err
 }

@@ -9,6 +9,9 @@ const (
 	// BusWithin is how long one question to systemd may take, a bus that is just
 	// restarting included.
 	BusWithin = 15 * time.Second
+	// PingWithin is how long the bus itself may take to answer over a connection that has
+	// brought no answer of systemd's.
+	PingWithin = 3 * time.Second
 	// JournalWithin is how long the journal may take to write down what it has, and to be read:
 	// after a switch both are asked for.
 	JournalWithin = 15 * time.Second

@@ -22,7 +22,7 @@ import (
 type Bus struct {
 	mu      sync.Mutex
 	conn    connection    // guarded by mu; zero: not connected
-	dialing chan struct{} // guarded by mu; closed when the one that connects has ended; nil: nobody does
+	dialing chan struct{} // guarded by mu; closed when the one that connects has ended, and nothing is asked before; nil: nobody does
 	err     error         // guarded by mu; of the last one that connected
 }
 
@@ -39,18 +39,48 @@ func (c connection) unref(ctx context.Context, unit string) {
 	_ = manager.CallWithContext(ctx, "org.freedesktop.systemd1.Manager.UnrefUnit", 0, unit).Err
 }
 
+// manager returns a property of systemd itself. (go-systemd asks for it without a limit.)
+func (c connection) manager(ctx context.Context, property string) (value godbus.Variant, err error) {
+	systemd := c.calls.Object("org.freedesktop.systemd1", "/org/freedesktop/systemd1")
+	err = systemd.CallWithContext(ctx, "org.freedesktop.DBus.Properties.Get", 0, "org.freedesktop.systemd1.Manager", property).Store(&value)
+	return value, err
+}
+
+// answers reports whether the bus itself, which is not systemd, answers on the connection.
+func (c connection) answers() bool {
+	if c.Conn == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), reconcile.PingWithin)
+	defer cancel()
+	return c.calls.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.Peer.Ping", 0).Err == nil
+}
+
+func (c connection) close() {
+	if c.Conn != nil {
+		c.Close()
+	}
+}
+
 // call runs f with a connection, and tries again on a new one when the
 // connection was lost. It ends with ctx, and after [reconcile.BusWithin], even where a
 // bus takes the question and never answers.
 func (b *Bus) call(ctx context.Context, f func(context.Context, connection) error) error {
-	ctx, cancel := context.WithTimeout(ctx, reconcile.BusWithin)
+	ctx, cancel := context.WithTimeoutCause(ctx, reconcile.BusWithin, fmt.Errorf("no answer within %v", reconcile.BusWithin))
 	defer cancel()
 	for {
 		conn, err := b.connect(ctx)
 		if err == nil {
 			err = f(ctx, conn)
 		}
-		if err == nil || !b.lost(err) {
+		late := errors.Is(err, context.DeadlineExceeded)
+		if late {
+			b.doubt(conn)
+		}
+		switch {
+		case late, errors.Is(err, context.Canceled):
+			return fmt.Errorf("system bus: %w", context.Cause(ctx))
+		case err == nil || !lost(err):
 			return err
 		}
 		b.drop(conn)
@@ -63,11 +93,11 @@ func (b *Bus) call(ctx context.Context, f func(context.Context, connection) erro
 }
 
 // lost reports whether err is the connection's, and not systemd's answer.
-func (b *Bus) lost(err error) bool {
-	if _, answered := errors.AsType[godbus.Error](err); !answered {
-		return !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+func lost(err error) bool {
+	e, answered := errors.AsType[godbus.Error](err)
+	if !answered {
+		return true
 	}
-	e, _ := errors.AsType[godbus.Error](err)
 	switch e.Name {
 	case "org.freedesktop.DBus.Error.NoReply", "org.freedesktop.DBus.Error.Disconnected",
 		"org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner",
@@ -82,7 +112,7 @@ func (b *Bus) lost(err error) bool {
 // wait for it, and a bus that wakes up ends it.
 func (b *Bus) connect(ctx context.Context) (connection, error) {
 	b.mu.Lock()
-	if b.conn.Conn != nil && b.conn.Connected() {
+	if b.dialing == nil && b.conn.Conn != nil && b.conn.Connected() {
 		defer b.mu.Unlock()
 		return b.conn, nil
 	}
@@ -95,37 +125,62 @@ func (b *Bus) connect(ctx context.Context) (connection, error) {
 	select {
 	case <-dialing:
 	case <-ctx.Done():
-		return connection{}, fmt.Errorf("system bus: no answer: %w", context.Cause(ctx))
+		return connection{}, ctx.Err()
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.conn.Conn == nil {
-		return connection{}, fmt.Errorf("system bus: %w", b.err)
+		return connection{}, b.err
 	}
 	return b.conn, nil
 }
 
-func (b *Bus) dial(done chan struct{}) {
-	var calls *godbus.Conn // go-systemd makes a second one for signals
-	conn, err := dbus.NewConnection(func() (*godbus.Conn, error) {
-		c, err := godbus.ConnectSystemBus(godbus.WithAuth(godbus.AuthExternal(strconv.Itoa(os.Getuid()))))
-		calls = cmp.Or(calls, c)
-		return c, err
-	})
+// doubt has a connection that gave no answer replaced, if it is at fault.
+func (b *Bus) doubt(conn connection) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.dialing, b.err = nil, err
-	if err == nil {
-		b.conn = connection{conn, calls}
+	if conn.Conn != nil && b.conn == conn && b.dialing == nil {
+		b.dialing = make(chan struct{})
+		go b.dial(b.dialing)
 	}
-	close(done)
+}
+
+// dial makes a connection. One that is there stays where the bus answers on it: then systemd is
+// slow, and it knows how the units ended that were started over that connection only for as
+// long as it is open, see [common]. A bus that was slow itself answers on both.
+func (b *Bus) dial(done chan struct{}) {
+	b.mu.Lock()
+	before := b.conn
+	b.mu.Unlock()
+	var made connection
+	var err error
+	stays := before.answers()
+	if !stays {
+		made.Conn, err = dbus.NewConnection(func() (*godbus.Conn, error) {
+			c, err := godbus.ConnectSystemBus(godbus.WithAuth(godbus.AuthExternal(strconv.Itoa(os.Getuid()))))
+			made.calls = cmp.Or(made.calls, c) // go-systemd makes a second one for signals
+			return c, err
+		})
+		stays = err == nil && before.answers()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	defer close(done)
+	b.dialing, b.err = nil, err
+	switch {
+	case stays:
+		made.close()
+	case err == nil:
+		go before.close() // which waits for what is being written to it
+		b.conn = made
+	}
 }
 
 func (b *Bus) drop(conn connection) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.conn == conn && conn.Conn != nil {
-		conn.Close()
+	if b.conn == conn {
+		go conn.close() // as above
 		b.conn = connection{}
 	}
 }
@@ -134,8 +189,6 @@ func (b *Bus) drop(conn connection) {
 func (b *Bus) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.conn.Conn != nil {
-		b.conn.Close()
-		b.conn = connection{}
-	}
+	b.conn.close()
+	b.conn = connection{}
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -60,24 +59,21 @@ func (n *Node) booted(ctx context.Context) error {
 	if !n.Apart {
 		return nil
 	}
-	state, begun := "", ""
+	state, begun := "", uint64(0) // microseconds since the kernel started
 	err := n.Bus.call(ctx, func(ctx context.Context, c connection) error {
 		p, err := c.SystemStateContext(ctx)
 		if err != nil {
 			return err
 		}
 		state, _ = p.Value.Value().(string)
-		begun, err = c.GetManagerProperty("UserspaceTimestampMonotonic") // microseconds, as "@t 123"
+		since, err := c.manager(ctx, "UserspaceTimestampMonotonic")
+		begun, _ = since.Value().(uint64)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("state of the boot: %w", err)
 	}
-	micros, err := strconv.ParseInt(strings.TrimPrefix(begun, "@t "), 10, 64)
-	if err != nil {
-		return fmt.Errorf("state of the boot: %w", err)
-	}
-	lasts := monotonic() - time.Duration(micros)*time.Microsecond
+	lasts := monotonic() - time.Duration(begun)*time.Microsecond
 	if (state == "initializing" || state == "starting") && lasts < reconcile.BootWithin {
 		return reconcile.Rejected(reconcile.GatePreflight, errors.New(`the node is still booting (hint: "systemctl list-jobs" shows what it waits for)`))
 	}

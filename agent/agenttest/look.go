@@ -83,6 +83,13 @@ func (n *Node) Record() reconcile.Record {
 	return decode(n.disk)
 }
 
+// WasTold returns what the next agent knows of what was told.
+func (n *Node) WasTold() reconcile.Told {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.told
+}
+
 // Writes returns the records that were written, but for the first so many.
 func (n *Node) Writes(from int) []reconcile.Record {
 	n.mu.Lock()

@@ -48,7 +48,8 @@ type Node struct {
 	guard    guard.File
 	roots    map[string]string // paths by name
 	verified map[reconcile.Commit]bool
-	drained  bool // by a command of the registry
+	kept     map[string]bool // directories with a registry
+	drained  bool            // by a command of the registry
 
 	// What does not.
 	boots     int
@@ -96,7 +97,7 @@ func New() *Node {
 		Remotes: map[string]reconcile.Commit{"origin": "c0"}, Order: []string{"origin"},
 		Diary: Diary{Reboots: map[string]int{}, ByHand: map[reconcile.Toplevel]bool{}},
 		slots: reconcile.Slots{Running: "A", Profile: "A", Default: "A"},
-		roots: map[string]string{}, verified: map[reconcile.Commit]bool{},
+		roots: map[string]string{}, verified: map[reconcile.Commit]bool{}, kept: map[string]bool{},
 	}
 }
 

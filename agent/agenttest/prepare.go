@@ -91,10 +91,16 @@ func (p *Process) transfer(ctx context.Context, c reconcile.Commit) error {
 }
 
 // Keep keeps what is to be known of a tree.
-func (*Process) Keep(_, to string) (string, error) { return to, nil }
+func (p *Process) Keep(_, to string) (string, error) {
+	p.n.Do(func() { p.n.kept[to] = true })
+	return to, nil
+}
 
-// Kept finds it there.
-func (*Process) Kept(dir string) bool { return dir != "" }
+// Kept finds it there, or in the tree itself.
+func (p *Process) Kept(dir string) (is bool) {
+	p.n.Do(func() { is = p.n.kept[dir] || dir == tree && !p.n.NoTree })
+	return is
+}
 
 // Resolve finds nothing but the configuration's name.
 func (p *Process) Resolve(_ context.Context, rev reconcile.Revision) (reconcile.Target, error) {

@@ -41,6 +41,70 @@ func ran(t *testing.T, dir string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
+// published makes a commit and, on a branch beside it, a manifest of each node, signed; and returns
+// the port of a node with those settings and that commit, as it was fetched.
+func published(t *testing.T, settings, registry, value string, nodes map[string]manifest.Node) (p manifestPort, s config.Settings, from reconcile.Fetched) {
+	t.Helper()
+	dir := t.TempDir()
+	ran(t, dir, "git", "init", "-q", "--bare", "fleet.git")
+	ran(t, dir, "git", "init", "-q", "-b", "main", "work")
+	work := filepath.Join(dir, "work")
+	if registry != "" {
+		if err := os.WriteFile(filepath.Join(work, "infrastructure.toml"), []byte(registry), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ran(t, work, "git", "add", ".")
+	ran(t, work, "git", "commit", "-q", "--allow-empty", "-m", "x")
+	m := &manifest.Manifest{
+		Commit: reconcile.Commit(ran(t, work, "git", "rev-parse", "HEAD")), Tree: ran(t, work, "git", "rev-parse", "HEAD^{tree}"),
+		Created: time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC), Nix: "2.31.2", Nodes: nodes,
+	}
+	if value != "" {
+		m.Registry = json.RawMessage(value)
+	}
+	ran(t, dir, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", "key")
+	singles, err := m.Singles()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range nodes {
+		only, err := singles.Of(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := only.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(work, manifest.FileName(m.Commit, name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		ran(t, work, "ssh-keygen", "-q", "-Y", "sign", "-n", "infra-agent-manifest", "-f", filepath.Join(dir, "key"), file)
+	}
+	ran(t, work, "git", "add", string(m.Commit))
+	ran(t, work, "git", "commit", "-q", "-m", "manifest")
+	ran(t, work, "git", "push", "-q", filepath.Join(dir, "fleet.git"), "HEAD:manifests")
+	ran(t, work, "git", "reset", "-q", "--hard", string(m.Commit), "--")
+	signers := filepath.Join(dir, "signers")
+	if err := os.WriteFile(signers, []byte("ci@example.org "+ran(t, dir, "cat", "key.pub")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err = config.Parse("config.toml", []byte(settings+"\ntrust.manifest_signers_file = \""+signers+"\"\n[[source.remotes]]\nurl = \""+filepath.Join(dir, "fleet.git")+"\"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := sourceOptions(s)
+	opts.Dir = filepath.Join(dir, "state")
+	p = newManifestPort(s, source.NewFetcher(opts), nixOf(s))
+	p.System = "x86_64-linux"
+	return p, s, reconcile.Fetched{Revision: reconcile.Revision{Commit: m.Commit, Hash: m.Tree, Tree: work}, Purpose: reconcile.PurposeBranch}
+}
+
 // A node finds itself, and its system, without Nix: the registry is in its files, or in the
 // manifest, or there is none.
 func TestPlan(t *testing.T) {
@@ -69,64 +133,8 @@ func TestPlan(t *testing.T) {
 		{name: "another node", settings: `node = "web-02"`, registry: toml, nodes: map[string]manifest.Node{"web-01": entry("web")}, says: "not in the registry", gate: reconcile.GateIdentity},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir := t.TempDir()
-			ran(t, dir, "git", "init", "-q", "--bare", "fleet.git")
-			ran(t, dir, "git", "init", "-q", "-b", "main", "work")
-			work := filepath.Join(dir, "work")
-			if c.registry != "" {
-				if err := os.WriteFile(filepath.Join(work, "infrastructure.toml"), []byte(c.registry), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			ran(t, work, "git", "add", ".")
-			ran(t, work, "git", "commit", "-q", "--allow-empty", "-m", "x")
-			m := &manifest.Manifest{
-				Commit: reconcile.Commit(ran(t, work, "git", "rev-parse", "HEAD")), Tree: ran(t, work, "git", "rev-parse", "HEAD^{tree}"),
-				Created: time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC), Nix: "2.31.2", Nodes: c.nodes,
-			}
-			if c.value != "" {
-				m.Registry = json.RawMessage(c.value)
-			}
-			ran(t, dir, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", "key")
-			singles, err := m.Singles()
-			if err != nil {
-				t.Fatal(err)
-			}
-			for name := range c.nodes {
-				only, err := singles.Of(name)
-				if err != nil {
-					t.Fatal(err)
-				}
-				text, err := only.Encode()
-				if err != nil {
-					t.Fatal(err)
-				}
-				file := filepath.Join(work, manifest.FileName(m.Commit, name))
-				if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(file, text, 0o644); err != nil {
-					t.Fatal(err)
-				}
-				ran(t, work, "ssh-keygen", "-q", "-Y", "sign", "-n", "infra-agent-manifest", "-f", filepath.Join(dir, "key"), file)
-			}
-			ran(t, work, "git", "add", string(m.Commit))
-			ran(t, work, "git", "commit", "-q", "-m", "manifest")
-			ran(t, work, "git", "push", "-q", filepath.Join(dir, "fleet.git"), "HEAD:manifests")
-			ran(t, work, "git", "reset", "-q", "--hard", string(m.Commit), "--")
-			signers := filepath.Join(dir, "signers")
-			if err := os.WriteFile(signers, []byte("ci@example.org "+ran(t, dir, "cat", "key.pub")+"\n"), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			s, err := config.Parse("config.toml", []byte(c.settings+"\ntrust.manifest_signers_file = \""+signers+"\"\n[[source.remotes]]\nurl = \""+filepath.Join(dir, "fleet.git")+"\"\n"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			opts := sourceOptions(s)
-			opts.Dir = filepath.Join(dir, "state")
-			p := newManifestPort(s, source.NewFetcher(opts), nixOf(s))
-			p.System = "x86_64-linux"
-			got, err := p.Plan(t.Context(), reconcile.Plan{From: reconcile.Fetched{Revision: reconcile.Revision{Commit: m.Commit, Hash: m.Tree, Tree: work}}})
+			p, s, from := published(t, c.settings, c.registry, c.value, c.nodes)
+			got, err := p.Plan(t.Context(), reconcile.Plan{From: from})
 			switch gate, _ := reconcile.RejectedBy(err); {
 			case c.says != "":
 				if err == nil || !strings.Contains(err.Error(), c.says) || gate != c.gate {
@@ -138,7 +146,7 @@ func TestPlan(t *testing.T) {
 			}
 			p.settings.Mode = reconcile.ManifestOnly
 			port := registryPort{Resolver: resolver(s), identity: identity(s), manifests: p}
-			as, known, err := port.ResolveAs(t.Context(), reconcile.Revision{Commit: m.Commit, Hash: m.Tree, Tree: work}, reconcile.Newcomer{HostName: "web-01", Identity: identity(s)})
+			as, known, err := port.ResolveAs(t.Context(), from.Revision, reconcile.Newcomer{HostName: "web-01", Identity: identity(s)})
 			if err != nil || !known || as.Node != got.Target.Node {
 				t.Errorf("ResolveAs = %q, %v, %v, want %q, without Nix", as.Node, known, err, got.Target.Node)
 			}
@@ -151,7 +159,7 @@ func TestPlan(t *testing.T) {
 			}
 			want := entry("")
 			if got.Toplevel != want.Toplevel || got.Derivation != want.Derivation || got.Manifest.Signer != "ci@example.org" ||
-				got.Manifest.Place != string(m.Commit)+"/web-01.json of branch manifests" {
+				got.Manifest.Place != string(from.Revision.Commit)+"/web-01.json of branch manifests" {
 				t.Errorf("got %+v", got)
 			}
 		})

@@ -7,6 +7,7 @@ import (
 
 	"github.com/infra-agent/infra-agent/agent/agenttest/laws"
 	"github.com/infra-agent/infra-agent/agent/config"
+	"github.com/infra-agent/infra-agent/agent/manifest"
 	"github.com/infra-agent/infra-agent/agent/system"
 	"github.com/infra-agent/infra-agent/reconcile"
 )
@@ -22,7 +23,31 @@ func TestRegistryObeysItsLaws(t *testing.T) {
 			s.Node = "web1"
 			law.Holds(t, laws.Fleet{
 				Registry: registryPort{Resolver: resolver(s), identity: identity(s)},
-				Revision: reconcile.Revision{Tree: tree}, Node: "web1", Lose: func() { has("[nodes.web2]\n") },
+				Revision: reconcile.Revision{Tree: tree}, Node: "web1", Files: tree, Lose: func() { has("[nodes.web2]\n") },
+			})
+		})
+	}
+}
+
+// TestManifestsObeyTheirLaws has a machine that evaluates for others put its manifests on a branch.
+func TestManifestsObeyTheirLaws(t *testing.T) {
+	needs(t, "git", "ssh-keygen")
+	const system, branch = "/nix/store/0c0wiqhlf3l3sn8ms5rkclb0snfmvkq6-nixos-system-web1", "refs/heads/manifests"
+	for _, law := range laws.Manifests {
+		t.Run(law.Name, func(t *testing.T) {
+			p, s, from := published(t, `node = "web1"`, "schema = 1\n[nodes.web1]\n[nodes.web2]\n", "", map[string]manifest.Node{
+				"web1": {System: "x86_64-linux", Toplevel: system, Derivation: "/nix/store/4mrb4hlcnnbd3r4l2cjb8h8p0x3yz4ma-nixos-system-web1.drv"},
+			})
+			remote := s.Source.Remotes[0].URL
+			tip := ran(t, remote, "git", "rev-parse", branch)
+			law.Holds(t, laws.Publication{
+				Manifests: &p, Commit: from, Node: "web1", System: system,
+				Withdraw: func() { ran(t, remote, "git", "update-ref", "-d", branch) },
+				Restore:  func() { ran(t, remote, "git", "update-ref", branch, tip) },
+				Audits:   func() { p.settings.Audit = "100%" },
+				Lose: func() {
+					write(t, filepath.Join(from.Revision.Tree, "infrastructure.toml"), "schema = 1\n[nodes.web2]\n")
+				},
 			})
 		})
 	}

@@ -2,7 +2,10 @@ package laws_test
 
 import (
 	"context"
+	"log/slog"
 	"net"
+	"path/filepath"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,7 +14,9 @@ import (
 	"github.com/infra-agent/infra-agent/agent/agenttest"
 	"github.com/infra-agent/infra-agent/agent/agenttest/laws"
 	"github.com/infra-agent/infra-agent/agent/command"
+	"github.com/infra-agent/infra-agent/agent/guard"
 	"github.com/infra-agent/infra-agent/agent/health"
+	"github.com/infra-agent/infra-agent/agent/notify"
 	"github.com/infra-agent/infra-agent/agent/store"
 	"github.com/infra-agent/infra-agent/agent/system"
 	"github.com/infra-agent/infra-agent/reconcile"
@@ -78,8 +83,43 @@ func TestSimulatedSource(t *testing.T) {
 func TestSimulatedRegistry(t *testing.T) {
 	simulated(t, laws.Registry, func(n *agenttest.Node, p agent.Ports) laws.Fleet {
 		return laws.Fleet{
-			Registry: p.Registry, Revision: reconcile.Revision{Commit: "c1"}, Node: "n",
+			Registry: p.Registry, Revision: reconcile.Revision{Commit: "c1"}, Node: "n", Files: "tree",
 			Lose: func() { n.Do(func() { n.Systems["A"].Lost = true }) },
+		}
+	})
+}
+
+func TestSimulatedManifests(t *testing.T) {
+	simulated(t, laws.Manifests, func(n *agenttest.Node, p agent.Ports) laws.Publication {
+		from := reconcile.Fetched{Revision: reconcile.Revision{Commit: "c1"}, Purpose: reconcile.PurposeBranch}
+		return laws.Publication{
+			Manifests: p.Manifests, Commit: from, Node: "n", System: "B",
+			Withdraw: func() { n.Do(func() { n.NoManifests = true }) },
+			Restore:  func() { n.Do(func() { n.NoManifests = false }) },
+			Audits: func() {
+				n.Do(func() {
+					c := n.Commits["c1"]
+					c.Audited = true
+					n.Commits["c1"] = c
+				})
+			},
+			Lose: func() { n.Do(func() { n.Systems["A"].Lost = true }) },
+		}
+	})
+}
+
+func TestSimulatedReceivers(t *testing.T) {
+	simulated(t, laws.Receivers, func(n *agenttest.Node, p agent.Ports) laws.Audience {
+		return laws.Audience{
+			Receivers: p.Store.(agent.Receivers), Next: n.WasTold,
+			Heard: func() (ids []string) {
+				n.Do(func() {
+					for _, notice := range n.Diary.Notices {
+						ids = append(ids, notice.ID)
+					}
+				})
+				return ids
+			},
 		}
 	})
 }
@@ -92,6 +132,18 @@ func TestSimulatedFollower(t *testing.T) {
 			Answers: func(answers bool) { n.Do(func() { n.Offline = !answers }) },
 		}
 	})
+}
+
+func TestSimulatedGuard(t *testing.T) {
+	simulated(t, laws.Guard, func(_ *agenttest.Node, p agent.Ports) laws.Watch { return laws.Watch{Guard: p.Guard} })
+}
+
+func TestRealGuard(t *testing.T) {
+	for _, law := range laws.Guard {
+		t.Run(law.Name, func(t *testing.T) {
+			law.Holds(t, laws.Watch{Guard: &guard.Client{Place: guard.Dir(t.TempDir()), Boot: "boot-1", TrialUnits: system.TrialUnits}})
+		})
+	}
 }
 
 func TestSimulatedHealth(t *testing.T) {
@@ -141,6 +193,39 @@ func TestRealHealth(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestRealReceivers(t *testing.T) {
+	for _, law := range laws.Receivers {
+		t.Run(law.Name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := notify.Options{
+					Path: filepath.Join(t.TempDir(), "told.json"), Spread: func() float64 { return 1 }, Log: slog.New(slog.DiscardHandler),
+					Trouble: func(what, why string) { t.Errorf("%s: %s", what, why) },
+				}
+				n, all := notify.Open(o), &hears{}
+				n.Use([]notify.Receiver{{Name: "people", Kinds: reconcile.NoticeKinds, To: all}})
+				ctx, cancel := context.WithCancel(t.Context())
+				var life sync.WaitGroup
+				life.Go(func() { n.Run(ctx) })
+				end := func() { cancel(); life.Wait() }
+				defer end()
+				law.Holds(t, laws.Audience{
+					Receivers: n,
+					Heard:     func() []string { synctest.Wait(); return all.ids },
+					Next:      func() reconcile.Told { end(); return notify.Open(o).Told() },
+				})
+			})
+		})
+	}
+}
+
+// hears is a receiver of one goroutine.
+type hears struct{ ids []string }
+
+func (h *hears) Send(_ context.Context, n reconcile.Notice) error {
+	h.ids = append(h.ids, n.ID)
+	return nil
 }
 
 // real is package health as the agent's port.

@@ -1,6 +1,7 @@
 package laws
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/infra-agent/infra-agent/agent"
@@ -12,6 +13,7 @@ type Fleet struct {
 	Registry agent.Registry
 	Revision reconcile.Revision // its registry has the node
 	Node     string
+	Files    string // a directory with the revision's files
 	Lose     func() // from now on the registry has it no more
 }
 
@@ -29,6 +31,17 @@ var Registry = []Law[Fleet]{
 		_, err := f.Registry.Resolve(t.Context(), f.Revision)
 		if gate, rejected := reconcile.RejectedBy(err); !rejected || gate != reconcile.GateIdentity {
 			t.Errorf("got %v", err)
+		}
+	}},
+	{"what is kept of the files says the same, and is known again", func(t testing.TB, f Fleet) {
+		dir, err := f.Registry.Keep(f.Files, filepath.Join(t.TempDir(), "kept"))
+		if err != nil || !f.Registry.Kept(dir) || f.Registry.Kept(t.TempDir()) || f.Registry.Kept("") {
+			t.Fatalf("kept in %q: %v", dir, err)
+		}
+		rev := f.Revision
+		rev.Tree = dir
+		if got, err := f.Registry.Resolve(t.Context(), rev); err != nil || got.Node != f.Node {
+			t.Errorf("got %+v, %v", got, err)
 		}
 	}},
 	{"what is found in another way is not known", func(t testing.TB, f Fleet) {

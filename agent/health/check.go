@@ -22,10 +22,12 @@ type Prober struct {
 	UnitState func(ctx context.Context, unit string) (string, error)
 	// Program runs a program, as [command.Run] does.
 	Program func(ctx context.Context, c command.Command) ([]byte, error)
-	// LookAtFile is the program, and its arguments, that does what [File] does, outside of
+	// FileProgram is the program, and its arguments, that does what [File] does, outside of
 	// the agent's sandbox and of its process: a file system whose server is gone blocks
-	// whoever looks at it. It reads the check as JSON and prints what is wrong.
-	LookAtFile []string
+	// whoever looks at it. It reads the check as JSON and prints what is wrong. LookAtFile
+	// runs it as Program does, with no right but to read.
+	FileProgram []string
+	LookAtFile  func(ctx context.Context, c command.Command) ([]byte, error)
 }
 
 // maxBody is how much of an HTTP answer is read.

@@ -65,7 +65,7 @@ func (p *Prober) file(ctx context.Context, c reconcile.Check) error {
 	if err != nil {
 		return err
 	}
-	wrong, err := p.Program(ctx, command.Command{Args: p.LookAtFile, Stdin: bytes.NewReader(in), Dir: "/", MaxOutput: maxBody})
+	wrong, err := p.LookAtFile(ctx, command.Command{Args: p.FileProgram, Stdin: bytes.NewReader(in), Dir: "/", MaxOutput: maxBody})
 	if err == nil && len(wrong) > 0 {
 		err = errors.New(string(wrong))
 	}

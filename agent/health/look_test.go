@@ -135,10 +135,10 @@ func TestFile(t *testing.T) {
 
 // Another process looks: what it prints is what is wrong.
 func TestFileChecks(t *testing.T) {
-	p := &Prober{Program: command.Run, LookAtFile: []string{"/bin/sh", "-c", `grep -q '"path":"/good"' || echo -n "it is not good"`}}
+	p := &Prober{LookAtFile: command.Run, FileProgram: []string{"/bin/sh", "-c", `grep -q '"path":"/good"' || echo -n "it is not good"`}}
 	expect(t, p, reconcile.Check{Kind: reconcile.CheckFile, Path: "/good"}, green)
 	expect(t, p, reconcile.Check{Kind: reconcile.CheckFile, Path: "/bad"}, red("it is not good"))
-	p.LookAtFile = []string{"/bin/sh", "-c", "exit 3"}
+	p.FileProgram = []string{"/bin/sh", "-c", "exit 3"}
 	if got := one(t, p, reconcile.Check{Kind: reconcile.CheckFile, Path: "/good"}); got.OK || !strings.Contains(got.Detail, "exit status 3") {
 		t.Errorf("a program that fails gives %+v, want red", got)
 	}

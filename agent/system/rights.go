@@ -12,13 +12,12 @@ import (
 // registry, of a check or of Nix may do what root may: it has a unit for the sake of
 // what the agent's own one forbids.
 
-// looks are the rights of a program that reads files, of whomever, and prints what it found.
-var looks = []property{
+// reads are the rights of a program that reads files, of whomever, and prints what it found.
+var reads = []property{
 	{"NoNewPrivileges", true},
 	{"CapabilityBoundingSet", uint64(1 << unix.CAP_DAC_READ_SEARCH)},
 	{"ProtectSystem", "strict"},
 	{"ProtectHome", "read-only"},
-	{"PrivateNetwork", true},
 	{"ProtectKernelTunables", true},
 	{"ProtectKernelModules", true},
 	{"ProtectKernelLogs", true},
@@ -30,6 +29,16 @@ var looks = []property{
 	{"LockPersonality", true},
 	{"MemoryDenyWriteExecute", true},
 }
+
+// looks are those of one that has a network of its own, with nothing in it.
+var looks = append(slices.Clone(reads), property{"PrivateNetwork", true})
+
+// checks are those of one that has no sockets: in a network of its own, /sys and /proc would
+// have other files than the machine's.
+var checks = append(
+	slices.Clone(reads),
+	property{"RestrictAddressFamilies", list{true, []string{}}}, property{"SystemCallArchitectures", []string{"native"}},
+)
 
 // unprivileged is what a unit of a user of its own lacks, which talks to the network alone.
 var unprivileged = []property{

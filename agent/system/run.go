@@ -42,6 +42,11 @@ func (n *Node) Look(ctx context.Context, what string, c command.Command) ([]byte
 	return n.run(ctx, aside+what, c, looks)
 }
 
+// LookAtFile is that for the file of a check, which may be one of the kernel's about the network.
+func (n *Node) LookAtFile(ctx context.Context, c command.Command) ([]byte, error) {
+	return n.run(ctx, aside+"check", c, checks)
+}
+
 func (n *Node) run(ctx context.Context, what string, c command.Command, rights []property) ([]byte, error) {
 	if !n.Apart {
 		return command.Run(ctx, c)

@@ -45,6 +45,27 @@ func TestALookChangesNothing(t *testing.T) {
 	}
 }
 
+// A check of a file sees the machine's network, and may use none of it.
+func TestALookAtAFile(t *testing.T) {
+	n := &system.Node{Bus: &system.Bus{}, Apart: true}
+	network := sh("ls /sys/class/net; cut -d: -f1 /proc/net/dev")
+	want, err := command.Run(t.Context(), network)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := n.LookAtFile(t.Context(), network); err != nil || string(got) != string(want) {
+		t.Errorf("its network is %q, %v, want %q", got, err, want)
+	}
+	if _, err := n.LookAtFile(t.Context(), sh("cat /etc/shadow")); err != nil {
+		t.Errorf("it cannot read what only root can: %v", err)
+	}
+	for _, script := range []string{"echo y > /etc/made", "rm /etc/hostname", "busctl --system list", "exec bash -c 'echo > /dev/udp/127.0.0.1/9'"} {
+		if _, err := n.LookAtFile(t.Context(), sh(script)); err == nil {
+			t.Errorf("it could %s", script)
+		}
+	}
+}
+
 // Who is told gets the message and its secret, and may do nothing else.
 func TestATellHasNoRights(t *testing.T) {
 	n := &system.Node{Bus: &system.Bus{}, Apart: true}

@@ -51,9 +51,11 @@ func (n node) ports(s config.Settings) agent.Ports {
 		Switch:    n.system,
 		Programs:  n.system,
 		Guard:     &guard.Client{Place: guard.Dir(s.StateDir), Boot: n.boot, TrialUnits: system.TrialUnits},
-		Health:    healthPort{&health.Prober{UnitState: n.system.ActiveState, Program: check, LookAtFile: []string{n.self, look, lookAtFile}}, nx, s, n.log},
-		Store:     n.store,
-		Follower:  followPort{path: n.path, settings: s, self: n.self, system: n.system, given: n.given},
+		Health: healthPort{&health.Prober{
+			UnitState: n.system.ActiveState, Program: check, FileProgram: []string{n.self, look, lookAtFile}, LookAtFile: n.system.LookAtFile,
+		}, nx, s, n.log},
+		Store:    n.store,
+		Follower: followPort{path: n.path, settings: s, self: n.self, system: n.system, given: n.given},
 	}
 }
 

@@ -28,6 +28,9 @@ type Node struct {
 	Hanging   reconcile.Toplevel // its activation never ends
 	Refused   reconcile.Toplevel // by the boot loader
 
+	Record string        // file of the agent's record
+	Lock   func() func() // takes NixOS's switch lock; what it returns gives it back
+
 	FailingUnit  string
 	Works, Fails []string         // commands
 	Secret       reconcile.Secret // that is there

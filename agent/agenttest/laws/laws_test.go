@@ -47,8 +47,12 @@ func simulated[W any](t *testing.T, all []laws.Law[W], world func(*agenttest.Nod
 	}
 }
 
-func node(_ *agenttest.Node, p agent.Ports) laws.Node {
+func node(n *agenttest.Node, p agent.Ports) laws.Node {
 	return laws.Node{
+		Lock: func() func() {
+			n.Do(func() { n.Systems["G"].Locked = 1 })
+			return func() {}
+		},
 		Ports: p, Old: "A", New: "B", WithAgent: "G", Failing: "F", Hanging: "H", Refused: "R", FailingUnit: "bad.service",
 		Works: []string{"drain"}, Fails: []string{"broken"}, Secret: reconcile.Secret{Path: "/run/secret"},
 	}

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/infra-agent/infra-agent/agent"
 	"github.com/infra-agent/infra-agent/agent/agenttest/laws"
 	"github.com/infra-agent/infra-agent/agent/nix"
@@ -29,11 +31,24 @@ func TestANode(t *testing.T) {
 	w := laws.Node{
 		Ports: agent.Ports{Links: n, Units: n, Switch: n, Programs: &system.Node{}}, // the agent itself is no program here
 		Old:   old, New: systemOf("NEW"), WithAgent: old, Failing: systemOf("FAILING"), Hanging: systemOf("HANGING"), Refused: systemOf("REFUSED"), FailingUnit: "lab-bad.service",
+		Record: "/var/lib/infra-agent/state.json", Lock: func() func() { return lock(t) },
 		Works: []string{"/bin/true"}, Fails: []string{"/bin/false"}, Secret: reconcile.Secret{Path: secret},
 	}
 	for _, law := range append(laws.Switch, laws.Programs...) {
 		t.Run(law.Name, func(t *testing.T) { law.Holds(t, w) })
 	}
+}
+
+// lock takes the lock of switch-to-configuration.
+func lock(t *testing.T) (unlock func()) {
+	f, err := os.OpenFile("/run/nixos/switch-to-configuration.lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err == nil {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() { f.Close() }
 }
 
 func systemOf(name string) reconcile.Toplevel {

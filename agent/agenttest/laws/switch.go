@@ -136,6 +136,20 @@ var Switch = []Law[Node]{
 		}
 		n.back(t, d)
 	}},
+	{"a system passes preflight, but not while another switch runs", func(t testing.TB, n Node) {
+		unlock := n.Lock()
+		_, err := n.Ports.Switch.Preflight(t.Context(), n.WithAgent, false, n.Record)
+		unlock()
+		if gate, rejected := reconcile.RejectedBy(err); !rejected || gate != reconcile.GateLock {
+			t.Errorf("locked: %v", err)
+		}
+		if got, err := n.Ports.Switch.Preflight(t.Context(), n.WithAgent, true, n.Record); err != nil || got.Retires || got.Observes {
+			t.Errorf("got %+v, %v", got, err)
+		}
+		if got, err := n.Ports.Switch.Preflight(t.Context(), n.New, true, n.Record); err != nil || got.Retires != (n.Ports.Links.AgentOf(n.New) == "") {
+			t.Errorf("of a system that need have no agent: %+v, %v", got, err)
+		}
+	}},
 	{"stopping what is not there is no error", func(t testing.TB, n Node) {
 		if err := n.Ports.Units.Stop(t.Context(), "infra-agent-trial-none-1.service"); err != nil {
 			t.Error(err)

@@ -1,16 +1,9 @@
 # The agent. It needs Go 1.26; where buildGoModule has an older one: infra-agent.override { buildGoModule = buildGo126Module; }
-# The flake says of which commit it is.
+# The flake says of which commit it is. Where none is known, the version is of the files that it is made of.
 { lib, stdenv, buildGoModule, installShellFiles, testers, infra-agent-commit ? "" }:
 let
-  version = "0.1.0" + lib.optionalString (infra-agent-commit != "") "+${infra-agent-commit}";
-  runs = stdenv.buildPlatform.canExecute stdenv.hostPlatform;
   inherit (lib) fileset;
   sources = fileset.fileFilter (file: file.hasExt "go" && !lib.hasSuffix "_test.go" file.name);
-in
-buildGoModule (finalAttrs: {
-  pname = "infra-agent";
-  inherit version;
-
   src = fileset.toSource {
     root = ../.;
     fileset = fileset.unions [
@@ -25,6 +18,13 @@ buildGoModule (finalAttrs: {
       (sources ../reconcile)
     ];
   };
+  files = "source." + builtins.substring 0 8 (baseNameOf (builtins.unsafeDiscardStringContext "${src}"));
+  version = "0.1.0+" + (if infra-agent-commit != "" then infra-agent-commit else files);
+  runs = stdenv.buildPlatform.canExecute stdenv.hostPlatform;
+in
+buildGoModule (finalAttrs: {
+  pname = "infra-agent";
+  inherit src version;
   vendorHash = "sha256-88vu1O+NwDB+KnmmsKsKMMHd1Mq+zRvDyXpGXudVs3I="; # packaging/vendorhash.sh
 
   subPackages = [ "cmd/infra-agent" ];

@@ -36,7 +36,7 @@ type Tree struct {
 	Revision reconcile.Revision // without the store path
 	Dir      string
 	Behind   int           // first-parent commits since the anchor
-	Verified time.Duration // how long it took to judge the signatures
+	Verified time.Duration // how long it took to verify the signatures
 
 	// Verify shows that a copy of Dir is the revision's tree, and nothing else.
 	Verify func(dir string) error

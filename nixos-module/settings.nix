@@ -41,9 +41,9 @@ open {
     allowed_signers_file = option string "" "/etc/infra-agent/allowed_signers" "OpenSSH allowed signers; empty: no SSH signature is accepted.";
     openpgp_keyring_file = option string "" "/etc/infra-agent/keyring.asc" "OpenPGP public keys; empty: no OpenPGP signature is accepted.";
     revocation_file = option string "" "/etc/infra-agent/revoked" "SSH public keys that are not accepted any more, one a line; empty: none.";
-    authorizations = option string "" "keys/allowed_signers" "OpenSSH allowed signers in the repository, instead of the node's: each commit is judged by what its parents have there.";
+    authorizations = option string "" "keys/allowed_signers" "OpenSSH allowed signers in the repository, instead of the node's: each commit is verified by what its parents have there.";
     manifest_signers_file = option string "" "/etc/infra-agent/manifest_signers" "OpenSSH allowed signers of manifests, for the namespace infra-agent-manifest; empty: whom trust.authorizations allows that by name, or nobody.";
-    introduction = option string "" "2f1c9d4be03a5c7786d1e0f9ab3c5d7e8f901234" "The commit with which trust.authorizations begins: it is accepted, and what descends from it is judged.";
+    introduction = option string "" "2f1c9d4be03a5c7786d1e0f9ab3c5d7e8f901234" "The commit with which trust.authorizations begins: it is accepted, and what descends from it is verified.";
   };
   registry = {
     source = option (word [ "auto" "toml" "nix" "map" "none" ]) "auto" "toml" "auto: the file if there is one, else the attribute; map: a file of another format; none: a node is its output.";

@@ -116,9 +116,9 @@ type Trust struct {
 	AllowedSignersFile string                `toml:"allowed_signers_file" type:"file" default:"" example:"/etc/infra-agent/allowed_signers" doc:"OpenSSH allowed signers; empty: no SSH signature is accepted."`
 	OpenPGPKeyringFile string                `toml:"openpgp_keyring_file" type:"file" default:"" example:"/etc/infra-agent/keyring.asc" doc:"OpenPGP public keys; empty: no OpenPGP signature is accepted."`
 	RevocationFile     string                `toml:"revocation_file" type:"file" default:"" example:"/etc/infra-agent/revoked" doc:"SSH public keys that are not accepted any more, one a line; empty: none."`
-	Authorizations     string                `toml:"authorizations" type:"path" default:"" example:"keys/allowed_signers" doc:"OpenSSH allowed signers in the repository, instead of the node's: each commit is judged by what its parents have there."`
+	Authorizations     string                `toml:"authorizations" type:"path" default:"" example:"keys/allowed_signers" doc:"OpenSSH allowed signers in the repository, instead of the node's: each commit is verified by what its parents have there."`
 	ManifestSigners    string                `toml:"manifest_signers_file" type:"file" default:"" example:"/etc/infra-agent/manifest_signers" doc:"OpenSSH allowed signers of manifests, for the namespace infra-agent-manifest; empty: whom trust.authorizations allows that by name, or nobody."`
-	Introduction       reconcile.Commit      `toml:"introduction" default:"" example:"2f1c9d4be03a5c7786d1e0f9ab3c5d7e8f901234" doc:"The commit with which trust.authorizations begins: it is accepted, and what descends from it is judged."`
+	Introduction       reconcile.Commit      `toml:"introduction" default:"" example:"2f1c9d4be03a5c7786d1e0f9ab3c5d7e8f901234" doc:"The commit with which trust.authorizations begins: it is accepted, and what descends from it is verified."`
 }
 
 // Registry says where the list of nodes is.

@@ -151,7 +151,7 @@ func (m Mapping) condition() (key, want string, compares, not bool) {
 	return key, want, compares, not
 }
 
-// managed judges ManagedWhen. A key that is missing is not true, and has no value; a
+// managed reports whether ManagedWhen holds for a node. A key that is missing is not true, and has no value; a
 // list has the values that it contains.
 func (m Mapping) managed(node any) bool {
 	key, want, compares, not := m.condition()

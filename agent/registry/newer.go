@@ -43,7 +43,7 @@ type newer struct {
 	checks []strict.Path // that this version cannot run
 }
 
-// leave sorts out what only a newer version can judge. The rest of a check that has
+// leave sorts out what only a newer version can validate. The rest of a check that has
 // some of it may be wrong for that reason, and counts with it.
 func (f *File) leave(err error) {
 	e, ok := errors.AsType[*strict.Error](err)

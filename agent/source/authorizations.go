@@ -14,7 +14,7 @@ import (
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
-// authorizations judge a commit by the allowed signers that each of its parents has in a
+// authorizations verify a commit by the allowed signers that each of its parents has in a
 // file of its tree: the model of Guix's channels, (guix) Specifying Channel Authorizations.
 // No commit can allow its own signer, and a merge needs one whom both sides allow. So a
 // change of keys is followed step by step, whatever commits a node has missed.
@@ -58,7 +58,7 @@ func (r *remote) authorizations(s *store, base plumbing.Hash) (*authorizations, 
 	return a, nil
 }
 
-// ready gets the files that the commits are judged by.
+// ready gets the files that the commits are verified by.
 func (a *authorizations) ready(ctx context.Context, commits, accepted map[plumbing.Hash]bool) error {
 	a.accepted = accepted
 	var parents []plumbing.Hash
@@ -102,7 +102,7 @@ func (a *authorizations) lacks(commits []plumbing.Hash) ([]plumbing.Hash, error)
 			if name == a.base {
 				lacks[name] = true
 			}
-			continue // more of the history is another's to get
+			continue // who walks the history gets more of it
 		}
 		file, missing, err := a.file(name)
 		switch {
@@ -121,8 +121,8 @@ func (a *authorizations) lacks(commits []plumbing.Hash) ([]plumbing.Hash, error)
 	return slices.Collect(maps.Keys(lacks)), nil
 }
 
-// judge returns who signed a commit, if each parent's file allows that.
-func (a *authorizations) judge(name plumbing.Hash) (signer string, err error) {
+// verify returns who signed a commit, if each parent's file allows that.
+func (a *authorizations) verify(name plumbing.Hash) (signer string, err error) {
 	commit, err := a.store.commit(name)
 	if err != nil {
 		return "", err
@@ -132,15 +132,15 @@ func (a *authorizations) judge(name plumbing.Hash) (signer string, err error) {
 			short(name), a.path)
 	}
 	for _, parent := range commit.ParentHashes {
-		if signer, err = a.judgeAfter(name, parent); err != nil {
+		if signer, err = a.verifyAfter(name, parent); err != nil {
 			return "", err
 		}
 	}
 	return signer, nil
 }
 
-// judgeAfter returns who signed a commit, if the file of another allows that.
-func (a *authorizations) judgeAfter(name, before plumbing.Hash) (signer string, err error) {
+// verifyAfter returns who signed a commit, if the file of another allows that.
+func (a *authorizations) verifyAfter(name, before plumbing.Hash) (signer string, err error) {
 	raw, err := commitBytes(a.store, name)
 	if err != nil {
 		return "", err
@@ -180,7 +180,7 @@ func (a *authorizations) counting(name plumbing.Hash) ([]plumbing.Hash, error) {
 	switch {
 	case file.bad == nil:
 		all = []plumbing.Hash{name}
-	case name == a.base: // nobody
+	case name == a.base: // no file counts before it
 	case a.accepted[name]:
 		var err error
 		if all, err = a.counting(a.base); err != nil {

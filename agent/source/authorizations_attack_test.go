@@ -14,7 +14,7 @@ import (
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
-// A commit is judged by the files before it, never by its own.
+// A commit is verified by the files before it, never by its own.
 func TestACommitAllowsNobodyForItself(t *testing.T) {
 	w, ann, first := newAuthorizedWorld(t)
 	eve := newPen(t, "eve")
@@ -140,7 +140,7 @@ func TestAnotherRepositoryIsNotMerged(t *testing.T) {
 
 // A rewind replaces the descent alone: the keys are those of the commit that was accepted
 // last, though the store has lost it. It is no leave for a descendant.
-func TestARewindIsJudgedByTheAnchorsFile(t *testing.T) {
+func TestARewindIsVerifiedByTheAnchorsFile(t *testing.T) {
 	w, ann, first := newAuthorizedWorld(t)
 	bob := newPen(t, "bob")
 	w.allow(&ann, ann, bob)
@@ -225,7 +225,7 @@ func TestARevokedKeyInTheRepository(t *testing.T) {
 	}
 }
 
-// A branch that was begun before the store was is judged by the file where it began.
+// A branch that was begun before the store was is verified by the file where it began.
 func TestAuthorizationsOfAnOldBranch(t *testing.T) {
 	for _, filter := range []string{"false", "true"} {
 		t.Run("filter "+filter, func(t *testing.T) {
@@ -283,7 +283,7 @@ func TestAuthorizationsOfAnOldBranch(t *testing.T) {
 	}
 }
 
-// The testing branch is judged alike.
+// The testing branch is verified alike.
 func TestAuthorizationsOfTheTestingBranch(t *testing.T) {
 	w, ann, first := newAuthorizedWorld(t)
 	w.fetcher.opts.Testing = "testing"

@@ -276,7 +276,7 @@ func TestIntroductionThatIsFarFromTheAnchor(t *testing.T) {
 	w.mustFetch(merge, first)
 }
 
-// A branch from before the introduction, where nothing said who may sign, is judged by what
+// A branch from before the introduction, where nothing said who may sign, is verified by what
 // the node knows now; the way back to the first commit is not walked for that.
 func TestABranchFromBeforeTheIntroduction(t *testing.T) {
 	w := newWorld(t)

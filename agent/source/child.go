@@ -215,7 +215,7 @@ func (j job) run() (Result, error) {
 		}
 	}
 	if err != nil {
-		_ = os.RemoveAll(j.treeDir()) // what is there is of no use
+		_ = os.RemoveAll(j.treeDir()) // it may be half written
 	}
 	return result, err
 }
@@ -244,7 +244,7 @@ func (j job) attempt() (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	judged := time.Since(begun)
+	verified := time.Since(begun)
 	commit, err := s.commit(tip)
 	if err != nil {
 		return Result{}, err
@@ -268,7 +268,7 @@ func (j job) attempt() (Result, error) {
 		commits = 0
 	}
 	return Result{
-		Commit: j.Tip, Time: at, Subject: oneLine(subject, 200), Signer: oneLine(signer, 200), Tree: j.tree(), Judged: judged, Commits: commits,
+		Commit: j.Tip, Time: at, Subject: oneLine(subject, 200), Signer: oneLine(signer, 200), Tree: j.tree(), Verified: verified, Commits: commits,
 		Warnings: warnings, Odd: odd,
 	}, nil
 }

@@ -46,14 +46,14 @@ type Request struct {
 
 // A Result is a commit whose files are in Tree, until the next fetch.
 type Result struct {
-	Commit  reconcile.Commit `json:"commit"`
-	Time    time.Time        `json:"time"`    // the committer's date
-	Subject string           `json:"subject"` // first line of the message
-	Signer  string           `json:"signer"`  // of Commit; "" where the policy asks for none
-	Tree    string           `json:"tree"`
-	Judged  time.Duration    `json:"judged"`  // how long it took to judge the signatures, as the child says
-	Commits int              `json:"commits"` // since the anchor, along first parents; 0 without one
-	Testing reconcile.Commit `json:"testing"` // of a question: the testing branch's
+	Commit   reconcile.Commit `json:"commit"`
+	Time     time.Time        `json:"time"`    // the committer's date
+	Subject  string           `json:"subject"` // first line of the message
+	Signer   string           `json:"signer"`  // of Commit; "" where the policy asks for none
+	Tree     string           `json:"tree"`
+	Verified time.Duration    `json:"verified"` // how long it took to verify the signatures, as the child says
+	Commits  int              `json:"commits"`  // since the anchor, along first parents; 0 without one
+	Testing  reconcile.Commit `json:"testing"`  // of a question: the testing branch's
 
 	Warnings []string                 `json:"warnings"`      // about files that are not what their authors see, and lines of known hosts
 	Odd      map[reconcile.Oddity]int `json:"odd,omitempty"` // how many of those files there are

@@ -26,7 +26,7 @@ func TestFirstFetchHasDepthOne(t *testing.T) {
 	w.commit("a", "2")
 	tip := w.pushed("b/c", "3")
 	got := w.mustFetch(tip, "")
-	want := Result{Commit: tip, Time: got.Time, Judged: got.Judged, Subject: "write b/c", Tree: w.tree, Unconfined: got.Unconfined}
+	want := Result{Commit: tip, Time: got.Time, Verified: got.Verified, Subject: "write b/c", Tree: w.tree, Unconfined: got.Unconfined}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Fetch (-want +got):\n%s", diff)
 	}

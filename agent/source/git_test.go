@@ -195,7 +195,7 @@ func (w *world) fetch(tip, anchor reconcile.Commit) (Result, error) {
 	return got, err
 }
 
-// mustFetch fetches, and lets git judge the tree that was written.
+// mustFetch fetches, and lets git compare the tree that was written.
 func (w *world) mustFetch(tip, anchor reconcile.Commit) Result {
 	w.t.Helper()
 	got, err := w.fetch(tip, anchor)

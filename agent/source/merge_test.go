@@ -101,7 +101,7 @@ func (w *world) signedFork(p pen, from reconcile.Commit, commits int, unsigned b
 	return hidden, merge
 }
 
-// Policy all judges what came since the anchor, and nothing older, though a branch
+// Policy all verifies what came since the anchor, and nothing older, though a branch
 // was begun before the store was.
 func TestPolicyAllAndAnOldBranch(t *testing.T) {
 	for _, filter := range []string{"false", "true"} { // of the server: it may leave the files of old commits out

@@ -33,11 +33,11 @@ func (j job) base() reconcile.Commit {
 	return j.Anchor
 }
 
-// A judge says who signed a commit, and refuses one that was signed by nobody who may.
-type judge interface {
-	// ready gets what is needed to judge the commits. Others were accepted before.
+// A verifier says who signed a commit, and refuses one that was signed by nobody who may.
+type verifier interface {
+	// ready gets what is needed to verify the commits. Others were accepted before.
 	ready(ctx context.Context, commits, accepted map[plumbing.Hash]bool) error
-	judge(commit plumbing.Hash) (signer string, err error)
+	verify(commit plumbing.Hash) (signer string, err error)
 }
 
 // maxCommit bounds a commit object; git's own are a few hundred bytes.
@@ -46,7 +46,7 @@ const maxCommit = 1 << 20
 // verify checks the signatures that the policy asks for, and returns who signed
 // the tip. With policy all that is every commit since the anchor, those that a
 // merge brought in included; without an anchor, or where the tip need not descend from
-// it, there is only the tip to judge.
+// it, there is only the tip to verify.
 func (r *remote) verify(ctx context.Context, s *store, tip, anchor plumbing.Hash, rewound bool) (signer string, err error) {
 	if r.Trust.Policy == reconcile.TrustNone {
 		return "", nil
@@ -64,12 +64,12 @@ func (r *remote) verify(ctx context.Context, s *store, tip, anchor plumbing.Hash
 			return "", err
 		}
 	}
-	return own.judge(tip)
+	return own.verify(tip)
 }
 
 // verifyAuthorized is verify by what the repository says of signers. A tip that need not
-// descend from the base is judged as if it came after that: by the keys that the node
-// knows now. One that was accepted before, or is the introduction, is not judged again.
+// descend from the base is verified as if it came after that: by the keys that the node
+// knows now. One that was accepted before, or is the introduction, is not verified again.
 func (r *remote) verifyAuthorized(ctx context.Context, s *store, tip, base plumbing.Hash, rewound bool) (signer string, err error) {
 	a, err := r.authorizations(s, base)
 	if err != nil {
@@ -89,15 +89,15 @@ func (r *remote) verifyAuthorized(ctx context.Context, s *store, tip, base plumb
 	case err != nil:
 		return "", err
 	case rewound:
-		return a.judgeAfter(tip, base)
+		return a.verifyAfter(tip, base)
 	case !known:
-		return a.judge(tip)
+		return a.verify(tip)
 	}
 	raw, err := commitBytes(s, tip)
 	if err != nil {
 		return "", err
 	}
-	signer, _ = keys.Verify(raw) // who that was does not matter any more
+	signer, _ = keys.Verify(raw) // "": its key may be gone by now
 	return signer, nil
 }
 
@@ -124,12 +124,12 @@ func (r *remote) accepted(h history, anchor plumbing.Hash) (accepted, unseen map
 	return accepted, unseen, open, nil
 }
 
-// verifySince judges the commits between anchor and tip. A commit that is not signed
+// verifySince verifies the commits between anchor and tip. A commit that is not signed
 // as it should be may be older than the anchor, and so may a parent that the store
 // lacks: then the store is deepened until the anchor's history shows which it is.
 // What a server keeps back must not pass for accepted. known: the tip itself was accepted
 // before.
-func (r *remote) verifySince(ctx context.Context, s *store, j judge, tip, anchor plumbing.Hash) (known bool, err error) {
+func (r *remote) verifySince(ctx context.Context, s *store, v verifier, tip, anchor plumbing.Hash) (known bool, err error) {
 	h := history{s}
 	for depth := deepenFirst; ; depth *= deepenBy {
 		accepted, unseen, open, err := r.accepted(h, anchor)
@@ -144,21 +144,21 @@ func (r *remote) verifySince(ctx context.Context, s *store, j judge, tip, anchor
 		if err != nil {
 			return false, err
 		}
-		toJudge := since
+		toVerify := since
 		if len(missing) > 0 && len(unseen) > 0 { // there will be more history, which may show that the others were accepted
-			toJudge = newer
+			toVerify = newer
 		}
-		if err := j.ready(ctx, toJudge, accepted); err != nil {
+		if err := v.ready(ctx, toVerify, accepted); err != nil {
 			return false, err
 		}
 		var doubt error
 		for parent := range missing {
 			doubt = fmt.Errorf("commit %s is a parent of what is new, and cannot be seen", short(parent))
 		}
-		judged := map[plumbing.Hash]error{}
+		refusals := map[plumbing.Hash]error{}
 		var certain, perhaps []plumbing.Hash
-		for commit := range toJudge {
-			_, bad := j.judge(commit)
+		for commit := range toVerify {
+			_, bad := v.verify(commit)
 			if bad == nil {
 				continue
 			}
@@ -169,7 +169,7 @@ func (r *remote) verifySince(ctx context.Context, s *store, j judge, tip, anchor
 			if _, refused := reconcile.RejectedBy(bad); !refused {
 				return false, bad
 			}
-			judged[commit] = bad
+			refusals[commit] = bad
 			if newer[commit] && !open || len(unseen) == 0 {
 				certain = append(certain, commit)
 			} else {
@@ -182,16 +182,16 @@ func (r *remote) verifySince(ctx context.Context, s *store, j judge, tip, anchor
 			case err != nil:
 				return false, err
 			case len(certain) == 1:
-				return false, judged[oldest]
+				return false, refusals[oldest]
 			}
-			return false, refused("%d commits since %s are not accepted, the oldest is %w", len(certain), r.base().Short(), judged[oldest])
+			return false, refused("%d commits since %s are not accepted, the oldest is %w", len(certain), r.base().Short(), refusals[oldest])
 		}
 		if len(perhaps) > 0 {
 			oldest, err := h.oldest(perhaps, accepted)
 			if err != nil {
 				return false, err
 			}
-			doubt = judged[oldest]
+			doubt = refusals[oldest]
 		}
 		if doubt == nil {
 			return accepted[tip], nil
@@ -207,7 +207,7 @@ func (r *remote) verifySince(ctx context.Context, s *store, j judge, tip, anchor
 	}
 }
 
-// ownKeys are those of the node: they judge every commit alike.
+// ownKeys are those of the node: they count for every commit alike.
 type ownKeys struct {
 	*signature.Keys
 	store *store
@@ -216,7 +216,7 @@ type ownKeys struct {
 
 func (ownKeys) ready(_ context.Context, _, _ map[plumbing.Hash]bool) error { return nil }
 
-func (k ownKeys) judge(commit plumbing.Hash) (signer string, err error) {
+func (k ownKeys) verify(commit plumbing.Hash) (signer string, err error) {
 	raw, err := commitBytes(k.store, commit)
 	if err != nil {
 		return "", err

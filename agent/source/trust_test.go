@@ -174,7 +174,7 @@ func TestKeyRotation(t *testing.T) {
 	first := w.sign(old)
 	w.push()
 	w.mustFetch(first, "")
-	t.Log("the commit that brings the next key in is judged by the keys in force before")
+	t.Log("the commit that brings the next key in is verified by the keys in force before")
 	w.commit("a", "2")
 	second := w.sign(next)
 	w.push()

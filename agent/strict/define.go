@@ -6,7 +6,7 @@ import "hash/maphash"
 // than one place where TOML allows only one: the library merges them, or drops what
 // was there before, and Nix refuses them.
 //
-// Whatever is defined twice in another way is the library's to judge. Tables go by a
+// What else is defined twice is an error of the library's. Tables go by a
 // hash of their path: of paths there are as many as the file has lines.
 type scope struct {
 	table uint64 // that the last header opened

@@ -17,7 +17,7 @@ import (
 	"github.com/infra-agent/infra-agent/reconcile"
 )
 
-// isCheckout judges the path that was named: of a checkout, Nix sees what git tracks.
+// isCheckout reports whether the path that was named is a checkout: of a checkout, Nix sees what git tracks.
 func (d *doctor) isCheckout(ctx context.Context, registry string) bool {
 	asked := func(args ...string) (string, error) {
 		out, err := git(ctx, d.checkout, args...)
@@ -122,7 +122,7 @@ func (d *doctor) outputs(ctx context.Context, port registryPort, rev reconcile.R
 	return names
 }
 
-// nodes judges each node as its agent would.
+// nodes resolves each node as its agent would.
 func (d *doctor) nodes(s config.Settings, port registryPort, f *registry.File, problems []strict.Problem, names []string) {
 	managed, before := 0, d.failed
 	for _, name := range names {

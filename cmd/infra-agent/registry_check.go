@@ -22,7 +22,7 @@ func registryCheckCommand() *cobra.Command {
 PATH is a checkout or the registry's file, "." without it; "infra-agent registry
 --help" says which registries there are. The exit code is 1 when
 there is an error, or with --strict also when there is a warning; 2 when there is
-nothing to judge: no such file, commit or table.`,
+nothing to check: no such file, commit or table.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			path := "."
 			if len(args) == 1 {

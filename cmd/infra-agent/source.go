@@ -49,7 +49,7 @@ func (p sourcePort) Fetch(ctx context.Context, j reconcile.Fetch) (agent.Tree, e
 		rev.Hash, err = p.fetcher.Hash(res)
 	}
 	verify := func(dir string) error { return p.fetcher.Verify(res, dir) }
-	return agent.Tree{Revision: rev, Dir: res.Tree, Behind: res.Commits, Verified: res.Judged, Verify: verify}, err
+	return agent.Tree{Revision: rev, Dir: res.Tree, Behind: res.Commits, Verified: res.Verified, Verify: verify}, err
 }
 
 // Again gets the files of a commit that was fetched, of the store or of the first remote that has it.

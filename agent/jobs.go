@@ -31,7 +31,7 @@ func (a *Agent) start(ctx context.Context, job reconcile.Job) {
 			if asked, is := ev.(reconcile.AskedOld); is && asked.Old == reconcile.OldAnswered { // the new settings are asked once more
 				defer a.PollAnew()
 			}
-			if !a.note(ev) { // done in vain: not again at once
+			if !a.note(ev) { // its result is lost: it is done again, but not at once
 				a.rec.Work.Pause = reconcile.Pause{From: time.Now(), Until: time.Now().Add(saveAgain)}
 			}
 		}

@@ -19,7 +19,7 @@ func (a *Agent) fetch(ctx context.Context, j reconcile.Fetch, p Ports, policy re
 	if err != nil {
 		return nil, err
 	}
-	verified := min(max(0, tree.Verified), time.Since(begun)) // a child says so that has read what strangers sent
+	verified := min(max(0, tree.Verified), time.Since(begun)) // the child that says so has read what strangers sent, and may say anything
 	if verify := tree.Verify; verify != nil {
 		tree.Verify = func(dir string) error {
 			begun := time.Now()

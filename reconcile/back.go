@@ -9,7 +9,8 @@ func rollBack(t Trial, c Cause, o Observation) Action {
 	return enter(RollingBack{Trial: t, Cause: overslept(t, c, o), Attempt: 1}, o)
 }
 
-// overslept: a deadline that passes while the machine sleeps says nothing about a system.
+// overslept returns c as an outside cause where it is a deadline that passed while the machine
+// slept: nobody could confirm the system meanwhile.
 func overslept(t Trial, c Cause, o Observation) Cause {
 	if timed := c.Reason == ReasonDeadline || c.Reason == ReasonAgent; timed && o.Asleep > t.Deployment.Asleep && o.Boot == t.Deployment.Boot {
 		c.Why, c.Outside = c.Why+"; the machine slept meanwhile", true
@@ -17,7 +18,7 @@ func overslept(t Trial, c Cause, o Observation) Cause {
 	return c
 }
 
-// goneBack: somebody else (the guard, or a reboot) has brought the old system back.
+// goneBack goes on from where somebody else (the guard, or a reboot) has brought the old system back.
 func goneBack(t Trial, c Cause, o Observation) Action {
 	return enter(VerifyingRollback{Trial: t, Cause: overslept(t, c, o), Boot: o.Boot, Since: o.Uptime}, o)
 }
@@ -49,8 +50,8 @@ func wellActivated(t Trial, a *Activation) bool {
 	return a != nil && (a.Exit == 0 || a.Exit == 4 && len(triage(t, *a)) == 0)
 }
 
-// restored: the old system runs. Where a promotion had begun, profile and boot loader
-// go back too; what cannot be set back stays a debt.
+// restored sets profile and boot loader back where a promotion had begun, now that the old
+// system runs. What cannot be set back stays a debt.
 func restored(p RollingBack, r Record, o Observation) Action {
 	if !p.Promoted || o.Slots.agree() || restoring(r) && r.Work.Errors >= PromoteTries {
 		return goneBack(p.Trial, p.Cause, o)

@@ -69,10 +69,10 @@ func next(c Candidate, r Record, o Observation) (Action, Hold) {
 
 // onward takes a candidate that is fetched further.
 func onward(c Candidate, r Record, o Observation) (Action, Hold) {
-	if h := unplanned(c, r, o); h.Gate != "" && c.Tip.Commit == r.Good.Revision { // it runs already, and nobody need hear of it
+	if h := unplanned(c, r, o); h.Gate != "" && c.Tip.Commit == r.Good.Revision { // it runs already: that it has no manifest keeps nothing from it
 		return Wait{Until: h.Until}, Hold{}
 	}
-	if s, is := c.Step.(Evaluated); is && s.Audit { // that nothing changed may be a lie, too
+	if s, is := c.Step.(Evaluated); is && s.Audit { // a manifest may falsely name the system that runs
 		if h := closed(c, stepOf(c), r, o); h.Gate != "" {
 			return held(h)
 		}

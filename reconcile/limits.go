@@ -27,7 +27,7 @@ const (
 	BootWithin = 15 * time.Minute
 	// OldPollWithin is how long the old system's settings have to reach a remote.
 	OldPollWithin = 30 * time.Second
-	// askOldAgain is how long a silence of the old settings is believed.
+	// askOldAgain is how long it is taken as known that no remote answers the old settings.
 	askOldAgain = 30 * time.Second
 	// RestartedWithin is how long ago a service may have restarted by itself to be one that
 	// keeps restarting.

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// A manifest says which system a commit describes, so that this node need not evaluate. What
-// is in the way of that passes: a manifest may come late, be corrected, or name what is not in
-// a binary cache yet. So one memory is enough, and it ends with the commit; in the mode prefer
-// it ends in an evaluation.
+// A manifest says which system a commit describes, so that this node need not evaluate. Whatever
+// fails on the way is tried again, since a manifest may come late, be corrected, or name what is
+// not in a binary cache yet: all of it is one failure of the commit, [FailedManifest]. In the mode
+// prefer the node evaluates after a while.
 
 // planned reports whether a manifest is to say which system a commit describes.
 func planned(f Fetched, r Record, o Observation) bool {
@@ -48,8 +48,8 @@ func unplanned(c Candidate, r Record, o Observation) Hold {
 	return h
 }
 
-// unaudited holds a commit whose manifest says something else than this node's evaluation. What
-// keeps the node from evaluating is no reason to wait.
+// unaudited holds a commit whose manifest says something else than this node's evaluation. Where
+// the node could not evaluate, the commit goes on without an audit.
 func unaudited(r Record, s Evaluated, e Failed) Record {
 	if e.Gate != "" {
 		r.Tally.Audits = plus(r.Tally.Audits, AuditDifferent)

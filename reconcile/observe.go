@@ -53,7 +53,7 @@ func nextBaseline(r Record, o Observation) time.Time {
 		return o.Now
 	case l.Deployment.Old.Toplevel != r.Good.Toplevel && notOfTheTip(r): // it is what the next one is compared with
 		return o.Now
-	case l.Deployment.Old.Toplevel != r.Good.Toplevel: // it is too late
+	case l.Deployment.Old.Toplevel != r.Good.Toplevel: // what is seen now is the new system's
 		return time.Time{}
 	}
 	return l.At.Add(lookAgain)

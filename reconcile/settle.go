@@ -32,7 +32,7 @@ func entered(r Record, e Entered) Record {
 			r = owe(r, Debt{Kind: DebtRestore, System: p.Deployment.Old.Toplevel, Since: e.At})
 		}
 		if !GoingBack(before) {
-			if p.Cause.Reason != ReasonOperator { // what a person ended stays ended
+			if p.Cause.Reason != ReasonOperator { // that one is blocked in any case
 				p.Cause = p.Cause.whileUnwritten(unwritten)
 			}
 			r.Phase = p
@@ -58,8 +58,8 @@ func entered(r Record, e Entered) Record {
 	return r
 }
 
-// whileUnwritten says that the record could not be written, where why says so. A node that
-// could not write could have kept no system: the trial's end says nothing about this one.
+// whileUnwritten returns c as an outside cause where the record could not be written: without
+// that no system can be kept, whatever it is like.
 func (c Cause) whileUnwritten(why string) Cause {
 	if why != "" {
 		c.Why, c.Outside = c.Why+"; the record could not be written: "+why, true

@@ -98,14 +98,14 @@ func fetchFailedLately(c Commit, remote string, r Record, at time.Time) bool {
 	return failed && f.holds(at)
 }
 
-// ends reports whether a job that is wanted ends the one that runs. A commit that a remote
-// showed before and did not give ends nothing, and nothing of the branch is ended twice in a
-// row: a remote could keep a node from deploying by what it shows.
+// ends reports whether a job that is wanted ends the one that runs. The fetch of a commit that
+// its remote has failed to give before does not, and nothing that is prepared of the branch is
+// ended twice in a row: else a remote could keep a node from deploying by the commits it shows.
 func ends(wanted, running Job, r Record) bool {
 	if KeyOf(wanted) == KeyOf(running) {
 		return false
 	}
-	if PurposeOf(wanted) == PurposeRollback { // a person waits for it; what has to wait itself ends nothing
+	if PurposeOf(wanted) == PurposeRollback { // a person waits for it; but one that preflight has held once may be held again
 		_, waited := r.Failures[toplevelKey(r.Back)]
 		return !waited
 	}

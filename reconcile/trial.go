@@ -110,7 +110,7 @@ func confirming(p Confirming, r Record, o Observation) Action {
 		}
 	}
 	proof := follows(p, r, o)
-	undrain := pay(r, o, DebtUndrain) // what is judged is a node that works
+	undrain := pay(r, o, DebtUndrain) // before the checks are judged
 	until, armed := p.GuardUntil(own && proof.done), o.Guard.ID == d.ID && o.Guard.Until != 0
 	switch {
 	case until != 0 && (!armed || !o.Guard.Alive || o.Guard.Until != until), until == 0 && armed:
@@ -140,7 +140,7 @@ func judge(p Confirming, r Record, own, current bool, o Observation) (Action, bo
 	switch {
 	case own && proof.wrong:
 		return p.rule(troubleDeaf, proof.cause(), current, proof.done, o)
-	case deaf && o.Uptime >= p.Until: // a system that is kept must be reached by the next commit
+	case deaf && o.Uptime >= p.Until: // no later commit would reach a system without network, so it is not kept in any mode
 		return p.rule(troubleDeaf, cause, current, proof.done, o)
 	case failed && !deaf && (o.Uptime < p.Until || rule(d.Rollback, troubleRed) != rulingKeep):
 		return p.rule(troubleRed, cause, current, proof.done, o)
@@ -150,7 +150,7 @@ func judge(p Confirming, r Record, own, current bool, o Observation) (Action, bo
 		return p.rule(troubleNoAgent, Cause{Reason: ReasonAgent, Why: "the new system's agent did not take over in time"}, current, proof.done, o)
 	case o.Uptime >= p.Until && o.AgentUp < d.Confirm.Window && rule(d.Rollback, troubleLate) != rulingBack:
 		return p.rule(troubleNoAgent, Cause{Reason: ReasonAgent, Why: fmt.Sprintf("the new system's agent did not stay up for %v", d.Confirm.Window)}, current, proof.done, o)
-	case own && (proof.outage || showing(o)) && o.Uptime >= p.Until && p.Until < furthest: // nobody rolls back because a git server is down, or because Nix takes its time
+	case own && (proof.outage || showing(o)) && o.Uptime >= p.Until && p.Until < furthest: // an outage of the git server, and a slow evaluation, are waited for
 		return enter(Confirming{Trial: p.Trial, Since: p.Since, Until: furthest, Flaw: p.Flaw}, o), true
 	case o.Uptime >= p.Until && !proof.done && ((proof.why != "" || w.stable(d.Confirm.Window)) && len(w.Red) == 0 || rule(d.Rollback, troubleLate) != rulingBack):
 		return p.rule(troubleDeaf, proof.cause(), current, proof.done, o)

@@ -126,7 +126,7 @@ func (b Baseline) broken(unit string, aliases []string) bool {
 }
 
 // stable reports whether everything was green from one sampling to another one
-// that is at least the window younger: a look that takes long proves nothing.
+// that is at least the window younger. How long a look itself takes does not count.
 func (w Watch) stable(window time.Duration) bool {
 	return w.GreenSince > 0 && w.Last >= w.GreenSince+window
 }

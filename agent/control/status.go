@@ -170,7 +170,7 @@ func inFlight(s reconcile.Snapshot) *Deployment {
 		out.Cause = p.Cause
 	case reconcile.Stuck:
 		out.Cause = p.Cause
-	default: // nothing failed yet
+	default: // the other phases have no cause
 	}
 	for _, red := range s.Record.Work.Watch.Reds() {
 		out.Red = append(out.Red, red.Why)

@@ -131,7 +131,7 @@ func (n *Notifier) deliver(ctx context.Context, r Receiver) {
 			continue
 		}
 		if ctx.Err() != nil {
-			return // that may be all that failed
+			return // that may be why it failed
 		}
 		tries++
 		pause := pauses[min(tries, len(pauses))-1]
@@ -139,7 +139,7 @@ func (n *Notifier) deliver(ctx context.Context, r Receiver) {
 		if tries >= giveUp && (refused || time.Since(notice.At) > keepFor) {
 			n.Log.Warn("a notice is given up", "receiver", r.Name, "notice", notice.ID, "err", err)
 			n.settle(r.Name, notice, func(d *reconcile.Delivery) { d.Failed++; d.Dropped++ })
-			if refused { // the next one may please better
+			if refused { // the receiver may take the next one
 				tries = 0
 			}
 		} else {

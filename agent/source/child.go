@@ -209,7 +209,7 @@ func (j job) run() (Result, error) {
 			return Result{}, err
 		}
 		if result, err = j.attempt(); err != nil {
-			if _, again := errors.AsType[*damagedError](err); again { // it is not the store
+			if _, again := errors.AsType[*damagedError](err); again { // of an empty store: it is the remote
 				err = suspected("the remote does not give the whole commit: %w", err)
 			}
 		}

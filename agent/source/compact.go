@@ -30,7 +30,7 @@ func (s *store) grown() bool {
 	for _, path := range packs {
 		info, err := os.Stat(path)
 		if err != nil {
-			return false // the next reader finds out what is wrong
+			return false // whoever reads the store next says what is wrong with it
 		}
 		if total += info.Size(); first == nil || info.ModTime().Before(first.ModTime()) {
 			first = info
@@ -39,8 +39,8 @@ func (s *store) grown() bool {
 	return first != nil && total > max(maxGrowth*first.Size(), minSize)
 }
 
-// outgrown reports whether the store is larger than a fetch may be: then a proof that the remote is
-// followed has to fetch everything, as whatever damages the store will have it.
+// outgrown reports whether the store is larger than a fetch may be. The proof that a system on trial
+// follows its branch is then a fetch into an empty store: that is what a damaged store will need.
 func (j job) outgrown() bool {
 	packs, _ := filepath.Glob(filepath.Join(j.store(), "objects", "pack", "*.pack")) // the pattern is well-formed
 	var total int64

@@ -96,7 +96,7 @@ func (f *Fetcher) Fetch(ctx context.Context, req Request) (Result, error) {
 	j.Anew = f.anew.Swap(false)
 	result, err := f.opts.run(ctx, j)
 	if _, crashed := errors.AsType[*crashError](err); crashed {
-		// A damaged store can crash the git library. Without the store it is not the store.
+		// A damaged store can crash the git library: once more, without the store.
 		j.Anew = true
 		result, err = f.opts.run(ctx, j)
 	}

@@ -84,7 +84,7 @@ func (f *Fetcher) fileFrom(ctx context.Context, r Remote, at Place) (File, error
 		return File{}, context.Cause(ctx)
 	case errors.Is(err, ErrNoBranch), result.NoFile:
 		return File{}, ErrNoFile
-	case rejected: // not the commit
+	case rejected: // that is for what is wrong with a commit
 		return File{}, errors.New(err.Error())
 	case err != nil:
 		return File{}, err
@@ -140,7 +140,7 @@ func (j job) fromURL(ctx context.Context, w *web, suffix string) (text []byte, m
 		return nil, modified, err
 	}
 	defer resp.Body.Close()
-	modified, _ = http.ParseTime(resp.Header.Get("Last-Modified")) // who needs it says that it is not there
+	modified, _ = http.ParseTime(resp.Header.Get("Last-Modified")) // a pin without a date is refused by whoever reads it
 	text, err = io.ReadAll(io.LimitReader(resp.Body, maxFile+1))
 	if err == nil && len(text) > maxFile {
 		err = errTooLarge

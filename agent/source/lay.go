@@ -22,7 +22,7 @@ type kept struct {
 	Mode filemode.FileMode
 	Hash string
 	Size int64
-	Same bool // a later commit with the same entry has the same file: there is nothing to say of it
+	Same bool // a later commit with the same entry can keep it: nothing odd was found in it
 }
 
 // A layout is a directory that has the files of a commit.

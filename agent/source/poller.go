@@ -135,7 +135,7 @@ func (p *Poller) follow(ctx context.Context, remote Remote, wake, wakeAnew <-cha
 		}
 		wait = p.wait(failures)
 		if busy, is := errors.AsType[*BusyError](poll.Err); is {
-			wait = max(wait, time.Duration(float64(busy.After)*(1+jitter*p.random()))) // not all at once, when it is over
+			wait = max(wait, time.Duration(float64(busy.After)*(1+jitter*p.random()))) // nodes that were told so do not all come back at once
 		}
 		select {
 		case <-ctx.Done():

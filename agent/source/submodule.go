@@ -194,7 +194,7 @@ func (m *modules) tidy() {
 // of the settings for its host.
 func (c Checkout) remoteAt(at string, known ...Remote) (Remote, error) {
 	if u, err := url.Parse(at); err == nil && (u.Scheme == "https" || u.Scheme == "http") {
-		u.User = nil // the settings say who asks
+		u.User = nil // credentials are those of the settings
 		at = u.String()
 	}
 	to := Remote{Name: known[0].Name, URL: at, Timeout: known[0].Timeout}

@@ -16,7 +16,7 @@ type asker struct {
 }
 
 // askAgain is after how many questions a server is asked by version 2 again: it may
-// have been ill, or was upgraded.
+// have failed for the moment, or was upgraded.
 const askAgain = 60
 
 // tips asks which commits the branches point to. What this process reads of a remote
@@ -44,7 +44,7 @@ func (a *asker) tips(ctx context.Context, b Branches) (Tips, error) {
 	if !errors.Is(err, errNoV2) {
 		return tips, err
 	}
-	if tips, err = a.child(ctx, a.remote); err == nil { // a server that answers neither way may only be ill
+	if tips, err = a.child(ctx, a.remote); err == nil { // one that answers in no version may only be down
 		a.older = askAgain
 	}
 	return tips, err

@@ -62,7 +62,7 @@ func (r *remote) bring(ctx context.Context, s *store, tip, anchor plumbing.Hash)
 		depth = 1
 	}
 	err = r.transfer(ctx, s, tip, depth)
-	if _, moved := errors.AsType[*movedError](err); there && moved { // whoever wants a proof fetches the newer one, too
+	if _, moved := errors.AsType[*movedError](err); there && moved { // a proof goes on with a fetch of the newer commit
 		return nil
 	}
 	return err
@@ -106,7 +106,7 @@ func (r *remote) transfer(ctx context.Context, s *store, tip plumbing.Hash, dept
 		return err
 	}
 	if !slices.Contains(wants, tip) {
-		depth = 0 // it is somewhere below them
+		depth = 0 // it may be any number of commits before them
 	}
 	req, err := r.request(s, wants, depth)
 	if err != nil {
@@ -236,7 +236,7 @@ func (r *remote) wants(tip plumbing.Hash) ([]plumbing.Hash, error) {
 		if commit == tip.String() {
 			return []plumbing.Hash{tip}, nil
 		}
-		if name != head { // which may be the name of a branch
+		if name != head { // of that one the list may have the name of a branch
 			all = append(all, plumbing.NewHash(commit))
 		}
 	}

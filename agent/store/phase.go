@@ -46,7 +46,7 @@ func withPhase(rec reconcile.Record, j phaseJSON) (reconcile.Record, error) {
 		return reconcile.Retreat(rec, j.Name, trial), nil
 	}
 	p := reflect.New(t)
-	if t == reflect.TypeFor[reconcile.Idle]() { // its data says nothing
+	if t == reflect.TypeFor[reconcile.Idle]() { // it has no data, whatever a newer agent wrote
 		j.Data = []byte("{}")
 	}
 	if err := json.Unmarshal(j.Data, p.Interface()); err != nil {

@@ -61,9 +61,10 @@ var anyStep = rapid.Custom(func(t *rapid.T) Step {
 	return rapid.SampledFrom([]Step{nil, f, e.Resolved, e, Built{e}, Ready{Built{e}, anyChecks.Draw(t, "checks"), rapid.Bool().Draw(t, "retires"), nil}}).Draw(t, "step")
 })
 
-var anyJob = rapid.Custom(func(t *rapid.T) Job {
-	d, b := anyTrial.Draw(t, "trial").Deployment, Built{Evaluated{Derivation: "x.drv", Toplevel: "B"}}
-	return rapid.SampledFrom([]Job{
+// jobs has one of each kind.
+func jobs(d Deployment) []Job {
+	b := Built{Evaluated{Derivation: "x.drv", Toplevel: "B"}}
+	return []Job{
 		Fetch{Tip: Tip{Commit: "c1"}},
 		Resolve{b.Fetched},
 		Plan{From: b.Fetched},
@@ -85,7 +86,11 @@ var anyJob = rapid.Custom(func(t *rapid.T) Job {
 		Reboot{d},
 		Poll{d},
 		Retire{},
-	}).Draw(t, "job")
+	}
+}
+
+var anyJob = rapid.Custom(func(t *rapid.T) Job {
+	return rapid.SampledFrom(jobs(anyTrial.Draw(t, "trial").Deployment)).Draw(t, "job")
 })
 
 // roomy returns a slice that has room behind it, where an append would write.

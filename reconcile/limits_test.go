@@ -18,7 +18,7 @@ func TestLimitsHoldWhatRunsInside(t *testing.T) {
 	d := Deployment{Old: System{Checks: slow}, New: System{Checks: slow}, Drain: [][]string{{"a"}, {"b"}, {"c"}}}
 	p := Policy{Limits: Limits{Fetch: day, Evaluate: day, Build: 7 * day, Activate: day, Promote: day, Rollback: day, VerifyRollback: day}}
 	fetchUnit := p.Limits.Fetch + UnitGrace // of a tree that was collected as garbage, say
-	for _, law := range []struct {
+	laws := []struct {
 		job    Job
 		inside time.Duration // the longest that what it does may take by its own limits
 		what   string
@@ -39,9 +39,21 @@ func TestLimitsHoldWhatRunsInside(t *testing.T) {
 		{SetGuard{}, BusWithin, "a question to systemd"},
 		{Preflight{}, fetchUnit + p.Limits.Evaluate + BusWithin, "a fetch, a registry that is evaluated, and a question to systemd"},
 		{AskOld{}, OldPollWithin, "a poll by the old settings"},
-	} {
+		{Tidy{}, BusWithin, "a question to systemd"},
+		{Retire{}, BusWithin, "a question to systemd"},
+		{Reboot{}, BusWithin, "a question to systemd"},
+		{Poll{}, 1, "a word to the poller"},
+	}
+	bounded := map[string]bool{KeyOf(Activate{}).Kind: true} // by its phase
+	for _, law := range laws {
+		bounded[KeyOf(law.job).Kind] = true
 		if got := LimitOf(law.job, p); got < law.inside {
 			t.Errorf("%T may take %v, and %s %v", law.job, got, law.what, law.inside)
+		}
+	}
+	for _, j := range jobs(d) {
+		if !bounded[KeyOf(j).Kind] {
+			t.Errorf("%T: say what runs inside of it", j)
 		}
 	}
 }

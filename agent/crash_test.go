@@ -67,6 +67,7 @@ type end struct {
 	points  []string
 	drained bool   // and nobody undrained it
 	untold  string // what is wrong with the notices
+	job     string // that runs still
 	whole   bool   // no switch was left half way
 	atOnce  int    // activations that began while another one ran
 }
@@ -104,6 +105,11 @@ func play(t *testing.T, push func(*agenttest.Node), accidents ...agenttest.Accid
 		e = end{slots: n.Slots(), whole: n.Whole(), phase: reconcile.Name(r.Phase), blocked: blocked}
 		n.Do(func() { e.points, e.atOnce = n.Diary.Points, n.Diary.AtOnce })
 		e.drained, e.untold = n.Drained(), untold(n)
+		if a := n.Agent(); a != nil {
+			if job := a.Snapshot().Observation.Job; job != nil {
+				e.job = reconcile.KeyOf(job).Kind
+			}
+		}
 		n.Stop()
 	})
 	return e
@@ -174,6 +180,9 @@ func TestCrashWhileRecovering(t *testing.T) {
 func (e end) sane(t *testing.T, running reconcile.Toplevel, story string) {
 	t.Helper()
 	s := e.slots
+	if e.job != "" {
+		t.Errorf("%s: the job %s does not end", story, e.job)
+	}
 	if e.atOnce > 0 || !e.whole || e.drained || e.phase != "idle" || s.Profile != s.Running || s.Default != s.Running || s.Running != "A" && s.Running != running {
 		t.Errorf("%s: ends with %+v, whole: %v, drained: %v, %s, and %d activations began while another one ran; want all A or %s, true, false, idle, 0", story, s, e.whole, e.drained, e.phase, e.atOnce, running)
 	}

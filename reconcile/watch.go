@@ -45,8 +45,8 @@ func (w *Watch) red(before Watch, key string, c Cause, grace time.Duration, look
 }
 
 // units looks for units that are worse than they were in the baseline, and reports
-// whether one is starting or stopping just now. What restarted again and again
-// before the trial may go on with it, and may fail of it.
+// whether one is starting or stopping just now. What failed, or restarted again and again,
+// before the trial may go on with it, and may stop or fail of it.
 func (w *Watch) units(before Watch, t Trial, s Sampling) (pending bool) {
 	if !s.Known { // what was red may be so still
 		w.restarts = before.restarts
@@ -57,24 +57,26 @@ func (w *Watch) units(before Watch, t Trial, s Sampling) (pending bool) {
 		}
 		return true
 	}
-	ignored := func(unit string) bool { return ignoredUnit(unit, t.Deployment.Confirm.IgnoreUnits) }
+	counts := func(unit string) bool {
+		return !ignoredUnit(unit, t.Deployment.Confirm.IgnoreUnits) && !t.Baseline.broken(unit, s.Units.Aliases[unit])
+	}
 	bad := func(key, unit, why string) {
 		w.red(before, key+" "+unit, Cause{Reason: ReasonUnit, Why: why, Outside: slices.Contains(s.Units.Outside, unit)}, 0, true)
 	}
 	for _, u := range s.Units.Failed {
-		if !ignored(u) && !t.Baseline.broken(u, s.Units.Aliases[u]) {
+		if counts(u) {
 			bad("failed", u, fmt.Sprintf("unit %s failed", u))
 		}
 	}
 	for _, u := range s.Units.Stopped {
-		if !ignored(u) {
+		if counts(u) {
 			bad("stopped", u, fmt.Sprintf("unit %s was active before and is not now", u))
 		}
 	}
 	for u, n := range s.Units.Restarts {
 		w.restarts[u] = n
 		was, known := before.restarts[u]
-		if ignored(u) || t.Baseline.broken(u, s.Units.Aliases[u]) || !known || n <= was { // nobody has seen how often before
+		if !counts(u) || !known || n <= was { // nobody has seen how often before
 			continue
 		}
 		w.flaps[u] += int(n - was)
@@ -83,7 +85,7 @@ func (w *Watch) units(before Watch, t Trial, s Sampling) (pending bool) {
 			w.Red[key] = Red{Cause: w.Red[key].Cause, Times: redsToFail}
 		}
 	}
-	return slices.ContainsFunc(s.Units.Pending, func(u string) bool { return !ignored(u) })
+	return slices.ContainsFunc(s.Units.Pending, counts)
 }
 
 // checks keeps the results, and reports whether a check was not green often enough yet.

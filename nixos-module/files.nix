@@ -4,14 +4,10 @@ let
   inherit (lib) hasPrefix removePrefix;
   inherit (builtins) any concatMap elem filter hashString listToAttrs map replaceStrings substring;
 
-  ofRemote = [ "token_file" "ssh_key_file" "known_hosts_file" "ca_file" ];
-  ofNix = [ "netrc_file" "access_tokens_file" "ssh_key_file" "known_hosts_file" "ssh_config_file" ];
-  ofTrust = [ "allowed_signers_file" "openpgp_keyring_file" "revocation_file" "manifest_signers_file" ];
-  ofWebhook = [ "secret_file" "ca_file" ];
-  ofNotify = [ "command_secret_file" ];
-  secret = [ "secret_file" "command_secret_file" "token_file" "ssh_key_file" "netrc_file" "access_tokens_file" ];
+  keys = import ./file-keys.nix;
+  of = keys.tables;
 
-  named = owner: key: path: { inherit key path; name = "${key} of ${owner}"; isSecret = elem key secret; };
+  named = owner: key: path: { inherit key path; name = "${key} of ${owner}"; isSecret = elem key keys.secrets; };
 
   # ProtectHome hides these from the agent, whoever owns the file.
   isHidden = path: any (home: hasPrefix home path) [ "/root/" "/home/" "/run/user/" ];
@@ -25,12 +21,12 @@ rec {
 
   # Every file that is named, with the words for it.
   all = filter (file: file.path != "") (
-    concatMap (remote: map (key: named "remote ${remote.name}" key remote.${key}) ofRemote) cfg.settings.source.remotes
-    ++ concatMap (host: map (key: named "host ${host.host}" key host.${key}) ofRemote) cfg.settings.source.hosts
-    ++ map (key: named "nix" key cfg.settings.nix.${key}) ofNix
-    ++ map (key: named "trust" key cfg.settings.trust.${key}) ofTrust
-    ++ map (key: named "notify" key cfg.settings.notify.${key}) ofNotify
-    ++ concatMap (hook: map (key: named "webhook ${hook.name}" key hook.${key}) ofWebhook) cfg.settings.notify.webhooks
+    concatMap (remote: map (key: named "remote ${remote.name}" key remote.${key}) of."source.remotes") cfg.settings.source.remotes
+    ++ concatMap (host: map (key: named "host ${host.host}" key host.${key}) of."source.hosts") cfg.settings.source.hosts
+    ++ map (key: named "nix" key cfg.settings.nix.${key}) of.nix
+    ++ map (key: named "trust" key cfg.settings.trust.${key}) of.trust
+    ++ map (key: named "notify" key cfg.settings.notify.${key}) of.notify
+    ++ concatMap (hook: map (key: named "webhook ${hook.name}" key hook.${key}) of."notify.webhooks") cfg.settings.notify.webhooks
   );
 
   # What systemd copies for the agent, by name.
@@ -40,11 +36,11 @@ rec {
   # The settings with the copies of the files that the agent would not see.
   settings = cfg.settings // {
     source = cfg.settings.source // {
-      remotes = map (seenIn ofRemote) cfg.settings.source.remotes;
-      hosts = map (seenIn ofRemote) cfg.settings.source.hosts;
+      remotes = map (seenIn of."source.remotes") cfg.settings.source.remotes;
+      hosts = map (seenIn of."source.hosts") cfg.settings.source.hosts;
     };
-    nix = seenIn ofNix cfg.settings.nix;
-    trust = seenIn ofTrust cfg.settings.trust;
-    notify = seenIn ofNotify cfg.settings.notify // { webhooks = map (seenIn ofWebhook) cfg.settings.notify.webhooks; };
+    nix = seenIn of.nix cfg.settings.nix;
+    trust = seenIn of.trust cfg.settings.trust;
+    notify = seenIn of.notify cfg.settings.notify // { webhooks = map (seenIn of."notify.webhooks") cfg.settings.notify.webhooks; };
   };
 }

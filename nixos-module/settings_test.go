@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,22 +18,44 @@ import (
 
 var update = flag.Bool("update", false, "write settings.nix and the golden files anew")
 
-// settings.nix is made from the agent's keys, so that a setting stands in one place.
+// settings.nix and file-keys.nix are made from the agent's keys, so that a setting stands in one place.
 func TestSettingsAreTheKeys(t *testing.T) {
-	const path = "settings.nix"
-	want := settingsNix(t, config.Keys())
-	if *update {
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+	for path, want := range map[string]string{"settings.nix": settingsNix(t, config.Keys()), "file-keys.nix": fileKeysNix(config.Keys())} {
+		if *update {
+			if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := os.ReadFile(path)
+		if err != nil {
 			t.Fatal(err)
 		}
+		if string(got) != want {
+			t.Errorf("%s is not what agent/config says: run go test ./nixos-module -update", path)
+		}
 	}
-	got, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
+}
+
+const made = "# Made from the tags in agent/config by \"go test ./nixos-module -update\": change them there.\n"
+
+// fileKeysNix writes the keys that name files, by table, and those of secrets.
+func fileKeysNix(keys []config.Key) string {
+	tables, secrets := map[string][]string{}, map[string]bool{}
+	for _, key := range keys {
+		if key.Type != "file" {
+			continue
+		}
+		at := strings.LastIndexByte(key.Name, '.')
+		table, name := strings.TrimSuffix(key.Name[:at], "[]"), strconv.Quote(key.Name[at+1:])
+		tables[table] = append(tables[table], name)
+		secrets[name] = secrets[name] || key.Secret
 	}
-	if string(got) != want {
-		t.Errorf("%s is not what agent/config says: run go test ./nixos-module -update", path)
+	maps.DeleteFunc(secrets, func(_ string, is bool) bool { return !is })
+	text := made + "{\n  tables = {\n"
+	for _, table := range slices.Sorted(maps.Keys(tables)) {
+		text += "    " + strconv.Quote(table) + " = [ " + strings.Join(tables[table], " ") + " ];\n"
 	}
+	return text + "  };\n  secrets = [ " + strings.Join(slices.Sorted(maps.Keys(secrets)), " ") + " ];\n}\n"
 }
 
 // lists are described here: they are no keys, but what they have in them is.
@@ -54,7 +78,7 @@ var lists = map[string]struct{ make, example, doc string }{
 // settingsNix writes the keys, which come table by table, as nested options.
 func settingsNix(t *testing.T, keys []config.Key) string {
 	var b strings.Builder
-	b.WriteString("# Made from the tags in agent/config by \"go test ./nixos-module -update\": change them there.\n" +
+	b.WriteString(made +
 		"{ lib, toml }:\nwith import ./types.nix { inherit lib toml; };\nopen {\n")
 	var in []string // the tables that are open
 	line := func(text string) { b.WriteString(strings.Repeat("  ", len(in)+1) + text + "\n") }
@@ -151,16 +175,16 @@ func quoteNix(t *testing.T, v any) string {
 	return strings.ReplaceAll(string(text), "${", `\${`)
 }
 
-// Each file that the settings may name is one that the module hands to the agent's unit.
+// The files of each table are handed to the agent's unit.
 func TestFilesAreHandedOver(t *testing.T) {
 	text, err := Files.ReadFile("files.nix")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, key := range config.Keys() {
-		name := key.Name[strings.LastIndex(key.Name, ".")+1:]
-		if key.Type == "file" && !strings.Contains(string(text), strconv.Quote(name)) {
-			t.Errorf("files.nix does not know %s", key.Name)
+		table := strings.TrimSuffix(key.Name[:max(0, strings.LastIndexByte(key.Name, '.'))], "[]")
+		if key.Type == "file" && strings.Count(string(text), "cfg.settings."+table) < 2 {
+			t.Errorf("files.nix does not take %s of cfg.settings.%s both as a file and with its copy", key.Name, table)
 		}
 	}
 }

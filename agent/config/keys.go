@@ -16,6 +16,7 @@ import (
 //	toml      its name (of a check, the json tag)
 //	type      what the field's own type does not say: path, file (an absolute path, or
 //	          empty), group, http status, or the words allowed
+//	secret    "true": what is in the file is one
 //	true      which of the words true means; false: the same of false
 //	default   its value where the file does not give it, see [strict.SetDefaults]
 //	required  "true": it must be given; without this and without a default it may be left out
@@ -29,6 +30,7 @@ type Key struct {
 	Type     string // string, path, file, duration, size, integer, http status, bool, list, table, group, or the words allowed
 	Default  string // as written in the file; "" = none
 	Required bool
+	Secret   bool   // it names a file with one
 	Example  string // as written in the file
 	Doc      string // one line
 }
@@ -56,7 +58,7 @@ func keysOf(prefix string, in reflect.Type) []Key {
 }
 
 func keyOf(name string, field reflect.StructField) Key {
-	key := Key{Name: name, Type: typeOf(field), Doc: field.Tag.Get("doc"), Required: field.Tag.Get("required") == "true"}
+	key := Key{Name: name, Type: typeOf(field), Doc: field.Tag.Get("doc"), Required: field.Tag.Get("required") == "true", Secret: field.Tag.Get("secret") == "true"}
 	if _, given := field.Tag.Lookup("true"); given {
 		key.Type += ", true, false"
 	}

@@ -19,9 +19,9 @@ type Nix struct {
 	OverrideInputs Inputs   `toml:"override_inputs" default:"{}" example:"{ secrets = \"path:/etc/fleet-secrets\" }" doc:"Flake references by the name of the input that they stand for."`
 	ExtraArgs      []string `toml:"extra_args" default:"[]" example:"[\"--show-trace\", \"--option\", \"cores\", \"2\"]" doc:"More arguments for every evaluation and the build, such as --show-trace, or --option with a setting of Nix and its value."`
 
-	NetrcFile        string `toml:"netrc_file" type:"file" default:"" example:"/run/credentials/infra-agent.service/netrc" doc:"Names and passwords by host, as of netrc(5): for inputs over https, by git too, and for binary caches."`
-	AccessTokensFile string `toml:"access_tokens_file" type:"file" default:"" example:"/run/credentials/infra-agent.service/access-tokens" doc:"Lines of nix.conf(5) with access-tokens = HOST=TOKEN …, for inputs such as github:owner/repository."`
-	SSHKeyFile       string `toml:"ssh_key_file" type:"file" default:"" example:"/run/credentials/infra-agent.service/inputs-key" doc:"File with the private key for inputs over ssh, without a passphrase; empty: root's own."`
+	NetrcFile        string `toml:"netrc_file" type:"file" secret:"true" default:"" example:"/run/credentials/infra-agent.service/netrc" doc:"Names and passwords by host, as of netrc(5): for inputs over https, by git too, and for binary caches."`
+	AccessTokensFile string `toml:"access_tokens_file" type:"file" secret:"true" default:"" example:"/run/credentials/infra-agent.service/access-tokens" doc:"Lines of nix.conf(5) with access-tokens = HOST=TOKEN …, for inputs such as github:owner/repository."`
+	SSHKeyFile       string `toml:"ssh_key_file" type:"file" secret:"true" default:"" example:"/run/credentials/infra-agent.service/inputs-key" doc:"File with the private key for inputs over ssh, without a passphrase; empty: root's own."`
 	KnownHostsFile   string `toml:"known_hosts_file" type:"file" default:"" example:"/etc/ssh/ssh_known_hosts" doc:"File with the host keys that inputs over ssh may show; empty: those of ssh."`
 	SSHConfigFile    string `toml:"ssh_config_file" type:"file" default:"" example:"/etc/infra-agent/ssh_config" doc:"File of ssh_config(5) for inputs over ssh, with a key for each host or repository; empty: that of ssh."`
 }

@@ -17,7 +17,7 @@ type Notify struct {
 	HeldAfter         time.Duration `toml:"held_after" default:"6h" range:"0s to 720h" example:"30m" doc:"How long the node may be held, but for maintenance windows and in observe mode, until that is told; 0s: it never is."`
 	Events            []string      `toml:"events" default:"[]" example:"[\"rolled_back\", \"stuck\"]" doc:"What is told; empty: promoted, rolled_back, rollback_failed, waiting, stuck, held and drift."`
 	Command           []string      `toml:"command" default:"[]" example:"[\"/run/current-system/sw/bin/tell-the-fleet\", \"--json\"]" doc:"Program and arguments that get each message as JSON on standard input; empty: none."`
-	CommandSecretFile string        `toml:"command_secret_file" type:"file" default:"" example:"/run/credentials/infra-agent.service/pager" doc:"File that the command finds as $CREDENTIALS_DIRECTORY/secret; empty: none."`
+	CommandSecretFile string        `toml:"command_secret_file" type:"file" secret:"true" default:"" example:"/run/credentials/infra-agent.service/pager" doc:"File that the command finds as $CREDENTIALS_DIRECTORY/secret; empty: none."`
 	Webhooks          []Webhook     `toml:"webhooks"`
 }
 
@@ -25,7 +25,7 @@ type Notify struct {
 type Webhook struct {
 	Name       string        `toml:"name" default:"webhook" example:"chat" doc:"Name of the receiver in status, log and metrics."`
 	URL        string        `toml:"url" required:"true" example:"https://chat.example.org/hooks/{secret}" doc:"http or https; {secret} stands for what is in secret_file."`
-	SecretFile string        `toml:"secret_file" type:"file" default:"" example:"/run/credentials/infra-agent.service/chat" doc:"File with the secret part of url or headers, one word; read for each message."`
+	SecretFile string        `toml:"secret_file" type:"file" secret:"true" default:"" example:"/run/credentials/infra-agent.service/chat" doc:"File with the secret part of url or headers, one word; read for each message."`
 	Headers    []string      `toml:"headers" default:"[]" example:"[\"Authorization: Bearer {secret}\"]" doc:"More headers of the request, as \"Name: value\"."`
 	Template   string        `toml:"template" default:"" example:"{\"text\": \"{text}\"}" doc:"Body with values such as {text}, {node} and {event} in it; empty: the message as JSON."`
 	Events     []string      `toml:"events" default:"[]" example:"[\"promoted\"]" doc:"What this receiver is told; empty: notify.events."`

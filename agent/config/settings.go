@@ -63,8 +63,8 @@ type Source struct {
 type Host struct {
 	Host           string `toml:"host" required:"true" example:"modules.example.org" doc:"Server of submodules or of Git LFS that is not a remote's: its name, or name:port."`
 	Username       string `toml:"username" default:"git" example:"fleet-bot" doc:"User name that goes with the token, or of ssh where the url names none."`
-	TokenFile      string `toml:"token_file" type:"file" default:"" example:"/run/credentials/infra-agent.service/modules" doc:"File with the access token, for https; empty: no authentication."`
-	SSHKeyFile     string `toml:"ssh_key_file" type:"file" default:"" example:"/run/credentials/infra-agent.service/modules-key" doc:"File with the private key for ssh, without a passphrase."`
+	TokenFile      string `toml:"token_file" type:"file" secret:"true" default:"" example:"/run/credentials/infra-agent.service/modules" doc:"File with the access token, for https; empty: no authentication."`
+	SSHKeyFile     string `toml:"ssh_key_file" type:"file" secret:"true" default:"" example:"/run/credentials/infra-agent.service/modules-key" doc:"File with the private key for ssh, without a passphrase."`
 	KnownHostsFile string `toml:"known_hosts_file" type:"file" default:"" example:"/etc/ssh/ssh_known_hosts" doc:"File with the host keys that the host may show over ssh."`
 	CAFile         string `toml:"ca_file" type:"file" default:"" example:"/etc/ssl/certs/modules.pem" doc:"PEM file with the certificate authorities to trust; empty: the system's."`
 }
@@ -103,8 +103,8 @@ type Remote struct {
 	Name           string        `toml:"name" default:"origin" example:"forge" doc:"Name of the remote in status, log and metrics."`
 	URL            string        `toml:"url" required:"true" example:"https://git.example.org/fleet.git" doc:"https://…, http://…, ssh://git@…, git@host:path, git://…, file:///… or an absolute path; never with a password."`
 	Username       string        `toml:"username" default:"git" example:"fleet-bot" doc:"User name that goes with the token, or of ssh where the url names none."`
-	TokenFile      string        `toml:"token_file" type:"file" default:"" example:"/run/credentials/infra-agent.service/forge" doc:"File with the access token; empty: no authentication."`
-	SSHKeyFile     string        `toml:"ssh_key_file" type:"file" default:"" example:"/run/credentials/infra-agent.service/deploy-key" doc:"File with the private key for ssh, without a passphrase."`
+	TokenFile      string        `toml:"token_file" type:"file" secret:"true" default:"" example:"/run/credentials/infra-agent.service/forge" doc:"File with the access token; empty: no authentication."`
+	SSHKeyFile     string        `toml:"ssh_key_file" type:"file" secret:"true" default:"" example:"/run/credentials/infra-agent.service/deploy-key" doc:"File with the private key for ssh, without a passphrase."`
 	KnownHostsFile string        `toml:"known_hosts_file" type:"file" default:"" example:"/etc/ssh/ssh_known_hosts" doc:"File with the host keys that an ssh remote may show."`
 	CAFile         string        `toml:"ca_file" type:"file" default:"" example:"/etc/ssl/certs/forge.pem" doc:"PEM file with the certificate authorities to trust; empty: the system's."`
 	Timeout        time.Duration `toml:"timeout" default:"1m" range:"1s to 1h" example:"20s" doc:"Limit of one poll, and of the remote's silence in a fetch."`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -204,13 +205,21 @@ func (n *Node) same(d reconcile.Deployment, unit string) bool {
 	return len(old) > 0 && slices.Equal(old, next)
 }
 
-// unitFiles returns where the unit's files of system t are in the Nix store, sorted by
-// name. A path in the store says what is in it.
+// unitFiles returns where the unit's files of system t are in the Nix store: its own, or that of
+// its template, and the drop-ins. A path in the store says what is in it.
 func (n *Node) unitFiles(t reconcile.Toplevel, unit string) []string {
-	dir := filepath.Join(n.Root, string(t), "etc/systemd/system")
-	dropIns, _ := filepath.Glob(filepath.Join(dir, unit+".d", "*.conf")) // the pattern is well-formed: a unit's name has no brackets
+	dir := filepath.Join(n.Root, string(t), unitDir)
+	paths := append([]string{filepath.Join(dir, unit)}, dropIns(dir, unit)...)
+	if name, _, instance := strings.Cut(unit, "@"); instance {
+		template := name + "@" + filepath.Ext(unit)
+		if _, err := os.Lstat(paths[0]); err != nil {
+			paths[0] = filepath.Join(dir, template)
+		}
+		more, _ := filepath.Glob(filepath.Join(dir, template+".d", "*.conf")) // the pattern is well-formed: a unit's name has no brackets
+		paths = append(paths, more...)
+	}
 	var files []string
-	for _, path := range append([]string{filepath.Join(dir, unit)}, dropIns...) {
+	for _, path := range paths {
 		file, err := filepath.EvalSymlinks(path)
 		if err != nil {
 			return nil

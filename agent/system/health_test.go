@@ -35,6 +35,13 @@ func TestSameUnit(t *testing.T) {
 		{"dropin.service.d/overrides.conf", "d1/a.conf", "d2/a.conf"},
 		{"added.service", "a1/added.service", "a1/added.service"},
 		{"added.service.d/overrides.conf", "", "a2/a.conf"},
+		{"scrub@.service", "t1/scrub@.service", "t1/scrub@.service"},
+		{"scrub@data.service.d/overrides.conf", "t1/data.conf", "t2/data.conf"},
+		{"backup@.service", "b1/backup@.service", "b2/backup@.service"},
+		{"trim@.service", "b1/trim@.service", "b1/trim@.service"},
+		{"trim@.service.d/overrides.conf", "", "b2/trim.conf"},
+		{"mail-relay.service", "m1/mail-relay.service", "m1/mail-relay.service"},
+		{"mail-.service.d/all.conf", "m1/all.conf", "m2/all.conf"},
 	} {
 		for system, file := range map[string]string{"old": u.old, "next": u.next} {
 			if file != "" {
@@ -46,6 +53,7 @@ func TestSameUnit(t *testing.T) {
 	d := reconcile.Deployment{Old: reconcile.System{Toplevel: "old"}, New: reconcile.System{Toplevel: "next"}}
 	for unit, want := range map[string]bool{
 		"same.service": true, "changed.service": false, "new.service": false, "dropin.service": false, "added.service": false, "none.service": false,
+		"scrub@home.service": true, "scrub@data.service": false, "backup@a.service": false, "trim@a.service": false, "mail-relay.service": false,
 	} {
 		if got := n.same(d, unit); got != want {
 			t.Errorf("%s is the same: %v, want %v", unit, got, want)

@@ -123,26 +123,13 @@ func ends(wanted, running Job, r Record) bool {
 }
 
 // overtakable returns the commit that a job prepares for the branch; "": it does no such thing.
+// A system that is built is only looked at by preflight, which is soon done.
 func overtakable(j Job) Commit {
-	if p := PurposeOf(j); p != PurposeBranch && p != PurposeEarlier {
+	e := j.entry(Limits{})
+	if _, built := j.(Preflight); built || e.purpose != PurposeBranch && e.purpose != PurposeEarlier {
 		return ""
 	}
-	switch j := j.(type) {
-	case Fetch:
-		return j.Tip.Commit
-	case Resolve:
-		return j.From.Revision.Commit
-	case Plan:
-		return j.From.Revision.Commit
-	case Audit:
-		return j.From.Revision.Commit
-	case Evaluate:
-		return j.From.Revision.Commit
-	case Build:
-		return j.From.Revision.Commit
-	default:
-		return ""
-	}
+	return Commit(e.of)
 }
 
 // behind reports whether c was accepted before the anchor was.

@@ -103,18 +103,19 @@ func (p *Process) Kept(dir string) (is bool) {
 }
 
 // Resolve finds nothing but the configuration's name.
-func (p *Process) Resolve(_ context.Context, rev reconcile.Revision) (reconcile.Target, error) {
-	p.n.mu.Lock()
-	defer p.n.mu.Unlock()
-	if p.n.Commits[rev.Commit].Trips {
-		panic("index out of range")
-	}
-	if p.n.Systems[p.n.loaded].Lost {
-		return reconcile.Target{}, reconcile.Rejected(reconcile.GateIdentity, errors.New("not in the registry"))
-	}
-	t := p.n.Commits[rev.Commit].Target
-	t.Node, t.Configuration = "n", "n"
-	return t, nil
+func (p *Process) Resolve(ctx context.Context, rev reconcile.Revision) (t reconcile.Target, err error) {
+	err = p.effect(ctx, "resolve", func() error {
+		if p.n.Commits[rev.Commit].Trips {
+			panic("index out of range")
+		}
+		if p.n.Systems[p.n.loaded].Lost {
+			return reconcile.Rejected(reconcile.GateIdentity, errors.New("not in the registry"))
+		}
+		t = p.n.Commits[rev.Commit].Target
+		t.Node, t.Configuration = "n", "n"
+		return nil
+	})
+	return t, err
 }
 
 // ResolveAs is not asked: no system brings another host name.

@@ -234,15 +234,18 @@ func (p *Process) AskOld(ctx context.Context, d reconcile.Deployment) (reconcile
 }
 
 // Secrets finds those missing that the node does not have.
-func (p *Process) Secrets(_ context.Context, secrets []reconcile.Secret) error {
-	p.n.mu.Lock()
-	defer p.n.mu.Unlock()
-	for _, s := range secrets {
-		if !p.n.Secrets[s.Path] {
-			return reconcile.Rejected(reconcile.GateSecrets, fmt.Errorf("secret %s is missing", s.Path))
-		}
+func (p *Process) Secrets(ctx context.Context, secrets []reconcile.Secret) error {
+	if len(secrets) == 0 {
+		return nil
 	}
-	return nil
+	return p.effect(ctx, "look at secrets", func() error {
+		for _, s := range secrets {
+			if !p.n.Secrets[s.Path] {
+				return reconcile.Rejected(reconcile.GateSecrets, fmt.Errorf("secret %s is missing", s.Path))
+			}
+		}
+		return nil
+	})
 }
 
 // Exec notes the command.

@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/infra-agent/infra-agent/agent/control"
@@ -102,6 +103,23 @@ func TestUnitThatWasBrokenBeforeDoesNotCount(t *testing.T) {
 		t.Fatalf("lab-broken is %s, want failed", got)
 	}
 	commit := f.edit("roles/web.nix", "Description=lab-broken.service", "Description=still broken\nAfter=multi-user.target")
+	s := web.wait("promoted", ended(reconcile.ResultPromoted, commit))
+	web.expect(string(s.Good.Toplevel))
+}
+
+// A unit that is between two of its starts at most looks is neither a failure nor something to wait for.
+// Of several some run when the node is looked at before the trial.
+func TestUnitsThatAlwaysRestartedDoNotCount(t *testing.T) {
+	f := newFleet(t)
+	role := must[string](t)(f.Repo().File("roles/web.nix"))
+	again := ""
+	for i, runs := range []string{"0.7", "1.0", "1.3"} {
+		again += unit(fmt.Sprintf("lab-again%d.service", i), "ExecStart=/bin/sleep "+runs+"\nRestart=always\nRestartSec=1\n[Unit]\nStartLimitIntervalSec=0")
+	}
+	f.push("units that restart by design", map[string]string{"roles/web.nix": "{ ... }: {\n" + again + unitsOf(role)})
+	web := f.up("web1")[0]
+	must[string](t)(web.Run(t.Context(), "sh", "-c", "until [ $(systemctl show -P NRestarts lab-again2) -ge 3 ]; do sleep 0.2; done"))
+	commit := f.edit("roles/web.nix", "VERSION=1", "VERSION=2")
 	s := web.wait("promoted", ended(reconcile.ResultPromoted, commit))
 	web.expect(string(s.Good.Toplevel))
 }

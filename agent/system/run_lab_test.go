@@ -145,14 +145,16 @@ func TestALookThroughAReload(t *testing.T) {
 func TestALookAtUnits(t *testing.T) {
 	const dir = "/run/systemd/system/"
 	for name, text := range map[string]string{
-		"lab-loop.service": "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/false\nRestart=always\nRestartSec=50ms\n",
-		"lab-once.service": "[Service]\nExecStart=/bin/sh -c 'test -e /run/lab-once && exec sleep infinity; touch /run/lab-once; exit 1'\nRestart=always\nRestartSec=50ms\n",
-		"lab-new.service":  "[Service]\nExecStart=/bin/sleep infinity\n",
-		"lab-idle.service": "[Service]\nExecStart=/bin/true\n",
-		"lab-idle.socket":  "[Socket]\nListenStream=/run/lab-idle\n",
-		"lab-job.service":  "[Service]\nType=oneshot\nExecStart=/bin/true\n",
-		"lab-off.service":  "[Service]\nType=oneshot\nRemainAfterExit=true\nExecStart=/bin/true\n",
-		"lab-bad.service":  "[Service]\nType=oneshot\nExecStart=/bin/false\n",
+		"lab-loop.service":   "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/false\nRestart=always\nRestartSec=50ms\n",
+		"lab-once.service":   "[Service]\nExecStart=/bin/sh -c 'test -e /run/lab-once && exec sleep infinity; touch /run/lab-once; exit 1'\nRestart=always\nRestartSec=50ms\n",
+		"lab-new.service":    "[Service]\nExecStart=/bin/sleep infinity\n",
+		"lab-idle.service":   "[Service]\nExecStart=/bin/true\n",
+		"lab-idle.socket":    "[Socket]\nListenStream=/run/lab-idle\n",
+		"lab-job.service":    "[Service]\nType=oneshot\nExecStart=/bin/true\n",
+		"lab-off.service":    "[Service]\nType=oneshot\nRemainAfterExit=true\nExecStart=/bin/true\n",
+		"lab-bad.service":    "[Service]\nType=oneshot\nExecStart=/bin/false\n",
+		"lab-timed@.service": "[Service]\nType=oneshot\nExecStart=/bin/false\n",
+		"lab-timed@.timer":   "[Timer]\nOnActiveSec=50ms\n",
 	} {
 		if err := os.WriteFile(dir+name, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -171,11 +173,13 @@ systemctl daemon-reload
 systemctl start lab-new lab-once lab-idle.socket lab-idle lab-job lab-off
 systemctl stop lab-off
 systemctl start lab-bad || true
-systemctl start --no-block lab-loop
-until [ "$(systemctl show -P NRestarts lab-loop)" -ge 3 ] && [ "$(systemctl show -P NRestarts lab-once)" = 1 ] &&
+systemctl start --no-block lab-loop lab-timed@a.timer
+until [ "$(systemctl is-failed lab-timed@a.service)" = failed ] && [ "$(systemctl show -P NRestarts lab-loop)" -ge 3 ] && [ "$(systemctl show -P NRestarts lab-once)" = 1 ] &&
   [ "$(systemctl is-active lab-idle.service)" = inactive ] && [ "$(systemctl is-active lab-once)" = active ]; do sleep 0.05; done`)
 	was := []string{"lab-old.service", "lab-idle.service", "lab-job.service", "lab-off.service"}
-	u, err := n.Units(t.Context(), reconcile.Deployment{}, was)
+	both := reconcile.System{Toplevel: reconcile.Toplevel(t.TempDir())} // bring these units
+	do(`mkdir -p ` + string(both.Toplevel) + `/etc/systemd/system; cd ` + dir + `; cp lab-timed@.service lab-bad.service ` + string(both.Toplevel) + `/etc/systemd/system`)
+	u, err := n.Units(t.Context(), reconcile.Deployment{Old: both, New: both}, was)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,6 +190,8 @@ until [ "$(systemctl show -P NRestarts lab-loop)" -ge 3 ] && [ "$(systemctl show
 		}
 	}
 	has("failed", u.Failed, "lab-bad.service", true)
+	has("no commit broke", u.Outside, "lab-timed@a.service", true)
+	has("no commit broke", u.Outside, "lab-bad.service", false)
 	has("keeps restarting", u.Restarting, "lab-loop.service", true)
 	has("keeps restarting", u.Restarting, "lab-once.service", false)
 	has("is an alias of lab-bad.service", u.Aliases["lab-bad.service"], "lab-was-bad.service", true)

@@ -74,8 +74,8 @@ func fleet() board {
 	b.add(24, 10, behind(job))
 
 	b.row("Rollbacks and speed")
-	b.add(7, 8, stacked("Rollbacks by reason, in the hour before", "\"infra-agent status\" and \"history\" on a node say more. A node that comes back after an absence adds those that it had before.",
-		over(`clamp_min(delta(reason:infra_agent_rollbacks:sum{`+job+`}[1h]), 0)`, "{{reason}}")))
+	b.add(7, 8, stacked("Rollbacks by reason, in the hour before", "\"infra-agent status\" and \"history\" on a node say more.",
+		over(`round(reason:infra_agent_rollbacks:increase1h{`+job+`})`, "{{reason}}")))
 	b.add(8, 8, lines("Duration of each phase, 95th percentile", "Over the last run of each phase on each node.", "s",
 		over(`phase:infra_agent_last_phase_duration_seconds:p95{`+job+`}`, "{{phase}}")))
 	b.add(9, 8, bars("As slow as usual", "That duration, in times of its mean of the last day.",

@@ -10,6 +10,9 @@ let
     ${infra-agent} registry prometheus-targets --path ${cfg.registry} --port ${toString cfg.port} >$out
   '';
 
+  asks = cfg.head.url != null || cfg.head.config != null;
+  question = if cfg.head.config != null then [ "--config" cfg.head.config ] else [ "--url" cfg.head.url "--branch" cfg.head.branch ];
+
   # Grafana reads a directory of boards.
   boards = pkgs.runCommand "infra-agent-boards" { } ''
     mkdir $out
@@ -55,7 +58,8 @@ in
         example = "https://git.example.org/fleet.git";
         description = ''
           The repository whose branch this host asks for each minute, so that the alert InfraAgentNotFollowing can tell a node
-          that does not see what others see. Null: nobody asks, and the alert says that it has no reference.
+          that does not see what others see. Null, and no `head.config` either: nobody asks, that alert never fires, and the
+          board says "no reference". The answer reaches Prometheus by way of node_exporter, which it has to scrape on this host.
         '';
       };
 
@@ -63,6 +67,16 @@ in
         type = types.str;
         default = "main";
         description = "The branch that the nodes follow.";
+      };
+
+      config = mkOption {
+        type = types.nullOr types.str;
+        default = null;
+        example = "/etc/infra-agent/config.toml";
+        description = ''
+          Settings of an agent with the remotes, credentials and branch to ask with, for a repository that not everybody may read; they take the
+          place of `url` and `branch`. The files with credentials must be root's own, as those of an agent on this host are.
+        '';
       };
 
       directory = mkOption {
@@ -83,7 +97,7 @@ in
         }
       ];
       ruleFiles = [ "${../packaging/prometheus/infra-agent.rules.yml}" ];
-      exporters.node = mkIf (cfg.head.url != null) {
+      exporters.node = mkIf asks {
         enabledCollectors = [ "textfile" ];
         extraFlags = [ "--collector.textfile.directory=${cfg.head.directory}" ];
       };
@@ -99,14 +113,14 @@ in
       ];
     };
 
-    systemd.services.infra-agent-head = mkIf (cfg.head.url != null) {
+    systemd.services.infra-agent-head = mkIf asks {
       description = "Ask for the head of the branch that infra-agents follow";
       after = [ "network-online.target" ];
       wants = [ "network-online.target" ];
       # What is there stays until there is another answer: its time says how old it is.
       script = ''
         umask 022
-        ${infra-agent} registry head --url ${lib.escapeShellArg cfg.head.url} --branch ${lib.escapeShellArg cfg.head.branch} >/tmp/head
+        ${infra-agent} registry head ${lib.escapeShellArgs question} >/tmp/head
         cp /tmp/head ${lib.escapeShellArg "${cfg.head.directory}/infra-agent.prom.new"}
         mv ${lib.escapeShellArg "${cfg.head.directory}/infra-agent.prom.new"} ${lib.escapeShellArg "${cfg.head.directory}/infra-agent.prom"}
       '';
@@ -123,10 +137,10 @@ in
         SystemCallArchitectures = "native";
       };
     };
-    systemd.timers.infra-agent-head = mkIf (cfg.head.url != null) {
+    systemd.timers.infra-agent-head = mkIf asks {
       wantedBy = [ "timers.target" ];
       timerConfig.OnCalendar = "minutely";
     };
-    systemd.tmpfiles.rules = mkIf (cfg.head.url != null) [ "d ${cfg.head.directory} 0755 root root" ];
+    systemd.tmpfiles.rules = mkIf asks [ "d ${cfg.head.directory} 0755 root root" ];
   };
 }

@@ -97,8 +97,11 @@ func TestMonitoringBuilds(t *testing.T) {
 // The script of the unit that asks for the branch's head leaves the last answer where there is no other.
 func TestMonitoringAsksForTheHead(t *testing.T) {
 	program, directory := t.TempDir(), t.TempDir()
-	var script string
-	check(t, evaluate(t, monitoring(fmt.Sprintf(`package = %q; registry = "/r"; head = { url = "https://git.example.org/it's.git"; directory = %q; };`, program, directory))+`.systemd.services.infra-agent-head.script`, &script))
+	scriptOf := func(head string) (script string) {
+		check(t, evaluate(t, monitoring(fmt.Sprintf(`package = %q; registry = "/r"; head = { directory = %q; %s };`, program, directory, head))+`.systemd.services.infra-agent-head.script`, &script))
+		return script
+	}
+	script := scriptOf(`url = "https://git.example.org/it's.git";`)
 	run := func(answer string) error {
 		t.Helper()
 		check(t, os.MkdirAll(filepath.Join(program, "bin"), 0o755))
@@ -118,5 +121,10 @@ func TestMonitoringAsksForTheHead(t *testing.T) {
 	}
 	if err := run("exit 1"); err == nil || read() != want {
 		t.Errorf("when nobody answers: %v, and %q", err, read())
+	}
+	script = scriptOf(`config = "/etc/infra-agent/config.toml";`) // of a repository that asks who one is
+	check(t, run(`echo "$*"`))
+	if got, want := read(), "registry head --config /etc/infra-agent/config.toml\n"; got != want {
+		t.Errorf("with settings: got %q, want %q", got, want)
 	}
 }

@@ -25,6 +25,7 @@ rec {
   filterAttrs = keep: set: removeAttrs set (filter (name: !keep name set.${name}) (attrNames set));
 
   escapeShellArg = text: "'${concatStringsSep "'\\''" (splitString "'" text)}'";
+  escapeShellArgs = texts: concatStringsSep " " (map escapeShellArg texts);
 
   literalExpression = text: { _type = "literalExpression"; inherit text; };
   mkOption = option: option // { _type = "option"; };

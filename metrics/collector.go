@@ -229,7 +229,8 @@ func (x scrape) system() {
 		x.put(x.d.generation, float64(x.s.Generations[t]), slot)
 	}
 	_, idle := x.s.Record.Phase.(reconcile.Idle)
-	differs := func(t reconcile.Toplevel) float64 { return truth(idle && good != "" && t != "" && t != good) }
+	deploys := idle && !o.Policy.Observe // else another tool does, and nothing is by hand
+	differs := func(t reconcile.Toplevel) float64 { return truth(deploys && good != "" && t != "" && t != good) }
 	x.put(x.d.drift, differs(o.Slots.Running), "running")
 	x.put(x.d.drift, differs(o.Slots.Profile), "profile")
 	x.put(x.d.drift, differs(o.Slots.Default), "boot_default")

@@ -264,6 +264,13 @@ func TestInSyncAndDrift(t *testing.T) {
 			t.Errorf("drift %s is %v, want %v", kind, got, want)
 		}
 	}
+	s.Observation.Policy.Observe = true // the slots are another tool's
+	for _, kind := range []string{"running", "profile", "boot_default"} {
+		if got := value(t, s, "drift", kind); got != 0 {
+			t.Errorf("drift %s is %v where another tool deploys, want 0", kind, got)
+		}
+	}
+	s.Observation.Policy.Observe = false
 	s.Observation.Slots = reconcile.Slots{} // unknown is not drift
 	for _, kind := range []string{"running", "profile", "boot_default"} {
 		if got := value(t, s, "drift", kind); got != 0 {

@@ -60,10 +60,13 @@ func ownSystem(r Record, o Observation) (Action, Hold) {
 	switch {
 	case s.Running == "":
 		return drift("/run/current-system cannot be read")
+	case o.Policy.Observe && s.Running == r.Good.Toplevel: // profile and boot default are the other tool's
+	case o.Policy.Observe:
+		return Note{Adopted{System: s.Running, At: o.Now}}, Hold{}
 	case s == r.Foreign.Accepted && s.Running == r.Good.Toplevel:
 	case s.Running != r.Good.Toplevel && s.agree():
-		return Note{Adopted{System: s.Running, ByHand: r.Good.Toplevel != "" && !o.Policy.Observe, At: o.Now}}, Hold{}
-	case s.Running == r.Good.Toplevel && owes(r, DebtRestore) && !o.Policy.Observe: // it cannot be made the default yet: the next commit may mend that
+		return Note{Adopted{System: s.Running, ByHand: r.Good.Toplevel != "", At: o.Now}}, Hold{}
+	case s.Running == r.Good.Toplevel && owes(r, DebtRestore): // it cannot be made the default yet: the next commit may mend that
 	case s.Profile != s.Running:
 		return drift(fmt.Sprintf("the running system %s is not the system profile %s", s.Running, s.Profile))
 	case !s.agree():

@@ -53,8 +53,8 @@ func follows(p Confirming, r Record, o Observation) proof {
 	if o.Following.Stale != "" {
 		return proof{step: stepSettings, why: o.Following.Stale}
 	}
-	if took, limit := r.Tally.Spent["activate"], o.Policy.Limits.Activate; limit > 0 && took > limit {
-		return proof{step: stepSettings, wrong: true, why: fmt.Sprintf("limits.activate is %v, and this activation took %v: that of a fix would be ended", limit, took.Round(time.Millisecond))}
+	if why := tooShort(o.Policy.Limits, r.Tally.Spent["activate"]); why != "" {
+		return proof{step: stepSettings, wrong: true, why: why}
 	}
 	answers := sinceActivation(p, r, o)
 	a, polled := shown(d, answers)
@@ -263,4 +263,22 @@ func Follow(r Record, o Observation) map[string]CheckResult {
 		results[followed+step] = CheckResult{OK: true}
 	}
 	return results
+}
+
+// tooShort says which limit would end an activation that takes as long as the one to this system
+// did; empty: none.
+func tooShort(l Limits, took time.Duration) string {
+	for _, of := range []struct {
+		setting string
+		limit   time.Duration
+		ended   string
+	}{
+		{"limits.activate", l.Activate, "that of a fix"},
+		{"limits.rollback", l.Rollback, "one on the way back"},
+	} {
+		if of.limit > 0 && took > of.limit {
+			return fmt.Sprintf("%s is %v, and this activation took %v: %s would be ended", of.setting, of.limit, took.Round(time.Millisecond), of.ended)
+		}
+	}
+	return ""
 }

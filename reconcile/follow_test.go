@@ -49,15 +49,20 @@ func TestStepsOfFollowing(t *testing.T) {
 	}
 }
 
-// With a limit that this very activation would have passed, no later one would end in time.
+// With a limit that this very activation would have passed, no later one would end in time, nor would the way back.
 func TestALimitThatEndsEveryActivation(t *testing.T) {
 	p := Confirming{Trial: Trial{Baseline: Baseline{Print: "old"}}}
-	for limit, want := range map[time.Duration]bool{time.Second: true, 4 * time.Second: false} {
-		o := Observation{Now: time.Unix(100, 0), Uptime: 100 * time.Second, Following: FollowState{Print: "other"}, Policy: Policy{Limits: Limits{Activate: limit}}}
+	for limits, want := range map[Limits]bool{
+		{Activate: time.Second, Rollback: time.Minute}:     true,
+		{Activate: time.Minute, Rollback: time.Second}:     true,
+		{Activate: 4 * time.Second, Rollback: time.Minute}: false,
+		{Activate: time.Minute, Rollback: 4 * time.Second}: false,
+	} {
+		o := Observation{Now: time.Unix(100, 0), Uptime: 100 * time.Second, Following: FollowState{Print: "other"}, Policy: Policy{Limits: limits}}
 		r := New()
 		r.Phase, r.Tally.Spent = p, Times{"activate": 4 * time.Second}
 		if got := follows(p, r, o); got.wrong != want {
-			t.Errorf("with limits.activate = %v: %+v", limit, got)
+			t.Errorf("with limits.activate = %v and limits.rollback = %v: %+v", limits.Activate, limits.Rollback, got)
 		}
 	}
 }

@@ -63,6 +63,10 @@ const (
 	limitCommand   = 5 * time.Minute // one command that drains or undrains
 	limitReboot    = 5 * time.Minute
 
+	// othersSwitch is how long another tool's activation may go on after its system runs: units
+	// that it has stopped may not have been started again.
+	othersSwitch = 30 * time.Second
+
 	takeOver = 10 * time.Second // for the new system's agent to start, and to ask a remote
 
 	// guardGrace is how long the guard waits beyond a deadline for an agent that lives,

@@ -32,7 +32,7 @@ func lookOn(r Record, o Observation) Action {
 	since := cmp.Or(r.Work.Lookout.Since, o.Uptime)
 	cause, failed := w.failure(since, o.Uptime, false)
 	switch {
-	case failed, w.stable(confirm.Window):
+	case failed && o.Uptime >= since+min(othersSwitch, confirm.Deadline/2), w.stable(confirm.Window):
 		return Note{Judged{Cause: cause, At: o.Now}}
 	case o.Uptime >= since+confirm.Deadline:
 		return Note{Judged{Cause: w.unconfirmed(fmt.Sprintf("not confirmed within %v", confirm.Deadline), r), At: o.Now}}
